@@ -1,0 +1,98 @@
+/* base.h - what every file of fvlm stands on: status and error text, checked
+ * arithmetic for numbers that come from a file, aligned memory, a bounded
+ * little-endian cursor, and the half-precision conversions.
+ *
+ * Only libc here. The one place where compiler extensions are allowed. */
+#ifndef FVLM_BASE_H
+#define FVLM_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FVLM_VERSION "0.1.0"
+
+typedef enum {
+    FVLM_OK = 0,
+    FVLM_BAD_INPUT,   /* the bytes break the format's rules; offset says where   */
+    FVLM_UNSUPPORTED, /* well formed, but uses something we do not implement     */
+    FVLM_LIMIT,       /* well formed, but over a stated limit                    */
+    FVLM_MISMATCH,    /* a checksum or a comparison failed                       */
+    FVLM_USAGE,       /* the command line makes no sense                         */
+    FVLM_IO,          /* the system refused; the message carries errno's text    */
+    FVLM_NOMEM,       /* an allocation failed                                    */
+    FVLM_INTERRUPTED  /* a signal asked us to stop                               */
+} fvlm_status;
+
+/* Filled by whoever fails; owned by the caller, so that reporting never allocates.
+ * msg is one line: what, where, what to do. */
+typedef struct {
+    fvlm_status code;
+    uint64_t offset;
+    char msg[512];
+} fvlm_err;
+
+#define FVLM_PRINTF(a, b) __attribute__((format(printf, a, b)))
+
+/* Records code and text in *err (err may be NULL) and returns code. */
+fvlm_status fvlm_fail(fvlm_err *err, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
+
+/* The same for damaged bytes at a position in a file. */
+fvlm_status fvlm_refuse(fvlm_err *err, uint64_t offset, const char *fmt, ...) FVLM_PRINTF(3, 4);
+
+/* IO failure: appends ": strerror(errno)" to the text. */
+fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 3);
+
+/* Puts "prefix: " in front of the message already in *err; returns err->code. */
+fvlm_status fvlm_prefix(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 3);
+
+/* Exit code of a status: 0 done, 1 refused or mismatched, 2 usage, 3 system. */
+int fvlm_exit_code(fvlm_status st);
+
+/* Checked arithmetic: false on wrap, *out untouched. The only arithmetic allowed
+ * on a number that comes from a file (faults: every known CVE of this field is
+ * one raw '+', '*' or round-up). */
+bool fvlm_add(uint64_t a, uint64_t b, uint64_t *out);
+bool fvlm_sub(uint64_t a, uint64_t b, uint64_t *out);
+bool fvlm_mul(uint64_t a, uint64_t b, uint64_t *out);
+bool fvlm_round_up(uint64_t a, uint64_t multiple, uint64_t *out); /* multiple >= 1 */
+bool fvlm_to_size(uint64_t a, size_t *out);
+bool fvlm_to_u32(uint64_t a, uint32_t *out);
+
+/* Memory for n elements of size bytes, zeroed, 64-byte aligned; NULL if the
+ * product wraps or memory is out. Free with free(). n*size of 0 gives a valid block. */
+void *fvlm_alloc(size_t n, size_t size);
+char *fvlm_strdup(const char *s);
+char *fvlm_format(const char *fmt, ...) FVLM_PRINTF(1, 2); /* malloc'd text, NULL if out of memory */
+
+/* Little-endian loads and stores through bytes: no alignment, no aliasing. */
+uint16_t fvlm_load_u16(const uint8_t *p);
+uint32_t fvlm_load_u32(const uint8_t *p);
+uint64_t fvlm_load_u64(const uint8_t *p);
+void fvlm_store_u16(uint8_t *p, uint16_t v);
+void fvlm_store_u32(uint8_t *p, uint32_t v);
+void fvlm_store_u64(uint8_t *p, uint64_t v);
+
+/* A bounded reader: every take checks what is left by subtraction and fails
+ * sticky (ok becomes false, values read as 0). */
+typedef struct {
+    const uint8_t *bytes;
+    size_t n_bytes, pos;
+    bool ok;
+} fvlm_cursor;
+
+fvlm_cursor fvlm_cursor_over(const void *bytes, size_t n_bytes);
+const uint8_t *fvlm_take(fvlm_cursor *c, size_t n_bytes); /* NULL when short */
+uint8_t fvlm_take_u8(fvlm_cursor *c);
+uint16_t fvlm_take_u16(fvlm_cursor *c);
+uint32_t fvlm_take_u32(fvlm_cursor *c);
+uint64_t fvlm_take_u64(fvlm_cursor *c);
+
+/* IEEE 754 binary16 and bfloat16. To half: round to nearest, ties to even; NaN
+ * stays a quiet NaN, overflow becomes infinity. From half: exact. */
+float fvlm_f16_to_f32(uint16_t h);
+float fvlm_bf16_to_f32(uint16_t b);
+uint16_t fvlm_f32_to_f16(float f);
+uint16_t fvlm_f32_to_bf16(float f);
+
+#endif

@@ -1,0 +1,73 @@
+/* config.h - the architecture of a model, as convert finds it in tensor names,
+ * shapes and config.json, and as the container's metadata carries it ("config").
+ *
+ * Canonical tensor names (S stage, B block, N layer; all counted from 0):
+ *   vision.stem.{0,1,2}.{weight,bias}                 3x3 s2 [C,3,3,3]; depthwise 3x3 s2; 1x1; GELU after each
+ *   vision.stageS.downsample.{dw,pw}.{weight,bias}    S >= 1: 7x7 s2, multiplier dim/dim_prev; 1x1; GELU after each
+ *   vision.stageS.pos.{weight,bias}                   depthwise 7x7 with its identity tap (RepCPE)
+ *   vision.stageS.blockB.mixer.{weight,bias}          RepMixer, depthwise 3x3 with its identity tap
+ *   vision.stageS.blockB.attn.{qkv,proj}.{weight,bias}  LayerNorm (no affine: folded) before qkv; q scale folded
+ *   vision.stageS.blockB.ffn.{dw,fc1,fc2}.{weight,bias} 7x7 depthwise (BN folded), 1x1, GELU, 1x1 (layer scale folded)
+ *   vision.final.dw.{weight,bias}                     3x3, multiplier out_dim/dim, then SE, then GELU
+ *   vision.final.se.{reduce,expand}.{weight,bias}
+ *   projector.{0,2}.{weight,bias}
+ *   llm.embed.weight  llm.norm.weight  llm.head.weight (absent when tied)
+ *   llm.layerN.attn_norm.weight  llm.layerN.attn.{q,k,v}.{weight,bias}  llm.layerN.attn.o.weight
+ *   llm.layerN.ffn_norm.weight   llm.layerN.ffn.{gate,up,down}.weight
+ *
+ * Layouts: 1x1 and linear weights, stem.0, the embedding: FVLM_PANELS. Depthwise
+ * weights: FVLM_TAPS. Biases, norms: FVLM_ROWS. */
+#ifndef FVLM_CONFIG_H
+#define FVLM_CONFIG_H
+
+#include <jansson.h>
+
+#include "format/base.h"
+
+#define FVLM_MAX_STAGES 8
+
+typedef enum { FVLM_REPMIXER = 1, FVLM_ATTENTION = 2 } fvlm_mixer;
+
+typedef struct {
+    uint32_t dim;    /* channels */
+    uint32_t depth;  /* blocks */
+    uint32_t hidden; /* width of the FFN's hidden layer */
+    uint32_t mixer;  /* fvlm_mixer */
+    uint32_t heads;  /* attention only: dim / head_dim */
+    bool pos;        /* RepCPE before the first block */
+} fvlm_stage;
+
+typedef struct {
+    struct {
+        uint32_t image_size;  /* side the checkpoint was made for, e.g. 1024 */
+        uint32_t stride;      /* input pixels to an output token's side: 64 */
+        uint32_t n_stages;
+        fvlm_stage stage[FVLM_MAX_STAGES];
+        uint32_t head_dim;    /* of the attention stages: 32 */
+        uint32_t out_dim;     /* channels of the final convolution, 3072 */
+        uint32_t se_dim;      /* squeeze-and-excitation's inner width, 192 */
+        double norm_eps;      /* LayerNormChannel, 1e-5 */
+    } vision;
+    struct {
+        uint32_t in, hidden, out; /* 3072, H, H */
+    } projector;
+    struct {
+        uint32_t hidden, layers, heads, kv_heads, head_dim, intermediate;
+        uint32_t vocab;       /* rows kept in llm.embed.weight, e.g. 151646 */
+        uint32_t context;     /* most positions (tokenizer_model_max_length, 8192) */
+        double rope_theta, norm_eps;
+        bool tied;            /* the head is the embedding */
+    } llm;
+    uint32_t eos[4];          /* ids that end an answer */
+    uint32_t n_eos;
+    char prompt[1024];        /* template with "<image>" and "{prompt}" */
+} fvlm_config;
+
+/* JSON object of the metadata's "config"; caller owns (json_decref). NULL if out of memory. */
+json_t *fvlm_config_to_json(const fvlm_config *c);
+
+/* Reads and checks every field (present, typed, within limits, divisible where the
+ * architecture divides). */
+fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* reference.h - the executor: open a .fvlm model, look at a picture, answer.
+ *
+ *   fvlm_model *m;
+ *   if (fvlm_model_open(&m, "model.fvlm", &options, &err)) return complain(&err);
+ *   fvlm_image_load(&pixels, "photo.jpg", fvlm_model_config(m)->vision.image_size, &err);
+ *   fvlm_model_encode(m, &pixels, rows, &err);           tower and projector
+ *   fvlm_generate(m, ...);                               prefill, then token by token
+ *   fvlm_model_close(&m);
+ */
+#ifndef FVLM_REFERENCE_H
+#define FVLM_REFERENCE_H
+
+#include "reference/image.h"
+#include "reference/ops.h"
+#include "reference/tokenizer.h"
+
+/* Sees every block's output: name is canonical ("vision.stem", "vision.stage1.downsample",
+ * "vision.stage3.pos", "vision.stage2.block7", "vision.final", "projector", "llm.embed",
+ * "llm.layer3", "llm.norm", "logits"), x [rows, cols]; x is only lent. */
+typedef void (*fvlm_observer)(void *ctx, const char *name, const float *x, size_t rows, size_t cols);
+
+typedef struct {
+    unsigned threads;     /* 0 = all */
+    const char *cpu;      /* see fvlm_exec_create */
+    fvlm_act_mode act;
+    uint32_t max_tokens;  /* context to reserve for; 0 = the model's, at most 8192 */
+    fvlm_observer observer;
+    void *observer_ctx;
+} fvlm_model_options;
+
+typedef struct fvlm_model fvlm_model;
+
+/* Opens, checks that tensors and config agree, binds every tensor. */
+fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model_options *options, fvlm_err *err);
+void fvlm_model_close(fvlm_model **m);
+const fvlm_config *fvlm_model_config(const fvlm_model *m);
+const fvlm_reader *fvlm_model_reader(const fvlm_model *m);
+const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m);
+fvlm_exec *fvlm_model_exec(fvlm_model *m);
+
+/* Image tokens of a picture of that side (a multiple of the stride). */
+size_t fvlm_image_tokens(const fvlm_config *c, uint32_t side);
+
+/* Tower: pixels -> features [tokens, out_dim]. Projector: -> rows [tokens, llm.hidden]. */
+fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *features, fvlm_err *err);
+fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t tokens, float *rows, fvlm_err *err);
+
+/* The language model. Positions are appended to the KV cache; logits [vocab] of the last
+ * position, or of all n positions when all_logits. embeddings [n, hidden]. */
+fvlm_status fvlm_model_reset(fvlm_model *m);
+fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err);
+fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n, bool all_logits, float *logits,
+                               fvlm_err *err);
+size_t fvlm_model_position(const fvlm_model *m);
+
+/* Prompt template of the model around the question, each side of <image> tokenized apart.
+ * *ids is malloc'd; *split = how many ids come before the picture. With no picture the marker and
+ * its newline are left out and *split is the count of ids. */
+fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with_image, uint32_t **ids,
+                            size_t *n, size_t *split, fvlm_err *err);
+
+typedef struct {
+    uint32_t max_new_tokens; /* 256 */
+    double temperature;      /* 0 = greedy */
+    double top_p;            /* 1 = all */
+    uint64_t seed;
+} fvlm_sampling;
+
+typedef struct {
+    double image, vision, projector, prefill, ttft, decode; /* seconds; ttft = image .. first token known */
+    size_t prompt_tokens, image_tokens, new_tokens;
+} fvlm_timing;
+
+/* Answers; emit is called with each piece of UTF-8 text as soon as it is whole. image_path may be NULL.
+ * side = 0: the model's own. answer ids are appended to *ids_out when not NULL (malloc'd). */
+typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
+fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
+                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing,
+                        uint32_t **ids_out, size_t *n_out, fvlm_err *err);
+
+#endif
