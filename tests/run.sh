@@ -1,0 +1,31 @@
+#!/bin/bash
+# Runs test programs (cmocka) and scripts, two at a time, and adds up what they report in TAP.
+#   tests/run.sh BUILD TEST...     log of each in BUILD/logs/NAME.tap; FVLM is the binary under test
+# Ends in "N passed, N failed, N skipped"; exits 1 if any failed.
+set -u
+build=$1; shift
+logs=$build/logs
+rm -rf "$logs"; mkdir -p "$logs"
+export FVLM="$PWD/$build/fvlm" BUILD="$build" CMOCKA_MESSAGE_OUTPUT=TAP
+export UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}
+
+one() {
+    name=${1#"$BUILD"/}; name=${name#tests/}; log=$2/${name//\//-}.tap
+    case $1 in *.sh) cmd=(bash "$1") ;; *) cmd=("$1") ;; esac
+    timeout 280 "${cmd[@]}" >"$log" 2>&1
+    rc=$?
+    if [ $rc != 0 ] && ! grep -q '^not ok' "$log"; then
+        echo "not ok - $name ended with exit code $rc" >>"$log"
+    fi
+    if ! grep -qE '^(not )?ok ' "$log"; then echo "not ok - $name reported nothing" >>"$log"; fi
+}
+export -f one
+printf '%s\n' "$@" | xargs -P2 -I{} bash -c 'one "$1" "$2"' _ {} "$logs"
+
+passed=$(cat "$logs"/*.tap | grep -E '^ok ' | grep -vc '# SKIP')
+skipped=$(cat "$logs"/*.tap | grep -cE '^(not )?ok .*# SKIP')
+failed=$(cat "$logs"/*.tap | grep -E '^not ok ' | grep -vc '# SKIP')
+grep -HE '^not ok ' "$logs"/*.tap | grep -v '# SKIP'
+grep -hE '# SKIP' "$logs"/*.tap
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
