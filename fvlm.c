@@ -17,7 +17,8 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 static void print_help(FILE *to)
 {
     fprintf(to, "fvlm %s - convert, quantize, verify and run FastVLM checkpoints\n\n", FVLM_VERSION);
-    for (int i = 0; i < N_COMMANDS; i++) fprintf(to, "  fvlm %-8s %s\n", commands[i].about->name, commands[i].about->summary);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  fvlm %-8s %s\n", commands[i].about->name, commands[i].about->summary);
     fprintf(to, "\n'fvlm COMMAND --help' tells its options and gives two examples.\n");
 }
 
@@ -33,7 +34,9 @@ int main(int argc, char **argv)
     }
     for (int i = 0; argc >= 2 && i < N_COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].about->name)) return commands[i].run(argc - 1, argv + 1);
-    if (argc >= 2) fprintf(stderr, "fvlm: unknown command \"%s\"; try 'fvlm --help'\n", argv[1]);
-    else print_help(stderr);
+    if (argc >= 2)
+        fprintf(stderr, "fvlm: unknown command \"%s\"; try 'fvlm --help'\n", argv[1]);
+    else
+        print_help(stderr);
     return 2;
 }

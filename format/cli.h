@@ -9,9 +9,9 @@
 /* One option of a command. Long names only, "--name VALUE" or "--name=VALUE";
  * 'letter' adds a short form (-o FILE, -q). Exactly one target is set. */
 typedef struct {
-    const char *name;    /* "output"; NULL ends the list */
-    char letter;         /* 'o' or 0 */
-    const char *arg;     /* "FILE" for help text; NULL for a flag */
+    const char *name; /* "output"; NULL ends the list */
+    char letter;      /* 'o' or 0 */
+    const char *arg;  /* "FILE" for help text; NULL for a flag */
     const char *help;
     bool *flag;
     const char **text;
@@ -27,11 +27,11 @@ typedef struct fvlm_list {
 void fvlm_list_free(fvlm_list *l);
 
 typedef struct {
-    const char *name;        /* "convert" */
-    const char *summary;     /* one line */
-    const char *positional;  /* "CHECKPOINT_FOLDER" for the usage line */
+    const char *name;       /* "convert" */
+    const char *summary;    /* one line */
+    const char *positional; /* "CHECKPOINT_FOLDER" for the usage line */
     const fvlm_option *options;
-    const char *examples;    /* two lines */
+    const char *examples; /* two lines */
 } fvlm_command;
 
 /* Parses argv[1..]; positionals into *args. --help prints and sets *help. Usage errors name the
@@ -53,8 +53,8 @@ extern const fvlm_command fvlm_convert_command, fvlm_quant_command, fvlm_verify_
 
 /* A bar with ETA on stderr: only on a terminal, only after half a second, not with quiet. */
 typedef struct {
-    const char *what;  /* "convert" */
-    double started;    /* seconds, monotonic */
+    const char *what; /* "convert" */
+    double started;   /* seconds, monotonic */
     double shown;
     bool quiet, drawn;
 } fvlm_progress;

@@ -39,28 +39,28 @@ typedef struct {
 
 typedef struct {
     struct {
-        uint32_t image_size;  /* side the checkpoint was made for, e.g. 1024 */
-        uint32_t stride;      /* input pixels to an output token's side: 64 */
+        uint32_t image_size; /* side the checkpoint was made for, e.g. 1024 */
+        uint32_t stride;     /* input pixels to an output token's side: 64 */
         uint32_t n_stages;
         fvlm_stage stage[FVLM_MAX_STAGES];
-        uint32_t head_dim;    /* of the attention stages: 32 */
-        uint32_t out_dim;     /* channels of the final convolution, 3072 */
-        uint32_t se_dim;      /* squeeze-and-excitation's inner width, 192 */
-        double norm_eps;      /* LayerNormChannel, 1e-5 */
+        uint32_t head_dim; /* of the attention stages: 32 */
+        uint32_t out_dim;  /* channels of the final convolution, 3072 */
+        uint32_t se_dim;   /* squeeze-and-excitation's inner width, 192 */
+        double norm_eps;   /* LayerNormChannel, 1e-5 */
     } vision;
     struct {
         uint32_t in, hidden, out; /* 3072, H, H */
     } projector;
     struct {
         uint32_t hidden, layers, heads, kv_heads, head_dim, intermediate;
-        uint32_t vocab;       /* rows kept in llm.embed.weight, e.g. 151646 */
-        uint32_t context;     /* most positions (tokenizer_model_max_length, 8192) */
+        uint32_t vocab;   /* rows kept in llm.embed.weight, e.g. 151646 */
+        uint32_t context; /* most positions (tokenizer_model_max_length, 8192) */
         double rope_theta, norm_eps;
-        bool tied;            /* the head is the embedding */
+        bool tied; /* the head is the embedding */
     } llm;
-    uint32_t eos[4];          /* ids that end an answer */
+    uint32_t eos[4]; /* ids that end an answer */
     uint32_t n_eos;
-    char prompt[1024];        /* template with "<image>" and "{prompt}" */
+    char prompt[1024]; /* template with "<image>" and "{prompt}" */
 } fvlm_config;
 
 /* JSON object of the metadata's "config"; caller owns (json_decref). NULL if out of memory. */

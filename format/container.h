@@ -25,12 +25,12 @@ void fvlm_hash_text(const fvlm_hash *h, char out[33]);
 typedef struct {
     const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */
     fvlm_type type;
-    uint8_t layout;   /* fvlm_layout */
+    uint8_t layout; /* fvlm_layout */
     uint8_t rank;
     uint64_t dims[FVLM_MAX_RANK];
-    uint64_t offset;  /* from the start of the file */
+    uint64_t offset; /* from the start of the file */
     uint64_t n_bytes;
-    fvlm_hash hash;   /* of the n_bytes stored */
+    fvlm_hash hash; /* of the n_bytes stored */
 } fvlm_tensor;
 
 /* ---- reading ---- */
@@ -46,12 +46,13 @@ void fvlm_reader_close(fvlm_reader **r); /* NULL is fine; sets NULL */
 const char *fvlm_reader_path(const fvlm_reader *r);
 uint64_t fvlm_reader_file_bytes(const fvlm_reader *r);
 size_t fvlm_reader_n_tensors(const fvlm_reader *r);
-const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);   /* sorted by name */
-const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name); /* NULL if absent */
+const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);        /* sorted by name */
+const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);  /* NULL if absent */
 const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t); /* 64-byte aligned, in the mapping */
 const fvlm_config *fvlm_reader_config(const fvlm_reader *r);
 const json_t *fvlm_reader_meta(const fvlm_reader *r); /* borrowed: "config" "provenance" ... */
-const fvlm_hash *fvlm_reader_identity(const fvlm_reader *r); /* the header's hash: it covers, through the section and tensor hashes, every byte */
+const fvlm_hash *fvlm_reader_identity(
+    const fvlm_reader *r); /* the header's hash: it covers, through the section and tensor hashes, every byte */
 
 /* Decompressed tokenizer section; valid until close. */
 fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err);
@@ -73,8 +74,8 @@ typedef struct fvlm_writer fvlm_writer;
 fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, fvlm_err *err);
 
 /* Declares a tensor; tensors lie in the file in the order declared. *id counts from 0. */
-fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout,
-                                unsigned rank, const uint64_t *dims, size_t *id, fvlm_err *err);
+fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout, unsigned rank,
+                                const uint64_t *dims, size_t *id, fvlm_err *err);
 
 /* After the last declare: fixes every offset and reserves the space on disk
  * (a full disk is found here, before the work). *n_bytes = file size without
@@ -88,8 +89,8 @@ fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, siz
 /* Writes index, metadata, tokenizer and, last, the header; syncs, reads the whole
  * file back and checks every hash; then puts it in place of 'path'. meta must hold "config";
  * it is borrowed. On failure nothing has happened to 'path'. Frees and clears *w either way. */
-fvlm_status fvlm_writer_finish(fvlm_writer **w, const json_t *meta, const char *tokenizer_json,
-                               size_t tokenizer_bytes, fvlm_err *err);
+fvlm_status fvlm_writer_finish(fvlm_writer **w, const json_t *meta, const char *tokenizer_json, size_t tokenizer_bytes,
+                               fvlm_err *err);
 void fvlm_writer_abort(fvlm_writer **w); /* NULL is fine */
 const fvlm_tensor *fvlm_writer_tensor(const fvlm_writer *w, size_t id);
 

@@ -56,15 +56,15 @@ typedef enum {
  * Everything padded is zero. scales_at and offsets_at are 64-byte aligned. */
 typedef struct {
     fvlm_type type;
-    size_t n, k;         /* logical output rows, inputs                              */
-    size_t n_panels;     /* ceil(n / 16)                                             */
-    size_t k_padded;     /* inputs stored to a row                                   */
-    size_t group;        /* inputs to a group (k for "row"; 0 for floats)            */
-    size_t n_groups;     /* groups to a row (0 for floats)                           */
-    size_t panel_bytes;  /* bytes of one panel's values                              */
-    size_t scales_at;    /* byte offset of the scales from the tensor's start        */
-    size_t offsets_at;   /* byte offset of the offsets (asymmetric), else n_bytes    */
-    size_t n_bytes;      /* the whole tensor                                         */
+    size_t n, k;        /* logical output rows, inputs                              */
+    size_t n_panels;    /* ceil(n / 16)                                             */
+    size_t k_padded;    /* inputs stored to a row                                   */
+    size_t group;       /* inputs to a group (k for "row"; 0 for floats)            */
+    size_t n_groups;    /* groups to a row (0 for floats)                           */
+    size_t panel_bytes; /* bytes of one panel's values                              */
+    size_t scales_at;   /* byte offset of the scales from the tensor's start        */
+    size_t offsets_at;  /* byte offset of the offsets (asymmetric), else n_bytes    */
+    size_t n_bytes;     /* the whole tensor                                         */
 } fvlm_matrix;
 
 fvlm_status fvlm_matrix_layout(fvlm_matrix *out, fvlm_type t, uint64_t n, uint64_t k, fvlm_err *err);
@@ -76,7 +76,7 @@ size_t fvlm_matrix_float_at(const fvlm_matrix *m, size_t n, size_t k);
 size_t fvlm_matrix_scale_at(const fvlm_matrix *m, size_t n, size_t g);
 
 /* Bytes a tensor takes in a layout; refuses combinations that do not exist. */
-fvlm_status fvlm_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigned rank,
-                              const uint64_t *dims, fvlm_err *err);
+fvlm_status fvlm_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigned rank, const uint64_t *dims,
+                              fvlm_err *err);
 
 #endif

@@ -14,7 +14,7 @@ typedef struct {
  * palette and gray expanded, 16-bit and CMYK as Pillow reduces them, EXIF orientation not applied.
  * At most 5e8 pixels. */
 fvlm_status fvlm_rgb_load(fvlm_rgb *out, const char *path, fvlm_err *err);
-fvlm_status fvlm_rgb_square(fvlm_rgb *image, fvlm_err *err);                 /* pad to square, in place */
+fvlm_status fvlm_rgb_square(fvlm_rgb *image, fvlm_err *err); /* pad to square, in place */
 fvlm_status fvlm_rgb_resize(fvlm_rgb *image, uint32_t width, uint32_t height, fvlm_err *err);
 void fvlm_rgb_free(fvlm_rgb *image);
 

@@ -20,10 +20,10 @@
 typedef void (*fvlm_observer)(void *ctx, const char *name, const float *x, size_t rows, size_t cols);
 
 typedef struct {
-    unsigned threads;     /* 0 = all */
-    const char *cpu;      /* see fvlm_exec_create */
+    unsigned threads; /* 0 = all */
+    const char *cpu;  /* see fvlm_exec_create */
     fvlm_act_mode act;
-    uint32_t max_tokens;  /* context to reserve for; 0 = the model's, at most 8192 */
+    uint32_t max_tokens; /* context to reserve for; 0 = the model's, at most 8192 */
     fvlm_observer observer;
     void *observer_ctx;
 } fvlm_model_options;
@@ -56,8 +56,8 @@ size_t fvlm_model_position(const fvlm_model *m);
 /* Prompt template of the model around the question, each side of <image> tokenized apart.
  * *ids is malloc'd; *split = how many ids come before the picture. With no picture the marker and
  * its newline are left out and *split is the count of ids. */
-fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with_image, uint32_t **ids,
-                            size_t *n, size_t *split, fvlm_err *err);
+fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with_image, uint32_t **ids, size_t *n,
+                            size_t *split, fvlm_err *err);
 
 typedef struct {
     uint32_t max_new_tokens; /* 256 */
@@ -75,7 +75,7 @@ typedef struct {
  * side = 0: the model's own. answer ids are appended to *ids_out when not NULL (malloc'd). */
 typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
 fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
-                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing,
-                        uint32_t **ids_out, size_t *n_out, fvlm_err *err);
+                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
+                        size_t *n_out, fvlm_err *err);
 
 #endif

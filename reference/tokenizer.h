@@ -16,8 +16,8 @@ void fvlm_tokenizer_destroy(fvlm_tokenizer **t);
 
 /* Ids of text (any bytes; ill-formed UTF-8 is replaced by U+FFFD as Python's errors="replace" does).
  * Added tokens inside the text become their ids. *ids is malloc'd. */
-fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t **ids,
-                                  size_t *n, fvlm_err *err);
+fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
+                                  fvlm_err *err);
 
 /* Bytes of one id (may be part of a UTF-8 sequence); NULL for an id that has no text. */
 const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n_bytes);
