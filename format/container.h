@@ -11,6 +11,7 @@
 #define FVLM_CONTAINER_H
 
 #include "format/config.h"
+#include "format/pool.h"
 #include "format/types.h"
 
 #define FVLM_MAX_NAME 255
@@ -60,10 +61,12 @@ fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_b
 /* Checks a tensor's hash with pread into private memory (a mapping can change under us). */
 fvlm_status fvlm_reader_check(const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err);
 
-/* Checks everything: all hashes, and that every byte no hash covers is zero.
- * progress may be NULL; it is called with bytes done and in all. */
+/* Checks everything: all hashes, and that every byte no hash covers is zero. Tensors are shared
+ * out over pool (NULL = the caller alone), read with pread in pieces of 1 MiB a thread.
+ * progress may be NULL; it is called from the calling thread with bytes done and in all. */
 typedef void (*fvlm_progress_fn)(void *ctx, uint64_t done, uint64_t total);
-fvlm_status fvlm_reader_verify(const fvlm_reader *r, fvlm_progress_fn progress, void *ctx, fvlm_err *err);
+fvlm_status fvlm_reader_verify(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
+                               fvlm_err *err);
 
 /* ---- writing ---- */
 
@@ -72,6 +75,9 @@ typedef struct fvlm_writer fvlm_writer;
 /* Prepares an output beside 'path' that has no name until it is finished. Refuses a
  * target that exists without force, and one that is not a regular file. */
 fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, fvlm_err *err);
+
+/* Threads for the check that fvlm_writer_finish makes; borrowed until then. Without it: the caller alone. */
+void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool);
 
 /* Declares a tensor; tensors lie in the file in the order declared. *id counts from 0. */
 fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout, unsigned rank,
