@@ -23,10 +23,14 @@ typedef struct {
     unsigned threads; /* 0 = all */
     const char *cpu;  /* see fvlm_exec_create */
     fvlm_act_mode act;
-    uint32_t max_tokens; /* context to reserve for; 0 = the model's, at most 8192 */
+    bool act_by_file;    /* act is chosen: int8 when the file holds integers, else f32 */
+    uint32_t max_tokens; /* most positions of a text; 0 = the model's, at most 8192 */
     fvlm_observer observer;
     void *observer_ctx;
 } fvlm_model_options;
+
+/* "f32", "int8", or NULL for what suits the file; anything else is refused. */
+fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm_err *err);
 
 typedef struct fvlm_model fvlm_model;
 
@@ -37,21 +41,32 @@ const fvlm_config *fvlm_model_config(const fvlm_model *m);
 const fvlm_reader *fvlm_model_reader(const fvlm_model *m);
 const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m);
 fvlm_exec *fvlm_model_exec(fvlm_model *m);
+size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 
 /* Image tokens of a picture of that side (a multiple of the stride). */
 size_t fvlm_image_tokens(const fvlm_config *c, uint32_t side);
 
-/* Tower: pixels -> features [tokens, out_dim]. Projector: -> rows [tokens, llm.hidden]. */
+/* Refuses a side that is no multiple of the stride, or above 4096. */
+fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *err);
+
+/* Tower: pixels -> features [tokens, out_dim]. Projector: -> rows [tokens, llm.hidden].
+ * The first pass of a size allocates what it works in; the next ones allocate nothing. */
 fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *features, fvlm_err *err);
 fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t tokens, float *rows, fvlm_err *err);
 
 /* The language model. Positions are appended to the KV cache; logits [vocab] of the last
- * position, or of all n positions when all_logits. embeddings [n, hidden]. */
+ * position, or of all n positions when all_logits. embeddings [n, hidden]. "llm.norm" and "logits" are
+ * observed for the same positions. However a text is split into calls, the bits are the same. */
 fvlm_status fvlm_model_reset(fvlm_model *m);
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err);
 fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n, bool all_logits, float *logits,
                                fvlm_err *err);
 size_t fvlm_model_position(const fvlm_model *m);
+size_t fvlm_model_context(const fvlm_model *m); /* most positions a text may take */
+
+/* Makes room for texts of so many positions, of which up to 'prompt' come in one call: passes within
+ * that allocate nothing. Without it, forward makes room as it goes. */
+fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, fvlm_err *err);
 
 /* Prompt template of the model around the question, each side of <image> tokenized apart.
  * *ids is malloc'd; *split = how many ids come before the picture. With no picture the marker and
@@ -69,10 +84,13 @@ typedef struct {
 typedef struct {
     double image, vision, projector, prefill, ttft, decode; /* seconds; ttft = image .. first token known */
     size_t prompt_tokens, image_tokens, new_tokens;
+    size_t decode_steps; /* passes in 'decode': every token after the first, the one that ended it too */
+    bool ended;          /* the model ended its answer, rather than we for want of room */
 } fvlm_timing;
 
 /* Answers; emit is called with each piece of UTF-8 text as soon as it is whole. image_path may be NULL.
- * side = 0: the model's own. answer ids are appended to *ids_out when not NULL (malloc'd). */
+ * side = 0: the model's own. The answer stops at a token of config.eos (which is not part of it), after
+ * max_new_tokens, or where the context is full. Its ids go to *ids_out when not NULL (malloc'd). */
 typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
 fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
                         const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,

@@ -1,0 +1,165 @@
+/* generate.c - a question about a picture to an answer: everything in its order, timed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli.h"
+#include "reference/model.h"
+#include "reference/sample.h"
+#include "reference/text_stream.h"
+
+/* What one answer holds while it is made. */
+typedef struct {
+    fvlm_model *m;
+    fvlm_timing *t;
+    double started;
+    uint32_t *prompt; /* ids */
+    size_t n_prompt, split;
+    size_t n_image, n_positions; /* rows of the picture; of picture and text together */
+    float *embeddings;           /* [n_positions, hidden] */
+    float *features;             /* [n_image, out_dim] */
+    float *logits;               /* [vocab] */
+    fvlm_sampler *sampler;
+    uint32_t *answer; /* ids */
+    size_t n_answer, most;
+} answering;
+
+static void free_answering(answering *a)
+{
+    free(a->prompt);
+    free(a->embeddings);
+    free(a->features);
+    free(a->logits);
+    free(a->answer);
+    fvlm_sampler_destroy(&a->sampler);
+}
+
+static double lap(double *since)
+{
+    const double now = fvlm_seconds(), took = now - *since;
+    *since = now;
+    return took;
+}
+
+/* Token ids, sizes and all memory: whatever can be refused is refused before the first product. */
+static fvlm_status prepare(answering *a, bool with_image, uint32_t side, const char *question, const fvlm_sampling *s,
+                           fvlm_err *err)
+{
+    fvlm_model *m = a->m;
+    const fvlm_config *c = m->config;
+    fvlm_status st = with_image ? fvlm_model_check_side(m, side, err) : FVLM_OK;
+    if (st == FVLM_OK) st = fvlm_sampler_create(&a->sampler, s, c->llm.vocab, err);
+    if (st == FVLM_OK) st = fvlm_prompt_ids(m, question, with_image, &a->prompt, &a->n_prompt, &a->split, err);
+    if (st != FVLM_OK) return st;
+
+    a->n_image = with_image ? fvlm_image_tokens(c, side) : 0;
+    a->n_positions = a->n_prompt + a->n_image;
+    const size_t context = fvlm_model_context(m);
+    const size_t room = a->n_positions < context ? context - a->n_positions : 0;
+    a->most = s->max_new_tokens < room ? s->max_new_tokens : room;
+    st = fvlm_model_reserve(m, a->n_positions, a->n_positions + (room ? a->most : 1), err);
+    if (st != FVLM_OK) return st;
+
+    a->embeddings = fvlm_alloc(a->n_positions * c->llm.hidden, sizeof(float));
+    a->features = fvlm_alloc(a->n_image * c->vision.out_dim, sizeof(float));
+    a->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
+    a->answer = fvlm_alloc(a->most, sizeof *a->answer);
+    if (a->embeddings && a->features && a->logits && a->answer) return FVLM_OK;
+    return fvlm_fail(err, FVLM_NOMEM, "out of memory for an answer");
+}
+
+/* The picture's rows into their place among the embeddings. */
+static fvlm_status look(answering *a, const char *path, uint32_t side, fvlm_err *err)
+{
+    fvlm_pixels pixels = {0};
+    double since = fvlm_seconds();
+    fvlm_status st = fvlm_pixels_load(&pixels, path, side, err);
+    a->t->image = lap(&since);
+    if (st == FVLM_OK) st = fvlm_model_tower(a->m, &pixels, a->features, err);
+    a->t->vision = lap(&since);
+    float *rows = a->embeddings + a->split * a->m->config->llm.hidden;
+    if (st == FVLM_OK) st = fvlm_model_project(a->m, a->features, a->n_image, rows, err);
+    a->t->projector = lap(&since);
+    fvlm_pixels_free(&pixels);
+    return st;
+}
+
+static fvlm_status prefill(answering *a, fvlm_err *err)
+{
+    fvlm_model *m = a->m;
+    const size_t hidden = m->config->llm.hidden, after = a->n_prompt - a->split;
+    double since = fvlm_seconds();
+    fvlm_status st = fvlm_model_embed(m, a->prompt, a->split, a->embeddings, err);
+    if (st == FVLM_OK)
+        st = fvlm_model_embed(m, a->prompt + a->split, after, a->embeddings + (a->split + a->n_image) * hidden, err);
+    fvlm_model_reset(m);
+    if (st == FVLM_OK) st = fvlm_model_forward(m, a->embeddings, a->n_positions, false, a->logits, err);
+    a->t->prefill = lap(&since);
+    return st;
+}
+
+static bool ends_answer(const fvlm_config *c, uint32_t id)
+{
+    for (uint32_t i = 0; i < c->n_eos; i++)
+        if (c->eos[i] == id) return true;
+    return false;
+}
+
+static void say(answering *a, fvlm_text_stream *out, uint32_t id)
+{
+    size_t n_bytes = 0;
+    const char *bytes = fvlm_tokenizer_bytes(a->m->tokenizer, id, &n_bytes);
+    a->answer[a->n_answer++] = id;
+    if (bytes && out->emit && !fvlm_tokenizer_is_special(a->m->tokenizer, id))
+        fvlm_text_stream_put(out, bytes, n_bytes);
+}
+
+/* Token by token until the model ends its answer or there is no more room. */
+static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
+{
+    fvlm_status st = FVLM_OK;
+    double since = 0;
+    while (st == FVLM_OK && a->n_answer < a->most) {
+        const uint32_t id = fvlm_sample(a->sampler, a->logits);
+        if (since == 0) {
+            since = fvlm_seconds();
+            a->t->ttft = since - a->started;
+        }
+        if (ends_answer(a->m->config, id)) {
+            a->t->ended = true;
+            break;
+        }
+        say(a, out, id);
+        if (a->n_answer == a->most) break;
+        st = fvlm_model_embed(a->m, &id, 1, a->embeddings, err);
+        if (st == FVLM_OK) st = fvlm_model_forward(a->m, a->embeddings, 1, false, a->logits, err);
+        a->t->decode_steps += st == FVLM_OK;
+    }
+    if (out->emit) fvlm_text_stream_end(out);
+    a->t->decode = since > 0 ? fvlm_seconds() - since : 0;
+    return st;
+}
+
+fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
+                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
+                        size_t *n_out, fvlm_err *err)
+{
+    fvlm_timing unused;
+    fvlm_text_stream out = {.emit = emit, .ctx = emit_ctx};
+    answering a = {.m = m, .t = timing ? timing : &unused, .started = fvlm_seconds()};
+    *a.t = (fvlm_timing){0};
+    if (side == 0) side = m->config->vision.image_size;
+    fvlm_status st = prepare(&a, image_path != NULL, side, question, s, err);
+    if (st == FVLM_OK && image_path) st = look(&a, image_path, side, err);
+    if (st == FVLM_OK) st = prefill(&a, err);
+    if (st == FVLM_OK) st = decode(&a, &out, err);
+    a.t->prompt_tokens = a.n_prompt;
+    a.t->image_tokens = a.n_image;
+    a.t->new_tokens = a.n_answer;
+    if (st == FVLM_OK && ids_out) {
+        *ids_out = a.answer;
+        *n_out = a.n_answer;
+        a.answer = NULL;
+    }
+    free_answering(&a);
+    return st;
+}

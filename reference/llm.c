@@ -1,0 +1,234 @@
+/* llm.c - Qwen2: RMSNorm, grouped-query attention with rotary positions and a KV
+ * cache, SiLU-gated FFN. Prefill and decode are one function: a row's numbers depend
+ * on the rows before it and on nothing else, so any split of a text into calls gives
+ * the same bits. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/model.h"
+
+#define MAX_CONTEXT 8192
+#define MAX_ROWS 512 /* rows of a longer text that go through the layers together */
+
+/* ---- memory ---- */
+
+void fvlm_llm_memory_free(fvlm_llm_memory *l)
+{
+    free(l->keys);
+    free(l->values);
+    free(l->cos_sin);
+    free(l->x);
+    free(l->narrow);
+    free(l->q);
+    free(l->gate);
+    free(l->up);
+    *l = (fvlm_llm_memory){0};
+}
+
+size_t fvlm_model_context(const fvlm_model *m)
+{
+    const size_t most = m->config->llm.context < MAX_CONTEXT ? m->config->llm.context : MAX_CONTEXT;
+    return m->options.max_tokens && m->options.max_tokens < most ? m->options.max_tokens : most;
+}
+
+/* Cosines and sines of every position's angles. The angle is made as transformers makes it, in f32
+ * (at position 300 its rounding is worth more than all of ours together); cos and sin of it are
+ * taken in f64 and rounded once. */
+static void fill_rotary(float *cos_sin, size_t positions, size_t head_dim, double theta)
+{
+    for (size_t i = 0; i < head_dim / 2; i++) {
+        const float exponent = (float)(2 * i) / (float)head_dim;
+        const float frequency = 1.0f / (float)pow(theta, (double)exponent);
+        for (size_t p = 0; p < positions; p++) {
+            const float angle = (float)p * frequency;
+            cos_sin[p * head_dim + i] = (float)cos((double)angle);
+            cos_sin[p * head_dim + head_dim / 2 + i] = (float)sin((double)angle);
+        }
+    }
+}
+
+/* The first 'position' rows of every layer, moved to a cache of another capacity. */
+static void move_cache(float *to, size_t to_capacity, const float *from, const fvlm_llm_memory *l, size_t layers,
+                       size_t kv)
+{
+    for (size_t i = 0; i < layers && l->position; i++)
+        memcpy(to + i * to_capacity * kv, from + i * l->capacity * kv, l->position * kv * sizeof(float));
+}
+
+static fvlm_status reserve_cache(fvlm_model *m, size_t positions, fvlm_err *err)
+{
+    fvlm_llm_memory *l = &m->memory;
+    const fvlm_config *c = m->config;
+    const size_t kv = (size_t)c->llm.kv_heads * c->llm.head_dim, layers = c->llm.layers;
+    if (positions <= l->capacity) return FVLM_OK;
+    float *keys = fvlm_alloc(layers * positions, kv * sizeof(float));
+    float *values = fvlm_alloc(layers * positions, kv * sizeof(float));
+    float *cos_sin = fvlm_alloc(positions, c->llm.head_dim * sizeof(float));
+    if (!keys || !values || !cos_sin) {
+        free(keys);
+        free(values);
+        free(cos_sin);
+        return fvlm_fail(err, FVLM_NOMEM, "out of memory for a context of %zu positions", positions);
+    }
+    fill_rotary(cos_sin, positions, c->llm.head_dim, c->llm.rope_theta);
+    move_cache(keys, positions, l->keys, l, layers, kv);
+    move_cache(values, positions, l->values, l, layers, kv);
+    free(l->keys);
+    free(l->values);
+    free(l->cos_sin);
+    l->keys = keys;
+    l->values = values;
+    l->cos_sin = cos_sin;
+    l->capacity = positions;
+    return FVLM_OK;
+}
+
+static fvlm_status reserve_rows(fvlm_model *m, size_t rows, fvlm_err *err)
+{
+    fvlm_llm_memory *l = &m->memory;
+    const fvlm_config *c = m->config;
+    const size_t q = (size_t)c->llm.heads * c->llm.head_dim;
+    if (rows <= l->rows) return FVLM_OK;
+    float **const buffers[] = {&l->x, &l->narrow, &l->q, &l->gate, &l->up};
+    const size_t widths[] = {c->llm.hidden, q > c->llm.hidden ? q : c->llm.hidden, q, c->llm.intermediate,
+                             c->llm.intermediate};
+    l->rows = 0;
+    bool ok = true;
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        free(*buffers[i]);
+        *buffers[i] = fvlm_alloc(rows * widths[i], sizeof(float));
+        ok = ok && *buffers[i];
+    }
+    if (!ok) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a text of %zu positions", rows);
+    l->rows = rows;
+    return FVLM_OK;
+}
+
+/* An observer wants whole blocks; without one, long texts go in pieces. */
+static size_t rows_at_once(const fvlm_model *m, size_t n)
+{
+    return n > MAX_ROWS && !m->options.observer ? MAX_ROWS : n;
+}
+
+static fvlm_status refuse_context(const fvlm_model *m, size_t positions, fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_LIMIT, "the text takes %zu positions; the context holds %zu", positions,
+                     fvlm_model_context(m));
+}
+
+fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, fvlm_err *err)
+{
+    if (positions > fvlm_model_context(m)) return refuse_context(m, positions, err);
+    const fvlm_status st = reserve_cache(m, positions, err);
+    return st == FVLM_OK ? reserve_rows(m, rows_at_once(m, prompt), err) : st;
+}
+
+/* ---- layers ---- */
+
+static void attention(fvlm_model *m, const fvlm_llm_layer *y, size_t layer, size_t n)
+{
+    const fvlm_config *c = m->config;
+    fvlm_llm_memory *l = &m->memory;
+    fvlm_exec *e = m->exec;
+    const size_t heads = c->llm.heads, kv_heads = c->llm.kv_heads, dim = c->llm.head_dim, kv = kv_heads * dim;
+    float *keys = l->keys + layer * l->capacity * kv, *values = l->values + layer * l->capacity * kv;
+    float *new_keys = keys + l->position * kv, *new_values = values + l->position * kv;
+    fvlm_op_rms_norm(e, l->x, n, c->llm.hidden, y->attn_norm, (float)c->llm.norm_eps, l->narrow);
+    fvlm_op_linear(e, l->narrow, n, &y->q.weight, y->q.bias, FVLM_NONE, NULL, l->q);
+    fvlm_op_linear(e, l->narrow, n, &y->k.weight, y->k.bias, FVLM_NONE, NULL, new_keys);
+    fvlm_op_linear(e, l->narrow, n, &y->v.weight, y->v.bias, FVLM_NONE, NULL, new_values);
+    fvlm_op_rope(e, l->q, n, heads, dim, l->cos_sin, l->position);
+    fvlm_op_rope(e, new_keys, n, kv_heads, dim, l->cos_sin, l->position);
+    fvlm_op_attention_causal(e, l->q, keys, values, n, l->position, heads, kv_heads, dim, l->narrow);
+    fvlm_op_linear(e, l->narrow, n, &y->o.weight, NULL, FVLM_NONE, l->x, l->x);
+}
+
+static void feed_forward(fvlm_model *m, const fvlm_llm_layer *y, size_t n)
+{
+    const fvlm_config *c = m->config;
+    fvlm_llm_memory *l = &m->memory;
+    fvlm_exec *e = m->exec;
+    fvlm_op_rms_norm(e, l->x, n, c->llm.hidden, y->ffn_norm, (float)c->llm.norm_eps, l->narrow);
+    fvlm_op_linear(e, l->narrow, n, &y->gate.weight, NULL, FVLM_NONE, NULL, l->gate);
+    fvlm_op_linear(e, l->narrow, n, &y->up.weight, NULL, FVLM_NONE, NULL, l->up);
+    fvlm_op_silu_mul(e, l->gate, l->up, n * c->llm.intermediate, l->gate);
+    fvlm_op_linear(e, l->gate, n, &y->down.weight, NULL, FVLM_NONE, l->x, l->x);
+}
+
+/* Final norm and head for the last 'rows' of the n rows in x. */
+static fvlm_status head(fvlm_model *m, size_t n, size_t rows, float *logits, fvlm_err *err)
+{
+    const fvlm_config *c = m->config;
+    fvlm_llm_memory *l = &m->memory;
+    const float *last = l->x + (n - rows) * c->llm.hidden;
+    fvlm_op_rms_norm(m->exec, last, rows, c->llm.hidden, m->llm.norm, (float)c->llm.norm_eps, l->narrow);
+    const fvlm_status st = fvlm_model_observe(m, "llm.norm", l->narrow, rows, c->llm.hidden, err);
+    if (st != FVLM_OK) return st;
+    fvlm_op_linear(m->exec, l->narrow, rows, &m->llm.head.weight, NULL, FVLM_NONE, NULL, logits);
+    return fvlm_model_observe(m, "logits", logits, rows, c->llm.vocab, err);
+}
+
+/* n rows, at most l->rows of them, through all layers; the cache grows by n. */
+static fvlm_status layers(fvlm_model *m, const float *embeddings, size_t n, fvlm_err *err)
+{
+    const fvlm_config *c = m->config;
+    fvlm_llm_memory *l = &m->memory;
+    char name[48];
+    memcpy(l->x, embeddings, n * c->llm.hidden * sizeof(float));
+    fvlm_status st = fvlm_model_observe(m, "llm.embed", l->x, n, c->llm.hidden, err);
+    for (size_t i = 0; i < c->llm.layers && st == FVLM_OK; i++) {
+        attention(m, &m->llm.layers[i], i, n);
+        feed_forward(m, &m->llm.layers[i], n);
+        snprintf(name, sizeof name, "llm.layer%zu", i);
+        st = fvlm_model_observe(m, name, l->x, n, c->llm.hidden, err);
+    }
+    if (st == FVLM_OK) l->position += n;
+    return st;
+}
+
+/* ---- the pass ---- */
+
+fvlm_status fvlm_model_reset(fvlm_model *m)
+{
+    m->memory.position = 0;
+    return FVLM_OK;
+}
+
+size_t fvlm_model_position(const fvlm_model *m)
+{
+    return m->memory.position;
+}
+
+fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] >= m->config->llm.vocab)
+            return fvlm_fail(err, FVLM_BAD_INPUT, "token %u has no row in the embedding of %u", ids[i],
+                             m->config->llm.vocab);
+        fvlm_weight_row(&m->llm.embed.weight, ids[i], embeddings + i * m->config->llm.hidden);
+    }
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n, bool all_logits, float *logits,
+                               fvlm_err *err)
+{
+    const fvlm_config *c = m->config;
+    const size_t positions = m->memory.position + n, most = fvlm_model_context(m);
+    size_t room = positions; /* when the cache has to grow, it grows by half, so that growing stays cheap */
+    if (positions > m->memory.capacity && positions <= most)
+        room = positions + positions / 2 < most ? positions + positions / 2 : most;
+    fvlm_status st = fvlm_model_reserve(m, n, room, err);
+    const size_t step = rows_at_once(m, n);
+    for (size_t done = 0; done < n && st == FVLM_OK; done += step) {
+        const size_t rows = n - done < step ? n - done : step;
+        st = layers(m, embeddings + done * c->llm.hidden, rows, err);
+        if (st == FVLM_OK && all_logits)
+            st = head(m, rows, rows, logits + done * c->llm.vocab, err);
+        else if (st == FVLM_OK && done + rows == n)
+            st = head(m, rows, 1, logits, err);
+    }
+    return st;
+}

@@ -1,0 +1,123 @@
+/* model.c - opening and closing a model, and what every pass over it shares. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli.h"
+#include "reference/model.h"
+
+static bool is_quantized(const fvlm_reader *r)
+{
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++)
+        if (fvlm_reader_tensor(r, i)->type.kind == FVLM_INT) return true;
+    return false;
+}
+
+/* The parts of the config must fit together; the tensors are then held against them. */
+static fvlm_status check_config(const fvlm_config *c, fvlm_err *err)
+{
+    const uint32_t stride = 4u << (c->vision.n_stages - 1); /* the stem halves twice, every further stage once */
+    if (c->vision.stride != stride)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "config: %u stages make a stride of %u, not %u", c->vision.n_stages,
+                         stride, c->vision.stride);
+    if (c->projector.in != c->vision.out_dim)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "config: the tower gives %u channels, the projector takes %u",
+                         c->vision.out_dim, c->projector.in);
+    if (c->projector.out != c->llm.hidden)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "config: the projector gives %u channels, the language model takes %u",
+                         c->projector.out, c->llm.hidden);
+    return FVLM_OK;
+}
+
+static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
+{
+    fvlm_status st = fvlm_reader_open(&m->reader, path, err);
+    if (st != FVLM_OK) return st;
+    m->config = fvlm_reader_config(m->reader);
+    if (m->options.act_by_file) m->options.act = is_quantized(m->reader) ? FVLM_ACT_INT8 : FVLM_ACT_F32;
+    st = fvlm_exec_create(&m->exec, m->options.threads, m->options.cpu, m->options.act, err);
+    if (st != FVLM_OK) return st;
+
+    const char *json;
+    size_t n_bytes;
+    st = check_config(m->config, err);
+    if (st == FVLM_OK) st = fvlm_model_bind(m, err);
+    if (st == FVLM_OK) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
+    if (st == FVLM_OK) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
+    return st == FVLM_OK ? st : fvlm_prefix(err, "\"%s\"", path);
+}
+
+fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model_options *options, fvlm_err *err)
+{
+    *out = NULL;
+    fvlm_model *m = fvlm_alloc(1, sizeof *m);
+    if (!m) return fvlm_fail(err, FVLM_NOMEM, "out of memory while opening \"%s\"", path);
+    m->options = *options;
+    const fvlm_status st = open_parts(m, path, err);
+    if (st != FVLM_OK) fvlm_model_close(&m);
+    *out = m;
+    return st;
+}
+
+void fvlm_model_close(fvlm_model **model)
+{
+    fvlm_model *m = *model;
+    *model = NULL;
+    if (!m) return;
+    fvlm_tower_memory_free(&m->tower);
+    fvlm_llm_memory_free(&m->memory);
+    free(m->projector_hidden);
+    free(m->vision.all_blocks);
+    free(m->llm.layers);
+    free(m->small);
+    if (m->tokenizer) fvlm_tokenizer_destroy(&m->tokenizer);
+    if (m->exec) fvlm_exec_destroy(&m->exec);
+    fvlm_reader_close(&m->reader);
+    free(m);
+}
+
+const fvlm_config *fvlm_model_config(const fvlm_model *m)
+{
+    return m->config;
+}
+
+const fvlm_reader *fvlm_model_reader(const fvlm_model *m)
+{
+    return m->reader;
+}
+
+const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m)
+{
+    return m->tokenizer;
+}
+
+fvlm_exec *fvlm_model_exec(fvlm_model *m)
+{
+    return m->exec;
+}
+
+size_t fvlm_model_memory_bytes(const fvlm_model *m)
+{
+    const fvlm_config *c = m->config;
+    const fvlm_llm_memory *l = &m->memory;
+    const size_t kv = 2 * (size_t)c->llm.layers * c->llm.kv_heads * c->llm.head_dim;
+    const size_t q = (size_t)c->llm.heads * c->llm.head_dim, widest = q > c->llm.hidden ? q : c->llm.hidden;
+    const size_t floats = 2 * m->tower.n_ab + m->tower.n_wide + m->projector_rows * c->projector.hidden +
+                          l->capacity * (kv + c->llm.head_dim) +
+                          l->rows * (c->llm.hidden + widest + q + 2 * (size_t)c->llm.intermediate);
+    return floats * sizeof(float);
+}
+
+fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm_err *err)
+{
+    o->act_by_file = text == NULL;
+    if (!text) return FVLM_OK;
+    o->act = strcmp(text, "int8") == 0 ? FVLM_ACT_INT8 : FVLM_ACT_F32;
+    if (o->act == FVLM_ACT_INT8 || strcmp(text, "f32") == 0) return FVLM_OK;
+    return fvlm_fail(err, FVLM_USAGE, "--act \"%s\": should be f32 or int8", text);
+}
+
+fvlm_status fvlm_model_observe(fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols, fvlm_err *err)
+{
+    if (m->options.observer) m->options.observer(m->options.observer_ctx, name, x, rows, cols);
+    return fvlm_interrupted() ? fvlm_fail(err, FVLM_INTERRUPTED, "interrupted") : FVLM_OK;
+}

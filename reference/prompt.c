@@ -1,0 +1,77 @@
+/* prompt.c - the model's prompt template around a question, as token ids.
+ *
+ * As the reference does it, the text is cut at the picture's marker and each side
+ * is tokenized apart: no token ever reaches across, and the newline after the
+ * marker begins the second side. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/model.h"
+
+static const char IMAGE[] = "<image>", QUESTION[] = "{prompt}";
+
+/* Appends the ids of text to *ids. */
+static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
+                          fvlm_err *err)
+{
+    if (n_bytes == 0) return FVLM_OK;
+    uint32_t *more;
+    size_t n_more;
+    const fvlm_status st = fvlm_tokenizer_encode(m->tokenizer, text, n_bytes, &more, &n_more, err);
+    if (st != FVLM_OK) return st;
+    uint32_t *all = realloc(*ids, (*n + n_more + 1) * sizeof *all);
+    if (all) {
+        if (n_more) memcpy(all + *n, more, n_more * sizeof *all);
+        *ids = all;
+        *n += n_more;
+    }
+    free(more);
+    return all ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory for the prompt");
+}
+
+/* The template with the question in it; NULL if out of memory. */
+static char *fill_template(const char *template, const char *question)
+{
+    const char *at = strstr(template, QUESTION);
+    return fvlm_format("%.*s%s%s", (int)(at - template), template, question, at + strlen(QUESTION));
+}
+
+static fvlm_status check(const fvlm_model *m, const char *question, fvlm_err *err)
+{
+    const char *template = m->config->prompt, *image = strstr(template, IMAGE), *text = strstr(template, QUESTION);
+    if (!image || !text || image > text)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "the model's prompt template lacks %s before %s", IMAGE, QUESTION);
+    if (question[strspn(question, " \t\r\n")] == '\0') return fvlm_fail(err, FVLM_USAGE, "the prompt is empty");
+    if (strstr(question, IMAGE))
+        return fvlm_fail(err, FVLM_USAGE, "the prompt may not contain %s: the picture's place is fixed by the model",
+                         IMAGE);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with_image, uint32_t **ids, size_t *n,
+                            size_t *split, fvlm_err *err)
+{
+    *ids = NULL;
+    *n = *split = 0;
+    fvlm_status st = check(m, question, err);
+    if (st != FVLM_OK) return st;
+    char *text = fill_template(m->config->prompt, question);
+    if (!text) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the prompt");
+
+    char *marker = strstr(text, IMAGE), *rest = marker + strlen(IMAGE);
+    if (with_image) {
+        st = append(m, text, (size_t)(marker - text), ids, n, err);
+        *split = *n;
+        if (st == FVLM_OK) st = append(m, rest, strlen(rest), ids, n, err);
+    } else {
+        if (*rest == '\n') rest++;
+        memmove(marker, rest, strlen(rest) + 1);
+        st = append(m, text, strlen(text), ids, n, err);
+        *split = *n;
+    }
+    free(text);
+    if (st == FVLM_OK) return FVLM_OK;
+    free(*ids);
+    *ids = NULL;
+    return st;
+}
