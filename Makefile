@@ -25,12 +25,13 @@ LIB      := $(BUILD)/libfvlm.a
 TEST_SRC := $(wildcard $(addprefix tests/,$(addsuffix /*.c,format convert quant reference verify)))
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_HELPERS := $(wildcard tests/support/*.c)
+TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
 BENCH    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 ifeq ($(V),0)
 Q := @
 endif
 
-.PHONY: all setup demo check test asan arm64 deps format bench accuracy oracle fuzz install clean help
+.PHONY: all setup demo check test tools asan arm64 deps format bench accuracy oracle fuzz install clean help
 .SECONDARY:
 
 all: $(BUILD)/fvlm  ## all: the binary, build/fvlm (the default)
@@ -75,10 +76,12 @@ deps:  ## deps: check who includes whom against the table in tests/deps.sh
 	@tests/deps.sh
 
 format:  ## format: clang-format every C file
-	@clang-format -i $(SRC) fvlm.c $(TEST_SRC) $(wildcard */*.h reference/kernels/*.h tests/*/*.h)
+	@clang-format -i $(SRC) fvlm.c $(TEST_SRC) $(wildcard */*.h reference/kernels/*.h tests/*/*.h tests/tools/*.c)
 
 oracle: all  ## oracle: the tests against PyTorch, timm, transformers, tokenizers, Pillow (needs Python)
 	@tests/oracle/run.sh $(BUILD)
+
+tools: all $(TOOLS)  ## tools: small programs that print what one part does, for the oracle tests
 
 accuracy: all $(BUILD)/tests/bench/accuracy  ## accuracy: exact match of the shipped model, f32 / int8 / int4, both activation modes
 	@tests/bench/accuracy.sh $(BUILD)
