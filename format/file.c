@@ -1,0 +1,53 @@
+/* file.c - see file.h. Everything here uses pread: no shared position, safe from many threads. */
+#include "format/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+fvlm_status fvlm_file_open(int *fd, uint64_t *n_bytes, const char *path, fvlm_err *err)
+{
+    *fd = -1;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer; it means nothing to regular files. */
+    int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (f < 0) return fvlm_fail_errno(err, "\"%s\"", path);
+    struct stat s;
+    fvlm_status st = FVLM_OK;
+    if (fstat(f, &s) != 0)
+        st = fvlm_fail_errno(err, "\"%s\"", path);
+    else if (S_ISDIR(s.st_mode))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a folder, expected a file", path);
+    else if (!S_ISREG(s.st_mode))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is not a regular file", path);
+    if (st) {
+        close(f);
+        return st;
+    }
+    *fd = f;
+    *n_bytes = (uint64_t)s.st_size;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out, size_t n_bytes, fvlm_err *err)
+{
+    uint8_t *to = out;
+    while (n_bytes > 0) {
+        if (offset > INT64_MAX) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": position beyond any file", path);
+        ssize_t n = pread(fd, to, n_bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fvlm_fail_errno(err, "\"%s\": byte %" PRIu64, path, offset);
+        if (n == 0) return fvlm_refuse(err, offset, "\"%s\" ends at byte %" PRIu64 ", more was expected", path, offset);
+        to += n;
+        n_bytes -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return FVLM_OK;
+}
+
+bool fvlm_file_same(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}

@@ -1,0 +1,179 @@
+/* reader.c - opens a .fvlm file and answers questions about it. All structure is
+ * read with pread into private memory and checked there; only the tensors' bytes
+ * are used through the mapping, since a mapped file can change under us. */
+#include "format/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "format/file.h"
+#include "format/json.h"
+#include "format/section.h"
+
+static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
+{
+    uint8_t bytes[FVLM_HEADER_BYTES];
+    if (n_bytes < sizeof bytes)
+        return fvlm_refuse(err, n_bytes, "\"%s\": %u bytes are too few for a .fvlm file", r->path, (unsigned)n_bytes);
+    fvlm_status st = fvlm_file_read(r->fd, r->path, 0, bytes, sizeof bytes, err);
+    if (st) return st;
+    st = fvlm_header_decode(&r->header, bytes, n_bytes, err);
+    if (st) fvlm_prefix(err, "\"%s\"", r->path);
+    return st;
+}
+
+static fvlm_status read_index(fvlm_reader *r, fvlm_err *err)
+{
+    const fvlm_section *s = r->header.section;
+    uint8_t *bytes;
+    fvlm_status st = fvlm_section_read(&bytes, &s[0], r->fd, r->path, "index", err);
+    if (st) return st;
+    st = fvlm_index_decode(&r->index, bytes, (size_t)s[0].n_bytes, &s[1], err);
+    free(bytes);
+    if (st) fvlm_prefix(err, "\"%s\"", r->path);
+    return st;
+}
+
+static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
+{
+    const fvlm_section *s = &r->header.section[FVLM_SECTION_META - 1];
+    char *text;
+    fvlm_status st = fvlm_section_text(&text, s, r->fd, r->path, "metadata", err);
+    if (st) return st;
+    st = fvlm_json_parse(&r->meta, text, (size_t)s->raw_bytes, "metadata", err);
+    free(text);
+    if (!st && !json_is_object(r->meta)) st = fvlm_refuse(err, s->offset, "metadata is not a JSON object");
+    if (!st) st = fvlm_config_from_json(&r->config, json_object_get(r->meta, "config"), err);
+    if (st) fvlm_prefix(err, "\"%s\"", r->path);
+    return st;
+}
+
+/* Not parsed before it is asked for, but its stored bytes are checked now. */
+static fvlm_status check_tokenizer(fvlm_reader *r, fvlm_err *err)
+{
+    uint8_t *bytes;
+    const fvlm_section *s = &r->header.section[FVLM_SECTION_TOKENIZER - 1];
+    fvlm_status st = fvlm_section_read(&bytes, s, r->fd, r->path, "tokenizer", err);
+    free(bytes);
+    return st;
+}
+
+static fvlm_status map_file(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
+{
+    size_t n;
+    if (!fvlm_to_size(n_bytes, &n)) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": too large to map here", r->path);
+    void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, r->fd, 0);
+    if (p == MAP_FAILED) return fvlm_fail_errno(err, "\"%s\": cannot map it", r->path);
+    r->map = p;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, const char *path, fvlm_err *err)
+{
+    *out = NULL;
+    fvlm_reader *r = calloc(1, sizeof *r);
+    if (!r) {
+        close(fd);
+        return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    }
+    r->fd = fd;
+    pthread_mutex_init(&r->lock, NULL);
+    r->path = fvlm_strdup(path);
+    fvlm_status st = r->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!st) st = read_header(r, n_bytes, err);
+    if (!st) st = read_index(r, err);
+    if (!st) st = read_meta(r, err);
+    if (!st) st = check_tokenizer(r, err);
+    if (!st) st = map_file(r, n_bytes, err);
+    if (st) fvlm_reader_close(&r);
+    *out = r;
+    return st;
+}
+
+fvlm_status fvlm_reader_open(fvlm_reader **out, const char *path, fvlm_err *err)
+{
+    *out = NULL;
+    int fd;
+    uint64_t n_bytes;
+    fvlm_status st = fvlm_file_open(&fd, &n_bytes, path, err);
+    return st ? st : fvlm_reader_open_fd(out, fd, n_bytes, path, err);
+}
+
+void fvlm_reader_close(fvlm_reader **reader)
+{
+    fvlm_reader *r = *reader;
+    if (!r) return;
+    *reader = NULL;
+    if (r->map) munmap((void *)(uintptr_t)r->map, (size_t)r->header.file_bytes);
+    if (r->fd >= 0) close(r->fd);
+    fvlm_index_free(&r->index);
+    json_decref(r->meta);
+    pthread_mutex_destroy(&r->lock);
+    free(r->tokenizer);
+    free(r->path);
+    free(r);
+}
+
+const char *fvlm_reader_path(const fvlm_reader *r)
+{
+    return r->path;
+}
+
+uint64_t fvlm_reader_file_bytes(const fvlm_reader *r)
+{
+    return r->header.file_bytes;
+}
+
+size_t fvlm_reader_n_tensors(const fvlm_reader *r)
+{
+    return r->index.n_tensors;
+}
+
+const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i)
+{
+    return &r->index.tensor[i];
+}
+
+static int name_order(const void *name, const void *tensor)
+{
+    return strcmp(name, ((const fvlm_tensor *)tensor)->name);
+}
+
+const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name)
+{
+    return bsearch(name, r->index.tensor, r->index.n_tensors, sizeof *r->index.tensor, name_order);
+}
+
+const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t)
+{
+    return r->map + t->offset;
+}
+
+const fvlm_config *fvlm_reader_config(const fvlm_reader *r)
+{
+    return &r->config;
+}
+
+const json_t *fvlm_reader_meta(const fvlm_reader *r)
+{
+    return r->meta;
+}
+
+const fvlm_hash *fvlm_reader_identity(const fvlm_reader *r)
+{
+    return &r->header.hash;
+}
+
+fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err)
+{
+    const fvlm_section *s = &r->header.section[FVLM_SECTION_TOKENIZER - 1];
+    fvlm_status st = FVLM_OK;
+    pthread_mutex_lock(&r->lock);
+    if (!r->tokenizer) st = fvlm_section_text(&r->tokenizer, s, r->fd, r->path, "tokenizer", err);
+    *json = r->tokenizer;
+    *n_bytes = st ? 0 : (size_t)s->raw_bytes;
+    pthread_mutex_unlock(&r->lock);
+    return st;
+}
