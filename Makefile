@@ -45,6 +45,9 @@ $(LIB): $(OBJ)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIB)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
@@ -70,7 +73,7 @@ asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanit
 
 ARM64 := BUILD=build/arm64 CC=aarch64-linux-gnu-gcc PKG_ENV="PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"
 arm64:  ## arm64: cross-build for NEON (gcc-aarch64-linux-gnu, libraries for arm64); runs under qemu-aarch64
-	@$(MAKE) --no-print-directory -j2 all $(ARM64)
+	@$(MAKE) --no-print-directory -j2 all build/arm64/tests/tools/activations $(ARM64)
 
 deps:  ## deps: check who includes whom against the table in tests/deps.sh
 	@tests/deps.sh
@@ -78,7 +81,7 @@ deps:  ## deps: check who includes whom against the table in tests/deps.sh
 format:  ## format: clang-format every C file
 	@clang-format -i $(SRC) fvlm.c $(TEST_SRC) $(wildcard */*.h reference/kernels/*.h tests/*/*.h tests/tools/*.c)
 
-oracle: all  ## oracle: the tests against PyTorch, timm, transformers, tokenizers, Pillow (needs Python)
+oracle: all tools  ## oracle: the tests against PyTorch, timm, transformers, tokenizers, Pillow (needs Python)
 	@tests/oracle/run.sh $(BUILD)
 
 tools: all $(TOOLS)  ## tools: small programs that print what one part does, for the oracle tests

@@ -1,9 +1,8 @@
 """A FastVLM checkpoint folder in PyTorch: timm's FastViT, the projector, transformers' Qwen2, all in f32.
 
     model = apple.load(folder)
-    pixels = apple.pixels("photo.jpg", model.image_size)
-    ids = apple.prompt_ids(model, "What is this?")          -200 stands for the picture
-    answer = model.greedy(ids, pixels, 64)
+    ids = model.prompt_ids("What is this?")                  -200 stands for the picture
+    answer = model.greedy(ids, read_pixels("photo.jpg", model.image_size), 64)
 
 This is what fvlm is held against; nothing here comes from fvlm. Train-time checkpoints stay unfused: timm runs the
 branches. Names are mapped by rule, and a tensor missing or left over is an error that lists it.
@@ -21,12 +20,11 @@ os.environ["TIMM_FUSED_ATTN"] = "0"  # the plain attention: softmax(q k^T) v
 # timm imports torchvision, whose compiled half may not fit this torch; only its Python half is needed.
 sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("unused"))
 
-import numpy as np
 import timm
 import tokenizers
 import torch
 import transformers
-from PIL import Image
+from preprocess import read_pixels
 from safetensors import safe_open
 from timm.layers import LayerNorm2d
 from timm.models.fastvit import RepConditionalPosEnc
@@ -154,35 +152,18 @@ def build_tokenizer(folder):
     return t
 
 
-def pixels(path, side):
-    """As Apple's predict.py: RGB, padded black to a square, bicubic, / 255. [1, 3, side, side]"""
-    image = Image.open(path).convert("RGB")
-    w, h = image.size
-    if w != h:
-        square = Image.new("RGB", (max(w, h), max(w, h)), (0, 0, 0))
-        square.paste(image, ((max(w, h) - w) // 2, (max(w, h) - h) // 2))
-        image = square
-    image = image.resize((side, side), Image.Resampling.BICUBIC)
-    values = (np.asarray(image).astype(np.float64) * (1 / 255)).astype(np.float32)
-    return torch.from_numpy(values).permute(2, 0, 1)[None].contiguous()
-
-
-def prompt_ids(model, question, with_image=True):
-    """Ids of the template around the question; each side of <image> tokenized apart, -200 between."""
-    text = TEMPLATE.format(question) if with_image else TEMPLATE.replace("<image>\n", "").format(question)
-    parts = [model.tokenizer.encode(part, add_special_tokens=False).ids for part in text.split("<image>")]
-    ids = parts[0]
-    for part in parts[1:]:
-        ids = ids + [IMAGE] + part
-    return ids
-
-
 class FastVLM(torch.nn.Module):
     def __init__(self, tower, projector, llm, tokenizer, config):
         super().__init__()
         self.tower, self.projector, self.llm = tower, projector, llm
         self.tokenizer, self.config = tokenizer, config
         self.image_size = int(config["mm_vision_tower"].split("_")[-1])
+
+    def prompt_ids(self, question):
+        """Ids of the template around the question; each side of <image> is tokenized apart."""
+        sides = TEMPLATE.format(question).split("<image>")
+        before, after = (self.tokenizer.encode(text, add_special_tokens=False).ids for text in sides)
+        return before + [IMAGE] + after
 
     @torch.no_grad()
     def encode(self, pixels):
@@ -201,9 +182,9 @@ class FastVLM(torch.nn.Module):
 
     @torch.no_grad()
     def greedy(self, ids, pixels=None, n=64):
-        """At most n new ids, ending before eos; and the logits of the last prompt position."""
+        """At most n new ids, without the one that ends the answer."""
         out = self.llm(inputs_embeds=self.embed(ids, pixels)[None], use_cache=True, logits_to_keep=1)
-        first, answer = out.logits[0, -1], []
+        answer = []
         while len(answer) < n:
             best = int(out.logits[0, -1].argmax())
             if best == self.config["eos_token_id"]:
@@ -211,7 +192,7 @@ class FastVLM(torch.nn.Module):
             answer.append(best)
             if len(answer) < n:
                 out = self.llm(input_ids=torch.tensor([[best]]), past_key_values=out.past_key_values, use_cache=True)
-        return answer, first
+        return answer
 
     def blocks(self):
         """(our name, module) of everything fvlm's observer reports, in the order it runs."""
@@ -254,5 +235,5 @@ def load(folder):
 
 if __name__ == "__main__":  # python apple.py FOLDER PHOTO QUESTION
     vlm = load(sys.argv[1])
-    ids, _ = vlm.greedy(prompt_ids(vlm, sys.argv[3]), pixels(sys.argv[2], vlm.image_size))
-    print(vlm.tokenizer.decode(ids))
+    answer = vlm.greedy(vlm.prompt_ids(sys.argv[3]), read_pixels(sys.argv[2], vlm.image_size))
+    print(vlm.tokenizer.decode(answer))
