@@ -16,7 +16,7 @@ static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
 {
     uint8_t bytes[FVLM_HEADER_BYTES];
     if (n_bytes < sizeof bytes)
-        return fvlm_refuse(err, n_bytes, "\"%s\": %u bytes are too few for a .fvlm file", r->path, (unsigned)n_bytes);
+        return fvlm_refuse(err, n_bytes, "\"%s\": not a .fvlm file (only %u bytes)", r->path, (unsigned)n_bytes);
     fvlm_status st = fvlm_file_read(r->fd, r->path, 0, bytes, sizeof bytes, err);
     if (st) return st;
     st = fvlm_header_decode(&r->header, bytes, n_bytes, err);

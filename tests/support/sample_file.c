@@ -1,4 +1,4 @@
-/* sample.c - a small .fvlm file that has every type in every layout. */
+/* sample_file.c - a small .fvlm file that has every type in every layout. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

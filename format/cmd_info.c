@@ -1,0 +1,64 @@
+/* cmd_info.c - `fvlm info`: what is inside a file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli.h"
+#include "format/info.h"
+
+static bool opt_tensors, opt_json;
+static const fvlm_option options[] = {
+    {.name = "tensors", .help = "list every tensor: type, layout, shape, size, how it was made", .flag = &opt_tensors},
+    {.name = "json", .help = "print it all as one JSON object", .flag = &opt_json},
+    {0},
+};
+
+const fvlm_command fvlm_info_command = {
+    .name = "info",
+    .summary = "what is inside a .fvlm file: architecture, sizes, types, where it came from",
+    .positional = "MODEL.fvlm",
+    .options = options,
+    .examples = "fvlm info fastvlm-int4.fvlm\n"
+                "fvlm info fastvlm-int4.fvlm --tensors --json\n",
+};
+
+static fvlm_status print_json(const fvlm_info *x, const fvlm_reader *r, fvlm_err *err)
+{
+    json_t *j = fvlm_info_json(x, r, opt_tensors);
+    bool ok = j && json_dumpf(j, stdout, JSON_INDENT(2)) == 0;
+    json_decref(j);
+    if (ok) putchar('\n');
+    return ok ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "cannot print the information as JSON");
+}
+
+static fvlm_status run(const char *path, fvlm_err *err)
+{
+    fvlm_reader *r;
+    fvlm_info x;
+    fvlm_status st = fvlm_reader_open(&r, path, err);
+    if (!st) st = fvlm_info_gather(&x, r, err);
+    if (!st && opt_json) st = print_json(&x, r, err);
+    if (!st && !opt_json) {
+        fvlm_info_print(stdout, &x, r);
+        if (opt_tensors) fvlm_info_print_tensors(stdout, r);
+    }
+    fvlm_reader_close(&r);
+    if (!st && fflush(stdout) != 0) st = fvlm_fail_errno(err, "cannot write the output");
+    return st;
+}
+
+int fvlm_cmd_info(int argc, char **argv)
+{
+    fvlm_list args = {0};
+    bool help;
+    fvlm_err err = {0};
+    fvlm_signals_install();
+    fvlm_status st = fvlm_cli_parse(&fvlm_info_command, argc, argv, &args, &help, &err);
+    if (!st && !help) {
+        if (args.n != 1)
+            st = fvlm_fail(&err, FVLM_USAGE, "info takes one file; try 'fvlm info --help'");
+        else
+            st = run(args.items[0], &err);
+    }
+    fvlm_list_free(&args);
+    return st ? fvlm_cli_complain(&err) : 0;
+}
