@@ -2,7 +2,7 @@
 
     model = apple.load(folder)
     ids = model.prompt_ids("What is this?")                  -200 stands for the picture
-    answer = model.greedy(ids, read_pixels("photo.jpg", model.image_size), 64)
+    new = model.greedy(ids, read_pixels("photo.jpg", model.image_size), 64)
 
 This is what fvlm is held against; nothing here comes from fvlm. Train-time checkpoints stay unfused: timm runs the
 branches. Names are mapped by rule, and a tensor missing or left over is an error that lists it.
@@ -194,6 +194,11 @@ class FastVLM(torch.nn.Module):
                 out = self.llm(input_ids=torch.tensor([[best]]), past_key_values=out.past_key_values, use_cache=True)
         return answer
 
+    def answer(self, path, question, n=64):
+        """The greedy answer to a question about a picture, as text."""
+        ids = self.greedy(self.prompt_ids(question), read_pixels(path, self.image_size), n)
+        return self.tokenizer.decode(ids)
+
     def blocks(self):
         """(our name, module) of everything fvlm's observer reports, in the order it runs."""
         yield "vision.stem", self.tower.stem
@@ -234,6 +239,4 @@ def load(folder):
 
 
 if __name__ == "__main__":  # python apple.py FOLDER PHOTO QUESTION
-    vlm = load(sys.argv[1])
-    answer = vlm.greedy(vlm.prompt_ids(sys.argv[3]), read_pixels(sys.argv[2], vlm.image_size))
-    print(vlm.tokenizer.decode(answer))
+    print(load(sys.argv[1]).answer(sys.argv[2], sys.argv[3]))

@@ -1,0 +1,109 @@
+"""In f32, fvlm computes what PyTorch computes from the same checkpoint: every block's output within a relative L2 of
+2e-5, and the same greedy answer. PyTorch is timm's FastViT, transformers' Qwen2 (apple.py); fvlm is `fvlm convert` and
+the executor, observed by tests/tools/activations.c."""
+
+import csv
+import gc
+import json
+
+import apple
+import numpy as np
+import pytest
+from dump_activations import dump
+from under_test import TINY, WORK, activations, checkpoint, fvlm, picture
+
+BOUND = 2e-5
+QUESTION = "What are these? Count them, and name their colours."
+
+
+def convert(folder, name, *options):
+    model = WORK / f"{name}.fvlm"
+    fvlm("convert", folder, "-o", model, "--force", "-q", *options)
+    return model
+
+
+def hold(what, tensors, model):
+    """The file's every block against PyTorch's, on the same pixels and ids."""
+    want = {name: t.numpy() for name, t in tensors.items()}
+    greedy, ids = want.pop("greedy").tolist(), want.pop("input_ids").tolist()
+    got, answer = activations(model, want.pop("pixels"), ids, len(greedy))
+    assert got.keys() == want.keys(), f"blocks differ: {got.keys() ^ want.keys()}"
+    error = {}
+    for name, x in want.items():
+        assert got[name].shape == x.shape, f"{name}: {got[name].shape}, PyTorch {x.shape}"
+        error[name] = np.linalg.norm((got[name] - x).astype(np.float64)) / np.linalg.norm(x.astype(np.float64))
+    worst = max(error, key=error.get)
+    print(f"\n{what}: {len(error)} blocks, worst {error[worst]:.1e} at {worst}, vision.final {error['vision.final']:.1e}, "
+          f"projector {error['projector']:.1e}, logits {error['logits']:.1e}; {len(greedy)} greedy ids")  # fmt: skip
+    too_far = {name: e for name, e in error.items() if not e <= BOUND}
+    assert not too_far, f"beyond {BOUND}: {too_far}"
+    assert answer == greedy
+
+
+def parity(what, folder, side=None, n_new=32, options=()):
+    image = picture(WORK / "picture.png")
+    model = apple.load(folder)
+    tensors = dump(model, image, QUESTION, side, n_new)
+    del model
+    gc.collect()
+    file = convert(folder, what, *options)
+    hold(what, tensors, file)
+    file.unlink()
+
+
+def test_small():
+    """Every kind of block, quickly."""
+    parity("small", checkpoint("small", "small"))
+
+
+def test_small_train_time():
+    parity("small-train-time", checkpoint("small-train-time", "small", train_time=True))
+
+
+def test_train_time_tower_of_full_size():
+    """timm runs branches and BatchNorm of all 44 blocks; fvlm has fused them."""
+    parity("train-time", checkpoint("train-time", "0.5b", train_time=True, layers=1), side=512)
+
+
+def test_full_size():
+    """The 0.5B at its own 1024 pixels."""
+    parity("0.5b", checkpoint("0.5b", "0.5b"), options=("--type", "f32"))
+
+
+def test_sharded_1_5b():
+    parity("1.5b-sharded", checkpoint("1.5b", "1.5b", max_shard=10**9), side=256)
+
+
+def test_untied_7b():
+    """Full widths, two layers: 28 heads on 4, an output head of its own, 22 added tokens."""
+    parity("7b-2-layers", checkpoint("7b", "7b", layers=2, depths=(1, 1, 1, 1, 1)), side=256)
+
+
+needs_tiny = pytest.mark.skipif(not (TINY / "fused/config.json").exists(), reason="tests/fixtures/tiny is not there")
+
+
+@needs_tiny
+@pytest.mark.parametrize("form", ["unfused", "fused"])
+def test_trained_model(form):
+    """The model that ships, with its branches and as PyTorch fused it."""
+    picture = sorted((TINY / "heldout").glob("*.png"))[0]
+    tensors = dump(apple.load(TINY / form), picture, "What is at the top right?")
+    hold(f"trained, {form}", tensors, convert(TINY / form, f"tiny-{form}"))
+
+
+@needs_tiny
+def test_trained_answers():
+    """From picture file to text, 64 ids or to the end: 40 questions about 40 pictures."""
+    file = convert(TINY / "unfused", "tiny")
+    model = apple.load(TINY / "unfused")
+    with (TINY / "heldout/questions.tsv").open(newline="") as f:
+        rows = list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE))
+    first = {row["picture"]: row for row in reversed(rows) if row["picture"].endswith(".png")}
+    asked = [first[name] for name in sorted(first)[:40]]
+    assert len(asked) >= 20
+    for row in asked:
+        path = TINY / "heldout" / row["picture"]
+        want = model.answer(path, row["question"], 64)
+        got = json.loads(fvlm("run", file, path, row["question"], "--max-tokens", 64, "--json"))
+        assert got["answer"] == want, f"{row['picture']}: {row['question']}"
+    print(f"\n{len(asked)} answers equal")
