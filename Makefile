@@ -84,7 +84,7 @@ format:  ## format: clang-format every C file
 oracle: all tools  ## oracle: the tests against PyTorch, timm, transformers, tokenizers, Pillow (needs Python)
 	@tests/oracle/run.sh $(BUILD)
 
-tools: all $(TOOLS)  ## tools: small programs that print what one part does, for the oracle tests
+tools: $(TOOLS)  ## tools: small programs that print what one part does, for the oracle tests
 
 accuracy: all $(BUILD)/tests/bench/accuracy  ## accuracy: exact match of the shipped model, f32 / int8 / int4, both activation modes
 	@tests/bench/accuracy.sh $(BUILD)

@@ -1,9 +1,14 @@
 /* tokenizer.h - Qwen2's byte-level BPE: NFC, split by regex, merge by rank, and
- * back. Reads the container's tokenizer section:
- *   {"tokens": [text of id 0, 1, ...],        in the GPT-2 byte alphabet
+ * back. Reads the container's tokenizer section, a JSON object whose members may come in any order:
+ *   {"tokens": [text of id 0, 1, ...],        in the GPT-2 byte alphabet; null for an id without text
  *    "merges": ["a b", ...],                  by rank
  *    "added": [{"id": 151644, "text": "<|im_start|>", "special": true}, ...],
- *    "pattern": "the pre-tokenizer's regex", "normalizer": "NFC" or null} */
+ *    "pattern": "the pre-tokenizer's regex", "normalizer": "NFC" or null}
+ * An added token may carry "normalized": true (found after NFC rather than before; default false).
+ * Unknown members are refused, as is a vocabulary without all 256 bytes.
+ *
+ * Ids equal those of Hugging Face `tokenizers` with the same files. What may differ: NFC knows Unicode as the
+ * linked utf8proc does (2.8: Unicode 15), so combining characters added to Unicode later stay as they are. */
 #ifndef FVLM_TOKENIZER_H
 #define FVLM_TOKENIZER_H
 
@@ -11,11 +16,13 @@
 
 typedef struct fvlm_tokenizer fvlm_tokenizer;
 
+/* json is copied from, not kept. On failure *out is NULL. */
 fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err);
 void fvlm_tokenizer_destroy(fvlm_tokenizer **t);
 
-/* Ids of text (any bytes; ill-formed UTF-8 is replaced by U+FFFD as Python's errors="replace" does).
- * Added tokens inside the text become their ids. *ids is malloc'd. */
+/* Ids of text (any bytes, at most 64 MiB; ill-formed UTF-8 is replaced by U+FFFD as Python's errors="replace"
+ * does). Added tokens inside the text become their ids. *ids is malloc'd, also when *n is 0; NULL on failure.
+ * Safe from several threads at once. Time grows as n log n, whatever the text. */
 fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
                                   fvlm_err *err);
 

@@ -1,0 +1,39 @@
+/* tokenizer_vocab.h - tokens as bytes, and which two tokens merge into which. */
+#ifndef FVLM_TOKENIZER_VOCAB_H
+#define FVLM_TOKENIZER_VOCAB_H
+
+#include "reference/tokenizer_json.h"
+
+#define FVLM_NO_TOKEN UINT32_MAX
+#define FVLM_MAX_TOKENS 4000000u /* 25 times Qwen2's */
+
+/* A pair of neighbours and what it becomes. Open addressing; result FVLM_NO_TOKEN marks a free slot. */
+typedef struct {
+    uint32_t left, right, rank, result;
+} fvlm_merge;
+
+typedef struct {
+    char *text; /* the bytes of all tokens, one after the other */
+    size_t n_text, text_room;
+    size_t *at;      /* [room]: token id's bytes begin at text + at[id] */
+    uint32_t *bytes; /* [room]: how many; FVLM_NO_TOKEN = the id has no text */
+    uint8_t *special;
+    size_t n, room; /* 1 + highest id; slots */
+
+    fvlm_merge *merges;
+    size_t merge_mask; /* slots - 1, a power of two less one */
+    uint32_t of_byte[256];
+} fvlm_vocab;
+
+/* tokens and merges are positioned at their arrays; room for ids up to highest_added too. */
+fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_json *tokens);
+fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *merges);
+void fvlm_vocab_free(fvlm_vocab *v);
+
+/* Adds an id outside the alphabet. An id that has the same text already is fine. */
+fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err);
+
+/* What left and right merge into: NULL when they do not. */
+const fvlm_merge *fvlm_vocab_merge(const fvlm_vocab *v, uint32_t left, uint32_t right);
+
+#endif
