@@ -1,0 +1,136 @@
+/* encode.c - which search this machine runs, and a panel of weights to the bytes of a tile. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "quant/encode.h"
+#include "quant/quant.h"
+
+/* Never more than is asked for: "avx2" on an AVX-512 machine runs AVX2. */
+static const struct {
+    const char *cpu;
+    fvlm_group_fn encode;
+} encoders[] = {
+    {"scalar", fvlm_encode_group__scalar},
+#if defined(__x86_64__)
+    {"avx2", fvlm_encode_group__avx2},
+    {"avx512", fvlm_encode_group__avx512},
+#elif defined(__aarch64__)
+    {"neon", fvlm_encode_group__scalar}, /* NEON is what the compiler makes of the definition */
+    {"dotprod", fvlm_encode_group__scalar},
+#endif
+};
+enum { N_ENCODERS = sizeof encoders / sizeof encoders[0] };
+
+static bool machine_has(const char *cpu)
+{
+#if defined(__x86_64__)
+    if (!strcmp(cpu, "avx2")) return __builtin_cpu_supports("avx2");
+    if (!strcmp(cpu, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+    return !strcmp(cpu, "scalar") || !strcmp(cpu, "neon") || !strcmp(cpu, "dotprod");
+}
+
+fvlm_status fvlm_encoder_for(fvlm_group_fn *out, const char *cpu, fvlm_err *err)
+{
+    bool best = !cpu || !cpu[0], known = false;
+    *out = NULL;
+    for (size_t i = 0; i < N_ENCODERS; i++) {
+        if (!best && strcmp(cpu, encoders[i].cpu)) continue;
+        known = true;
+        if (machine_has(encoders[i].cpu)) *out = encoders[i].encode;
+    }
+    if (!known) return fvlm_fail(err, FVLM_USAGE, "--cpu: \"%s\" is not a kernel set of this build", cpu);
+    if (!*out) return fvlm_fail(err, FVLM_UNSUPPORTED, "--cpu: this machine has no %s", cpu);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_encode_space_create(fvlm_encode_space *s, size_t longest_group, fvlm_err *err)
+{
+    s->scratch = fvlm_alloc(longest_group, FVLM_LANES * sizeof(float));
+    s->q = fvlm_alloc(longest_group, FVLM_LANES);
+    if (s->scratch && s->q) return FVLM_OK;
+    fvlm_encode_space_free(s);
+    return fvlm_fail(err, FVLM_NOMEM, "out of memory for groups of %zu weights", longest_group);
+}
+
+void fvlm_encode_space_free(fvlm_encode_space *s)
+{
+    free(s->scratch);
+    free(s->q);
+    *s = (fvlm_encode_space){0};
+}
+
+/* Codes q[n][16] of inputs first .. first+n-1 into the panel's tiles (types.h says where). */
+static void place_codes(const fvlm_matrix *m, const uint8_t *q, size_t first, size_t n, uint8_t *values)
+{
+    for (size_t i = 0; i < n; i++, q += FVLM_LANES) {
+        const size_t k = first + i, tile = k / 4;
+        if (m->type.bits == 8) {
+            uint8_t *to = values + tile * 64 + k % 4;
+            for (size_t l = 0; l < FVLM_LANES; l++) to[l * 4] = q[l];
+        } else {
+            uint8_t *to = values + tile / 2 * 64 + k % 4;
+            const unsigned shift = tile % 2 ? 4 : 0;
+            for (size_t l = 0; l < FVLM_LANES; l++) to[l * 4] = (uint8_t)(to[l * 4] | q[l] << shift);
+        }
+    }
+}
+
+static double squared_norm(const float *x, size_t n)
+{
+    double sum[FVLM_LANES] = {0}, all = 0;
+    for (size_t i = 0; i < n * FVLM_LANES; i++) sum[i % FVLM_LANES] += (double)x[i] * (double)x[i];
+    for (size_t l = 0; l < FVLM_LANES; l++) all += sum[l];
+    return all;
+}
+
+void fvlm_encode_panel(fvlm_group_fn encode, const fvlm_matrix *m, const float *x, size_t rows, fvlm_encode_space *s,
+                       uint8_t *values, uint16_t *scales, uint16_t *offsets, double sums[2])
+{
+    for (size_t g = 0; g < m->n_groups; g++) {
+        const size_t first = g * m->group, n = m->k - first < m->group ? m->k - first : m->group;
+        const float *group = x + first * FVLM_LANES;
+        float scale[FVLM_LANES], offset[FVLM_LANES];
+        double error[FVLM_LANES];
+        encode(m->type, group, n, true, s->scratch, s->q, scale, offset, error);
+        for (size_t l = 0; l < rows; l++) {
+            scales[g * FVLM_LANES + l] = fvlm_f32_to_bf16(scale[l]);
+            if (offsets) offsets[g * FVLM_LANES + l] = fvlm_f32_to_bf16(offset[l]);
+            sums[0] += error[l];
+        }
+        for (size_t i = 0; rows < FVLM_LANES && i < n; i++) /* padding is zero, not the code of zero */
+            memset(s->q + i * FVLM_LANES + rows, 0, FVLM_LANES - rows);
+        place_codes(m, s->q, first, n, values);
+        sums[1] += squared_norm(group, n);
+    }
+}
+
+double fvlm_encode_row(fvlm_type t, const float *x, size_t k, bool search, uint8_t *q, uint16_t *scales,
+                       uint16_t *offsets)
+{
+    const size_t group = t.group ? t.group : k;
+    fvlm_group_fn encode;
+    fvlm_encode_space s;
+    double sum = 0;
+    float *panel = fvlm_alloc(group, FVLM_LANES * sizeof *panel);
+    if (!panel || fvlm_encoder_for(&encode, NULL, NULL) || fvlm_encode_space_create(&s, group, NULL)) {
+        free(panel);
+        return -1;
+    }
+    for (size_t g = 0; g * group < k; g++) {
+        const size_t first = g * group, n = k - first < group ? k - first : group;
+        float scale[FVLM_LANES], offset[FVLM_LANES];
+        double error[FVLM_LANES];
+        for (size_t i = 0; i < n; i++) panel[i * FVLM_LANES] = x[first + i];
+        encode(t, panel, n, search, s.scratch, s.q, scale, offset, error);
+        for (size_t i = 0; i < n; i++) q[first + i] = s.q[i * FVLM_LANES];
+        scales[g] = fvlm_f32_to_bf16(scale[0]);
+        if (t.asymmetric) offsets[g] = fvlm_f32_to_bf16(offset[0]);
+        sum += error[0];
+    }
+    fvlm_encode_space_free(&s);
+    free(panel);
+    return sum;
+}

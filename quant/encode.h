@@ -1,0 +1,48 @@
+/* encode.h - from floats to codes, inside quant/. A panel is 16 output rows side by side, exactly as
+ * the source file stores it: x[k][16]. The 16 rows are 16 independent lanes of one calculation, so
+ * every instruction set, and the scalar definition, gives the same bits without any rule about the
+ * order of sums across lanes: there are none. */
+#ifndef FVLM_ENCODE_H
+#define FVLM_ENCODE_H
+
+#include "format/types.h"
+
+enum { FVLM_LANES = FVLM_PANEL };
+
+/* Largest magnitude that can be quantized: beyond it scale * q might round up to infinity. */
+#define FVLM_ENCODE_MAX 0x1p126f
+/* A group whose largest magnitude is below this is stored as zeros: its scale would be subnormal. */
+#define FVLM_ENCODE_MIN 0x1p-90f
+
+/* Encodes one group of 16 rows: x[n][16] -> q[n][16], one scale and offset (bf16 values held as float;
+ * offset 0 for symmetric types) and the squared error of each row. scratch holds n*16 floats.
+ * With search false: plain absmax or minmax. */
+typedef void (*fvlm_group_fn)(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
+                              float *scale, float *offset, double *error);
+
+void fvlm_encode_group__scalar(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
+                               float *scale, float *offset, double *error);
+void fvlm_encode_group__avx2(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
+                             float *scale, float *offset, double *error);
+void fvlm_encode_group__avx512(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
+                               float *scale, float *offset, double *error);
+
+/* The best this machine has for cpu NULL or ""; "scalar", "avx2", "avx512" (x86), "neon", "dotprod" (arm)
+ * otherwise. Refuses an unknown name and one this machine cannot run. */
+fvlm_status fvlm_encoder_for(fvlm_group_fn *out, const char *cpu, fvlm_err *err);
+
+/* Memory a thread needs to encode panels of m. */
+typedef struct {
+    float *scratch; /* [group][16] */
+    uint8_t *q;     /* [group][16] */
+} fvlm_encode_space;
+fvlm_status fvlm_encode_space_create(fvlm_encode_space *s, size_t longest_group, fvlm_err *err);
+void fvlm_encode_space_free(fvlm_encode_space *s);
+
+/* Encodes a panel x[k][16], of which the first 'rows' lanes are real and the others zero, into
+ * values[panel_bytes] (zeroed by the caller), scales[n_groups*16], offsets (NULL if symmetric).
+ * Adds squared error and squared norm to sums[0] and sums[1]. */
+void fvlm_encode_panel(fvlm_group_fn encode, const fvlm_matrix *m, const float *x, size_t rows, fvlm_encode_space *s,
+                       uint8_t *values, uint16_t *scales, uint16_t *offsets, double sums[2]);
+
+#endif
