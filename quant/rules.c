@@ -1,0 +1,96 @@
+/* rules.c - --set REGEX=TYPE: a regular expression over whole canonical names, the last match wins. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quant/plan.h"
+
+typedef struct {
+    const char *regex;
+    pcre2_code *code;
+    bool keep, used;
+    fvlm_type type;
+} rule;
+
+struct fvlm_rules {
+    rule *rules;
+    size_t n;
+    pcre2_match_data *match;
+};
+
+static fvlm_status compile(rule *r, const fvlm_quant_rule *from, fvlm_err *err)
+{
+    int code;
+    PCRE2_SIZE at;
+    r->regex = from->regex;
+    r->keep = !strcmp(from->type, "keep");
+    if (!r->keep && fvlm_type_parse(&r->type, from->type, err))
+        return fvlm_prefix(err, "--set '%.100s=%.40s'", from->regex, from->type);
+    r->code = pcre2_compile((PCRE2_SPTR)from->regex, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code,
+                            &at, NULL);
+    if (r->code) return FVLM_OK;
+    PCRE2_UCHAR text[128] = "";
+    pcre2_get_error_message(code, text, sizeof text);
+    return fvlm_fail(err, FVLM_USAGE, "--set: \"%.100s\" is not a regular expression: %s at position %zu", from->regex,
+                     (const char *)text, (size_t)at);
+}
+
+fvlm_status fvlm_rules_create(fvlm_rules **out, const fvlm_quant_rule *rules, size_t n, fvlm_err *err)
+{
+    fvlm_rules *r = fvlm_alloc(1, sizeof *r);
+    *out = r;
+    if (r) r->rules = fvlm_alloc(n, sizeof *r->rules);
+    if (r) r->match = pcre2_match_data_create(1, NULL);
+    if (!r || !r->rules || !r->match) {
+        fvlm_rules_destroy(out);
+        return fvlm_fail(err, FVLM_NOMEM, "out of memory for %zu rules", n);
+    }
+    for (; r->n < n; r->n++) {
+        fvlm_status st = compile(&r->rules[r->n], &rules[r->n], err);
+        if (st == FVLM_OK) continue;
+        fvlm_rules_destroy(out);
+        return st;
+    }
+    return FVLM_OK;
+}
+
+void fvlm_rules_destroy(fvlm_rules **rp)
+{
+    fvlm_rules *r = *rp;
+    if (!r) return;
+    for (size_t i = 0; i < r->n; i++) pcre2_code_free(r->rules[i].code);
+    if (r->match) pcre2_match_data_free(r->match);
+    free(r->rules);
+    free(r);
+    *rp = NULL;
+}
+
+fvlm_status fvlm_rules_apply(fvlm_rules *r, const char *name, fvlm_type keep, fvlm_type *type, const char **by,
+                             fvlm_err *err)
+{
+    *by = NULL;
+    for (size_t i = 0; i < r->n; i++) {
+        rule *u = &r->rules[i];
+        int found = pcre2_match(u->code, (PCRE2_SPTR)name, strlen(name), 0, 0, r->match, NULL);
+        if (found == PCRE2_ERROR_NOMATCH) continue;
+        if (found < 0) /* a backtracking limit: as wrong as a rule that never matches */
+            return fvlm_fail(err, FVLM_USAGE, "--set: \"%.100s\" gives up on \"%s\" (PCRE2 error %d)", u->regex, name,
+                             found);
+        u->used = true;
+        *type = u->keep ? keep : u->type;
+        *by = u->regex;
+    }
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_rules_all_used(const fvlm_rules *r, fvlm_err *err)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->rules[i].used)
+            return fvlm_fail(err, FVLM_USAGE,
+                             "--set: \"%.100s\" matches no tensor (whole names must match; 'fvlm info --tensors' "
+                             "lists them)",
+                             r->rules[i].regex);
+    return FVLM_OK;
+}
