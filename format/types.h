@@ -19,7 +19,8 @@ typedef struct {
 } fvlm_type;
 
 /* FVLM_INT values: q is unsigned, 0 .. 2^bits - 1.
- *   symmetric:   w = scale * (q - 2^(bits-1))     the encoder never emits q = 0
+ *   symmetric:   w = scale * (q - 2^(bits-1))     every q may occur; scale may be negative, so that the
+ *                                                 extreme value of a group can take the longer end
  *   asymmetric:  w = scale * q + offset
  * scale and offset are bf16: the range of f32, so that layer-scaled rows (1e-5
  * times a weight) cannot underflow as they would in f16; what bf16 loses in

@@ -131,9 +131,12 @@ static fvlm_status run(const fvlm_list *positional, fvlm_err *err)
     }
     if (st == FVLM_OK && !args.quiet) {
         json_t *report = fvlm_quantization_report(q);
-        if (!report) st = fvlm_fail(err, FVLM_NOMEM, "out of memory for the report");
-        else if (args.json) json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), putchar('\n');
-        else print_table(report);
+        if (!report)
+            st = fvlm_fail(err, FVLM_NOMEM, "out of memory for the report");
+        else if (args.json)
+            json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), putchar('\n');
+        else
+            print_table(report);
         json_decref(report);
     }
     if (st == FVLM_OK && fflush(stdout)) st = fvlm_fail_errno(err, "standard output");

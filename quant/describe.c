@@ -8,8 +8,12 @@
 static const struct {
     const char *part, *family;
 } families[] = {
-    {"vision.stem.", "tower stem"},       {".downsample.", "tower downsample"}, {"vision.final.se.", "tower SE"},
-    {"llm.embed.", "embedding"},          {"llm.head.", "head"},                {"projector.", "projector"},
+    {"vision.stem.", "tower stem"},
+    {".downsample.", "tower downsample"},
+    {"vision.final.se.", "tower SE"},
+    {"llm.embed.", "embedding"},
+    {"llm.head.", "head"},
+    {"projector.", "projector"},
 };
 static const char *const blocks[][3] = {
     {".attn.", "tower attention", "llm attention"},
@@ -28,7 +32,10 @@ const char *fvlm_quant_family(const fvlm_quant_item *item)
     return "other matrices";
 }
 
-double fvlm_quant_error(const double sums[2]) { return sums[1] > 0 ? sqrt(sums[0] / sums[1]) : 0; }
+double fvlm_quant_error(const double sums[2])
+{
+    return sums[1] > 0 ? sqrt(sums[0] / sums[1]) : 0;
+}
 
 static json_t *type_json(fvlm_type t)
 {
@@ -59,9 +66,9 @@ json_t *fvlm_quant_metadata(const fvlm_quantization *q)
     fvlm_hash_text(fvlm_reader_identity(q->reader), identity);
     chain = json_object_get(meta, "transforms");
     if (!chain) json_object_set_new(meta, "transforms", chain = json_array());
-    int failed = json_array_append_new(
-        chain, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm " FVLM_VERSION, "command", "quant",
-                         "source_identity", identity, "type", q->options.type, "set", rules_json(q), "tensors", tensors));
+    int failed = json_array_append_new(chain, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm " FVLM_VERSION,
+                                                        "command", "quant", "source_identity", identity, "type",
+                                                        q->options.type, "set", rules_json(q), "tensors", tensors));
     if (!failed) return meta;
     json_decref(meta);
     return NULL;

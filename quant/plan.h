@@ -10,10 +10,10 @@ typedef enum { FVLM_ROLE_MATRIX, FVLM_ROLE_TAPS, FVLM_ROLE_VECTOR } fvlm_role;
 typedef struct {
     const fvlm_tensor *source;
     fvlm_role role;
-    fvlm_type type;      /* what it becomes */
-    uint64_t n_bytes;    /* what it will take */
-    uint64_t n_weights;  /* without padding */
-    double sums[2];      /* squared error, squared norm; after writing */
+    fvlm_type type;     /* what it becomes */
+    uint64_t n_bytes;   /* what it will take */
+    uint64_t n_weights; /* without padding */
+    double sums[2];     /* squared error, squared norm; after writing */
 } fvlm_quant_item;
 
 struct fvlm_quantization {

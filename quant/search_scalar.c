@@ -5,5 +5,5 @@
 #include "quant/encode.h"
 
 #define SEARCH_NAME fvlm_encode_group__scalar
-#define SEARCH_TARGET 
+#define SEARCH_TARGET
 #include "quant/search.inc"

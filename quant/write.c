@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -22,18 +23,18 @@ enum { PIECE_BYTES = 1 << 20 };
 
 /* A tensor while it is being written. */
 typedef struct {
-    size_t id;               /* the writer's */
-    fvlm_matrix m;           /* integer types: layout of the result */
-    size_t unit_elems;       /* stored source elements to a unit: a panel, or one for float types */
+    size_t id;         /* the writer's */
+    fvlm_matrix m;     /* integer types: layout of the result */
+    size_t unit_elems; /* stored source elements to a unit: a panel, or one for float types */
     uint64_t n_units;
     uint64_t units_a_piece;
     size_t first_piece, n_pieces, next; /* next: the piece whose turn it is */
-    XXH3_state_t *hash;      /* of the source bytes so far */
-    uint16_t *scales, *offsets; /* until the last piece appends them */
+    XXH3_state_t *hash;                 /* of the source bytes so far */
+    uint16_t *scales, *offsets;         /* until the last piece appends them */
 } stream;
 
 typedef struct {
-    float *x;         /* a piece of the source as f32 */
+    float *x;          /* a piece of the source as f32 */
     uint8_t *in, *out; /* as stored, before and after */
     fvlm_encode_space encode;
 } thread_space;
@@ -187,7 +188,9 @@ static fvlm_status work_out(job *j, const piece *p, thread_space *space, double 
         const float v = space->x[bad];
         return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s; a model with such a weight cannot be quantized",
                          fvlm_element_name(item->source, first + bad, where),
-                         v != v ? "not a number" : v > 0 ? "infinite" : "minus infinite");
+                         v != v  ? "not a number"
+                         : v > 0 ? "infinite"
+                                 : "minus infinite");
     }
     return item->type.kind == FVLM_INT ? encode_matrix(j, p, space, sums, err) : convert_floats(j, p, space, sums, err);
 }
@@ -207,10 +210,11 @@ static fvlm_status append_scales(job *j, const stream *s, fvlm_err *err)
 
 static fvlm_status check_source(const job *j, const fvlm_tensor *t, const stream *s, fvlm_err *err)
 {
-    fvlm_hash got;
-    XXH128_canonicalFromHash((XXH128_canonical_t *)&got, XXH3_128bits_digest(s->hash));
-    if (!memcmp(got.bytes, t->hash.bytes, sizeof got.bytes)) return FVLM_OK;
-    return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": the bytes of \"%s\" do not have the hash of the index; the file is damaged",
+    XXH128_canonical_t got;
+    XXH128_canonicalFromHash(&got, XXH3_128bits_digest(s->hash));
+    if (!memcmp(got.digest, t->hash.bytes, sizeof got.digest)) return FVLM_OK;
+    return fvlm_fail(err, FVLM_MISMATCH,
+                     "\"%s\": the bytes of \"%s\" do not have the hash of the index; the file is damaged",
                      fvlm_reader_path(j->q->reader), t->name);
 }
 
@@ -287,8 +291,10 @@ static piece find_piece(const job *j, size_t index)
     size_t low = 0, high = j->q->n_items; /* the last item whose first piece is not after index */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (j->streams[middle].first_piece <= index) low = middle;
-        else high = middle;
+        if (j->streams[middle].first_piece <= index)
+            low = middle;
+        else
+            high = middle;
     }
     const stream *s = &j->streams[low];
     piece p = {.item = low, .first = (index - s->first_piece) * s->units_a_piece};
@@ -342,7 +348,7 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
     return st ? st : fvlm_writer_begin(j->writer, &reserved, err);
 }
 
-static fvlm_status finish(job *j, fvlm_err *err)
+static fvlm_status finish(job *j, const char *path, fvlm_err *err)
 {
     fvlm_quantization *q = j->q;
     const char *tokenizer;
@@ -352,6 +358,8 @@ static fvlm_status finish(job *j, fvlm_err *err)
     if (st == FVLM_OK && !meta) st = fvlm_fail(err, FVLM_NOMEM, "out of memory for the metadata");
     if (st == FVLM_OK) st = fvlm_writer_finish(&j->writer, meta, tokenizer, n_bytes, err);
     json_decref(meta);
+    struct stat about;
+    if (st == FVLM_OK && stat(path, &about) == 0) q->bytes_after = (uint64_t)about.st_size;
     return st;
 }
 
@@ -387,7 +395,7 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
         }
     }
     q->written = st == FVLM_OK;
-    if (st == FVLM_OK) st = finish(&j, err);
+    if (st == FVLM_OK) st = finish(&j, path, err);
     q->written = st == FVLM_OK;
     clean_up(&j);
     fvlm_pool_destroy(&pool);

@@ -1,0 +1,133 @@
+/* Promise guarded here: groups that break naive encoders have a stated result: zeros, next to nothing, one huge value,
+ * one number everywhere, a range far from zero, the largest magnitudes. Never a NaN, never an infinity. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "quant/encode.h"
+#include "quant/quant.h"
+#include "tests/support/blocks.h"
+
+enum { N = 64 };
+static float x[N], y[N];
+
+/* Encodes x and decodes to y, for type i; returns the largest error. */
+static double round_trip(size_t i, uint16_t *scale, uint16_t *offset)
+{
+    const fvlm_type t = test_int_type(i);
+    uint8_t q[N];
+    uint16_t scales[2] = {0}, offsets[2] = {0};
+    double worst = 0;
+    assert_true(fvlm_encode_row(t, x, N, true, q, scales, offsets) >= 0);
+    for (size_t k = 0; k < N; k++) {
+        const size_t g = t.group ? k / t.group : 0;
+        y[k] = test_decode(t, q[k], fvlm_bf16_to_f32(scales[g]), fvlm_bf16_to_f32(offsets[g]));
+        assert_true(isfinite(y[k]));
+        worst = fmax(worst, fabs((double)x[k] - (double)y[k]));
+    }
+    *scale = scales[0];
+    *offset = offsets[0];
+    return worst;
+}
+
+static void fill(float v)
+{
+    for (size_t k = 0; k < N; k++) x[k] = v;
+}
+
+static void zeros_are_exact(void **state)
+{
+    (void)state;
+    uint16_t s, o;
+    fill(0);
+    x[3] = -0.0f;
+    for (size_t i = 0; i < 16; i++) {
+        assert_true(round_trip(i, &s, &o) == 0);
+        assert_int_equal(s, 0);
+        assert_int_equal(o, 0);
+    }
+}
+
+static void next_to_nothing_becomes_zero(void **state)
+{
+    (void)state;
+    static const float tiny[] = {1e-45f, 1e-39f, 1.2e-38f, 8e-28f};
+    uint16_t s, o;
+    for (size_t v = 0; v < 4; v++)
+        for (size_t i = 0; i < 16; i++) {
+            fill(tiny[v]);
+            x[5] = -tiny[v];
+            assert_true(round_trip(i, &s, &o) == (double)tiny[v]);
+            assert_int_equal(s, 0);
+        }
+    /* Just above the limit a group is encoded as well as any other. */
+    for (size_t i = 0; i < 16; i++) {
+        for (size_t k = 0; k < N; k++) x[k] = FVLM_ENCODE_MIN * (float)k / 16;
+        round_trip(i, &s, &o);
+        assert_true(s != 0);
+        assert_true(fabs((double)y[63] - (double)x[63]) < 0.1 * (double)x[63]);
+    }
+}
+
+static void one_huge_value(void **state)
+{
+    (void)state;
+    uint16_t s, o;
+    for (size_t i = 0; i < 16; i++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            for (size_t k = 0; k < N; k++) x[k] = (float)((int)(k % 5) - 2) * 1e-3f;
+            x[17] = (float)sign * 1e30f;
+            round_trip(i, &s, &o);
+            assert_true(fabs((double)y[17] / (double)x[17] - 1) < 0.01); /* the huge one survives */
+            assert_true(fabs((double)y[3]) < 0.01 * 1e30); /* its neighbours become next to nothing beside it */
+        }
+}
+
+static void largest_magnitudes_stay_finite(void **state)
+{
+    (void)state;
+    uint16_t s, o;
+    for (size_t i = 0; i < 16; i++) {
+        for (size_t k = 0; k < N; k++) x[k] = (k & 1 ? -1.0f : 1.0f) * FVLM_ENCODE_MAX;
+        round_trip(i, &s, &o);
+        fill(FVLM_ENCODE_MAX);
+        assert_true(round_trip(i, &s, &o) < 0.004 * (double)FVLM_ENCODE_MAX);
+        fill(-FVLM_ENCODE_MAX);
+        assert_true(round_trip(i, &s, &o) < 0.004 * (double)FVLM_ENCODE_MAX);
+    }
+}
+
+static void one_number_everywhere(void **state)
+{
+    (void)state;
+    uint16_t s, o;
+    test_rng r = {3};
+    for (size_t i = 0; i < 16; i++)
+        for (int trial = 0; trial < 100; trial++) {
+            fill(test_normal(&r));
+            const double worst = round_trip(i, &s, &o), c = fabs((double)x[0]);
+            /* Asymmetric types keep the number to 16 bits, symmetric ones to those of their bf16 scale. */
+            assert_true(worst <= c * (test_int_type(i).asymmetric ? 0x1p-16 : 0x1p-8));
+        }
+}
+
+/* Values 1000 .. 1000.1: the offset alone is a hundred times coarser than the range. */
+static void a_range_far_from_zero(void **state)
+{
+    (void)state;
+    uint16_t s, o;
+    for (size_t k = 0; k < N; k++) x[k] = 1000.0f + 0.1f * (float)k / N;
+    for (size_t i = 0; i < 16; i++) assert_true(round_trip(i, &s, &o) < (test_int_type(i).asymmetric ? 0.2 : 4.0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(zeros_are_exact),       cmocka_unit_test(next_to_nothing_becomes_zero),
+        cmocka_unit_test(one_huge_value),        cmocka_unit_test(largest_magnitudes_stay_finite),
+        cmocka_unit_test(one_number_everywhere), cmocka_unit_test(a_range_far_from_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
