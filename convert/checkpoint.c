@@ -1,0 +1,244 @@
+/* checkpoint.c - config.json and generation_config.json of a LLaVA-style FastVLM checkpoint.
+ *
+ * Keys that change the arithmetic are read or demanded to have the one value we implement, so that
+ * a model we would run wrongly is refused here by name. Keys about training are not looked at. */
+#include "convert/checkpoint.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/vocabulary.h"
+#include "format/json.h"
+
+#define MAX_CONFIG_BYTES (1u << 20)
+#define NAME "\"config.json\""
+
+/* conv_mode qwen_2, the one that predict.py uses. */
+static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
+                             "{prompt}<|im_end|>\n<|im_start|>assistant\n";
+
+static fvlm_status read_json(json_t **out, fvlm_source *src, const char *name, bool needed, fvlm_err *err)
+{
+    char *text, quoted[64];
+    size_t n_bytes;
+    *out = NULL;
+    fvlm_status st = fvlm_source_text(src, name, MAX_CONFIG_BYTES, &text, &n_bytes, err);
+    if (st) return st;
+    if (!text && !needed) return FVLM_OK;
+    if (!text) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is missing; give a checkpoint folder as downloaded", name);
+    snprintf(quoted, sizeof quoted, "\"%.60s\"", name);
+    st = fvlm_json_parse(out, text, n_bytes, quoted, err);
+    free(text);
+    if (!st && !json_is_object(*out)) {
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s, expected an object", quoted, fvlm_json_kind(*out));
+        json_decref(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
+/* The config while it is read; the first failure sticks. */
+typedef struct {
+    const json_t *json;
+    fvlm_err *err;
+    fvlm_status st;
+} reading;
+
+static uint32_t count(reading *r, const char *key, uint32_t max)
+{
+    const json_t *v = json_object_get(r->json, key);
+    json_int_t i = json_integer_value(v);
+    if (r->st) return 1;
+    if (!json_is_integer(v))
+        r->st =
+            fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected a whole number", key, fvlm_json_kind(v));
+    else if (i < 1 || i > (json_int_t)max)
+        r->st = fvlm_fail(r->err, i < 1 ? FVLM_BAD_INPUT : FVLM_LIMIT,
+                          NAME ": \"%s\" is %" JSON_INTEGER_FORMAT ", expected 1 to %" PRIu32, key, i, max);
+    return r->st ? 1 : (uint32_t)i;
+}
+
+static double positive(reading *r, const json_t *from, const char *key)
+{
+    const json_t *v = json_object_get(from, key);
+    double d = json_number_value(v);
+    if (r->st) return 1;
+    if (!json_is_number(v))
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected a number", key, fvlm_json_kind(v));
+    else if (!isfinite(d) || d <= 0)
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %g, expected a number above 0", key, d);
+    return d;
+}
+
+/* The key must hold this text; absent is as good when it has a default. */
+static void must_be(reading *r, const char *key, const char *wanted, bool may_lack)
+{
+    const json_t *v = json_object_get(r->json, key);
+    if (r->st || (may_lack && (!v || json_is_null(v)))) return;
+    if (!json_is_string(v))
+        r->st =
+            fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected \"%s\"", key, fvlm_json_kind(v), wanted);
+    else if (strcmp(json_string_value(v), wanted) != 0)
+        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED, NAME ": \"%s\" is \"%.64s\"; only \"%s\" is supported", key,
+                          json_string_value(v), wanted);
+}
+
+static void must_not(reading *r, const char *key)
+{
+    const json_t *v = json_object_get(r->json, key);
+    if (r->st || !v || json_is_null(v) || json_is_false(v)) return;
+    r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED, NAME ": \"%s\" is set, which is not supported", key);
+}
+
+/* What kind of model this is, told before any number is looked at. */
+static void read_kind(reading *r)
+{
+    const json_t *v = json_object_get(r->json, "model_type");
+    if (json_is_string(v) && !strcmp(json_string_value(v), "fast_vlm")) {
+        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
+                          NAME ": this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint "
+                               "(model_type \"llava_qwen2\")");
+        return;
+    }
+    if (json_object_get(r->json, "quantization")) {
+        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
+                          NAME ": this checkpoint is quantized already; give the original (BF16, F16 or F32)");
+        return;
+    }
+    must_be(r, "model_type", "llava_qwen2", false);
+    must_be(r, "mm_projector_type", "mlp2x_gelu", false);
+    must_be(r, "hidden_act", "silu", true);
+    must_be(r, "image_aspect_ratio", "pad", true);
+    must_be(r, "mm_patch_merge_type", "flat", true);
+    must_not(r, "mm_use_im_start_end");
+    must_not(r, "mm_use_im_patch_token");
+    must_not(r, "use_sliding_window");
+    must_not(r, "rope_scaling");
+    must_not(r, "image_grid_pinpoints");
+}
+
+/* "mobileclip_l_1024": the side of the picture is the number at the end. */
+static void read_image_size(reading *r, fvlm_config *c)
+{
+    const json_t *v = json_object_get(r->json, "mm_vision_tower");
+    if (r->st) return;
+    if (!json_is_string(v)) {
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
+                          NAME ": \"mm_vision_tower\" is %s, expected a name such as "
+                               "\"mobileclip_l_1024\"",
+                          fvlm_json_kind(v));
+        return;
+    }
+    const char *name = json_string_value(v), *digits = strrchr(name, '_');
+    uint32_t side = 0;
+    if (strncmp(name, "mobileclip_", 11) == 0 && digits)
+        for (digits++; *digits >= '0' && *digits <= '9' && side < 100000; digits++)
+            side = 10 * side + (uint32_t)(*digits - '0');
+    if (side == 0 || side > 16384 || *digits)
+        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
+                          NAME ": \"mm_vision_tower\" is \"%.64s\"; expected \"mobileclip_l_\" and "
+                               "the picture's side, at most 16384",
+                          name);
+    c->vision.image_size = side;
+}
+
+static void read_llm(reading *r, fvlm_checkpoint *out)
+{
+    fvlm_config *c = &out->config;
+    c->llm.hidden = count(r, "hidden_size", 1u << 18);
+    c->llm.layers = count(r, "num_hidden_layers", 1024);
+    c->llm.heads = count(r, "num_attention_heads", 1024);
+    c->llm.kv_heads =
+        json_object_get(r->json, "num_key_value_heads") ? count(r, "num_key_value_heads", 1024) : c->llm.heads;
+    c->llm.intermediate = count(r, "intermediate_size", 1u << 18);
+    out->embed_rows = count(r, "vocab_size", 1u << 21);
+    c->llm.norm_eps = positive(r, r->json, "rms_norm_eps");
+    const json_t *rope = json_object_get(r->json, "rope_parameters"); /* where transformers 5 puts it */
+    c->llm.rope_theta = positive(r, json_object_get(r->json, "rope_theta") || !rope ? r->json : rope, "rope_theta");
+    c->llm.context = count(r, "max_position_embeddings", 1u << 20);
+    if (json_object_get(r->json, "tokenizer_model_max_length")) {
+        uint32_t most = count(r, "tokenizer_model_max_length", 1u << 20);
+        if (most < c->llm.context) c->llm.context = most;
+    }
+    c->projector.in = count(r, "mm_hidden_size", 1u << 18);
+    c->projector.hidden = c->projector.out = c->llm.hidden;
+    if (r->st) return;
+    if (c->llm.hidden % c->llm.heads != 0 || c->llm.hidden / c->llm.heads % 2 != 0)
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
+                          NAME ": \"hidden_size\" %" PRIu32 " does not divide into %" PRIu32 " heads of an even width",
+                          c->llm.hidden, c->llm.heads);
+    else if (c->llm.heads % c->llm.kv_heads != 0)
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
+                          NAME ": %" PRIu32 " attention heads do not divide among %" PRIu32 " key-value heads",
+                          c->llm.heads, c->llm.kv_heads);
+    c->llm.head_dim = c->llm.hidden / c->llm.heads;
+    const json_t *tied = json_object_get(r->json, "tie_word_embeddings");
+    out->tied_given = json_is_boolean(tied);
+    out->tied = json_is_true(tied);
+}
+
+/* One id or a list of at most four; generation_config.json goes before config.json, as in transformers. */
+static void read_eos(reading *r, const json_t *generation, fvlm_config *c)
+{
+    const char *file = "generation_config.json";
+    const json_t *v = json_object_get(generation, "eos_token_id");
+    if (r->st) return;
+    if (!v || json_is_null(v)) v = json_object_get(r->json, "eos_token_id"), file = "config.json";
+    size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (n < 1 || n > 4)
+        r->st = fvlm_fail(r->err, FVLM_LIMIT, "\"%s\": \"eos_token_id\" lists %zu ids, expected 1 to 4", file, n);
+    for (size_t i = 0; !r->st && i < n; i++) {
+        const json_t *id = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+            r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"%s\": \"eos_token_id\" is %s, expected a token's id", file,
+                              json_is_integer(id) ? "out of range" : fvlm_json_kind(id));
+        else
+            c->eos[i] = (uint32_t)json_integer_value(id);
+    }
+    c->n_eos = r->st ? 0 : (uint32_t)n;
+}
+
+/* Every reachable id needs a row; ids that end an answer must be reachable. */
+static fvlm_status check_ids(fvlm_checkpoint *c, fvlm_err *err)
+{
+    if (c->n_ids > c->embed_rows)
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "the tokenizer has ids up to %" PRIu32 ", but " NAME " says \"vocab_size\" %" PRIu32
+                         "; tokenizer and weights do not belong together",
+                         c->n_ids - 1, c->embed_rows);
+    for (uint32_t i = 0; i < c->config.n_eos; i++)
+        if (c->config.eos[i] >= c->n_ids)
+            return fvlm_fail(err, FVLM_BAD_INPUT,
+                             "\"eos_token_id\" %" PRIu32 " is no id of the tokenizer (%" PRIu32 " ids)",
+                             c->config.eos[i], c->n_ids);
+    c->config.llm.vocab = c->n_ids;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_err *err)
+{
+    json_t *config = NULL, *generation = NULL;
+    *out = (fvlm_checkpoint){0};
+    reading r = {.err = err, .st = read_json(&config, src, "config.json", true, err)};
+    r.json = config;
+    if (!r.st) r.st = read_json(&generation, src, "generation_config.json", false, err);
+    if (!r.st) read_kind(&r);
+    read_image_size(&r, &out->config);
+    if (!r.st) read_llm(&r, out);
+    read_eos(&r, generation, &out->config);
+    json_decref(config);
+    json_decref(generation);
+    memcpy(out->config.prompt, qwen_2, sizeof qwen_2);
+    if (!r.st) r.st = fvlm_vocabulary_read(&out->tokenizer, &out->tokenizer_bytes, &out->n_ids, src, err);
+    if (!r.st) r.st = check_ids(out, err);
+    if (r.st) fvlm_checkpoint_free(out);
+    return r.st;
+}
+
+void fvlm_checkpoint_free(fvlm_checkpoint *c)
+{
+    free(c->tokenizer);
+    c->tokenizer = NULL;
+}
