@@ -1,0 +1,35 @@
+/* names.h - the grammar of a FastVLM checkpoint: tensor names and shapes in, recipes out.
+ *
+ *   tower  = stem stage+ final [head.proj]
+ *   stage  = [downsample] [position] block+          the first has no downsample, the others do
+ *   block  = RepMixer | attention, then a ConvFFN
+ *
+ * How many stages and blocks, how wide, which kernels, which train-time branches: all of it is read
+ * off the names and shapes. A source tensor is used, dropped by a named rule, or left over, and
+ * left-over or missing tensors are refused by name. */
+#ifndef FVLM_NAMES_H
+#define FVLM_NAMES_H
+
+#include "convert/checkpoint.h"
+#include "convert/recipe.h"
+
+typedef struct {
+    const char *rule; /* "BatchNorm counters" */
+    size_t n_tensors;
+    uint64_t n_bytes;
+} fvlm_dropped;
+
+typedef struct {
+    fvlm_recipes recipes;
+    fvlm_config config;      /* complete */
+    fvlm_dropped dropped[4]; /* those with n_tensors > 0 */
+    unsigned n_dropped;
+    uint64_t rows_dropped; /* of the embedding: ids the tokenizer cannot reach */
+    bool head_differs;     /* config.json says tied, but the stored head is another: config.json is followed */
+} fvlm_names;
+
+fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fvlm_checkpoint *checkpoint,
+                               fvlm_err *err);
+void fvlm_names_free(fvlm_names *n);
+
+#endif

@@ -1,0 +1,78 @@
+/* recipe.h - how one module of the container (a weight and its bias) comes from source tensors.
+ *
+ * Every fold of a FastVLM checkpoint is one formula, linear in the kernels:
+ *
+ *   W[o, i, :] = eye + scale[o] * sum over branches b of  sign_b * g_b[o] * pad(K_b)[o, i, :] * gain[i]
+ *   bias[o]    =       scale[o] * sum over branches b of  sign_b * (beta_b - mean_b g_b + g_b bias_b)
+ *                    + scale[o] * sum over i of K[o, i] * shift[i]
+ *
+ *   K_b     a kernel, or the identity (rbr_skip), zero-padded to the widest kernel
+ *   g_b     gamma / sqrt(var + eps) of the branch's BatchNorm, 1 without one
+ *   eye     the identity once more when the module stands for x + f(x) (RepMixer, RepCPE)
+ *   scale   layer scale; for the q rows of qkv also head_dim^-0.5
+ *   gain, shift   the affine part of the LayerNorm before a linear layer
+ *
+ * names.c writes recipes from tensor names, fuse.c evaluates them, prove.c shows that the result
+ * does what the parts did, pack.c lays it out. A recipe with one bare kernel changes nothing: its
+ * tensors keep their type. */
+#ifndef FVLM_RECIPE_H
+#define FVLM_RECIPE_H
+
+#include "convert/source.h"
+
+#define FVLM_MAX_BRANCHES 8
+#define FVLM_NORM_EPS 1e-5 /* of BatchNorm and of LayerNormChannel */
+
+typedef struct {
+    const fvlm_source_tensor *gamma, *beta, *mean, *var; /* all four or none */
+} fvlm_batch_norm;
+
+typedef struct {
+    const fvlm_source_tensor *kernel; /* [out, in, k, k] or [out, in]; NULL = the identity */
+    const fvlm_source_tensor *bias;   /* [out] or NULL */
+    fvlm_batch_norm bn;               /* after the kernel */
+    int sign;                         /* +1 or -1 */
+    uint32_t k;                       /* side of this kernel, odd */
+} fvlm_branch;
+
+typedef enum {
+    FVLM_FAMILY_STEM,
+    FVLM_FAMILY_STAGE, /* + stage number */
+    FVLM_FAMILY_FINAL = FVLM_FAMILY_STAGE + FVLM_MAX_STAGES,
+    FVLM_FAMILY_PROJECTOR,
+    FVLM_FAMILY_EMBEDDING,
+    FVLM_FAMILY_ATTENTION,
+    FVLM_FAMILY_FFN,
+    FVLM_FAMILY_NORMS,
+    FVLM_FAMILY_HEAD,
+    FVLM_N_FAMILIES
+} fvlm_family;
+
+typedef struct {
+    char *name; /* "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
+    unsigned family;
+    fvlm_layout layout;
+    unsigned rank;
+    uint64_t dims[FVLM_MAX_RANK]; /* logical shape of the weight */
+    uint64_t out, in;             /* rows; inputs of a group (1 for depthwise) */
+    uint64_t groups;
+    uint32_t k, stride; /* side of the fused kernel; stride matters to the proof only */
+    fvlm_branch branch[FVLM_MAX_BRANCHES];
+    unsigned n_branches;
+    bool eye;
+    const fvlm_source_tensor *layer_scale;            /* [out] (stored [out,1,1]) or NULL */
+    const fvlm_source_tensor *norm_gain, *norm_shift; /* [in], both or none */
+    uint64_t q_rows;                                  /* the first q_rows rows are multiplied by q_scale */
+    double q_scale;
+    bool fused;    /* anything but one bare kernel */
+    bool has_bias; /* the container's module has one */
+} fvlm_recipe;
+
+typedef struct {
+    fvlm_recipe *items; /* in the order of the file */
+    size_t n, room;
+} fvlm_recipes;
+
+void fvlm_recipes_free(fvlm_recipes *r);
+
+#endif
