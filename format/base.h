@@ -29,7 +29,7 @@ typedef enum {
 typedef struct {
     fvlm_status code;
     uint64_t offset;
-    char msg[512];
+    char msg[2048]; /* long enough for a list of ten tensor names */
 } fvlm_err;
 
 #define FVLM_PRINTF(a, b) __attribute__((format(printf, a, b)))
