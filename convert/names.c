@@ -97,7 +97,7 @@ bool fvlm_shape_is(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank,
     return false;
 }
 
-fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned family, const char *fmt, ...)
+fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...)
 {
     static fvlm_recipe nowhere; /* what a search out of memory writes to; never read */
     char name[MAX_NAME];
@@ -114,7 +114,7 @@ fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned family, const char *fmt,
         all->room = more;
     }
     fvlm_recipe *m = &all->items[all->n++];
-    *m = (fvlm_recipe){.name = fvlm_strdup(name), .family = family, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
+    *m = (fvlm_recipe){.name = fvlm_strdup(name), .part = part, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
     if (!m->name) r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
     return m;
 }
@@ -139,17 +139,17 @@ static void resolve_projector(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
     for (unsigned i = 0; i <= 2; i += 2) {
-        fvlm_recipe *m = fvlm_new_recipe(r, FVLM_FAMILY_PROJECTOR, "projector.%u", i);
+        fvlm_recipe *m = fvlm_new_recipe(r, FVLM_PART_PROJECTOR, "projector.%u", i);
         const fvlm_source_tensor *weight = fvlm_want(r, "model.mm_projector.%u.weight", i);
         const fvlm_source_tensor *bias = fvlm_want(r, "model.mm_projector.%u.bias", i);
         fvlm_plain_linear(r, m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in);
     }
 }
 
-static void plain(fvlm_resolver *r, unsigned family, const char *name, const char *source, bool biased, uint64_t out,
+static void plain(fvlm_resolver *r, unsigned part, const char *name, const char *source, bool biased, uint64_t out,
                   uint64_t in)
 {
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "%s", name);
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s", name);
     const fvlm_source_tensor *weight = fvlm_want(r, "%s.weight", source);
     const fvlm_source_tensor *bias = biased ? fvlm_want(r, "%s.bias", source) : NULL;
     fvlm_plain_linear(r, m, weight, bias, out, in);
@@ -160,26 +160,26 @@ static void resolve_layer(fvlm_resolver *r, unsigned layer)
     const fvlm_config *c = &r->out->config;
     uint64_t hidden = c->llm.hidden, kv = (uint64_t)c->llm.kv_heads * c->llm.head_dim, inner = c->llm.intermediate;
     const struct {
-        unsigned family;
+        unsigned part;
         const char *name, *source;
         bool biased;
         uint64_t out, in;
     } parts[] = {
-        {FVLM_FAMILY_NORMS, "attn_norm", "input_layernorm", false, hidden, 0},
-        {FVLM_FAMILY_ATTENTION, "attn.q", "self_attn.q_proj", true, hidden, hidden},
-        {FVLM_FAMILY_ATTENTION, "attn.k", "self_attn.k_proj", true, kv, hidden},
-        {FVLM_FAMILY_ATTENTION, "attn.v", "self_attn.v_proj", true, kv, hidden},
-        {FVLM_FAMILY_ATTENTION, "attn.o", "self_attn.o_proj", false, hidden, hidden},
-        {FVLM_FAMILY_NORMS, "ffn_norm", "post_attention_layernorm", false, hidden, 0},
-        {FVLM_FAMILY_FFN, "ffn.gate", "mlp.gate_proj", false, inner, hidden},
-        {FVLM_FAMILY_FFN, "ffn.up", "mlp.up_proj", false, inner, hidden},
-        {FVLM_FAMILY_FFN, "ffn.down", "mlp.down_proj", false, hidden, inner},
+        {FVLM_PART_NORMS, "attn_norm", "input_layernorm", false, hidden, 0},
+        {FVLM_PART_ATTENTION, "attn.q", "self_attn.q_proj", true, hidden, hidden},
+        {FVLM_PART_ATTENTION, "attn.k", "self_attn.k_proj", true, kv, hidden},
+        {FVLM_PART_ATTENTION, "attn.v", "self_attn.v_proj", true, kv, hidden},
+        {FVLM_PART_ATTENTION, "attn.o", "self_attn.o_proj", false, hidden, hidden},
+        {FVLM_PART_NORMS, "ffn_norm", "post_attention_layernorm", false, hidden, 0},
+        {FVLM_PART_FFN, "ffn.gate", "mlp.gate_proj", false, inner, hidden},
+        {FVLM_PART_FFN, "ffn.up", "mlp.up_proj", false, inner, hidden},
+        {FVLM_PART_FFN, "ffn.down", "mlp.down_proj", false, hidden, inner},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char name[64], source[64];
         snprintf(name, sizeof name, "llm.layer%u.%s", layer, parts[i].name);
         snprintf(source, sizeof source, "model.layers.%u.%s", layer, parts[i].source);
-        plain(r, parts[i].family, name, source, parts[i].biased, parts[i].out, parts[i].in);
+        plain(r, parts[i].part, name, source, parts[i].biased, parts[i].out, parts[i].in);
     }
 }
 
@@ -204,10 +204,10 @@ static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, c
 }
 
 /* The embedding keeps the rows that an id can reach. */
-static void embedding(fvlm_resolver *r, unsigned family, const char *name, const fvlm_source_tensor *t)
+static void embedding(fvlm_resolver *r, unsigned part, const char *name, const fvlm_source_tensor *t)
 {
     const fvlm_config *c = &r->out->config;
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "%s", name);
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s", name);
     const uint64_t stored[] = {r->checkpoint->embed_rows, c->llm.hidden};
     m->branch[0] = (fvlm_branch){.kernel = t, .sign = 1, .k = 1};
     m->n_branches = 1;
@@ -247,16 +247,16 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
     if (head && r->out->config.llm.tied)
         drop(r, fvlm_source_first_at_or_after(r->src, name),
              tied ? "head tied by config.json" : "head equal to the embedding");
-    if (!r->out->config.llm.tied) embedding(r, FVLM_FAMILY_HEAD, "llm.head", head);
+    if (!r->out->config.llm.tied) embedding(r, FVLM_PART_HEAD, "llm.head", head);
 }
 
 static void resolve_llm(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
     const fvlm_source_tensor *embed = fvlm_want(r, "model.embed_tokens.weight");
-    embedding(r, FVLM_FAMILY_EMBEDDING, "llm.embed", embed);
+    embedding(r, FVLM_PART_EMBEDDING, "llm.embed", embed);
     for (unsigned i = 0; i < c->llm.layers && !r->st; i++) resolve_layer(r, i);
-    plain(r, FVLM_FAMILY_NORMS, "llm.norm", "model.norm", false, c->llm.hidden, 0);
+    plain(r, FVLM_PART_NORMS, "llm.norm", "model.norm", false, c->llm.hidden, 0);
     resolve_head(r, embed);
     r->out->rows_dropped = r->checkpoint->embed_rows - c->llm.vocab;
 }
@@ -277,7 +277,7 @@ static void drop_by_rule(fvlm_resolver *r)
         if (r->used[i]) continue;
         if (t->type == FVLM_SRC_I64 && t->rank == 0 && ends_with(t->name, ".num_batches_tracked"))
             drop(r, i, "BatchNorm counters");
-        else if (!strcmp(t->name, FVLM_TOWER "head.proj"))
+        else if (!strcmp(t->name, FVLM_TOWER_PREFIX "head.proj"))
             drop(r, i, "CLIP head, which the language model never sees");
     }
 }
@@ -301,7 +301,7 @@ static const char *dialect_hint(const fvlm_resolver *r)
     if (fvlm_has_under(r, "vision_tower.vision_model.") || fvlm_has_under(r, "language_model."))
         return "; these are MLX names: give Apple's own checkpoint";
     if (fvlm_has_under(r, "image_encoder.")) return "; this is a MobileCLIP checkpoint, not a FastVLM one";
-    if (!fvlm_has_under(r, FVLM_TOWER)) return "; the vision tower is not in this checkpoint";
+    if (!fvlm_has_under(r, FVLM_TOWER_PREFIX)) return "; the vision tower is not in this checkpoint";
     return "";
 }
 

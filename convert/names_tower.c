@@ -14,7 +14,7 @@
 
 #include "convert/resolver.h"
 
-#define T FVLM_TOWER
+#define T FVLM_TOWER_PREFIX
 #define HEAD_DIM 32 /* of the tower's attention; in no name and no shape */
 #define MAX_PLACES 64
 #define MAX_BLOCKS 512
@@ -141,9 +141,9 @@ static void finish_conv(fvlm_resolver *r, fvlm_recipe *m, conv_shape want)
 }
 
 /* A MobileOne convolution at AT: fused, or branch by branch. An identity branch exists exactly when it can. */
-static fvlm_recipe *conv(fvlm_resolver *r, unsigned family, const char *name, const char *at, conv_shape shape)
+static fvlm_recipe *conv(fvlm_resolver *r, unsigned part, const char *name, const char *at, conv_shape shape)
 {
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "%s", name);
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s", name);
     unsigned n =
         fvlm_has_under(r, "%s.reparam_conv.", at) ? 0 : fvlm_count_under(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);
     if (n == 0) {
@@ -163,11 +163,11 @@ static fvlm_recipe *conv(fvlm_resolver *r, unsigned family, const char *name, co
 static uint64_t resolve_stem(fvlm_resolver *r)
 {
     fvlm_recipe *first =
-        conv(r, FVLM_FAMILY_STEM, "vision.stem.0", T "patch_embed.0", (conv_shape){.in = 3, .k = 3, .stride = 2});
+        conv(r, FVLM_PART_STEM, "vision.stem.0", T "patch_embed.0", (conv_shape){.in = 3, .k = 3, .stride = 2});
     uint64_t c = first->out;
-    conv(r, FVLM_FAMILY_STEM, "vision.stem.1", T "patch_embed.1",
+    conv(r, FVLM_PART_STEM, "vision.stem.1", T "patch_embed.1",
          (conv_shape){.out = c, .groups = c, .k = 3, .stride = 2, .depthwise = true});
-    conv(r, FVLM_FAMILY_STEM, "vision.stem.2", T "patch_embed.2", (conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
+    conv(r, FVLM_PART_STEM, "vision.stem.2", T "patch_embed.2", (conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
     return c;
 }
 
@@ -175,8 +175,8 @@ static uint64_t resolve_stem(fvlm_resolver *r)
 static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t in)
 {
     char name[64], at[128], path[200];
-    unsigned family = FVLM_FAMILY_STAGE + stage;
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "vision.stage%u.downsample.dw", stage);
+    unsigned part = FVLM_PART_STAGE + stage;
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "vision.stage%u.downsample.dw", stage);
     snprintf(at, sizeof at, T "network.%u.proj.0", place);
     if (!fvlm_has_under(r, "%s.lkb_reparam.", at) && fvlm_has_under(r, "%s.lkb_origin.", at)) {
         snprintf(path, sizeof path, "%s.lkb_origin", at);
@@ -191,7 +191,7 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
     uint64_t out = m->out;
     snprintf(name, sizeof name, "vision.stage%u.downsample.pw", stage);
     snprintf(at, sizeof at, T "network.%u.proj.1", place);
-    conv(r, family, name, at, (conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
+    conv(r, part, name, at, (conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
     return out;
 }
 
@@ -199,7 +199,7 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
 static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
 {
     char path[200];
-    fvlm_recipe *m = fvlm_new_recipe(r, FVLM_FAMILY_STAGE + stage, "vision.stage%u.pos", stage);
+    fvlm_recipe *m = fvlm_new_recipe(r, FVLM_PART_STAGE + stage, "vision.stage%u.pos", stage);
     bool fused = fvlm_has_under(r, T "network.%u.reparam_conv.", place);
     snprintf(path, sizeof path, T "network.%u.%s", place, fused ? "reparam_conv" : "pe");
     want_fused(r, m, path);
@@ -215,10 +215,10 @@ static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, c
     return t;
 }
 
-static void resolve_repmixer(fvlm_resolver *r, const char *name, const char *block, unsigned family, uint64_t c)
+static void resolve_repmixer(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
 {
     char at[160], path[200];
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "%s.mixer", name);
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s.mixer", name);
     snprintf(at, sizeof at, "%s.token_mixer", block);
     bool fused = fvlm_has_under(r, "%s.reparam_conv.", at) ||
                  !(fvlm_has_under(r, "%s.mixer.", at) || fvlm_has_under(r, "%s.norm.", at));
@@ -237,12 +237,12 @@ static void resolve_repmixer(fvlm_resolver *r, const char *name, const char *blo
 }
 
 /* 7x7 depthwise + BatchNorm (or folded already, with a bias), fc1, fc2 with the block's layer scale. */
-static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *block, unsigned family, uint64_t c,
+static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c,
                             uint64_t hidden, const char *scale)
 {
     char at[160], path[200];
     snprintf(at, sizeof at, "%s.convffn", block);
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "%s.ffn.dw", name);
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s.ffn.dw", name);
     snprintf(path, sizeof path, "%s.conv.conv", at);
     if (fvlm_has(r, "%s.bias", path) && !fvlm_has_under(r, "%s.conv.bn.", at)) {
         want_fused(r, m, path);
@@ -252,7 +252,7 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
     }
     finish_conv(r, m, (conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true});
     for (unsigned i = 1; i <= 2; i++) {
-        m = fvlm_new_recipe(r, family, "%s.ffn.fc%u", name, i);
+        m = fvlm_new_recipe(r, part, "%s.ffn.fc%u", name, i);
         snprintf(path, sizeof path, "%s.fc%u", at, i);
         want_fused(r, m, path);
         finish_conv(r, m, (conv_shape){.out = i == 1 ? hidden : c, .in = i == 1 ? c : hidden, .k = 1});
@@ -263,9 +263,9 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
     return hidden;
 }
 
-static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, unsigned family, uint64_t c)
+static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
 {
-    fvlm_recipe *m = fvlm_new_recipe(r, family, "%s.attn.qkv", name);
+    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s.attn.qkv", name);
     fvlm_plain_linear(r, m, fvlm_want(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c);
     if (fvlm_has(r, "%s.token_mixer.qkv.bias", block)) {
         m->branch[0].bias = fvlm_want(r, "%s.token_mixer.qkv.bias", block);
@@ -278,7 +278,7 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
     m->q_rows = c;
     m->q_scale = 1 / sqrt((double)HEAD_DIM);
     m->fused = m->has_bias = true;
-    m = fvlm_new_recipe(r, family, "%s.attn.proj", name);
+    m = fvlm_new_recipe(r, part, "%s.attn.proj", name);
     const fvlm_source_tensor *weight = fvlm_want(r, "%s.token_mixer.proj.weight", block);
     const fvlm_source_tensor *bias = fvlm_want(r, "%s.token_mixer.proj.bias", block);
     fvlm_plain_linear(r, m, weight, bias, c, c);
@@ -290,7 +290,7 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
 static void resolve_blocks(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
 {
     fvlm_stage *s = &r->out->config.vision.stage[stage];
-    unsigned family = FVLM_FAMILY_STAGE + stage;
+    unsigned part = FVLM_PART_STAGE + stage;
     unsigned depth = fvlm_count_under(r, MAX_BLOCKS, T "network.%u.", place);
     bool attention = false;
     for (unsigned b = 0; b < depth; b++) attention |= fvlm_has_under(r, T "network.%u.%u.token_mixer.qkv.", place, b);
@@ -300,10 +300,10 @@ static void resolve_blocks(fvlm_resolver *r, unsigned stage, unsigned place, uin
         snprintf(name, sizeof name, "vision.stage%u.block%u", stage, b);
         snprintf(block, sizeof block, T "network.%u.%u", place, b);
         if (attention)
-            resolve_attention(r, name, block, family, c);
+            resolve_attention(r, name, block, part, c);
         else
-            resolve_repmixer(r, name, block, family, c);
-        hidden = resolve_ffn(r, name, block, family, c, hidden, attention ? "layer_scale_2" : "layer_scale");
+            resolve_repmixer(r, name, block, part, c);
+        hidden = resolve_ffn(r, name, block, part, c, hidden, attention ? "layer_scale_2" : "layer_scale");
     }
     s->dim = (uint32_t)c;
     s->depth = depth;
@@ -360,14 +360,14 @@ static void resolve_network(fvlm_resolver *r, uint64_t c)
 static void resolve_final(fvlm_resolver *r, uint64_t c)
 {
     fvlm_config *config = &r->out->config;
-    fvlm_recipe *m = conv(r, FVLM_FAMILY_FINAL, "vision.final.dw", T "conv_exp",
+    fvlm_recipe *m = conv(r, FVLM_PART_FINAL, "vision.final.dw", T "conv_exp",
                           (conv_shape){.groups = c, .stride = 1, .depthwise = true});
     uint64_t out = m->out;
-    m = fvlm_new_recipe(r, FVLM_FAMILY_FINAL, "vision.final.se.reduce");
+    m = fvlm_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.reduce");
     want_fused(r, m, T "conv_exp.se.reduce");
     finish_conv(r, m, (conv_shape){.in = out, .k = 1});
     uint64_t inner = m->out;
-    m = fvlm_new_recipe(r, FVLM_FAMILY_FINAL, "vision.final.se.expand");
+    m = fvlm_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.expand");
     want_fused(r, m, T "conv_exp.se.expand");
     finish_conv(r, m, (conv_shape){.out = out, .in = inner, .k = 1});
     config->vision.out_dim = (uint32_t)out;

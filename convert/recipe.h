@@ -36,21 +36,21 @@ typedef struct {
 } fvlm_branch;
 
 typedef enum {
-    FVLM_FAMILY_STEM,
-    FVLM_FAMILY_STAGE, /* + stage number */
-    FVLM_FAMILY_FINAL = FVLM_FAMILY_STAGE + FVLM_MAX_STAGES,
-    FVLM_FAMILY_PROJECTOR,
-    FVLM_FAMILY_EMBEDDING,
-    FVLM_FAMILY_ATTENTION,
-    FVLM_FAMILY_FFN,
-    FVLM_FAMILY_NORMS,
-    FVLM_FAMILY_HEAD,
-    FVLM_N_FAMILIES
-} fvlm_family;
+    FVLM_PART_STEM,
+    FVLM_PART_STAGE, /* + stage number */
+    FVLM_PART_FINAL = FVLM_PART_STAGE + FVLM_MAX_STAGES,
+    FVLM_PART_PROJECTOR,
+    FVLM_PART_EMBEDDING,
+    FVLM_PART_ATTENTION,
+    FVLM_PART_FFN,
+    FVLM_PART_NORMS,
+    FVLM_PART_HEAD,
+    FVLM_N_PARTS
+} fvlm_part;
 
 typedef struct {
     char *name; /* "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
-    unsigned family;
+    unsigned part;
     fvlm_layout layout;
     unsigned rank;
     uint64_t dims[FVLM_MAX_RANK]; /* logical shape of the weight */

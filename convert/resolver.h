@@ -20,7 +20,7 @@ typedef struct {
     bool mixer_scale, mixer_layer_scale;
 } fvlm_resolver;
 
-#define FVLM_TOWER "model.vision_tower.vision_tower.model."
+#define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
 
 /* The tensor of that name, marked as used; an absent one is noted as missing and gives NULL. */
 const fvlm_source_tensor *fvlm_want(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
@@ -33,7 +33,7 @@ unsigned fvlm_count_under(fvlm_resolver *r, unsigned max, const char *fmt, ...) 
 /* Shape check; a wanted size of 0 accepts any. t may be NULL (missing: told elsewhere). */
 bool fvlm_shape_is(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims);
 
-fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned family, const char *fmt, ...) FVLM_PRINTF(3, 4);
+fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 /* A bare matrix [out, in] (and bias [out]) of a linear layer, or a vector [out] when in is 0. */
 void fvlm_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
