@@ -301,6 +301,16 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
     return st;
 }
 
+bool fvlm_source_holds(const fvlm_source *src, const char *path)
+{
+    struct stat there, ours;
+    if (stat(path, &there) != 0) return false;
+    for (size_t i = 0; i < src->n_files; i++)
+        if (fstat(src->files[i].fd, &ours) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+            return true;
+    return false;
+}
+
 fvlm_status fvlm_source_unchanged(const fvlm_source *src, fvlm_err *err)
 {
     for (size_t i = 0; i < src->n_files; i++) {

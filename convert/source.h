@@ -66,6 +66,9 @@ const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i);
 /* Hashes file i (a text file has its hash already). Different files may be hashed by different threads. */
 fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err);
 
+/* Whether the path is one of the source's own files, by whatever name. */
+bool fvlm_source_holds(const fvlm_source *src, const char *path);
+
 /* Fails if a weights file is no longer the one that was opened (size, time of change). */
 fvlm_status fvlm_source_unchanged(const fvlm_source *src, fvlm_err *err);
 

@@ -1,0 +1,210 @@
+/* cmd_convert.c - `fvlm convert`: a checkpoint folder to a .fvlm file. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "convert/convert.h"
+#include "format/cli.h"
+
+static const char *opt_output, *opt_type, *opt_cpu;
+static bool opt_dry_run, opt_json, opt_verbose, opt_quiet, opt_force;
+static uint64_t opt_threads;
+static const fvlm_option options[] = {
+    {.name = "output", .letter = 'o', .arg = "FILE", .help = "the .fvlm file to write", .text = &opt_output},
+    {.name = "type",
+     .arg = "T",
+     .help = "f32, bf16 or f16 for all; default: lose nothing (fused: f32)",
+     .text = &opt_type},
+    {.name = "dry-run", .help = "print what would be written, with sizes; read no weights", .flag = &opt_dry_run},
+    {.name = "json", .help = "print plan or summary as one JSON object", .flag = &opt_json},
+    {.name = "verbose",
+     .letter = 'v',
+     .help = "also every tensor: its steps and its fusion's error",
+     .flag = &opt_verbose},
+    {.name = "quiet", .letter = 'q', .help = "print nothing but errors", .flag = &opt_quiet},
+    {.name = "force", .help = "replace an existing FILE", .flag = &opt_force},
+    {.name = "threads", .arg = "N", .help = "threads; default: all the machine has", .number = &opt_threads},
+    {.name = "cpu", .arg = "LIST", .help = "no effect here: convert is one portable code path", .text = &opt_cpu},
+    {0},
+};
+
+const fvlm_command fvlm_convert_command = {
+    .name = "convert",
+    .summary = "fuse and pack a checkpoint folder (safetensors) into one .fvlm file",
+    .positional = "CHECKPOINT_FOLDER",
+    .options = options,
+    .examples = "fvlm convert FastVLM-0.5B -o fastvlm.fvlm\n"
+                "fvlm convert FastVLM-0.5B --type bf16 --dry-run\n",
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static uint64_t number_of(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+static void print_warnings(const json_t *report)
+{
+    size_t i;
+    json_t *w;
+    json_array_foreach(json_object_get(report, "warnings"), i, w)
+        fprintf(stderr, "fvlm: warning: %s\n", json_string_value(w));
+}
+
+static void print_row(const char *part, const char *type, uint64_t tensors, uint64_t fused, uint64_t params,
+                      uint64_t bytes)
+{
+    char size[16], number[24] = "-";
+    if (fused) snprintf(number, sizeof number, "%" PRIu64, fused);
+    printf("%-15s %-5s %8" PRIu64 " %6s %13" PRIu64 " %9s\n", part, type, tensors, number, params,
+           fvlm_human_bytes(bytes, size));
+}
+
+/* By part and type, and in all: what a user wants to know before an hour of download is spent. */
+static void print_plan(const json_t *report)
+{
+    size_t i;
+    json_t *p;
+    uint64_t params = 0, fused = 0;
+    printf("%-15s %-5s %8s %6s %13s %9s\n", "part", "type", "tensors", "fused", "parameters", "size");
+    json_array_foreach(json_object_get(report, "parts"), i, p)
+    {
+        print_row(text_of(p, "part"), text_of(p, "type"), number_of(p, "tensors"), number_of(p, "fused"),
+                  number_of(p, "parameters"), number_of(p, "bytes"));
+        params += number_of(p, "parameters");
+        fused += number_of(p, "fused");
+    }
+    print_row("total", "", number_of(report, "tensors"), fused, params, number_of(report, "tensor_bytes"));
+}
+
+static void print_dropped(const json_t *report)
+{
+    size_t i;
+    json_t *d;
+    char size[16];
+    json_array_foreach(json_object_get(report, "dropped"), i, d)
+        printf("dropped   %" PRIu64 " %s: %s (%s)\n", number_of(d, "tensors"),
+               number_of(d, "tensors") == 1 ? "tensor" : "tensors", text_of(d, "rule"),
+               fvlm_human_bytes(number_of(d, "bytes"), size));
+    if (number_of(report, "embedding_rows_dropped"))
+        printf("dropped   %" PRIu64 " rows of the embedding: no id reaches them\n",
+               number_of(report, "embedding_rows_dropped"));
+}
+
+static void print_tensors(const json_t *report)
+{
+    const char *name;
+    json_t *origin, *step;
+    json_object_foreach(json_object_get(report, "origins"), name, origin)
+    {
+        size_t i;
+        const json_t *error = json_object_get(origin, "error");
+        printf("%-40s %zu source%s", name, json_array_size(json_object_get(origin, "from")),
+               json_array_size(json_object_get(origin, "from")) == 1 ? "" : "s");
+        json_array_foreach(json_object_get(origin, "steps"), i, step)
+            printf("%s %s", i ? "," : ":", json_string_value(step));
+        if (error) printf(" (error %.1e)", json_real_value(error));
+        putchar('\n');
+    }
+}
+
+static void print_summary(const json_t *report, const char *path, uint64_t file_bytes)
+{
+    char size[16], peak[16];
+    printf("wrote     %s: %" PRIu64 " tensors, %s, in %.1f s, with %s of memory at most\n", path,
+           number_of(report, "tensors"), fvlm_human_bytes(file_bytes, size),
+           json_real_value(json_object_get(report, "seconds")),
+           fvlm_human_bytes(number_of(report, "peak_anonymous_bytes"), peak));
+    if (number_of(report, "fused_modules"))
+        printf("fused     %" PRIu64 " modules; fused and unfused differ by at most %.1e in f64 (%s)\n",
+               number_of(report, "fused_modules"), json_real_value(json_object_get(report, "worst_error")),
+               text_of(report, "worst_module"));
+    print_dropped(report);
+}
+
+static fvlm_status print_report(const json_t *report, const char *path, fvlm_err *err)
+{
+    if (!report) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!opt_quiet) print_warnings(report);
+    struct stat about;
+    uint64_t file_bytes = path && stat(path, &about) == 0 ? (uint64_t)about.st_size : 0;
+    if (opt_json) {
+        json_t *whole = json_copy((json_t *)report);
+        if (path) json_object_set_new(whole, "file", json_string(path));
+        if (path) json_object_set_new(whole, "file_bytes", json_integer((json_int_t)file_bytes));
+        if (!opt_verbose) json_object_del(whole, "origins");
+        bool ok = whole && json_dumpf(whole, stdout, JSON_INDENT(2)) == 0;
+        json_decref(whole);
+        if (!ok) return fvlm_fail(err, FVLM_NOMEM, "cannot print the report as JSON");
+        putchar('\n');
+    } else if (!opt_quiet) {
+        if (opt_verbose) print_tensors(report);
+        if (path)
+            print_summary(report, path, file_bytes);
+        else
+            print_plan(report), print_dropped(report);
+    }
+    return fflush(stdout) == 0 ? FVLM_OK : fvlm_fail_errno(err, "cannot write the output");
+}
+
+static fvlm_status run(const char *folder, fvlm_err *err)
+{
+    fvlm_progress bar;
+    fvlm_convert_options o = {.type = opt_type,
+                              .threads = (unsigned)opt_threads,
+                              .force = opt_force,
+                              .progress = fvlm_progress_update,
+                              .progress_ctx = &bar};
+    fvlm_conversion *c;
+    fvlm_status st = fvlm_conversion_plan(&c, folder, &o, err);
+    if (!st && !opt_dry_run) {
+        fvlm_progress_start(&bar, "convert", opt_quiet);
+        st = fvlm_conversion_write(c, opt_output, err);
+        fvlm_progress_end(&bar);
+    }
+    if (!st) {
+        json_t *report = fvlm_conversion_report(c);
+        st = print_report(report, opt_dry_run ? NULL : opt_output, err);
+        json_decref(report);
+    }
+    if (c) fvlm_conversion_free(&c);
+    return st;
+}
+
+/* --cpu means nothing here, but scripts pass it to every command: known names are taken, typing errors told. */
+static fvlm_status check_cpu(fvlm_err *err)
+{
+    static const char *const known[] = {"scalar", "avx2", "avx512", "neon", "dotprod"};
+    if (!opt_cpu) return FVLM_OK;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (!strcmp(opt_cpu, known[i])) return FVLM_OK;
+    return fvlm_fail(err, FVLM_USAGE, "--cpu \"%.40s\": expected scalar, avx2, avx512, neon or dotprod", opt_cpu);
+}
+
+int fvlm_cmd_convert(int argc, char **argv)
+{
+    fvlm_list args = {0};
+    bool help;
+    fvlm_err err = {0};
+    fvlm_signals_install();
+    fvlm_status st = fvlm_cli_parse(&fvlm_convert_command, argc, argv, &args, &help, &err);
+    if (!st && !help) {
+        st = check_cpu(&err);
+        if (!st && args.n != 1)
+            st = fvlm_fail(&err, FVLM_USAGE, "convert takes one checkpoint folder; try 'fvlm convert --help'");
+        if (!st && opt_threads > 64) st = fvlm_fail(&err, FVLM_USAGE, "--threads %" PRIu64 ": at most 64", opt_threads);
+        if (!st && !opt_output && !opt_dry_run)
+            st = fvlm_fail(&err, FVLM_USAGE, "where to? give -o FILE, or --dry-run; try 'fvlm convert --help'");
+        if (!st) st = run(args.items[0], &err);
+    }
+    fvlm_list_free(&args);
+    int code = st ? fvlm_cli_complain(&err) : 0;
+    if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
+    return code;
+}

@@ -1,0 +1,244 @@
+/* conversion.c - plan and carry out: folder to file, with both cores and little memory.
+ *
+ * A task is one recipe, or hashing one weights file; the costly ones go first, so that the threads end
+ * together. Nothing depends on which thread does what: same bytes at any thread count. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <threads.h>
+
+#include "convert/conversion.h"
+#include "format/cli.h"
+
+#define NO_TASK SIZE_MAX
+
+/* ---- plan ---- */
+
+static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *err)
+{
+    fvlm_type forced = {0};
+    if (type) {
+        fvlm_status st = fvlm_type_parse(&forced, type, err);
+        if (st || forced.kind == FVLM_INT)
+            return fvlm_fail(
+                err, FVLM_USAGE,
+                "--type \"%.40s\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output",
+                type);
+    }
+    for (size_t i = 0; i < c->names.recipes.n; i++) {
+        const fvlm_recipe *m = &c->names.recipes.items[i];
+        fvlm_planned *p = &c->planned[i];
+        p->packing.weight = forced.kind ? forced : fvlm_pack_weight_type(m);
+        p->packing.bias = forced.kind ? forced : fvlm_pack_bias_type(m);
+        fvlm_status st = fvlm_tensor_bytes(&p->weight_bytes, p->packing.weight, m->layout, m->rank, m->dims, err);
+        if (!st && m->has_bias) st = fvlm_tensor_bytes(&p->bias_bytes, p->packing.bias, FVLM_ROWS, 1, &m->out, err);
+        if (st) {
+            fvlm_prefix(err, "\"%s\"", m->name);
+            return st;
+        }
+        if (m->fused) c->n_fused++;
+        c->n_tensors += m->has_bias ? 2 : 1;
+        c->tensor_bytes += p->weight_bytes + p->bias_bytes;
+    }
+    return FVLM_OK;
+}
+
+/* The reader's own checks of a configuration, now rather than when the file is opened. */
+static fvlm_status check_config(const fvlm_config *config, fvlm_err *err)
+{
+    fvlm_config again;
+    json_t *json = fvlm_config_to_json(config);
+    if (!json) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = fvlm_config_from_json(&again, json, err);
+    json_decref(json);
+    return st;
+}
+
+fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, const fvlm_convert_options *o,
+                                 fvlm_err *err)
+{
+    *out = NULL;
+    fvlm_conversion *c = fvlm_alloc(1, sizeof *c);
+    if (!c) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    c->options = *o;
+    fvlm_status st = fvlm_source_open(&c->source, folder, err);
+    if (!st) st = fvlm_checkpoint_read(&c->checkpoint, c->source, err);
+    if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, err);
+    if (!st) st = check_config(&c->names.config, err);
+    if (!st) {
+        c->planned = fvlm_alloc(c->names.recipes.n, sizeof *c->planned);
+        st = c->planned ? choose_types(c, o->type, err) : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    }
+    if (st)
+        fvlm_conversion_free(&c);
+    else
+        *out = c;
+    return st;
+}
+
+void fvlm_conversion_free(fvlm_conversion **conversion)
+{
+    fvlm_conversion *c = *conversion;
+    *conversion = NULL;
+    if (!c) return;
+    fvlm_names_free(&c->names);
+    fvlm_checkpoint_free(&c->checkpoint);
+    fvlm_source_close(&c->source);
+    free(c->planned);
+    free(c);
+}
+
+/* ---- work ---- */
+
+typedef struct {
+    uint64_t cost;
+    bool hash; /* of file 'index'; else pack recipe 'index' */
+    size_t index;
+} task;
+
+typedef struct {
+    fvlm_conversion *c;
+    fvlm_writer *writer;
+    task *tasks;
+    size_t n_tasks;
+    uint64_t total;
+    atomic_ullong done;
+    unsigned appends; /* of the calling thread, which alone reports */
+    mtx_t lock;
+    atomic_size_t failed; /* the first task, in order, that failed; NO_TASK while none has */
+    fvlm_err err;
+} work;
+
+typedef struct {
+    work *w;
+    unsigned thread;
+} sink_context;
+
+static fvlm_status append(void *ctx, size_t id, const void *bytes, size_t n_bytes, fvlm_err *err)
+{
+    sink_context *s = ctx;
+    fvlm_status st = fvlm_writer_append(s->w->writer, id, bytes, n_bytes, err);
+    if (s->thread == 0) {
+        const fvlm_convert_options *o = &s->w->c->options;
+        if (o->progress) o->progress(o->progress_ctx, s->w->done, s->w->total);
+        if (s->w->appends++ % 64 == 0) fvlm_peak_anonymous_bytes();
+    }
+    return st;
+}
+
+static void run_task(void *ctx, size_t i, unsigned thread)
+{
+    work *w = ctx;
+    const task *t = &w->tasks[i];
+    fvlm_err err = {0};
+    fvlm_status st;
+    if (i > w->failed) return;
+    if (t->hash) {
+        st = fvlm_source_hash(w->c->source, t->index, &err);
+        w->done += fvlm_source_file_bytes(w->c->source, t->index);
+    } else {
+        sink_context s = {w, thread};
+        fvlm_sink sink = {append, &s};
+        st = fvlm_pack(&w->c->names.recipes.items[t->index], w->c->source, &w->c->planned[t->index].packing, &sink,
+                       &w->done, &err);
+    }
+    if (!st) return;
+    mtx_lock(&w->lock); /* tasks begin in order, so the least failing index is the same at any thread count */
+    if (i < w->failed) {
+        w->failed = i;
+        w->err = err;
+    }
+    mtx_unlock(&w->lock);
+}
+
+static int costly_first(const void *a, const void *b)
+{
+    const task *x = a, *y = b;
+    if (x->cost != y->cost) return x->cost > y->cost ? -1 : 1;
+    if (x->hash != y->hash) return x->hash ? -1 : 1;
+    return x->index < y->index ? -1 : 1;
+}
+
+static fvlm_status list_tasks(work *w, fvlm_err *err)
+{
+    fvlm_conversion *c = w->c;
+    size_t n_files = fvlm_source_n_files(c->source);
+    w->tasks = fvlm_alloc(c->names.recipes.n + n_files, sizeof *w->tasks);
+    if (!w->tasks) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    for (size_t i = 0; i < n_files; i++) {
+        uint64_t n = fvlm_source_file_bytes(c->source, i);
+        w->tasks[w->n_tasks++] = (task){n / 4, true, i}; /* nothing but reading */
+        w->total += n;
+    }
+    for (size_t i = 0; i < c->names.recipes.n; i++) {
+        const fvlm_recipe *m = &c->names.recipes.items[i];
+        uint64_t n = fvlm_pack_source_bytes(m);
+        w->tasks[w->n_tasks++] = (task){m->fused ? 8 * n : n, false, i}; /* f64 and the proof */
+        w->total += n;
+    }
+    qsort(w->tasks, w->n_tasks, sizeof *w->tasks, costly_first);
+    return FVLM_OK;
+}
+
+static fvlm_status declare(work *w, fvlm_err *err)
+{
+    char name[FVLM_MAX_NAME + 8];
+    uint64_t n_bytes;
+    fvlm_conversion *c = w->c;
+    for (size_t i = 0; i < c->names.recipes.n; i++) {
+        const fvlm_recipe *m = &c->names.recipes.items[i];
+        fvlm_packing *p = &c->planned[i].packing;
+        snprintf(name, sizeof name, "%s.weight", m->name);
+        fvlm_status st =
+            fvlm_writer_declare(w->writer, name, p->weight, m->layout, m->rank, m->dims, &p->weight_id, err);
+        snprintf(name, sizeof name, "%s.bias", m->name);
+        if (!st && m->has_bias)
+            st = fvlm_writer_declare(w->writer, name, p->bias, FVLM_ROWS, 1, &m->out, &p->bias_id, err);
+        if (st) return st;
+    }
+    return fvlm_writer_begin(w->writer, &n_bytes, err);
+}
+
+static fvlm_status finish(work *w, fvlm_err *err)
+{
+    fvlm_conversion *c = w->c;
+    json_t *meta = fvlm_conversion_metadata(c);
+    fvlm_status st = meta ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!st) st = fvlm_writer_finish(&w->writer, meta, c->checkpoint.tokenizer, c->checkpoint.tokenizer_bytes, err);
+    json_decref(meta);
+    return st;
+}
+
+fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err *err)
+{
+    double began = fvlm_seconds();
+    if (fvlm_source_holds(c->source, path))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a file of the checkpoint itself; write to another name", path);
+    fvlm_pool *pool = NULL;
+    work w = {.c = c, .failed = NO_TASK};
+    if (mtx_init(&w.lock, mtx_plain) != thrd_success) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = fvlm_pool_create(&pool, c->options.threads, err);
+    if (!st) st = fvlm_writer_create(&w.writer, path, c->options.force, err);
+    if (!st) {
+        fvlm_writer_use_pool(w.writer, pool);
+        st = declare(&w, err);
+    }
+    if (!st) st = list_tasks(&w, err);
+    if (!st) {
+        fvlm_pool_run(pool, w.n_tasks, run_task, &w);
+        fvlm_peak_anonymous_bytes();
+        if (w.failed != NO_TASK) {
+            *err = w.err;
+            st = w.err.code;
+        }
+    }
+    if (!st) st = fvlm_source_unchanged(c->source, err);
+    if (!st) st = finish(&w, err);
+    fvlm_writer_abort(&w.writer);
+    fvlm_pool_destroy(&pool);
+    mtx_destroy(&w.lock);
+    free(w.tasks);
+    c->written = !st;
+    c->seconds = fvlm_seconds() - began;
+    return st;
+}
