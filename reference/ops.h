@@ -4,16 +4,21 @@
  *
  * The numeric contract, which gives the same bits on every instruction set and
  * at every thread count:
- *   f32 products    every output is one chain of fma in increasing k, started from 0;
- *                   the bias is added after. SIMD runs across outputs, threads split outputs.
- *   int8 products   (act int8) inside a group exact in int32; groups are added in order,
- *                   acc = fma(isum, scale_w * scale_x, acc), asymmetric types then
- *                   acc = fma(xsum * scale_x, offset_w, acc).
- *   sums            (norms, softmax, means, scores) 16 lanes by index mod 16, then one fixed tree.
+ *   f32 products    every output is one chain of fma in increasing k, started from 0; the bias is
+ *                   added after. SIMD runs across outputs, threads split outputs. Integer weights are
+ *                   decoded first: float(q - zero) * scale, or fma(q, scale, offset). Attention's
+ *                   scores (over a head's dimensions) and mixes (over the keys) are such chains.
+ *   int8 products   (act int8 with integer weights; float weights multiply in f32) a row of activations
+ *                   is rounded in the groups of the weight: scale_x = absmax / 127, q_x = x * (127 / absmax)
+ *                   to nearest even within +-127; an absmax under 2^-100 counts as 0. Inside a group
+ *                   exact in int32; groups are added in order, acc = fma(isum, scale_w * scale_x, acc),
+ *                   asymmetric types then acc = fma(xsum * scale_x, offset_w, acc).
+ *   sums            (norms, softmax, means) 16 lanes by index mod 16, then one fixed tree.
  *   exp, erf        one polynomial source, compiled for each instruction set.
  * Finite inputs are assumed; NaN in gives NaN or 0 out, never a crash.
  *
- * No operation allocates after the first pass of its size; none can fail. */
+ * No operation allocates after the first pass of its size. If that first allocation fails the operation
+ * leaves its result undefined and fvlm_exec_ok is false from then on: look once after a pass. */
 #ifndef FVLM_OPS_H
 #define FVLM_OPS_H
 
@@ -32,6 +37,7 @@ void fvlm_exec_destroy(fvlm_exec **e);
 const char *fvlm_exec_cpu(const fvlm_exec *e);
 fvlm_pool *fvlm_exec_pool(fvlm_exec *e);
 fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e);
+bool fvlm_exec_ok(const fvlm_exec *e); /* false once scratch memory could not be had */
 
 /* A matrix as it lies in the file, borrowed from the mapping. */
 typedef struct {

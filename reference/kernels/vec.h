@@ -29,8 +29,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(V_ISA_AVX512) || defined(V_ISA_AVX2) || defined(V_ISA_NEON)
 #define V_FN static inline __attribute__((always_inline, unused))
 #define V_UNROLL _Pragma("GCC unroll 16")
+#else /* nothing to gain from 16 copies of everything */
+#define V_FN static inline __attribute__((unused))
+#define V_UNROLL
+#endif
 
 #if defined(V_ISA_AVX512)
 #include "reference/kernels/vec_avx512.h"

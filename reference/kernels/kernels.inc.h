@@ -1,0 +1,27 @@
+/* kernels.inc.h - every kernel, compiled for the instruction set that the including
+ * file has chosen (V_ISA_..., V_TABLE, V_NAME), and the table of them. */
+#include "reference/kernels/depthwise.h"
+#include "reference/kernels/gemm_f32.h"
+#include "reference/kernels/gemm_int.h"
+#include "reference/kernels/rows.h"
+
+_Static_assert(TILE_INT_PANELS <= TILE_F32_PANELS, "the sums of both kinds of product share SUMS_STRIDE");
+_Static_assert(FVLM_ROW_BLOCK * SUMS_STRIDE + K_BLOCK * 16 * TILE_F32_PANELS <= FVLM_LINEAR_SCRATCH, "scratch");
+
+const fvlm_kernels V_TABLE = {
+    .name = V_NAME,
+    .linear = linear,
+    .quantize = quantize,
+    .matmul = matmul,
+    .depthwise = depthwise,
+    .layer_norm = layer_norm,
+    .rms_norm = rms_norm,
+    .softmax = softmax,
+    .divide = divide,
+    .silu_mul = silu_mul,
+    .gate_gelu = gate_gelu,
+    .activate = activate,
+    .channel_mean = channel_mean,
+    .rope = rope,
+    .panel = panel,
+};
