@@ -30,10 +30,16 @@ static bool has_avx512(void)
 #include <sys/auxv.h>
 #define DOTPROD_BIT (1ul << 20) /* HWCAP_ASIMDDP */
 
-static bool has_dotprod(void) { return (getauxval(AT_HWCAP) & DOTPROD_BIT) != 0; }
+static bool has_dotprod(void)
+{
+    return (getauxval(AT_HWCAP) & DOTPROD_BIT) != 0;
+}
 #endif
 
-static bool always(void) { return true; }
+static bool always(void)
+{
+    return true;
+}
 
 /* From the least to the most. */
 static const struct {
@@ -112,10 +118,22 @@ void fvlm_exec_destroy(fvlm_exec **e)
     *e = NULL;
 }
 
-const char *fvlm_exec_cpu(const fvlm_exec *e) { return e->k->name; }
-fvlm_pool *fvlm_exec_pool(fvlm_exec *e) { return e->pool; }
-fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e) { return e->mode; }
-bool fvlm_exec_ok(const fvlm_exec *e) { return !e->out_of_memory; }
+const char *fvlm_exec_cpu(const fvlm_exec *e)
+{
+    return e->k->name;
+}
+fvlm_pool *fvlm_exec_pool(fvlm_exec *e)
+{
+    return e->pool;
+}
+fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e)
+{
+    return e->mode;
+}
+bool fvlm_exec_ok(const fvlm_exec *e)
+{
+    return !e->out_of_memory;
+}
 
 /* ---- scratch ---- */
 

@@ -12,20 +12,29 @@
 
 #define QUERIES 64 /* to a block: 64 x 1024 scores are a quarter of L2 */
 
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
-static size_t panels_of(size_t n) { return (n + 15) / 16; }
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static size_t panels_of(size_t n)
+{
+    return (n + 15) / 16;
+}
 
 typedef struct {
     fvlm_exec *e;
     const float *q, *keys, *values; /* rows of all heads */
     size_t q_stride, kv_stride, y_stride;
-    float *y, *key_panels;          /* [kv_heads][panels][head_dim][16] */
+    float *y, *key_panels; /* [kv_heads][panels][head_dim][16] */
     size_t m, pos, heads, kv_heads, head_dim, blocks;
     bool causal;
     float scale;
 } attention_job;
 
-static size_t keys_in_all(const attention_job *j) { return j->causal ? j->pos + j->m : j->m; }
+static size_t keys_in_all(const attention_job *j)
+{
+    return j->causal ? j->pos + j->m : j->m;
+}
 
 static float *panels_of_head(const attention_job *j, size_t kv_head)
 {
@@ -38,8 +47,8 @@ static void pack_task(void *ctx, size_t i, unsigned thread)
     (void)thread;
     const attention_job *j = ctx;
     const size_t n = keys_in_all(j), panels = panels_of(n), head = i / panels, panel = i % panels;
-    j->e->k->panel(j->keys + panel * 16 * j->kv_stride + head * j->head_dim, j->kv_stride,
-                   min_size(16, n - panel * 16), j->head_dim, panels_of_head(j, head) + panel * j->head_dim * 16);
+    j->e->k->panel(j->keys + panel * 16 * j->kv_stride + head * j->head_dim, j->kv_stride, min_size(16, n - panel * 16),
+                   j->head_dim, panels_of_head(j, head) + panel * j->head_dim * 16);
 }
 
 typedef struct {
@@ -111,8 +120,18 @@ static void run(attention_job *j)
 void fvlm_op_attention(fvlm_exec *e, const float *qkv, size_t t, size_t heads, size_t head_dim, float *y)
 {
     const size_t c = heads * head_dim;
-    attention_job j = {.e = e, .q = qkv, .keys = qkv + c, .values = qkv + 2 * c, .q_stride = 3 * c, .kv_stride = 3 * c,
-                       .y_stride = c, .y = y, .m = t, .heads = heads, .kv_heads = heads, .head_dim = head_dim,
+    attention_job j = {.e = e,
+                       .q = qkv,
+                       .keys = qkv + c,
+                       .values = qkv + 2 * c,
+                       .q_stride = 3 * c,
+                       .kv_stride = 3 * c,
+                       .y_stride = c,
+                       .y = y,
+                       .m = t,
+                       .heads = heads,
+                       .kv_heads = heads,
+                       .head_dim = head_dim,
                        .scale = 1.0f};
     run(&j);
 }
@@ -120,9 +139,20 @@ void fvlm_op_attention(fvlm_exec *e, const float *qkv, size_t t, size_t heads, s
 void fvlm_op_attention_causal(fvlm_exec *e, const float *q, const float *keys, const float *values, size_t m,
                               size_t pos, size_t heads, size_t kv_heads, size_t head_dim, float *y)
 {
-    attention_job j = {.e = e, .q = q, .keys = keys, .values = values, .q_stride = heads * head_dim,
-                       .kv_stride = kv_heads * head_dim, .y_stride = heads * head_dim, .y = y, .m = m, .pos = pos,
-                       .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .causal = true,
+    attention_job j = {.e = e,
+                       .q = q,
+                       .keys = keys,
+                       .values = values,
+                       .q_stride = heads * head_dim,
+                       .kv_stride = kv_heads * head_dim,
+                       .y_stride = heads * head_dim,
+                       .y = y,
+                       .m = m,
+                       .pos = pos,
+                       .heads = heads,
+                       .kv_heads = kv_heads,
+                       .head_dim = head_dim,
+                       .causal = true,
                        .scale = 1.0f / sqrtf((float)head_dim)};
     run(&j);
 }

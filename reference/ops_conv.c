@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 /* ---- depthwise ---- */
 
@@ -55,8 +58,10 @@ static void gather_stem(const stem_job *j, size_t p, float *row)
         for (size_t kx = 0; kx < 3; kx++) {
             const size_t iy = 2 * oy + ky, ix = 2 * ox + kx; /* both one too large: the padding */
             float *to = row + (ky * 3 + kx) * 3;
-            if (iy == 0 || ix == 0 || iy > j->height || ix > j->width) memset(to, 0, 3 * sizeof *to);
-            else memcpy(to, j->image + ((iy - 1) * j->width + ix - 1) * 3, 3 * sizeof *to);
+            if (iy == 0 || ix == 0 || iy > j->height || ix > j->width)
+                memset(to, 0, 3 * sizeof *to);
+            else
+                memcpy(to, j->image + ((iy - 1) * j->width + ix - 1) * 3, 3 * sizeof *to);
         }
 }
 
@@ -161,8 +166,20 @@ static size_t ffn_tile(size_t hidden)
 void fvlm_op_conv_ffn(fvlm_exec *e, const float *x, size_t height, size_t width, const fvlm_depthwise *dw,
                       const fvlm_weight *fc1, const float *b1, const fvlm_weight *fc2, const float *b2, float *y)
 {
-    ffn_job j = {e, x, b1, b2, dw, fc1, fc2, y, height, width, height * width, ffn_tile(fc1->m.n),
-                 fvlm_is_int8(e, fc1), fvlm_is_int8(e, fc2)};
+    ffn_job j = {e,
+                 x,
+                 b1,
+                 b2,
+                 dw,
+                 fc1,
+                 fc2,
+                 y,
+                 height,
+                 width,
+                 height * width,
+                 ffn_tile(fc1->m.n),
+                 fvlm_is_int8(e, fc1),
+                 fvlm_is_int8(e, fc2)};
     fvlm_carve measure = {0};
     (void)carve_ffn(&measure, &j);
     if (!fvlm_exec_reserve(e, 0, measure.used)) return;

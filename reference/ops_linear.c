@@ -3,15 +3,15 @@
 
 #include <string.h>
 
-#define ROWS_AT_ONCE 1024       /* activations prepared together: they stay in the last-level cache */
-#define TASKS_A_THREAD 6        /* enough to even out threads of unequal speed */
-#define SMALL (64 * 1024)       /* activations not worth waking threads for */
+#define ROWS_AT_ONCE 1024 /* activations prepared together: they stay in the last-level cache */
+#define TASKS_A_THREAD 6  /* enough to even out threads of unequal speed */
+#define SMALL (64 * 1024) /* activations not worth waking threads for */
 
 typedef struct {
     fvlm_exec *e;
     const fvlm_weight *w;
-    fvlm_rows a;             /* of the first row */
-    fvlm_finish finish;      /* likewise */
+    fvlm_rows a;        /* of the first row */
+    fvlm_finish finish; /* likewise */
     size_t n_rows;
     size_t row_blocks, panel_blocks, panels_each;
 } linear_job;

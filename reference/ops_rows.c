@@ -1,7 +1,10 @@
 /* ops_rows.c - operations that look at one row, or one channel, at a time. */
 #include "reference/exec.h"
 
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 /* Rows to a task so that a task is worth handing out: some 16 K values. */
 static size_t rows_each(size_t c)

@@ -13,8 +13,8 @@ typedef struct {
     const float *x;
     size_t height, width; /* of the input */
     fvlm_activation act;
-    size_t oy;            /* output row */
-    size_t ky0, ky1;      /* its taps inside the picture */
+    size_t oy;       /* output row */
+    size_t ky0, ky1; /* its taps inside the picture */
 } dw_row;
 
 typedef enum { DW_PLAIN, DW_PAIRS, DW_ANY } dw_mode;
@@ -53,8 +53,10 @@ V_FN void dw_tile(const size_t X, const dw_mode mode, const dw_row *r, size_t ox
     V_UNROLL
     for (size_t i = 0; i < X; i++) {
         const v16 v = v_activate(v_add(acc[i], bias), r->act);
-        if (mode == DW_ANY) v_store_n(y + i * y_stride + o, v, n);
-        else v_store(y + i * y_stride + o, v);
+        if (mode == DW_ANY)
+            v_store_n(y + i * y_stride + o, v, n);
+        else
+            v_store(y + i * y_stride + o, v);
     }
 }
 

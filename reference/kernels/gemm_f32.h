@@ -8,8 +8,8 @@
 #include "reference/kernels/kernels.h"
 #include "reference/kernels/vmath.h"
 
-#define K_BLOCK 128                          /* inputs to a block: 3 panels of them are 24 KB in f32 */
-#define SUMS_STRIDE (16 * TILE_F32_PANELS)   /* >= the int tile's */
+#define K_BLOCK 128                        /* inputs to a block: 3 panels of them are 24 KB in f32 */
+#define SUMS_STRIDE (16 * TILE_F32_PANELS) /* >= the int tile's */
 
 typedef enum { B_F32, B_BF16, B_F16 } b_kind;
 
@@ -63,13 +63,18 @@ V_FN void tile_f32(const size_t R, const size_t P, const b_kind kind, const prod
 #if TILE_F32_PANELS == 3
 #define TILE_CASE(R)                                                                                                   \
     case R:                                                                                                            \
-        if (panels == 3) tile_f32(R, 3, kind, t);                                                                      \
-        else if (panels == 2) tile_f32(R, 2, kind, t);                                                                 \
-        else tile_f32(R, 1, kind, t);                                                                                  \
+        if (panels == 3)                                                                                               \
+            tile_f32(R, 3, kind, t);                                                                                   \
+        else if (panels == 2)                                                                                          \
+            tile_f32(R, 2, kind, t);                                                                                   \
+        else                                                                                                           \
+            tile_f32(R, 1, kind, t);                                                                                   \
         break;
 #else
 #define TILE_CASE(R)                                                                                                   \
-    case R: tile_f32(R, 1, kind, t); break;
+    case R:                                                                                                            \
+        tile_f32(R, 1, kind, t);                                                                                       \
+        break;
 #endif
 
 /* The tile of that many rows and panels. */
@@ -93,17 +98,27 @@ V_FN void any_tile_f32(size_t rows, size_t panels, const b_kind kind, const prod
 }
 #undef TILE_CASE
 
-static void tile_of_f32(size_t rows, size_t panels, const product *t) { any_tile_f32(rows, panels, B_F32, t); }
-static void tile_of_bf16(size_t rows, size_t panels, const product *t) { any_tile_f32(rows, panels, B_BF16, t); }
-static void tile_of_f16(size_t rows, size_t panels, const product *t) { any_tile_f32(rows, panels, B_F16, t); }
+static void tile_of_f32(size_t rows, size_t panels, const product *t)
+{
+    any_tile_f32(rows, panels, B_F32, t);
+}
+static void tile_of_bf16(size_t rows, size_t panels, const product *t)
+{
+    any_tile_f32(rows, panels, B_BF16, t);
+}
+static void tile_of_f16(size_t rows, size_t panels, const product *t)
+{
+    any_tile_f32(rows, panels, B_F16, t);
+}
 
 static void matmul(size_t n_rows, size_t panels, size_t k, const float *a, size_t a_stride, const float *b,
                    size_t panel_stride, size_t b_stride, float *c, size_t c_stride)
 {
     for (size_t p = 0; p < panels; p += TILE_F32_PANELS)
         for (size_t r = 0; r < n_rows; r += TILE_F32_ROWS) {
-            const product t = {a + r * a_stride, a_stride,     b + p * panel_stride, panel_stride, b_stride,
-                               c + r * c_stride + 16 * p,      c_stride,             k,            false};
+            const product t = {a + r * a_stride, a_stride, b + p * panel_stride,
+                               panel_stride,     b_stride, c + r * c_stride + 16 * p,
+                               c_stride,         k,        false};
             tile_of_f32(n_rows - r < TILE_F32_ROWS ? n_rows - r : TILE_F32_ROWS,
                         panels - p < TILE_F32_PANELS ? panels - p : TILE_F32_PANELS, &t);
         }
@@ -122,8 +137,10 @@ static void finish_tile(const fvlm_finish *f, const float *sums, size_t row, siz
             float *y = f->y + (row + r) * f->y_stride + col;
             const float *residual = f->residual ? f->residual + (row + r) * f->residual_stride + col : NULL;
             if (residual) v = v_add(v, left == 16 ? v_load(residual) : v_load_n(residual, left));
-            if (left == 16) v_store(y, v);
-            else v_store_n(y, v, left);
+            if (left == 16)
+                v_store(y, v);
+            else
+                v_store_n(y, v, left);
         }
 }
 
@@ -148,8 +165,7 @@ static void dequantize(const fvlm_weight *w, size_t panel, size_t k0, size_t k1,
         const int base = four && k % 8 ? 4 : 0;
         for (size_t j = 0; j < 4 && k + j < k1; j++) {
             const v16i q = vi_field(tile, base + 8 * (int)j, four ? 15 : 255);
-            const v16 x = w->offsets ? v_fma(v_from_int(q), scale, offset)
-                                     : v_mul(v_from_int(vi_add(q, zero)), scale);
+            const v16 x = w->offsets ? v_fma(v_from_int(q), scale, offset) : v_mul(v_from_int(vi_add(q, zero)), scale);
             v_store(out + (k + j - k0) * 16, x);
         }
     }

@@ -121,8 +121,7 @@ V_FN void tile_int(const size_t R, const size_t P, const bool four, const bool o
             for (size_t r = 0; r < R; r++) {
                 const float scale_x = t->scale[r * n_groups + g];
                 acc[r][p] = v_fma(v_from_int(dots[r][p]), v_mul(scale, v_set1(scale_x)), acc[r][p]);
-                if (offsets)
-                    acc[r][p] = v_fma(v_set1((float)t->sum[r * n_groups + g] * scale_x), offset, acc[r][p]);
+                if (offsets) acc[r][p] = v_fma(v_set1((float)t->sum[r * n_groups + g] * scale_x), offset, acc[r][p]);
             }
         }
     }
@@ -136,12 +135,16 @@ V_FN void tile_int(const size_t R, const size_t P, const bool four, const bool o
 #if TILE_INT_PANELS == 2
 #define TILE_CASE(R)                                                                                                   \
     case R:                                                                                                            \
-        if (panels == 2) tile_int(R, 2, four, offsets, t);                                                             \
-        else tile_int(R, 1, four, offsets, t);                                                                         \
+        if (panels == 2)                                                                                               \
+            tile_int(R, 2, four, offsets, t);                                                                          \
+        else                                                                                                           \
+            tile_int(R, 1, four, offsets, t);                                                                          \
         break;
 #else
 #define TILE_CASE(R)                                                                                                   \
-    case R: tile_int(R, 1, four, offsets, t); break;
+    case R:                                                                                                            \
+        tile_int(R, 1, four, offsets, t);                                                                              \
+        break;
 #endif
 
 V_FN void any_tile_int(size_t rows, size_t panels, const bool four, const bool offsets, const int_product *t)
@@ -162,17 +165,29 @@ V_FN void any_tile_int(size_t rows, size_t panels, const bool four, const bool o
 }
 #undef TILE_CASE
 
-static void tile_8s(size_t rows, size_t panels, const int_product *t) { any_tile_int(rows, panels, false, false, t); }
-static void tile_8a(size_t rows, size_t panels, const int_product *t) { any_tile_int(rows, panels, false, true, t); }
-static void tile_4s(size_t rows, size_t panels, const int_product *t) { any_tile_int(rows, panels, true, false, t); }
-static void tile_4a(size_t rows, size_t panels, const int_product *t) { any_tile_int(rows, panels, true, true, t); }
+static void tile_8s(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, false, false, t);
+}
+static void tile_8a(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, false, true, t);
+}
+static void tile_4s(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, true, false, t);
+}
+static void tile_4a(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, true, true, t);
+}
 
 static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                        const fvlm_finish *f, float *sums)
 {
     const fvlm_matrix *m = &w->m;
-    void (*const tile)(size_t, size_t, const int_product *) = m->type.bits == 4 ? (w->offsets ? tile_4a : tile_4s)
-                                                                                : (w->offsets ? tile_8a : tile_8s);
+    void (*const tile)(size_t, size_t, const int_product *) =
+        m->type.bits == 4 ? (w->offsets ? tile_4a : tile_4s) : (w->offsets ? tile_8a : tile_8s);
     const size_t step = m->group < INT_K_BLOCK ? INT_K_BLOCK / m->group : 1;
     for (size_t p = panel; p < panel_end; p += TILE_INT_PANELS) {
         const size_t panels = panel_end - p < TILE_INT_PANELS ? panel_end - p : TILE_INT_PANELS;
@@ -199,8 +214,10 @@ static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, 
 static void linear(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                    const fvlm_finish *f, float *scratch)
 {
-    if (a->q) linear_int(w, a, n_rows, panel, panel_end, f, scratch);
-    else linear_f32(w, a, n_rows, panel, panel_end, f, scratch);
+    if (a->q)
+        linear_int(w, a, n_rows, panel, panel_end, f, scratch);
+    else
+        linear_f32(w, a, n_rows, panel, panel_end, f, scratch);
 }
 
 #endif

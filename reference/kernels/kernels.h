@@ -39,7 +39,8 @@ typedef struct {
                    const fvlm_finish *f, float *scratch);
     /* Fills a->q, scale and sum from a->x for a weight of k inputs in groups of 'group'. */
     void (*quantize)(const fvlm_rows *a, size_t n_rows, size_t k, size_t group);
-    /* c[n_rows][16 * panels] = a[n_rows][k] . b; element (i, lane) of panel p of b at p*panel_stride + i*b_stride + lane. */
+    /* c[n_rows][16 * panels] = a[n_rows][k] . b; element (i, lane) of panel p of b at p*panel_stride + i*b_stride +
+     * lane. */
     void (*matmul)(size_t n_rows, size_t panels, size_t k, const float *a, size_t a_stride, const float *b,
                    size_t panel_stride, size_t b_stride, float *c, size_t c_stride);
 

@@ -6,7 +6,7 @@
 #include "reference/kernels/rows.h"
 
 _Static_assert(TILE_INT_PANELS <= TILE_F32_PANELS, "the sums of both kinds of product share SUMS_STRIDE");
-_Static_assert(FVLM_ROW_BLOCK * SUMS_STRIDE + K_BLOCK * 16 * TILE_F32_PANELS <= FVLM_LINEAR_SCRATCH, "scratch");
+_Static_assert(FVLM_ROW_BLOCK *SUMS_STRIDE + K_BLOCK * 16 * TILE_F32_PANELS <= FVLM_LINEAR_SCRATCH, "scratch");
 
 const fvlm_kernels V_TABLE = {
     .name = V_NAME,

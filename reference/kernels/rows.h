@@ -7,13 +7,18 @@
 #include "reference/kernels/vmath.h"
 
 /* for each 16 of n values: i, and how many of them exist */
-#define EACH_16(i, left, n) for (size_t i = 0, left; i < (n) && (left = (n) - i < 16 ? (n) - i : 16, true); i += 16)
+#define EACH_16(i, left, n) for (size_t i = 0, left; i < (n) && (left = (n)-i < 16 ? (n)-i : 16, true); i += 16)
 
-V_FN v16 get(const float *p, size_t left) { return left == 16 ? v_load(p) : v_load_n(p, left); }
+V_FN v16 get(const float *p, size_t left)
+{
+    return left == 16 ? v_load(p) : v_load_n(p, left);
+}
 V_FN void put(float *p, v16 v, size_t left)
 {
-    if (left == 16) v_store(p, v);
-    else v_store_n(p, v, left);
+    if (left == 16)
+        v_store(p, v);
+    else
+        v_store_n(p, v, left);
 }
 
 /* y = (x - mean) * (1 / sqrt(var + eps)), var = mean of (x - mean)^2 */

@@ -17,9 +17,18 @@ typedef struct {
     __m256i a, b;
 } v16i;
 
-V_FN v16 v_set1(float x) { return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-V_FN v16 v_zero(void) { return (v16){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
-V_FN v16 v_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+V_FN v16 v_set1(float x)
+{
+    return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+V_FN v16 v_zero(void)
+{
+    return (v16){_mm256_setzero_ps(), _mm256_setzero_ps()};
+}
+V_FN v16 v_load(const float *p)
+{
+    return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 V_FN void v_store(float *p, v16 a)
 {
     _mm256_storeu_ps(p, a.a);
@@ -66,7 +75,10 @@ V_FN v16 v_pairs(const float *p)
 }
 
 #define BINARY(name, op)                                                                                               \
-    V_FN v16 name(v16 x, v16 y) { return (v16){op(x.a, y.a), op(x.b, y.b)}; }
+    V_FN v16 name(v16 x, v16 y)                                                                                        \
+    {                                                                                                                  \
+        return (v16){op(x.a, y.a), op(x.b, y.b)};                                                                      \
+    }
 BINARY(v_add, _mm256_add_ps)
 BINARY(v_sub, _mm256_sub_ps)
 BINARY(v_mul, _mm256_mul_ps)
@@ -115,7 +127,10 @@ V_FN float v_top(v16 x)
     return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
 
-V_FN v16i vi_set1(int32_t x) { return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+V_FN v16i vi_set1(int32_t x)
+{
+    return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
 V_FN v16i vi_load(const void *p)
 {
     return (v16i){_mm256_loadu_si256(p), _mm256_loadu_si256((const void *)((const char *)p + 32))};
@@ -125,15 +140,24 @@ V_FN void vi_store(void *p, v16i x)
     _mm256_storeu_si256(p, x.a);
     _mm256_storeu_si256((void *)((char *)p + 32), x.b);
 }
-V_FN v16i vi_add(v16i x, v16i y) { return (v16i){_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+V_FN v16i vi_add(v16i x, v16i y)
+{
+    return (v16i){_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
 V_FN v16i vi_field(v16i x, int shift, int32_t mask)
 {
     const __m256i m = _mm256_set1_epi32(mask);
     return (v16i){_mm256_and_si256(_mm256_srli_epi32(x.a, shift), m),
                   _mm256_and_si256(_mm256_srli_epi32(x.b, shift), m)};
 }
-V_FN v16 v_from_int(v16i x) { return (v16){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
-V_FN v16i v_to_int(v16 x) { return (v16i){_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+V_FN v16 v_from_int(v16i x)
+{
+    return (v16){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
+V_FN v16i v_to_int(v16 x)
+{
+    return (v16i){_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};
+}
 V_FN v16 v_exponent(v16 p, v16i n)
 {
     return (v16){_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.a), _mm256_slli_epi32(n.a, 23))),

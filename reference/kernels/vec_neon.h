@@ -18,16 +18,21 @@ typedef struct {
 } v16i;
 
 #define UNARY_OF(type, op, x) ((type){op((x).a), op((x).b), op((x).c), op((x).d)})
-#define BINARY_OF(type, op, x, y)                                                                                      \
-    ((type){op((x).a, (y).a), op((x).b, (y).b), op((x).c, (y).c), op((x).d, (y).d)})
+#define BINARY_OF(type, op, x, y) ((type){op((x).a, (y).a), op((x).b, (y).b), op((x).c, (y).c), op((x).d, (y).d)})
 
 V_FN v16 v_set1(float x)
 {
     float32x4_t v = vdupq_n_f32(x);
     return (v16){v, v, v, v};
 }
-V_FN v16 v_zero(void) { return v_set1(0.0f); }
-V_FN v16 v_load(const float *p) { return (v16){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }
+V_FN v16 v_zero(void)
+{
+    return v_set1(0.0f);
+}
+V_FN v16 v_load(const float *p)
+{
+    return (v16){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
 V_FN void v_store(float *p, v16 x)
 {
     vst1q_f32(p, x.a);
@@ -53,9 +58,9 @@ V_FN void v_store_n(float *p, v16 x, size_t n)
 V_FN v16 v_load_bf16(const uint16_t *p)
 {
     uint16x8_t lo = vld1q_u16(p), hi = vld1q_u16(p + 8);
-    return (v16){vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(lo), 16)), vreinterpretq_f32_u32(vshll_high_n_u16(lo, 16)),
-                 vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(hi), 16)),
-                 vreinterpretq_f32_u32(vshll_high_n_u16(hi, 16))};
+    return (v16){
+        vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(lo), 16)), vreinterpretq_f32_u32(vshll_high_n_u16(lo, 16)),
+        vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(hi), 16)), vreinterpretq_f32_u32(vshll_high_n_u16(hi, 16))};
 }
 
 V_FN v16 v_load_f16(const uint16_t *p)
@@ -71,25 +76,57 @@ V_FN v16 v_pairs(const float *p)
     return (v16){vzip1q_f32(lo, lo), vzip2q_f32(lo, lo), vzip1q_f32(hi, hi), vzip2q_f32(hi, hi)};
 }
 
-V_FN float32x4_t v_larger(float32x4_t x, float32x4_t y) { return vbslq_f32(vcgtq_f32(x, y), x, y); }
-V_FN float32x4_t v_smaller(float32x4_t x, float32x4_t y) { return vbslq_f32(vcltq_f32(x, y), x, y); }
+V_FN float32x4_t v_larger(float32x4_t x, float32x4_t y)
+{
+    return vbslq_f32(vcgtq_f32(x, y), x, y);
+}
+V_FN float32x4_t v_smaller(float32x4_t x, float32x4_t y)
+{
+    return vbslq_f32(vcltq_f32(x, y), x, y);
+}
 
-V_FN v16 v_add(v16 x, v16 y) { return BINARY_OF(v16, vaddq_f32, x, y); }
-V_FN v16 v_sub(v16 x, v16 y) { return BINARY_OF(v16, vsubq_f32, x, y); }
-V_FN v16 v_mul(v16 x, v16 y) { return BINARY_OF(v16, vmulq_f32, x, y); }
-V_FN v16 v_div(v16 x, v16 y) { return BINARY_OF(v16, vdivq_f32, x, y); }
-V_FN v16 v_max(v16 x, v16 y) { return BINARY_OF(v16, v_larger, x, y); }
-V_FN v16 v_min(v16 x, v16 y) { return BINARY_OF(v16, v_smaller, x, y); }
+V_FN v16 v_add(v16 x, v16 y)
+{
+    return BINARY_OF(v16, vaddq_f32, x, y);
+}
+V_FN v16 v_sub(v16 x, v16 y)
+{
+    return BINARY_OF(v16, vsubq_f32, x, y);
+}
+V_FN v16 v_mul(v16 x, v16 y)
+{
+    return BINARY_OF(v16, vmulq_f32, x, y);
+}
+V_FN v16 v_div(v16 x, v16 y)
+{
+    return BINARY_OF(v16, vdivq_f32, x, y);
+}
+V_FN v16 v_max(v16 x, v16 y)
+{
+    return BINARY_OF(v16, v_larger, x, y);
+}
+V_FN v16 v_min(v16 x, v16 y)
+{
+    return BINARY_OF(v16, v_smaller, x, y);
+}
 V_FN v16 v_fma(v16 x, v16 y, v16 z)
 {
-    return (v16){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c), vfmaq_f32(z.d, x.d, y.d)};
+    return (v16){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
+                 vfmaq_f32(z.d, x.d, y.d)};
 }
 V_FN v16 v_fnma(v16 x, v16 y, v16 z)
 {
-    return (v16){vfmsq_f32(z.a, x.a, y.a), vfmsq_f32(z.b, x.b, y.b), vfmsq_f32(z.c, x.c, y.c), vfmsq_f32(z.d, x.d, y.d)};
+    return (v16){vfmsq_f32(z.a, x.a, y.a), vfmsq_f32(z.b, x.b, y.b), vfmsq_f32(z.c, x.c, y.c),
+                 vfmsq_f32(z.d, x.d, y.d)};
 }
-V_FN v16 v_abs(v16 x) { return UNARY_OF(v16, vabsq_f32, x); }
-V_FN v16 v_round(v16 x) { return UNARY_OF(v16, vrndnq_f32, x); }
+V_FN v16 v_abs(v16 x)
+{
+    return UNARY_OF(v16, vabsq_f32, x);
+}
+V_FN v16 v_round(v16 x)
+{
+    return UNARY_OF(v16, vrndnq_f32, x);
+}
 
 V_FN v16 v_keep_n(v16 x, size_t n)
 {
@@ -132,7 +169,10 @@ V_FN void vi_store(void *p, v16i x)
     vst1q_u8(b + 32, vreinterpretq_u8_s32(x.c));
     vst1q_u8(b + 48, vreinterpretq_u8_s32(x.d));
 }
-V_FN v16i vi_add(v16i x, v16i y) { return BINARY_OF(v16i, vaddq_s32, x, y); }
+V_FN v16i vi_add(v16i x, v16i y)
+{
+    return BINARY_OF(v16i, vaddq_s32, x, y);
+}
 V_FN v16i vi_field(v16i x, int shift, int32_t mask)
 {
     const int32x4_t by = vdupq_n_s32(-shift), m = vdupq_n_s32(mask);
@@ -140,8 +180,14 @@ V_FN v16i vi_field(v16i x, int shift, int32_t mask)
     return UNARY_OF(v16i, FIELD, x);
 #undef FIELD
 }
-V_FN v16 v_from_int(v16i x) { return UNARY_OF(v16, vcvtq_f32_s32, x); }
-V_FN v16i v_to_int(v16 x) { return UNARY_OF(v16i, vcvtnq_s32_f32, x); }
+V_FN v16 v_from_int(v16i x)
+{
+    return UNARY_OF(v16, vcvtq_f32_s32, x);
+}
+V_FN v16i v_to_int(v16 x)
+{
+    return UNARY_OF(v16i, vcvtnq_s32_f32, x);
+}
 V_FN v16 v_exponent(v16 p, v16i n)
 {
 #define SCALED(y, k) vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(y), vshlq_n_s32(k, 23)))
@@ -153,7 +199,10 @@ V_FN void vi_store_i8(int8_t *p, v16i x)
     int16x8_t lo = vcombine_s16(vmovn_s32(x.a), vmovn_s32(x.b)), hi = vcombine_s16(vmovn_s32(x.c), vmovn_s32(x.d));
     vst1q_s8(p, vcombine_s8(vmovn_s16(lo), vmovn_s16(hi)));
 }
-V_FN int32_t vi_sum(v16i x) { return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d))); }
+V_FN int32_t vi_sum(v16i x)
+{
+    return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d)));
+}
 
 #define W8_BIAS 128
 typedef struct {

@@ -26,7 +26,10 @@ V_FN v16 v_set1(float x)
     return r;
 }
 
-V_FN v16 v_zero(void) { return v_set1(0.0f); }
+V_FN v16 v_zero(void)
+{
+    return v_set1(0.0f);
+}
 
 V_FN v16 v_load(const float *p)
 {
@@ -35,7 +38,10 @@ V_FN v16 v_load(const float *p)
     return r;
 }
 
-V_FN void v_store(float *p, v16 a) { EACH p[l] = a.f[l]; }
+V_FN void v_store(float *p, v16 a)
+{
+    EACH p[l] = a.f[l];
+}
 
 V_FN v16 v_load_n(const float *p, size_t n)
 {
@@ -145,7 +151,10 @@ V_FN v16i vi_load(const void *p)
     return r;
 }
 
-V_FN void vi_store(void *p, v16i a) { memcpy(p, a.i, 64); }
+V_FN void vi_store(void *p, v16i a)
+{
+    memcpy(p, a.i, 64);
+}
 
 V_FN v16i vi_add(v16i a, v16i b)
 {
@@ -177,7 +186,8 @@ V_FN v16i v_to_int(v16 a)
 
 V_FN v16 v_exponent(v16 p, v16i n)
 {
-    EACH {
+    EACH
+    {
         uint32_t bits;
         memcpy(&bits, &p.f[l], 4);
         bits += (uint32_t)n.i[l] << 23;
@@ -187,7 +197,10 @@ V_FN v16 v_exponent(v16 p, v16i n)
 }
 
 /* the low byte of each lane */
-V_FN void vi_store_i8(int8_t *p, v16i a) { EACH p[l] = (int8_t)a.i[l]; }
+V_FN void vi_store_i8(int8_t *p, v16i a)
+{
+    EACH p[l] = (int8_t)a.i[l];
+}
 
 V_FN int32_t vi_sum(v16i a)
 {
