@@ -10,6 +10,7 @@ import apple
 import numpy as np
 import pytest
 from dump_activations import dump
+from preprocess import read_pixels
 from under_test import TINY, WORK, activations, checkpoint, fvlm, picture
 
 BOUND = 2e-5
@@ -103,7 +104,8 @@ def test_trained_answers():
     assert len(asked) >= 20
     for row in asked:
         path = TINY / "heldout" / row["picture"]
-        want = model.answer(path, row["question"], 64)
+        want = model.greedy(model.prompt_ids(row["question"]), read_pixels(path, model.image_size), 64)
         got = json.loads(fvlm("run", file, path, row["question"], "--max-tokens", 64, "--json"))
-        assert got["answer"] == want, f"{row['picture']}: {row['question']}"
+        assert got["answer_ids"] == want, f"{row['picture']}: {row['question']}"
+        assert got["answer"] == model.tokenizer.decode(want)
     print(f"\n{len(asked)} answers equal")
