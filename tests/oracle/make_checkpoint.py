@@ -288,14 +288,20 @@ def config_of(s):
     }  # fmt: skip
 
 
-def make(folder, size, seed=1, train_time=False, max_shard=1 << 62):
-    """Writes the folder; returns one line about it."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def listed(size, seed=1, train_time=False):
+    """Every tensor of a checkpoint, nothing drawn yet."""
     c = Checkpoint(size, seed, train_time)
     c.tower()
     c.projector()
     c.llm()
+    return c
+
+
+def make(folder, size, seed=1, train_time=False, max_shard=1 << 62):
+    """Writes the folder; returns one line about it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    c = listed(size, seed, train_time)
     write_weights(folder, c.tensors, seed, max_shard)
     (folder / "config.json").write_text(json.dumps(config_of(size), indent=2) + "\n")
     generation = {"do_sample": True, "temperature": None, "top_p": None, "transformers_version": "4.39.3"}
