@@ -12,6 +12,7 @@
 #include "reference/tokenizer_vocab.h"
 
 #define MAX_TEXT_BYTES ((size_t)64 << 20)
+#define MAX_SECTION_BYTES ((size_t)1 << 30)
 #define MAX_ADDED 65536
 
 struct fvlm_tokenizer {
@@ -154,11 +155,14 @@ static fvlm_status read_section(fvlm_tokenizer *t, fvlm_json *j)
 
 fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err)
 {
-    fvlm_json j;
+    fvlm_json j = {0};
     fvlm_tokenizer *t = fvlm_alloc(1, sizeof *t);
     *out = t;
     if (!t) return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
-    fvlm_status st = fvlm_json_over(&j, json, n_bytes, err);
+    fvlm_status st = n_bytes > MAX_SECTION_BYTES
+                         ? fvlm_fail(err, FVLM_LIMIT, "a tokenizer of %zu bytes: at most 1 GiB", n_bytes)
+                         : FVLM_OK;
+    if (!st) st = fvlm_json_over(&j, json, n_bytes, err);
     if (!st) st = read_section(t, &j);
     fvlm_json_free(&j);
     if (st) fvlm_tokenizer_destroy(out);
@@ -180,9 +184,9 @@ const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n
 {
     const fvlm_vocab *v = &t->vocab;
     *n_bytes = 0;
-    if (id >= v->n || v->bytes[id] == FVLM_NO_TOKEN) return NULL;
-    *n_bytes = v->bytes[id];
-    return v->text + v->at[id];
+    if (id >= v->n || v->tokens[id].n_bytes == FVLM_NO_TOKEN) return NULL;
+    *n_bytes = v->tokens[id].n_bytes;
+    return v->text + v->tokens[id].at;
 }
 
 bool fvlm_tokenizer_is_special(const fvlm_tokenizer *t, uint32_t id)

@@ -73,7 +73,7 @@ static void merge_all(fvlm_bpe *b, const fvlm_vocab *v)
     while (b->n_heap) {
         const struct fvlm_candidate c = heap_pop(b);
         const uint32_t at = (uint32_t)c.order, gone = s[at].next;
-        if (!s[at].n_bytes || gone == NONE || s[at].n_bytes + s[gone].n_bytes != v->bytes[c.result]) continue;
+        if (!s[at].n_bytes || gone == NONE || s[at].n_bytes + s[gone].n_bytes != v->tokens[c.result].n_bytes) continue;
         s[at].id = c.result;
         s[at].n_bytes += s[gone].n_bytes;
         s[at].next = s[gone].next;

@@ -58,8 +58,7 @@ static bool grow_ids(fvlm_vocab *v, size_t want)
 {
     if (want <= v->room) return true;
     const size_t room = want * 2 > 1024 ? want * 2 : 1024;
-    if (!grow((void **)&v->at, sizeof *v->at, v->n, room) || !grow((void **)&v->bytes, sizeof *v->bytes, v->n, room) ||
-        !grow((void **)&v->special, 1, v->n, room))
+    if (!grow((void **)&v->tokens, sizeof *v->tokens, v->n, room) || !grow((void **)&v->special, 1, v->n, room))
         return false;
     v->room = room;
     return true;
@@ -81,7 +80,7 @@ static fvlm_status read_token(fvlm_vocab *v, fvlm_json *j, const int16_t byte_of
     if (v->n >= FVLM_MAX_TOKENS) return fvlm_json_refuse(j, "more than 4000000 tokens");
     if (!grow_ids(v, v->n + 1)) return no_memory(j->err);
     if (fvlm_json_peek(j) == 'n') {
-        v->bytes[v->n++] = FVLM_NO_TOKEN;
+        v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
         return fvlm_json_null(j);
     }
     const fvlm_status st = fvlm_json_string(j, &s);
@@ -93,8 +92,7 @@ static fvlm_status read_token(fvlm_vocab *v, fvlm_json *j, const int16_t byte_of
         memcpy(to, s.s, s.n);
         n = s.n;
     }
-    v->at[v->n] = v->n_text;
-    v->bytes[v->n] = (uint32_t)n;
+    v->tokens[v->n] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)n};
     v->n_text += n;
     v->n++;
     return FVLM_OK;
@@ -111,7 +109,7 @@ fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_json *j)
     if (st) return st;
     memset(v->of_byte, 0xff, sizeof v->of_byte);
     for (size_t id = 0; id < v->n; id++)
-        if (v->bytes[id] == 1) v->of_byte[(uint8_t)v->text[v->at[id]]] = (uint32_t)id;
+        if (v->tokens[id].n_bytes == 1) v->of_byte[(uint8_t)v->text[v->tokens[id].at]] = (uint32_t)id;
     for (int b = 0; b < 256; b++)
         if (v->of_byte[b] == FVLM_NO_TOKEN)
             return fvlm_fail(j->err, FVLM_UNSUPPORTED,
@@ -125,16 +123,15 @@ fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool spe
     if (id >= FVLM_MAX_TOKENS)
         return fvlm_fail(err, FVLM_LIMIT, "added token id %u: at most %u", id, FVLM_MAX_TOKENS - 1);
     if (!grow_ids(v, (size_t)id + 1) || !grow_text(v, text.n)) return no_memory(err);
-    while (v->n <= id) v->bytes[v->n++] = FVLM_NO_TOKEN;
-    if (v->bytes[id] == FVLM_NO_TOKEN) {
+    while (v->n <= id) v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
+    if (v->tokens[id].n_bytes == FVLM_NO_TOKEN) {
         memcpy(v->text + v->n_text, text.s, text.n);
-        v->at[id] = v->n_text;
-        v->bytes[id] = (uint32_t)text.n;
+        v->tokens[id] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)text.n};
         v->n_text += text.n;
-    } else if (v->bytes[id] != text.n || memcmp(v->text + v->at[id], text.s, text.n) != 0) {
+    } else if (v->tokens[id].n_bytes != text.n || memcmp(v->text + v->tokens[id].at, text.s, text.n) != 0) {
         return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.*s\" has id %u, which is \"%.*s\"",
-                         (int)(text.n < 64 ? text.n : 64), text.s, id, (int)(v->bytes[id] < 64 ? v->bytes[id] : 64),
-                         v->text + v->at[id]);
+                         (int)(text.n < 64 ? text.n : 64), text.s, id,
+                         (int)(v->tokens[id].n_bytes < 64 ? v->tokens[id].n_bytes : 64), v->text + v->tokens[id].at);
     }
     v->special[id] |= special;
     return FVLM_OK;
@@ -143,18 +140,22 @@ fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool spe
 void fvlm_vocab_free(fvlm_vocab *v)
 {
     free(v->text);
-    free(v->at);
-    free(v->bytes);
+    free(v->tokens);
     free(v->special);
     free(v->merges);
     *v = (fvlm_vocab){0};
 }
 
-/* Ids by text, while merges are read. */
+/* Ids by text, while merges are read. The rest of the hash is kept beside the id: a collision that it tells
+ * apart costs no walk to the text. */
 typedef struct {
-    uint32_t *ids;
+    uint32_t id, hash;
+} text_slot;
+
+typedef struct {
+    text_slot *slots;
     size_t mask;
-} index_by_text;
+} text_index;
 
 static size_t slots_for(size_t n)
 {
@@ -164,29 +165,32 @@ static size_t slots_for(size_t n)
 }
 
 /* The slot of this text: its own, or the free one where it belongs. */
-static uint32_t *find_slot(const index_by_text *x, const fvlm_vocab *v, const char *s, size_t n)
+static text_slot *find_slot(const text_index *x, const fvlm_vocab *v, const char *s, size_t n)
 {
-    size_t i = XXH3_64bits(s, n) & x->mask;
-    for (; x->ids[i] != FVLM_NO_TOKEN; i = (i + 1) & x->mask) {
-        const uint32_t id = x->ids[i];
-        if (v->bytes[id] == n && memcmp(v->text + v->at[id], s, n) == 0) break;
+    const uint64_t h = XXH3_64bits(s, n);
+    text_slot *slot;
+    for (size_t i = h & x->mask; slot = &x->slots[i], slot->id != FVLM_NO_TOKEN; i = (i + 1) & x->mask) {
+        const fvlm_token t = v->tokens[slot->id];
+        if (slot->hash == h >> 32 && t.n_bytes == n && memcmp(v->text + t.at, s, n) == 0) return slot;
     }
-    return &x->ids[i];
+    slot->hash = (uint32_t)(h >> 32);
+    return slot;
 }
 
-static fvlm_status index_tokens(index_by_text *x, const fvlm_vocab *v, fvlm_err *err)
+static fvlm_status index_tokens(text_index *x, const fvlm_vocab *v, fvlm_err *err)
 {
-    const size_t slots = slots_for(v->n);
-    x->mask = slots - 1;
-    x->ids = fvlm_alloc(slots, sizeof *x->ids);
-    if (!x->ids) return no_memory(err);
-    memset(x->ids, 0xff, slots * sizeof *x->ids);
+    const size_t n_slots = slots_for(v->n);
+    x->mask = n_slots - 1;
+    x->slots = fvlm_alloc(n_slots, sizeof *x->slots);
+    if (!x->slots) return no_memory(err);
+    memset(x->slots, 0xff, n_slots * sizeof *x->slots);
     for (size_t id = 0; id < v->n; id++) {
-        if (v->bytes[id] == FVLM_NO_TOKEN) continue;
-        uint32_t *slot = find_slot(x, v, v->text + v->at[id], v->bytes[id]);
-        if (*slot != FVLM_NO_TOKEN)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: ids %u and %zu have the same text", *slot, id);
-        *slot = (uint32_t)id;
+        const fvlm_token t = v->tokens[id];
+        if (t.n_bytes == FVLM_NO_TOKEN) continue;
+        text_slot *slot = find_slot(x, v, v->text + t.at, t.n_bytes);
+        if (slot->id != FVLM_NO_TOKEN)
+            return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: ids %u and %zu have the same text", slot->id, id);
+        slot->id = (uint32_t)id;
     }
     return FVLM_OK;
 }
@@ -209,7 +213,7 @@ const fvlm_merge *fvlm_vocab_merge(const fvlm_vocab *v, uint32_t left, uint32_t 
 static bool grow_merges(fvlm_vocab *v, size_t n)
 {
     if (v->merges && n * 2 <= v->merge_mask + 1) return true;
-    const size_t old = v->merges ? v->merge_mask + 1 : 0, slots = old ? old * 2 : 1024;
+    const size_t old = v->merges ? v->merge_mask + 1 : 0, slots = old ? old * 2 : slots_for(v->n);
     fvlm_merge *from = v->merges, *to = fvlm_alloc(slots, sizeof *to);
     if (!to) return false;
     memset(to, 0xff, slots * sizeof *to);
@@ -223,7 +227,7 @@ static bool grow_merges(fvlm_vocab *v, size_t n)
 
 /* "left right" in the byte alphabet, which has no space. A pair given twice keeps its last rank, as in
  * Hugging Face's map. */
-static fvlm_status read_merge(fvlm_vocab *v, fvlm_json *j, const index_by_text *x, const int16_t byte_of[324],
+static fvlm_status read_merge(fvlm_vocab *v, fvlm_json *j, const text_index *x, const int16_t byte_of[324],
                               uint32_t rank)
 {
     fvlm_slice s;
@@ -237,8 +241,8 @@ static fvlm_status read_merge(fvlm_vocab *v, fvlm_json *j, const index_by_text *
     if (!left_text || !to_bytes(byte_of, s.s, left_text, bytes, &n_left) ||
         !to_bytes(byte_of, space + 1, s.n - left_text - 1, bytes + n_left, &n_right) || !n_right)
         return fvlm_json_refuse(j, "a merge that is not two tokens");
-    const uint32_t left = *find_slot(x, v, bytes, n_left), right = *find_slot(x, v, bytes + n_left, n_right);
-    const uint32_t result = *find_slot(x, v, bytes, n_left + n_right);
+    const uint32_t left = find_slot(x, v, bytes, n_left)->id, right = find_slot(x, v, bytes + n_left, n_right)->id;
+    const uint32_t result = find_slot(x, v, bytes, n_left + n_right)->id;
     if (left == FVLM_NO_TOKEN || right == FVLM_NO_TOKEN || result == FVLM_NO_TOKEN)
         return fvlm_json_refuse(j, "a merge of tokens that are not in the vocabulary");
     if (!grow_merges(v, (size_t)rank + 1)) return no_memory(j->err);
@@ -249,7 +253,7 @@ static fvlm_status read_merge(fvlm_vocab *v, fvlm_json *j, const index_by_text *
 fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *j)
 {
     int16_t byte_of[324];
-    index_by_text x = {0};
+    text_index x = {0};
     size_t n = 0;
     bool more = true;
     make_alphabet(byte_of);
@@ -259,6 +263,6 @@ fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *j)
         st = n > FVLM_MAX_TOKENS ? fvlm_json_refuse(j, "more than 4000000 merges")
                                  : read_merge(v, j, &x, byte_of, (uint32_t)(n - 1));
     }
-    free(x.ids);
+    free(x.slots);
     return st;
 }

@@ -13,19 +13,22 @@ typedef struct {
 } fvlm_merge;
 
 typedef struct {
+    uint32_t at, n_bytes; /* text[at .. at + n_bytes); n_bytes FVLM_NO_TOKEN = the id has no text */
+} fvlm_token;
+
+typedef struct {
     char *text; /* the bytes of all tokens, one after the other */
     size_t n_text, text_room;
-    size_t *at;      /* [room]: token id's bytes begin at text + at[id] */
-    uint32_t *bytes; /* [room]: how many; FVLM_NO_TOKEN = the id has no text */
-    uint8_t *special;
-    size_t n, room; /* 1 + highest id; slots */
+    fvlm_token *tokens; /* [room], by id */
+    uint8_t *special;   /* [room] */
+    size_t n, room;     /* 1 + highest id; slots */
 
     fvlm_merge *merges;
     size_t merge_mask; /* slots - 1, a power of two less one */
     uint32_t of_byte[256];
 } fvlm_vocab;
 
-/* tokens and merges are positioned at their arrays; room for ids up to highest_added too. */
+/* tokens and merges are positioned at their arrays, of a section of less than 4 GiB. */
 fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_json *tokens);
 fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *merges);
 void fvlm_vocab_free(fvlm_vocab *v);
