@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""A reader of .fvlm files written from format/SPEC.md alone: checks everything, decodes every tensor to float32.
+    spec_reader.py MODEL.fvlm [NAME OUT.npy]      lists all tensors, or saves one in logical order
+As a module: f = Fvlm(path); f.names, f.config, f.meta, f.tokenizer, f.tensor(name). A bad file is a ValueError."""
+import json, struct, sys
+from collections import namedtuple
+import numpy as np, xxhash, zstandard
+
+Section = namedtuple("Section", "kind encoding offset size raw hash zero")
+Entry = namedtuple("Entry", "name_at name_size group kind bits asym layout rank zero d0 d1 d2 d3 offset size hash")
+SECTION, ENTRY = struct.Struct("<IIQQQ16s16s"), struct.Struct("<IHH5B3s4QQQ16s")
+# A matrix of n rows and k inputs in panels of 16 rows: where its parts begin, in bytes.
+Matrix = namedtuple("Matrix", "shape n k panels group groups values scales offsets size")
+
+
+def need(ok, why):
+    if not ok:
+        raise ValueError(why)
+
+
+def ceil(a, m):
+    return -(-a // m) * m
+
+
+def digest(b):
+    return xxhash.xxh3_128(b).digest()  # canonical: big-endian
+
+
+def unique(pairs):
+    need(len(dict(pairs)) == len(pairs), "duplicate key")
+    return dict(pairs)
+
+
+class Fvlm:
+    def __init__(self, path):
+        self.b = b = np.memmap(path, dtype=np.uint8, mode="r")
+        need(len(b) >= 4096, "too short")
+        h = bytes(b[:4096])
+        magic, version, n, must, _, size, zero = struct.unpack_from("<8sIIQQQQ", h)
+        need(magic == b"\x89FVLM\r\n\x1a", "not a .fvlm file")
+        need(digest(h[:4080]) == h[4080:], "header hash")
+        need(version == 1 and must == zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
+        need(not any(h[48 + 64 * n:4080]), "header padding")
+        self.identity, self.covered, self.sections, end = h[4080:].hex(), [(0, 4096)], [], 4096
+        for i in range(n):
+            s = Section(*SECTION.unpack_from(h, 48 + 64 * i))
+            self.check_section(i, s, end)
+            self.sections.append(s)
+            end = s.offset + s.size
+        need(end == len(b), "bytes after the last section")
+        self.read_index()
+        self.meta = json.loads(self.text(self.sections[2], 16 << 20), object_pairs_hook=unique)
+        self.config = self.meta["config"]
+        self.tokenizer = json.loads(self.text(self.sections[3], 64 << 20) or "null", object_pairs_hook=unique)
+        at = 0
+        for begin, stop in sorted(self.covered):
+            need(begin >= at and not b[at:begin].any(), "padding is not zero")
+            at = stop
+
+    def cover(self, s, what):
+        need(digest(self.b[s.offset:s.offset + s.size]) == s.hash, f"{what}: hash")
+        self.covered.append((s.offset, s.offset + s.size))
+
+    def check_section(self, i, s, end):
+        need(s.kind == i + 1 if i < 4 else s.kind >> 31, "section kind")
+        need(s.encoding <= (i >= 2), "section encoding")
+        need((s.encoding or s.raw == s.size) and not any(s.zero), "section entry")
+        need(s.offset == ceil(end, 16384) and s.offset + s.size <= len(self.b), "section place")
+        self.cover(s, f"section {i}") if i != 1 else need(not any(s.hash), "data section hash")
+
+    def text(self, s, limit):
+        stored = bytes(self.b[s.offset:s.offset + s.size])
+        need(max(s.raw, s.size) <= limit, "section limit")
+        if s.encoding == 0:
+            return stored
+        need(stored[:4] == b"\x28\xb5\x2f\xfd", "zstd frame")
+        frame, z = zstandard.get_frame_parameters(stored), zstandard.ZstdDecompressor().decompressobj()
+        out = z.decompress(stored) if frame.content_size == s.raw and not frame.dict_id else b""
+        need(len(out) == s.raw and z.eof and not z.unused_data, "zstd frame")
+        return out
+
+    def read_index(self):
+        s, data = self.sections[:2]
+        x = bytes(self.b[s.offset:s.offset + s.size])
+        n, names_size = struct.unpack_from("<QQ", x)
+        need(1 <= n <= 65536 and s.size <= 32 << 20 and s.size == 16 + 80 * n + names_size, "index size")
+        names, at, before, self.entries = x[16 + 80 * n:], 0, b"", {}
+        for i in range(n):
+            e = Entry(*ENTRY.unpack_from(x, 16 + 80 * i))
+            raw = names[at:at + e.name_size]
+            need(e.name_at == at and 1 <= e.name_size <= 255 and names[at + e.name_size:][:1] == b"\0", "name place")
+            need(raw > before and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in raw.decode()), "name or order")
+            need(1 <= e.rank <= 4 and all(e[9:9 + e.rank]) and not any(e[9 + e.rank:13]) and not any(e.zero), "shape")
+            self.entries[raw.decode()], before, at = e, raw, at + e.name_size + 1
+        need(at == names_size, "names")
+        self.names, end = list(self.entries), data.offset
+        for name, e in sorted(self.entries.items(), key=lambda item: item[1].offset):
+            need(e.offset == ceil(end, 64) and e.size == self.matrix(e).size, f"{name}: place or size")
+            self.cover(e, name)
+            end = e.offset + e.size
+        need(end == data.offset + data.size, "data section")
+
+    def matrix(self, e):
+        shape = list(e[9:9 + e.rank])
+        n, k = shape[0], int(np.prod(shape[1:], dtype=object))
+        panels = ceil(n, 16) // 16
+        if e.kind != 4:
+            need(e.kind in (1, 2, 3) and not (e.bits or e.asym or e.group) and e.layout in (1, 2, 3), "float type")
+            need(e.layout != 3 or (e.rank == 4 and shape[1] == 1), "taps")
+            stored = panels * 16 if e.layout == 2 else n
+            return Matrix(shape, n, k, panels, 0, 0, 0, 0, 0, stored * k * (4 if e.kind == 1 else 2))
+        need(e.bits in (4, 8) and e.asym in (0, 1) and e.group in (0, 32, 64, 128) and e.layout == 2, "integer type")
+        group = e.group or k
+        groups, values = ceil(k, group) // group, panels * 2 * e.bits * ceil(k, 32 // e.bits)
+        scales = ceil(values, 64)
+        offsets = scales + panels * groups * 32
+        size = ceil(offsets, 64) + panels * groups * 32 if e.asym else offsets
+        return Matrix(shape, n, k, panels, group, groups, values, scales, ceil(offsets, 64), size)
+
+    def tensor(self, name):
+        e = self.entries[name]
+        m, b = self.matrix(e), np.asarray(self.b[e.offset:e.offset + e.size])
+        rows = lambda x, cols: x.reshape(m.panels, cols, 16).transpose(0, 2, 1).reshape(-1, cols)[:m.n]
+        bf16 = lambda x: (x.view("<u2").astype("<u4") << 16).view("<f4")
+        if e.kind != 4:
+            w = b.view("<f4") if e.kind == 1 else b.view("<f2").astype("<f4") if e.kind == 2 else bf16(b)
+            if e.layout == 1:
+                return w.reshape(m.shape)
+            if e.layout == 3:
+                return np.moveaxis(w.reshape(m.shape[2:] + m.shape[:2]), (2, 3), (0, 1))
+            w = rows(w, m.k)
+        else:
+            q = b[:m.values].reshape(m.panels, -1, 16, 4)  # panel, tile of 4 inputs, row, input
+            if e.bits == 4:
+                q = np.stack([q & 15, q >> 4], axis=2).reshape(m.panels, -1, 16, 4)
+            q = q.transpose(0, 2, 1, 3).reshape(m.panels * 16, -1)[:m.n, :m.k].astype(np.float64)
+            part = lambda at: rows(bf16(b[at:][:m.panels * m.groups * 32]), m.groups).repeat(m.group, 1)[:, :m.k]
+            w = part(m.scales) * (q if e.asym else q - 2 ** (e.bits - 1)) + (part(m.offsets) if e.asym else 0)
+        if e.rank > 2:  # inputs run channel fastest
+            w = np.moveaxis(w.reshape(m.shape[:1] + m.shape[2:] + [m.shape[1]]), -1, 1)
+        return np.ascontiguousarray(w.reshape(m.shape), np.float32)
+
+
+if __name__ == "__main__":
+    f = Fvlm(sys.argv[1])
+    if len(sys.argv) > 3:
+        np.save(sys.argv[3], f.tensor(sys.argv[2]))
+    else:
+        print(*(f"{name} {f.tensor(name).shape}" for name in f.names), sep="\n")
