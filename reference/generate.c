@@ -7,6 +7,14 @@
 #include "reference/sample.h"
 #include "reference/text_stream.h"
 
+/* A picture to load and look at, or the rows of one looked at before, or neither. */
+typedef struct {
+    const char *path;
+    uint32_t side;
+    const float *rows;
+    size_t n_rows;
+} picture;
+
 /* What one answer holds while it is made. */
 typedef struct {
     fvlm_model *m;
@@ -41,17 +49,17 @@ static double lap(double *since)
 }
 
 /* Token ids, sizes and all memory: whatever can be refused is refused before the first product. */
-static fvlm_status prepare(answering *a, bool with_image, uint32_t side, const char *question, const fvlm_sampling *s,
-                           fvlm_err *err)
+static fvlm_status prepare(answering *a, const picture *p, const char *question, const fvlm_sampling *s, fvlm_err *err)
 {
     fvlm_model *m = a->m;
     const fvlm_config *c = m->config;
-    fvlm_status st = with_image ? fvlm_model_check_side(m, side, err) : FVLM_OK;
+    const bool with_image = p->path || p->rows;
+    fvlm_status st = p->path ? fvlm_model_check_side(m, p->side, err) : FVLM_OK;
     if (st == FVLM_OK) st = fvlm_sampler_create(&a->sampler, s, c->llm.vocab, err);
     if (st == FVLM_OK) st = fvlm_prompt_ids(m, question, with_image, &a->prompt, &a->n_prompt, &a->split, err);
     if (st != FVLM_OK) return st;
 
-    a->n_image = with_image ? fvlm_image_tokens(c, side) : 0;
+    a->n_image = p->path ? fvlm_image_tokens(c, p->side) : p->n_rows;
     a->n_positions = a->n_prompt + a->n_image;
     const size_t context = fvlm_model_context(m);
     const size_t room = a->n_positions < context ? context - a->n_positions : 0;
@@ -68,15 +76,18 @@ static fvlm_status prepare(answering *a, bool with_image, uint32_t side, const c
 }
 
 /* The picture's rows into their place among the embeddings. */
-static fvlm_status look(answering *a, const char *path, uint32_t side, fvlm_err *err)
+static fvlm_status look(answering *a, const picture *p, fvlm_err *err)
 {
+    float *rows = a->embeddings + a->split * a->m->config->llm.hidden;
+    if (p->rows) memcpy(rows, p->rows, p->n_rows * a->m->config->llm.hidden * sizeof *rows);
+    if (!p->path) return FVLM_OK;
+
     fvlm_pixels pixels = {0};
     double since = fvlm_seconds();
-    fvlm_status st = fvlm_pixels_load(&pixels, path, side, err);
+    fvlm_status st = fvlm_pixels_load(&pixels, p->path, p->side, err);
     a->t->image = lap(&since);
     if (st == FVLM_OK) st = fvlm_model_tower(a->m, &pixels, a->features, err);
     a->t->vision = lap(&since);
-    float *rows = a->embeddings + a->split * a->m->config->llm.hidden;
     if (st == FVLM_OK) st = fvlm_model_project(a->m, a->features, a->n_image, rows, err);
     a->t->projector = lap(&since);
     fvlm_pixels_free(&pixels);
@@ -139,19 +150,16 @@ static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
     return st;
 }
 
-fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
-                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
-                        size_t *n_out, fvlm_err *err)
+static fvlm_status answer(fvlm_model *m, const picture *p, const char *question, const fvlm_sampling *s,
+                          fvlm_text_stream *out, fvlm_timing *timing, uint32_t **ids_out, size_t *n_out, fvlm_err *err)
 {
     fvlm_timing unused;
-    fvlm_text_stream out = {.emit = emit, .ctx = emit_ctx};
     answering a = {.m = m, .t = timing ? timing : &unused, .started = fvlm_seconds()};
     *a.t = (fvlm_timing){0};
-    if (side == 0) side = m->config->vision.image_size;
-    fvlm_status st = prepare(&a, image_path != NULL, side, question, s, err);
-    if (st == FVLM_OK && image_path) st = look(&a, image_path, side, err);
+    fvlm_status st = prepare(&a, p, question, s, err);
+    if (st == FVLM_OK) st = look(&a, p, err);
     if (st == FVLM_OK) st = prefill(&a, err);
-    if (st == FVLM_OK) st = decode(&a, &out, err);
+    if (st == FVLM_OK) st = decode(&a, out, err);
     a.t->prompt_tokens = a.n_prompt;
     a.t->image_tokens = a.n_image;
     a.t->new_tokens = a.n_answer;
@@ -162,4 +170,22 @@ fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, co
     }
     free_answering(&a);
     return st;
+}
+
+fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
+                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
+                        size_t *n_out, fvlm_err *err)
+{
+    fvlm_text_stream out = {.emit = emit, .ctx = emit_ctx};
+    const picture p = {.path = image_path, .side = side ? side : m->config->vision.image_size};
+    return answer(m, &p, question, s, &out, timing, ids_out, n_out, err);
+}
+
+fvlm_status fvlm_answer_seen(fvlm_model *m, const float *rows, size_t n_rows, const char *question,
+                             const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing,
+                             uint32_t **ids_out, size_t *n_out, fvlm_err *err)
+{
+    fvlm_text_stream out = {.emit = emit, .ctx = emit_ctx};
+    const picture p = {.rows = rows, .n_rows = n_rows};
+    return answer(m, &p, question, s, &out, timing, ids_out, n_out, err);
 }

@@ -12,22 +12,6 @@ static bool is_quantized(const fvlm_reader *r)
     return false;
 }
 
-/* The parts of the config must fit together; the tensors are then held against them. */
-static fvlm_status check_config(const fvlm_config *c, fvlm_err *err)
-{
-    const uint32_t stride = 4u << (c->vision.n_stages - 1); /* the stem halves twice, every further stage once */
-    if (c->vision.stride != stride)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "config: %u stages make a stride of %u, not %u", c->vision.n_stages,
-                         stride, c->vision.stride);
-    if (c->projector.in != c->vision.out_dim)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "config: the tower gives %u channels, the projector takes %u",
-                         c->vision.out_dim, c->projector.in);
-    if (c->projector.out != c->llm.hidden)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "config: the projector gives %u channels, the language model takes %u",
-                         c->projector.out, c->llm.hidden);
-    return FVLM_OK;
-}
-
 static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
 {
     fvlm_status st = fvlm_reader_open(&m->reader, path, err);
@@ -39,8 +23,7 @@ static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
 
     const char *json;
     size_t n_bytes;
-    st = check_config(m->config, err);
-    if (st == FVLM_OK) st = fvlm_model_bind(m, err);
+    st = fvlm_model_bind(m, err);
     if (st == FVLM_OK) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
     if (st == FVLM_OK) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
     return st == FVLM_OK ? st : fvlm_prefix(err, "\"%s\"", path);
@@ -119,5 +102,6 @@ fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm
 fvlm_status fvlm_model_observe(fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols, fvlm_err *err)
 {
     if (m->options.observer) m->options.observer(m->options.observer_ctx, name, x, rows, cols);
+    if (!fvlm_exec_ok(m->exec)) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the kernels' scratch");
     return fvlm_interrupted() ? fvlm_fail(err, FVLM_INTERRUPTED, "interrupted") : FVLM_OK;
 }

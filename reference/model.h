@@ -81,7 +81,8 @@ struct fvlm_model {
  * tensors nobody asked for. What it allocated is freed by fvlm_model_close, also on failure. */
 fvlm_status fvlm_model_bind(fvlm_model *m, fvlm_err *err);
 
-/* Shows a block's output to the observer, and says whether a signal asked us to stop. */
+/* Shows a block's output to the observer; fails when the kernels had no memory for it, or a signal
+ * asked us to stop. */
 fvlm_status fvlm_model_observe(fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols,
                                fvlm_err *err);
 

@@ -37,6 +37,10 @@ void fvlm_exec_destroy(fvlm_exec **e);
 const char *fvlm_exec_cpu(const fvlm_exec *e);
 fvlm_pool *fvlm_exec_pool(fvlm_exec *e);
 fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e);
+
+/* Multiply-adds a second that all threads together reach in registers, in f32 or in int8 as the
+ * mode is: measured in a quarter of a second. */
+double fvlm_exec_peak(fvlm_exec *e);
 bool fvlm_exec_ok(const fvlm_exec *e); /* false once scratch memory could not be had */
 
 /* A matrix as it lies in the file, borrowed from the mapping. */

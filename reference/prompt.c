@@ -29,18 +29,16 @@ static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes,
     return all ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory for the prompt");
 }
 
-/* The template with the question in it; NULL if out of memory. */
+/* The template (config.c has checked that it has both marks, once each) with the question in it;
+ * NULL if out of memory. */
 static char *fill_template(const char *template, const char *question)
 {
     const char *at = strstr(template, QUESTION);
     return fvlm_format("%.*s%s%s", (int)(at - template), template, question, at + strlen(QUESTION));
 }
 
-static fvlm_status check(const fvlm_model *m, const char *question, fvlm_err *err)
+static fvlm_status check(const char *question, fvlm_err *err)
 {
-    const char *template = m->config->prompt, *image = strstr(template, IMAGE), *text = strstr(template, QUESTION);
-    if (!image || !text || image > text)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "the model's prompt template lacks %s before %s", IMAGE, QUESTION);
     if (question[strspn(question, " \t\r\n")] == '\0') return fvlm_fail(err, FVLM_USAGE, "the prompt is empty");
     if (strstr(question, IMAGE))
         return fvlm_fail(err, FVLM_USAGE, "the prompt may not contain %s: the picture's place is fixed by the model",
@@ -53,7 +51,7 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
 {
     *ids = NULL;
     *n = *split = 0;
-    fvlm_status st = check(m, question, err);
+    fvlm_status st = check(question, err);
     if (st != FVLM_OK) return st;
     char *text = fill_template(m->config->prompt, question);
     if (!text) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the prompt");

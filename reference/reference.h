@@ -96,4 +96,9 @@ fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, co
                         const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
                         size_t *n_out, fvlm_err *err);
 
+/* The same about a picture seen before: rows [n_rows, hidden] from fvlm_model_project. */
+fvlm_status fvlm_answer_seen(fvlm_model *m, const float *rows, size_t n_rows, const char *question,
+                             const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing,
+                             uint32_t **ids_out, size_t *n_out, fvlm_err *err);
+
 #endif

@@ -62,6 +62,10 @@ typedef struct {
     void (*rope)(float *x, size_t head_dim, const float *cos_sin);
     /* Rows of x [n <= 16][k] as one panel: out[i*16 + lane], lanes from n on 0. */
     void (*panel)(const float *x, size_t stride, size_t n, size_t k, float *out);
+
+    /* So many rounds of nothing but multiply-adds in registers; return how many those were (peak.h). */
+    double (*peak_f32)(size_t rounds, float *sink);
+    double (*peak_int8)(size_t rounds, float *sink);
 } fvlm_kernels;
 
 extern const fvlm_kernels fvlm_kernels_scalar;

@@ -3,6 +3,7 @@
 #include "reference/kernels/depthwise.h"
 #include "reference/kernels/gemm_f32.h"
 #include "reference/kernels/gemm_int.h"
+#include "reference/kernels/peak.h"
 #include "reference/kernels/rows.h"
 
 _Static_assert(TILE_INT_PANELS <= TILE_F32_PANELS, "the sums of both kinds of product share SUMS_STRIDE");
@@ -24,4 +25,6 @@ const fvlm_kernels V_TABLE = {
     .channel_mean = channel_mean,
     .rope = rope,
     .panel = panel,
+    .peak_f32 = peak_f32,
+    .peak_int8 = peak_int8,
 };

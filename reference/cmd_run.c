@@ -1,0 +1,198 @@
+/* cmd_run.c - fvlm run: an answer about a picture, streamed; then what it cost. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli.h"
+#include "reference/reference.h"
+
+static struct {
+    const char *act, *cpu;
+    uint64_t threads, size, max_tokens, seed;
+    double temperature, top_p;
+    bool json, quiet, tokens_only;
+} opt = {.max_tokens = 256, .top_p = 1};
+
+static const fvlm_option options[] = {
+    {"act", 0, "MODE", "f32, or int8: activations quantized too (default: int8 for a quantized model)",
+     .text = &opt.act},
+    {"size", 0, "PIXELS", "side the picture is brought to, a multiple of 64 (default: the model's)",
+     .number = &opt.size},
+    {"max-tokens", 0, "N", "end the answer after N tokens (default 256)", .number = &opt.max_tokens},
+    {"temperature", 0, "T", "0: always the likeliest token (default); above: draw from softmax(logits / T)",
+     .real = &opt.temperature},
+    {"top-p", 0, "P", "draw only from the likeliest tokens that together reach P (default 1)", .real = &opt.top_p},
+    {"seed", 0, "N", "for drawing; the same seed gives the same answer everywhere (default 0)", .number = &opt.seed},
+    {"threads", 0, "N", "threads (default: all)", .number = &opt.threads},
+    {"cpu", 0, "LEVEL", "use at most scalar, avx2, avx512, neon or dotprod", .text = &opt.cpu},
+    {"tokens-only", 0, NULL, "print the answer's token ids instead of its text", .flag = &opt.tokens_only},
+    {"json", 0, NULL, "print one JSON object: answer, token ids, times, memory", .flag = &opt.json},
+    {"quiet", 'q', NULL, "print the answer and nothing else", .flag = &opt.quiet},
+    {0},
+};
+
+const fvlm_command fvlm_run_command = {
+    "run", "Answer a question about a picture (JPEG or PNG; \"none\" for no picture).", "MODEL IMAGE PROMPT", options,
+    "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
+    "fvlm run fastvlm.fvlm photo.jpg \"Describe it.\" --temperature 0.2 --top-p 0.9 --seed 7\n"};
+
+/* Where the answer goes as it comes, and the progress bar that ends when it begins. */
+typedef struct {
+    FILE *to; /* NULL: nowhere */
+    fvlm_progress bar;
+    uint64_t done, blocks;
+} screen;
+
+static void show_text(void *ctx, const char *text, size_t n_bytes)
+{
+    screen *s = ctx;
+    fvlm_progress_end(&s->bar);
+    if (!s->to) return;
+    fwrite(text, 1, n_bytes, s->to);
+    fflush(s->to);
+}
+
+/* Tower blocks and layers cost about the same each, so counting them makes a fair bar. */
+static void show_progress(void *ctx, const char *name, const float *x, size_t rows, size_t cols)
+{
+    (void)name, (void)x, (void)rows, (void)cols;
+    screen *s = ctx;
+    if (s->done >= s->blocks) return; /* the answer has begun */
+    fvlm_progress_update(&s->bar, ++s->done, s->blocks);
+    fvlm_peak_anonymous_bytes();
+}
+
+static uint64_t count_blocks(const fvlm_config *c)
+{
+    uint64_t n = 4 + c->llm.layers; /* stem, final convolution, projector, embedding */
+    for (uint32_t i = 0; i < c->vision.n_stages; i++) n += c->vision.stage[i].depth + c->vision.stage[i].pos + (i > 0);
+    return n;
+}
+
+static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, double open_seconds)
+{
+    char peak[16], own[16];
+    fprintf(stderr, "\nopen       %8.1f ms\n", open_seconds * 1e3);
+    if (t->image_tokens) {
+        fprintf(stderr, "image      %8.1f ms   to %" PRIu32 " x %" PRIu32 " pixels\n", t->image * 1e3, side, side);
+        fprintf(stderr, "vision     %8.1f ms   %zu image tokens\n", t->vision * 1e3, t->image_tokens);
+        fprintf(stderr, "projector  %8.1f ms\n", t->projector * 1e3);
+    }
+    fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, t->prompt_tokens + t->image_tokens);
+    fprintf(stderr, "TTFT       %8.1f ms   from image to first token\n", t->ttft * 1e3);
+    if (t->decode_steps && t->decode > 0)
+        fprintf(stderr, "decode     %8.1f tokens/s, %zu tokens\n", (double)t->decode_steps / t->decode, t->new_tokens);
+    fprintf(stderr, "memory     %s at most, of it %s not the model file's\n",
+            fvlm_human_bytes(fvlm_peak_rss_bytes(), peak), fvlm_human_bytes(fvlm_peak_anonymous_bytes(), own));
+    fvlm_exec *e = fvlm_model_exec(m);
+    fprintf(stderr, "with       %s activations, %s, %u thread%s\n", fvlm_exec_mode(e) == FVLM_ACT_INT8 ? "int8" : "f32",
+            fvlm_exec_cpu(e), fvlm_pool_threads(fvlm_exec_pool(e)),
+            fvlm_pool_threads(fvlm_exec_pool(e)) == 1 ? "" : "s");
+}
+
+static json_t *report(fvlm_model *m, const char *const *args, const char *answer, size_t n_bytes, const uint32_t *ids,
+                      size_t n, const fvlm_timing *t, uint32_t side, double open_seconds)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) json_array_append_new(list, json_integer(ids[i]));
+    fvlm_exec *e = fvlm_model_exec(m);
+    const double rate = t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
+    return json_pack("{s:s, s:s, s:s, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
+                     "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
+                     "model", args[0], "image", args[1], "prompt", args[2], "answer", answer, n_bytes, "answer_ids",
+                     list, "ended", t->ended, "activations", fvlm_exec_mode(e) == FVLM_ACT_INT8 ? "int8" : "f32", "cpu",
+                     fvlm_exec_cpu(e), "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side,
+                     "tokens", "prompt", (json_int_t)t->prompt_tokens, "image", (json_int_t)t->image_tokens, "new",
+                     (json_int_t)t->new_tokens, "seconds", "open", open_seconds, "image", t->image, "vision", t->vision,
+                     "projector", t->projector, "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode,
+                     "decode_tokens_per_second", rate, "peak_bytes", (json_int_t)fvlm_peak_rss_bytes(),
+                     "peak_anonymous_bytes", (json_int_t)fvlm_peak_anonymous_bytes());
+}
+
+/* Options that need no model to be refused. */
+static fvlm_status check_options(const fvlm_list *args, fvlm_err *err)
+{
+    if (args->n != 3)
+        return fvlm_fail(err, FVLM_USAGE, "run takes MODEL IMAGE PROMPT, not %zu arguments; try 'fvlm run --help'",
+                         args->n);
+    if (opt.size > UINT32_MAX)
+        return fvlm_fail(err, FVLM_LIMIT, "--size %" PRIu64 ": should be at most 4096", opt.size);
+    if (opt.max_tokens < 1 || opt.max_tokens > UINT32_MAX)
+        return fvlm_fail(err, FVLM_USAGE, "--max-tokens %" PRIu64 ": should be at least 1", opt.max_tokens);
+    if (opt.threads > 64) return fvlm_fail(err, FVLM_USAGE, "--threads %" PRIu64 ": should be at most 64", opt.threads);
+    if (opt.json && opt.tokens_only)
+        return fvlm_fail(err, FVLM_USAGE, "--json holds the token ids already: leave out --tokens-only");
+    return FVLM_OK;
+}
+
+static fvlm_status close_stdout(fvlm_err *err)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return FVLM_OK;
+    return fvlm_fail_errno(err, "cannot write the answer to stdout");
+}
+
+static fvlm_status answer(fvlm_model *m, const fvlm_list *args, double open_seconds, screen *s, fvlm_err *err)
+{
+    const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
+    const uint32_t side = opt.size ? (uint32_t)opt.size : fvlm_model_config(m)->vision.image_size;
+    const fvlm_sampling sampling = {(uint32_t)opt.max_tokens, opt.temperature, opt.top_p, opt.seed};
+    char *text = NULL;
+    size_t n_bytes = 0, n = 0;
+    uint32_t *ids = NULL;
+    fvlm_timing t;
+    if (opt.json)
+        s->to = open_memstream(&text, &n_bytes);
+    else
+        s->to = opt.tokens_only ? NULL : stdout;
+    if (opt.json && !s->to) return fvlm_fail_errno(err, "no memory for the answer");
+
+    s->blocks = count_blocks(fvlm_model_config(m));
+    fvlm_progress_start(&s->bar, "reading", opt.quiet);
+    fvlm_status st = fvlm_answer(m, image, side, args->items[2], &sampling, show_text, s, &t, &ids, &n, err);
+    fvlm_progress_end(&s->bar);
+    if (opt.json) fclose(s->to);
+    if (st == FVLM_OK && opt.json) {
+        json_t *json = report(m, args->items, text, n_bytes, ids, n, &t, side, open_seconds);
+        if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0)
+            st = fvlm_fail(err, FVLM_IO, "cannot write the report");
+        json_decref(json);
+    }
+    for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < n; i++) printf("%s%" PRIu32, i ? " " : "", ids[i]);
+    if (st == FVLM_OK) printf("\n");
+    if (st == FVLM_OK) st = close_stdout(err);
+    if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &t, side, open_seconds);
+    free(ids);
+    free(text);
+    return st;
+}
+
+static fvlm_status run(const fvlm_list *args, fvlm_err *err)
+{
+    screen s = {0};
+    fvlm_model *m = NULL;
+    const double started = fvlm_seconds();
+    fvlm_model_options o = {
+        .threads = (unsigned)opt.threads, .cpu = opt.cpu, .observer = show_progress, .observer_ctx = &s};
+    fvlm_status st = check_options(args, err);
+    if (st == FVLM_OK) st = fvlm_model_options_act(&o, opt.act, err);
+    if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);
+    if (st == FVLM_OK) st = answer(m, args, fvlm_seconds() - started, &s, err);
+    fvlm_model_close(&m);
+    return st;
+}
+
+int fvlm_cmd_run(int argc, char **argv)
+{
+    fvlm_list args = {0};
+    fvlm_err err;
+    bool help;
+    fvlm_status st = fvlm_cli_parse(&fvlm_run_command, argc, argv, &args, &help, &err);
+    if (st == FVLM_OK && !help) {
+        fvlm_signals_install();
+        st = run(&args, &err);
+    }
+    fvlm_list_free(&args);
+    if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
+    return st == FVLM_OK ? 0 : fvlm_cli_complain(&err);
+}

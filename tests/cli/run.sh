@@ -1,0 +1,103 @@
+#!/bin/bash
+# Promise: `fvlm run` answers about a picture with the shipped model, tells what it cost, gives the same answer on any
+# CPU level and thread count and for the same seed, and refuses what makes no sense in one exact line.
+set -u
+tiny=${TINY:-tests/fixtures/tiny}
+if [ ! -f "$tiny/unfused/model.safetensors" ]; then
+    echo "ok - run # SKIP the small model is not in $tiny"
+    exit 0
+fi
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+m=$dir/tiny.fvlm
+"$FVLM" convert "$tiny/unfused" -o "$m" -q || { echo "not ok - convert for run"; exit 1; }
+"$FVLM" quant "$m" --type int8 -o "$dir/int8.fvlm" -q || { echo "not ok - quant for run"; exit 1; }
+picture=$tiny/heldout/000.png
+question="How many shapes are there?"
+
+ok() { if [ "$2" = 0 ]; then echo "ok - run: $1"; else echo "not ok - run: $1"; fi; }
+same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf '# got:  %s\n# want: %s\n' "$2" "$3"; }
+
+# --- answers ---
+right=0 asked=0
+while IFS=$'\t' read -r file _ ask want; do
+    got=$("$FVLM" run "$m" "$tiny/heldout/$file" "$ask" -q </dev/null)
+    asked=$((asked + 1))
+    [ "$got" = "$want" ] && right=$((right + 1))
+done < <(sed -n '2,25p' "$tiny/heldout/questions.tsv")
+[ "$asked" = 24 ] && [ "$right" -ge "${TINY_RIGHT:-18}" ]; ok "$right of 24 held-out answers are right" $?
+
+answer=$("$FVLM" run "$m" "$picture" "$question" -q 2>"$dir/err")
+[ -n "$answer" ]; ok "-q prints the answer" $?
+[ ! -s "$dir/err" ]; ok "-q prints nothing else" $?
+
+"$FVLM" run "$m" "$picture" "$question" >"$dir/out" 2>"$dir/err"
+same "the answer alone goes to stdout" "$(cat "$dir/out")" "$answer"
+same "the cost goes to stderr" "$(awk 'NF { print $1 }' "$dir/err" | tr '\n' ' ')" \
+    "open image vision projector prefill TTFT decode memory with "
+grep -q 'f32 activations' "$dir/err"; ok "a float model runs with f32 activations" $?
+"$FVLM" run "$dir/int8.fvlm" "$picture" "$question" 2>&1 >/dev/null | grep -q 'int8 activations'
+ok "a quantized model runs with int8 activations" $?
+
+# --- JSON ---
+"$FVLM" run "$m" "$picture" "$question" --json >"$dir/json" 2>"$dir/err"
+ok "--json succeeds" $?
+[ ! -s "$dir/err" ]; ok "--json prints nothing to stderr" $?
+same "--json holds the answer" "$(sed -nE 's/^  "answer": "(.*)",$/\1/p' "$dir/json")" "$answer"
+missing=
+for key in model image prompt answer answer_ids ended activations cpu threads size tokens seconds ttft vision projector \
+    prefill decode decode_tokens_per_second peak_bytes; do
+    grep -q "\"$key\":" "$dir/json" || missing="$missing $key"
+done
+same "--json holds every figure" "$missing" ""
+awk '{ open += gsub(/[{[]/, "") - gsub(/[]}]/, "") } END { exit open != 0 }' "$dir/json"; ok "--json closes what it opens" $?
+
+# --- the same answer ---
+ids=$("$FVLM" run "$m" "$picture" "$question" --tokens-only -q)
+[[ $ids =~ ^[0-9]+(\ [0-9]+)*$ ]]; ok "--tokens-only prints ids" $?
+same "--tokens-only agrees with --json" "$(tr -d ' \n' <"$dir/json" | sed -E 's/.*"answer_ids":\[([0-9,]*)\].*/\1/' | tr , ' ')" "$ids"
+for how in "--threads 1" "--threads 2" "--threads 5" "--cpu scalar"; do
+    # shellcheck disable=SC2086
+    same "the same tokens with $how" "$("$FVLM" run "$m" "$picture" "$question" --tokens-only -q $how)" "$ids"
+done
+draw() { "$FVLM" run "$m" "$picture" "$question" --tokens-only -q --temperature 3 --max-tokens 20 --seed "$1" "${@:2}"; }
+same "the same draw for the same seed" "$(draw 7 --threads 1 --cpu scalar)" "$(draw 7)"
+[ "$(draw 7)" != "$(draw 8)" ]; ok "another draw for another seed" $?
+same "the likeliest token when top-p is tiny" "$(draw 7 --top-p 0.000001)" "$ids"
+same "--max-tokens ends the answer" "$(draw 7 --max-tokens 3 | wc -w)" 3
+"$FVLM" run "$m" none "hello" -q --max-tokens 4 >"$dir/out"; ok "runs without a picture" $?
+"$FVLM" run "$m" "$picture" "$question" -q --size 64 >/dev/null; ok "runs at another size" $?
+
+# --- refusals: the exact line, nothing on stdout, the exit code ---
+refuses() { # exit code, message, arguments
+    local code=$1 want=$2
+    shift 2
+    "$FVLM" run "$@" >"$dir/out" 2>"$dir/err"
+    local rc=$?
+    same "refuses: $want" "$rc: $(cat "$dir/err" "$dir/out" | sed "s|$dir/||g")" "$code: fvlm: $want"
+}
+printf 'not a picture' >"$dir/text.png"
+printf 'not a model, but long enough to be looked at' >"$dir/text.fvlm"
+refuses 2 "run takes MODEL IMAGE PROMPT, not 0 arguments; try 'fvlm run --help'"
+refuses 2 "run takes MODEL IMAGE PROMPT, not 2 arguments; try 'fvlm run --help'" "$m" "$picture"
+refuses 2 "run takes MODEL IMAGE PROMPT, not 4 arguments; try 'fvlm run --help'" "$m" "$picture" what now
+refuses 2 "the prompt is empty" "$m" "$picture" ""
+refuses 2 "the prompt is empty" "$m" "$picture" "   "
+refuses 2 "the prompt may not contain <image>: the picture's place is fixed by the model" "$m" "$picture" "<image> what?"
+refuses 3 "\"nowhere.png\": No such file or directory" "$m" "$dir/nowhere.png" what
+refuses 2 "a picture of 100 pixels a side: should be a multiple of 64" "$m" "$picture" what --size 100
+refuses 1 "a picture of 6400 pixels a side: should be at most 4096" "$m" "$picture" what --size 6400
+refuses 2 "--act \"f64\": should be f32 or int8" "$m" "$picture" what --act f64
+refuses 2 "--max-tokens 0: should be at least 1" "$m" "$picture" what --max-tokens 0
+refuses 2 "--threads 65: should be at most 64" "$m" "$picture" what --threads 65
+refuses 2 "temperature -1: should be 0 (greedy) to 100" "$m" "$picture" what --temperature -1
+refuses 2 "top-p 0: should be above 0, at most 1" "$m" "$picture" what --top-p 0
+refuses 2 "top-p 1.5: should be above 0, at most 1" "$m" "$picture" what --top-p 1.5
+refuses 2 "--json holds the token ids already: leave out --tokens-only" "$m" "$picture" what --json --tokens-only
+refuses 2 "unknown option \"--temprature\", did you mean \"--temperature\"?; try 'fvlm run --help'" "$m" "$picture" what --temprature 1
+long=$(head -c 12000 /dev/zero | tr '\0' '7')
+"$FVLM" run "$m" "$picture" "$long" >"$dir/out" 2>"$dir/err"
+same "refuses a prompt longer than the context" "$? $(sed -E 's/[0-9]+/N/g' "$dir/err")" \
+    "1 fvlm: the text takes N positions; the context holds N"
+
+"$FVLM" run "$m" "$picture" "$question" -q >/dev/full 2>"$dir/err"
+same "a full disk is an error" "$? $(cat "$dir/err")" "3 fvlm: cannot write the answer to stdout: No space left on device"

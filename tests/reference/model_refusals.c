@@ -1,0 +1,134 @@
+/* Promise: a file whose tensors and config do not agree is refused when it is opened, in
+ * words that name the tensor and what is wrong with it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/support/model_run.h"
+
+/* Writes r, opens it, and expects refusal with 'want' after the quoted path. */
+static void refuses(const random_model *r, const char *want)
+{
+    char path[512], all[1024];
+    fvlm_err err = {0};
+    scratch_path(path, "refused.fvlm");
+    if (random_model_write(r, path, &err) != FVLM_OK) fail_msg("%s", err.msg);
+    const fvlm_model_options o = {.threads = 1};
+    fvlm_model *m;
+    assert_int_equal(fvlm_model_open(&m, path, &o, &err), FVLM_BAD_INPUT);
+    assert_null(m);
+    snprintf(all, sizeof all, "\"%s\": %s", path, want);
+    assert_string_equal(err.msg, all);
+    unlink(path);
+}
+
+static void missing_tensors(void **state)
+{
+    (void)state;
+    random_model r = random_model_small();
+    r.leave_out = "vision.stage1.block1.ffn.fc1.weight";
+    refuses(&r, "1 tensor is missing: vision.stage1.block1.ffn.fc1.weight");
+    r.leave_out = "vision.final.se.reduce.bias";
+    refuses(&r, "1 tensor is missing: vision.final.se.reduce.bias");
+    r.leave_out = "llm.layer2.attn.k.bias";
+    refuses(&r, "1 tensor is missing: llm.layer2.attn.k.bias");
+    r.leave_out = "llm.head.weight";
+    refuses(&r, "1 tensor is missing: llm.head.weight");
+    r.leave_out = "vision.stage3.pos.weight";
+    refuses(&r, "1 tensor is missing: vision.stage3.pos.weight");
+}
+
+/* Two stages of the config that the file does not have: many names, of which four are listed. */
+static void many_missing_tensors(void **state)
+{
+    (void)state;
+    random_model r = random_model_small();
+    r.leave_out = "llm.layer1.ffn.up.weight";
+    r.extra = "llm.layer1.ffn.upp.weight";
+    refuses(&r, "1 tensor is missing: llm.layer1.ffn.up.weight");
+}
+
+static void left_over_tensors(void **state)
+{
+    (void)state;
+    random_model r = random_model_small();
+    r.extra = "llm.layer3.attn_norm.weight";
+    refuses(&r, "1 tensor the config does not ask for: llm.layer3.attn_norm.weight");
+    r.extra = "aaa";
+    refuses(&r, "1 tensor the config does not ask for: aaa");
+}
+
+static void wrong_shapes(void **state)
+{
+    (void)state;
+    random_model r = random_model_small();
+    r.reshape = "vision.stage0.block0.ffn.fc2.weight";
+    refuses(&r, "tensor \"vision.stage0.block0.ffn.fc2.weight\" has shape [13, 48]; the config wants [12, 48]");
+    r.reshape = "vision.stem.0.weight";
+    refuses(&r, "tensor \"vision.stem.0.weight\" has shape [13, 3, 3, 3]; the config wants [12, 3, 3, 3]");
+    r.reshape = "vision.stage2.downsample.dw.weight";
+    refuses(&r, "tensor \"vision.stage2.downsample.dw.weight\" has shape [25, 1, 7, 7]; the config wants [24, 1, k, k] "
+                "with odd k");
+    r.reshape = "llm.norm.weight";
+    refuses(&r, "tensor \"llm.norm.weight\" has shape [49]; the config wants [48]");
+    r.reshape = "llm.embed.weight";
+    refuses(&r, "tensor \"llm.embed.weight\" has shape [264, 48]; the config wants [263, 48]");
+}
+
+static void wrong_layouts(void **state)
+{
+    (void)state;
+    random_model r = random_model_small();
+    r.transpose = "projector.0.weight";
+    refuses(&r, "tensor \"projector.0.weight\" is laid out in rows; the executor reads it in panels");
+    r.transpose = "vision.stage0.block0.mixer.weight";
+    refuses(&r, "tensor \"vision.stage0.block0.mixer.weight\" is laid out in rows; the executor reads it in taps");
+}
+
+static void no_file(void **state)
+{
+    (void)state;
+    const fvlm_model_options o = {.threads = 1};
+    fvlm_model *m;
+    fvlm_err err = {0};
+    assert_int_equal(fvlm_model_open(&m, "/nowhere/model.fvlm", &o, &err), FVLM_IO);
+    assert_null(m);
+    assert_non_null(strstr(err.msg, "/nowhere/model.fvlm"));
+    fvlm_model_close(&m);
+}
+
+static void picture_sides(void **state)
+{
+    (void)state;
+    char path[512];
+    random_model r = random_model_small();
+    const fvlm_model_options o = {.threads = 1};
+    fvlm_err err = {0};
+    assert_int_equal(random_model_write(&r, scratch_path(path, "sides.fvlm"), &err), FVLM_OK);
+    fvlm_model *m = open_model(path, &o);
+    fvlm_pixels p = {.side = 100};
+    assert_int_equal(fvlm_model_tower(m, &p, NULL, &err), FVLM_USAGE);
+    assert_string_equal(err.msg, "a picture of 100 pixels a side: should be a multiple of 64");
+    p.side = 0;
+    assert_int_equal(fvlm_model_tower(m, &p, NULL, &err), FVLM_USAGE);
+    assert_string_equal(err.msg, "a picture of 0 pixels a side: should be a multiple of 64");
+    p.side = 4160;
+    assert_int_equal(fvlm_model_tower(m, &p, NULL, &err), FVLM_LIMIT);
+    assert_string_equal(err.msg, "a picture of 4160 pixels a side: should be at most 4096");
+    fvlm_model_close(&m);
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(missing_tensors), cmocka_unit_test(many_missing_tensors), cmocka_unit_test(left_over_tensors),
+        cmocka_unit_test(wrong_shapes),    cmocka_unit_test(wrong_layouts),        cmocka_unit_test(no_file),
+        cmocka_unit_test(picture_sides),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,362 @@
+/* Promise: the prompt is cut at the picture's place and each side tokenized apart; an answer is
+ * what the passes called one by one give, ends where it should, and reaches the reader as whole UTF-8. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <png.h>
+
+#include "reference/text_stream.h"
+#include "tests/support/model_run.h"
+
+typedef struct {
+    char bytes[4096];
+    size_t n;
+    bool broken; /* a piece was not whole UTF-8 by itself */
+} heard;
+
+/* Keeps the text, and decodes each piece alone: a second reading of UTF-8, by code point. */
+static void hear(void *ctx, const char *text, size_t n_bytes)
+{
+    heard *h = ctx;
+    for (size_t i = 0; i < n_bytes;) {
+        const unsigned char b = (unsigned char)text[i];
+        const size_t n = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
+        if ((b & 0xc0) == 0x80 || i + n > n_bytes) h->broken = true;
+        i += n;
+    }
+    assert_true(h->n + n_bytes < sizeof h->bytes);
+    memcpy(h->bytes + h->n, text, n_bytes);
+    h->n += n_bytes;
+}
+
+/* ---- whole characters ---- */
+
+/* Left: bytes. Right: bytes.decode("utf-8", errors="replace") as CPython 3.11 gives it. */
+static const struct {
+    const char *in, *out;
+} decoded[] = {
+    {"plain", "plain"},
+    {"na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80", "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80"},
+    {"\x80", "\xef\xbf\xbd"},
+    {"\xc3", "\xef\xbf\xbd"},
+    {"\xc3(", "\xef\xbf\xbd("},
+    {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xe2\x82", "\xef\xbf\xbd"},
+    {"\xe2\x82x", "\xef\xbf\xbdx"},
+    {"\xe2\xc3\xa9", "\xef\xbf\xbd\xc3\xa9"},
+    {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xe0\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xf0\x9f\x98", "\xef\xbf\xbd"},
+    {"\xf0\x9f\x98\xf0\x9f\x98\x80", "\xef\xbf\xbd\xf0\x9f\x98\x80"},
+    {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xf5\xff", "\xef\xbf\xbd\xef\xbf\xbd"},
+};
+
+static void whole_characters_at_every_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof decoded / sizeof decoded[0]; i++) {
+        const size_t n = strlen(decoded[i].in);
+        for (size_t a = 0; a <= n; a++)
+            for (size_t b = a; b <= n; b++) {
+                heard h = {.n = 0};
+                fvlm_text_stream s = {.emit = hear, .ctx = &h};
+                fvlm_text_stream_put(&s, decoded[i].in, a);
+                fvlm_text_stream_put(&s, decoded[i].in + a, b - a);
+                fvlm_text_stream_put(&s, decoded[i].in + b, n - b);
+                fvlm_text_stream_end(&s);
+                assert_false(h.broken);
+                assert_string_equal(h.bytes, decoded[i].out);
+            }
+    }
+}
+
+/* ---- with a model ---- */
+
+typedef struct {
+    char path[512], picture[512];
+    fvlm_model *m;
+} fixture;
+
+/* A 90 x 70 picture of stripes. */
+static void write_picture(const char *path)
+{
+    static uint8_t rgb[70 * 90 * 3];
+    for (size_t i = 0; i < sizeof rgb; i++) rgb[i] = (uint8_t)(i * i / 97);
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = 90, .height = 70, .format = PNG_FORMAT_RGB};
+    if (!png_image_write_to_file(&image, path, 0, rgb, 0, NULL)) abort();
+}
+
+static fvlm_model *write_and_open(const random_model *r, const char *path, uint32_t max_tokens)
+{
+    fvlm_err err = {0};
+    if (random_model_write(r, path, &err) != FVLM_OK) fail_msg("%s", err.msg);
+    const fvlm_model_options o = {.threads = 2, .act_by_file = true, .max_tokens = max_tokens};
+    return open_model(path, &o);
+}
+
+static int open_fixture(void **state)
+{
+    fixture *f = fvlm_alloc(1, sizeof *f);
+    const random_model r = random_model_small();
+    write_picture(scratch_path(f->picture, "stripes.png"));
+    f->m = write_and_open(&r, scratch_path(f->path, "text.fvlm"), 0);
+    *state = f;
+    return 0;
+}
+
+static int close_fixture(void **state)
+{
+    fixture *f = *state;
+    fvlm_model_close(&f->m);
+    free(f);
+    return 0;
+}
+
+static size_t tokenize(const fvlm_model *m, const char *text, uint32_t *out)
+{
+    uint32_t *ids;
+    size_t n;
+    fvlm_err err = {0};
+    assert_int_equal(fvlm_tokenizer_encode(fvlm_model_tokenizer(m), text, strlen(text), &ids, &n, &err), FVLM_OK);
+    memcpy(out, ids, n * sizeof *ids);
+    free(ids);
+    return n;
+}
+
+static void prompt_is_cut_at_the_picture(void **state)
+{
+    fixture *f = *state;
+    uint32_t want[256], *ids;
+    size_t n, split, before, after;
+    fvlm_err err = {0};
+    assert_int_equal(fvlm_prompt_ids(f->m, "hello \xc3\xa9?", true, &ids, &n, &split, &err), FVLM_OK);
+    before = tokenize(f->m, "<|im_start|>user\n", want);
+    after = tokenize(f->m, "\nhello \xc3\xa9?<|im_end|>\n<|im_start|>assistant\n", want + before);
+    assert_int_equal(ids[0], 261); /* <|im_start|> */
+    assert_int_equal(split, before);
+    assert_int_equal(n, before + after);
+    assert_memory_equal(ids, want, n * sizeof *ids);
+    free(ids);
+
+    assert_int_equal(fvlm_prompt_ids(f->m, "hello", false, &ids, &n, &split, &err), FVLM_OK);
+    before = tokenize(f->m, "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n", want);
+    assert_int_equal(n, before);
+    assert_int_equal(split, before);
+    assert_memory_equal(ids, want, n * sizeof *ids);
+    free(ids);
+}
+
+static void prompts_that_are_refused(void **state)
+{
+    fixture *f = *state;
+    uint32_t *ids;
+    size_t n, split;
+    fvlm_err err = {0};
+    static const char *const empty[] = {"", " ", "\n\t \r"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fvlm_prompt_ids(f->m, empty[i], true, &ids, &n, &split, &err), FVLM_USAGE);
+        assert_string_equal(err.msg, "the prompt is empty");
+        assert_null(ids);
+    }
+    assert_int_equal(fvlm_prompt_ids(f->m, "and <image>?", true, &ids, &n, &split, &err), FVLM_USAGE);
+    assert_string_equal(err.msg, "the prompt may not contain <image>: the picture's place is fixed by the model");
+}
+
+/* The same answer by hand: picture, splice, prefill, argmax, one token at a time. */
+static size_t answer_by_hand(fixture *f, const char *question, uint32_t side, size_t most, uint32_t *out)
+{
+    const fvlm_config *c = fvlm_model_config(f->m);
+    const size_t hidden = c->llm.hidden, tokens = fvlm_image_tokens(c, side);
+    uint32_t *ids;
+    size_t n, split;
+    fvlm_err err = {0};
+    fvlm_pixels p;
+    assert_int_equal(fvlm_prompt_ids(f->m, question, true, &ids, &n, &split, &err), FVLM_OK);
+    assert_int_equal(fvlm_pixels_load(&p, f->picture, side, &err), FVLM_OK);
+    float *features = fvlm_alloc(tokens * c->vision.out_dim, sizeof *features);
+    float *rows = fvlm_alloc((n + tokens) * hidden, sizeof *rows), *logits = fvlm_alloc(c->llm.vocab, sizeof *logits);
+    assert_int_equal(fvlm_model_tower(f->m, &p, features, &err), FVLM_OK);
+    assert_int_equal(fvlm_model_project(f->m, features, tokens, rows + split * hidden, &err), FVLM_OK);
+    assert_int_equal(fvlm_model_embed(f->m, ids, split, rows, &err), FVLM_OK);
+    assert_int_equal(fvlm_model_embed(f->m, ids + split, n - split, rows + (split + tokens) * hidden, &err), FVLM_OK);
+    fvlm_model_reset(f->m);
+    assert_int_equal(fvlm_model_forward(f->m, rows, n + tokens, false, logits, &err), FVLM_OK);
+    size_t made = 0;
+    while (made < most) {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < c->llm.vocab; i++)
+            if (logits[i] > logits[best]) best = i;
+        if (best == c->eos[0]) break;
+        out[made++] = best;
+        assert_int_equal(fvlm_model_embed(f->m, &best, 1, rows, &err), FVLM_OK);
+        assert_int_equal(fvlm_model_forward(f->m, rows, 1, false, logits, &err), FVLM_OK);
+    }
+    free(ids);
+    free(features);
+    free(rows);
+    free(logits);
+    fvlm_pixels_free(&p);
+    return made;
+}
+
+static void answer_is_its_parts(void **state)
+{
+    fixture *f = *state;
+    static const uint32_t sides[] = {64, 192, 0};
+    for (size_t i = 0; i < 3; i++) {
+        uint32_t want[40], *ids = NULL;
+        const size_t n_want = answer_by_hand(f, "hello?", sides[i] ? sides[i] : 128, 40, want);
+        size_t n = 0;
+        heard h = {.n = 0};
+        fvlm_timing t;
+        fvlm_err err = {0};
+        const fvlm_sampling s = {40, 0, 1, 0};
+        assert_int_equal(fvlm_answer(f->m, f->picture, sides[i], "hello?", &s, hear, &h, &t, &ids, &n, &err), FVLM_OK);
+        assert_int_equal(n, n_want);
+        assert_memory_equal(ids, want, n * sizeof *ids);
+        assert_int_equal(t.new_tokens, n);
+        assert_int_equal(t.image_tokens, (sides[i] ? sides[i] : 128) / 64 * ((sides[i] ? sides[i] : 128) / 64));
+        assert_int_equal(t.ended, n < 40);
+        assert_true(t.image > 0 && t.vision > 0 && t.projector > 0 && t.prefill > 0);
+        assert_true(t.ttft >= t.image + t.vision + t.projector + t.prefill);
+
+        char text[4096];
+        size_t n_text = 0;
+        fvlm_text_stream whole = {.emit = hear, .ctx = &(heard){.n = 0}};
+        for (size_t k = 0; k < n; k++) {
+            size_t n_bytes = 0;
+            const char *bytes = fvlm_tokenizer_bytes(fvlm_model_tokenizer(f->m), ids[k], &n_bytes);
+            if (!bytes || fvlm_tokenizer_is_special(fvlm_model_tokenizer(f->m), ids[k])) continue;
+            memcpy(text + n_text, bytes, n_bytes);
+            n_text += n_bytes;
+        }
+        fvlm_text_stream_put(&whole, text, n_text);
+        fvlm_text_stream_end(&whole);
+        const heard *want_text = whole.ctx;
+        assert_int_equal(h.n, want_text->n);
+        assert_memory_equal(h.bytes, want_text->bytes, h.n);
+        assert_false(h.broken);
+        free(ids);
+    }
+}
+
+/* Make the third token of a drawn answer the one that ends it: two are left. */
+static void the_end_token_ends(void **state)
+{
+    fixture *f = *state;
+    uint32_t *ids, *shorter;
+    size_t n, n_shorter;
+    fvlm_timing t;
+    fvlm_err err = {0};
+    const fvlm_sampling s = {8, 2, 1, 3};
+    assert_int_equal(fvlm_answer(f->m, NULL, 0, "hello", &s, NULL, NULL, NULL, &ids, &n, &err), FVLM_OK);
+    assert_true(n >= 3 && ids[2] != ids[0] && ids[2] != ids[1]);
+    random_model r = random_model_small();
+    r.config.eos[1] = ids[2];
+    r.config.n_eos = 2;
+    char path[512];
+    fvlm_model *m = write_and_open(&r, scratch_path(path, "eos.fvlm"), 0);
+    assert_int_equal(fvlm_answer(m, NULL, 0, "hello", &s, NULL, NULL, &t, &shorter, &n_shorter, &err), FVLM_OK);
+    assert_int_equal(n_shorter, 2);
+    assert_memory_equal(shorter, ids, 2 * sizeof *ids);
+    assert_true(t.ended);
+    assert_int_equal(t.decode_steps, 2);
+    assert_int_equal(t.image_tokens, 0);
+    free(ids);
+    free(shorter);
+    fvlm_model_close(&m);
+}
+
+static void the_context_ends_it_too(void **state)
+{
+    fixture *f = *state;
+    uint32_t *prompt, *ids;
+    size_t n_prompt, split, n;
+    fvlm_timing t;
+    fvlm_err err = {0};
+    const fvlm_sampling s = {100, 0, 1, 0};
+    assert_int_equal(fvlm_prompt_ids(f->m, "hello", false, &prompt, &n_prompt, &split, &err), FVLM_OK);
+    free(prompt);
+    const fvlm_model_options o = {.threads = 1, .max_tokens = (uint32_t)n_prompt + 5};
+    fvlm_model *m = open_model(f->path, &o);
+    assert_int_equal(fvlm_answer(m, NULL, 0, "hello", &s, NULL, NULL, &t, &ids, &n, &err), FVLM_OK);
+    assert_int_equal(n, 5);
+    assert_false(t.ended);
+    free(ids);
+
+    static const char longer[] = "hello, the prompt alone is too long";
+    assert_int_equal(fvlm_answer(m, NULL, 0, longer, &s, NULL, NULL, &t, NULL, NULL, &err), FVLM_LIMIT);
+    size_t n_longer;
+    assert_int_equal(fvlm_prompt_ids(f->m, longer, false, &prompt, &n_longer, &split, &(fvlm_err){0}), FVLM_OK);
+    free(prompt);
+    char want[96];
+    snprintf(want, sizeof want, "the text takes %zu positions; the context holds %zu", n_longer + 1, n_prompt + 5);
+    assert_string_equal(err.msg, want);
+    fvlm_model_close(&m);
+}
+
+static void drawing_repeats(void **state)
+{
+    fixture *f = *state;
+    uint32_t *a, *b, *c;
+    size_t n_a, n_b, n_c;
+    fvlm_err err = {0};
+    fvlm_sampling s = {30, 1.5, 0.95, 11};
+    assert_int_equal(fvlm_answer(f->m, f->picture, 64, "hello", &s, NULL, NULL, NULL, &a, &n_a, &err), FVLM_OK);
+    assert_int_equal(fvlm_answer(f->m, f->picture, 64, "hello", &s, NULL, NULL, NULL, &b, &n_b, &err), FVLM_OK);
+    s.seed = 12;
+    assert_int_equal(fvlm_answer(f->m, f->picture, 64, "hello", &s, NULL, NULL, NULL, &c, &n_c, &err), FVLM_OK);
+    assert_int_equal(n_a, n_b);
+    assert_memory_equal(a, b, n_a * sizeof *a);
+    assert_true(n_a != n_c || memcmp(a, c, n_a * sizeof *a) != 0);
+    free(a);
+    free(b);
+    free(c);
+}
+
+static void bad_requests(void **state)
+{
+    fixture *f = *state;
+    fvlm_err err = {0};
+    const fvlm_sampling s = {4, 0, 1, 0};
+    assert_int_equal(fvlm_answer(f->m, f->picture, 100, "hello", &s, NULL, NULL, NULL, NULL, NULL, &err), FVLM_USAGE);
+    assert_string_equal(err.msg, "a picture of 100 pixels a side: should be a multiple of 64");
+    assert_int_equal(fvlm_answer(f->m, "/nowhere.png", 0, "hello", &s, NULL, NULL, NULL, NULL, NULL, &err), FVLM_IO);
+    assert_non_null(strstr(err.msg, "/nowhere.png"));
+}
+
+static void activations_suit_the_file(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(fvlm_exec_mode(fvlm_model_exec(f->m)), FVLM_ACT_F32);
+    char path[512];
+    random_model r = random_model_small();
+    fvlm_err err = {0};
+    assert_int_equal(fvlm_type_parse(&r.type, "int4", &err), FVLM_OK);
+    fvlm_model *m = write_and_open(&r, scratch_path(path, "int4.fvlm"), 0);
+    assert_int_equal(fvlm_exec_mode(fvlm_model_exec(m)), FVLM_ACT_INT8);
+    fvlm_model_close(&m);
+    fvlm_model_options o = {0};
+    assert_int_equal(fvlm_model_options_act(&o, "f16", &err), FVLM_USAGE);
+    assert_string_equal(err.msg, "--act \"f16\": should be f32 or int8");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_characters_at_every_cut),
+        cmocka_unit_test_setup_teardown(prompt_is_cut_at_the_picture, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(prompts_that_are_refused, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(answer_is_its_parts, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(the_end_token_ends, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(the_context_ends_it_too, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(drawing_repeats, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(bad_requests, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(activations_suit_the_file, open_fixture, close_fixture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
