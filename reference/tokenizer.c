@@ -28,22 +28,22 @@ typedef enum { TOKENS, MERGES, ADDED, PATTERN, NORMALIZER, N_MEMBERS } member;
 static const char *const member_names[N_MEMBERS] = {"tokens", "merges", "added", "pattern", "normalizer"};
 
 /* Where each member's value begins; all five must be there, once. */
-static fvlm_status find_members(fvlm_json *j, const uint8_t *at[N_MEMBERS])
+static fvlm_status find_members(fvlm_pull *j, const uint8_t *at[N_MEMBERS])
 {
     size_t n = 0;
     bool more = true;
     fvlm_slice key;
-    fvlm_status st = fvlm_json_expect(j, '{');
-    while (!st && !(st = fvlm_json_more(j, '}', &n, &more)) && more) {
+    fvlm_status st = fvlm_pull_expect(j, '{');
+    while (!st && !(st = fvlm_pull_more(j, '}', &n, &more)) && more) {
         int m = 0;
-        if ((st = fvlm_json_key(j, &key))) return st;
+        if ((st = fvlm_pull_key(j, &key))) return st;
         while (m < N_MEMBERS && !fvlm_slice_is(key, member_names[m])) m++;
-        if (m == N_MEMBERS) return fvlm_json_refuse(j, "unknown member");
-        if (at[m]) return fvlm_json_refuse(j, "a member given twice");
+        if (m == N_MEMBERS) return fvlm_pull_refuse(j, "unknown member");
+        if (at[m]) return fvlm_pull_refuse(j, "a member given twice");
         at[m] = j->at;
-        st = fvlm_json_skip(j);
+        st = fvlm_pull_skip(j);
     }
-    if (!st && fvlm_json_peek(j) >= 0) st = fvlm_json_refuse(j, "text after the end");
+    if (!st && fvlm_pull_peek(j) >= 0) st = fvlm_pull_refuse(j, "text after the end");
     for (int m = 0; !st && m < N_MEMBERS; m++)
         if (!at[m]) st = fvlm_fail(j->err, FVLM_BAD_INPUT, "damaged tokenizer: no member \"%s\"", member_names[m]);
     return st;
@@ -61,24 +61,24 @@ static fvlm_status put_added(fvlm_tokenizer *t, const char *text, size_t n_bytes
     return st;
 }
 
-static fvlm_status read_added_token(fvlm_tokenizer *t, fvlm_json *j)
+static fvlm_status read_added_token(fvlm_tokenizer *t, fvlm_pull *j)
 {
     char *text = NULL;
     size_t n_text = 0, n = 0;
     uint32_t id = FVLM_NO_TOKEN;
     bool more = true, special = false, normalized = false;
     fvlm_slice key, s;
-    fvlm_status st = fvlm_json_expect(j, '{');
-    while (!st && !(st = fvlm_json_more(j, '}', &n, &more)) && more) {
-        if ((st = fvlm_json_key(j, &key))) break;
+    fvlm_status st = fvlm_pull_expect(j, '{');
+    while (!st && !(st = fvlm_pull_more(j, '}', &n, &more)) && more) {
+        if ((st = fvlm_pull_key(j, &key))) break;
         if (fvlm_slice_is(key, "id")) {
-            st = fvlm_json_u32(j, &id);
+            st = fvlm_pull_u32(j, &id);
         } else if (fvlm_slice_is(key, "special")) {
-            st = fvlm_json_bool(j, &special);
+            st = fvlm_pull_bool(j, &special);
         } else if (fvlm_slice_is(key, "normalized")) {
-            st = fvlm_json_bool(j, &normalized);
+            st = fvlm_pull_bool(j, &normalized);
         } else if (fvlm_slice_is(key, "text") && !text) {
-            if ((st = fvlm_json_string(j, &s))) break;
+            if ((st = fvlm_pull_string(j, &s))) break;
             text = fvlm_alloc(s.n + 1, 1);
             n_text = s.n;
             if (text)
@@ -86,33 +86,33 @@ static fvlm_status read_added_token(fvlm_tokenizer *t, fvlm_json *j)
             else
                 st = fvlm_fail(j->err, FVLM_NOMEM, "not enough memory for the tokenizer");
         } else {
-            st = fvlm_json_refuse(j, "unknown member of an added token");
+            st = fvlm_pull_refuse(j, "unknown member of an added token");
         }
     }
-    if (!st && (!n_text || id == FVLM_NO_TOKEN)) st = fvlm_json_refuse(j, "an added token without id or text");
+    if (!st && (!n_text || id == FVLM_NO_TOKEN)) st = fvlm_pull_refuse(j, "an added token without id or text");
     if (!st) st = fvlm_vocab_add(&t->vocab, id, (fvlm_slice){text, n_text}, special, j->err);
     if (!st) st = put_added(t, text, n_text, id, normalized, j->err);
     free(text);
     return st;
 }
 
-static fvlm_status read_added(fvlm_tokenizer *t, fvlm_json *j)
+static fvlm_status read_added(fvlm_tokenizer *t, fvlm_pull *j)
 {
     size_t n = 0;
     bool more = true;
-    fvlm_status st = fvlm_json_expect(j, '[');
-    while (!st && !(st = fvlm_json_more(j, ']', &n, &more)) && more)
-        st = n > MAX_ADDED ? fvlm_json_refuse(j, "more than 65536 added tokens") : read_added_token(t, j);
+    fvlm_status st = fvlm_pull_expect(j, '[');
+    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more)
+        st = n > MAX_ADDED ? fvlm_pull_refuse(j, "more than 65536 added tokens") : read_added_token(t, j);
     if (!st) st = fvlm_added_sort(&t->raw, j->err);
     if (!st) st = fvlm_added_sort(&t->normalized, j->err);
     return st;
 }
 
-static fvlm_status read_normalizer(fvlm_tokenizer *t, fvlm_json *j)
+static fvlm_status read_normalizer(fvlm_tokenizer *t, fvlm_pull *j)
 {
     fvlm_slice s;
-    if (fvlm_json_peek(j) == 'n') return fvlm_json_null(j);
-    const fvlm_status st = fvlm_json_string(j, &s);
+    if (fvlm_pull_peek(j) == 'n') return fvlm_pull_null(j);
+    const fvlm_status st = fvlm_pull_string(j, &s);
     if (st) return st;
     t->nfc = fvlm_slice_is(s, "NFC");
     if (t->nfc) return FVLM_OK;
@@ -120,7 +120,7 @@ static fvlm_status read_normalizer(fvlm_tokenizer *t, fvlm_json *j)
                      (int)(s.n < 64 ? s.n : 64), s.s);
 }
 
-static fvlm_status read_member(fvlm_tokenizer *t, member m, fvlm_json *j)
+static fvlm_status read_member(fvlm_tokenizer *t, member m, fvlm_pull *j)
 {
     fvlm_slice s;
     fvlm_status st;
@@ -134,12 +134,12 @@ static fvlm_status read_member(fvlm_tokenizer *t, member m, fvlm_json *j)
     case NORMALIZER:
         return read_normalizer(t, j);
     default:
-        st = fvlm_json_string(j, &s);
+        st = fvlm_pull_string(j, &s);
         return st ? st : fvlm_splitter_create(&t->splitter, s.s, s.n, j->err);
     }
 }
 
-static fvlm_status read_section(fvlm_tokenizer *t, fvlm_json *j)
+static fvlm_status read_section(fvlm_tokenizer *t, fvlm_pull *j)
 {
     static const member order[N_MEMBERS] = {NORMALIZER, PATTERN, TOKENS, MERGES, ADDED};
     const uint8_t *at[N_MEMBERS] = {0};
@@ -147,24 +147,24 @@ static fvlm_status read_section(fvlm_tokenizer *t, fvlm_json *j)
     for (int i = 0; !st && i < N_MEMBERS; i++) {
         j->at = at[order[i]];
         st = read_member(t, order[i], j);
-        const int next = st ? ',' : fvlm_json_peek(j);
-        if (next != ',' && next != '}') st = fvlm_json_refuse(j, "',' or '}' expected");
+        const int next = st ? ',' : fvlm_pull_peek(j);
+        if (next != ',' && next != '}') st = fvlm_pull_refuse(j, "',' or '}' expected");
     }
     return st;
 }
 
 fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err)
 {
-    fvlm_json j = {0};
+    fvlm_pull j = {0};
     fvlm_tokenizer *t = fvlm_alloc(1, sizeof *t);
     *out = t;
     if (!t) return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
     fvlm_status st = n_bytes > MAX_SECTION_BYTES
                          ? fvlm_fail(err, FVLM_LIMIT, "a tokenizer of %zu bytes: at most 1 GiB", n_bytes)
                          : FVLM_OK;
-    if (!st) st = fvlm_json_over(&j, json, n_bytes, err);
+    if (!st) st = fvlm_pull_over(&j, json, n_bytes, err);
     if (!st) st = read_section(t, &j);
-    fvlm_json_free(&j);
+    fvlm_pull_free(&j);
     if (st) fvlm_tokenizer_destroy(out);
     return st;
 }

@@ -73,21 +73,21 @@ static bool grow_text(fvlm_vocab *v, size_t more)
     return true;
 }
 
-static fvlm_status read_token(fvlm_vocab *v, fvlm_json *j, const int16_t byte_of[324])
+static fvlm_status read_token(fvlm_vocab *v, fvlm_pull *j, const int16_t byte_of[324])
 {
     fvlm_slice s;
     size_t n;
-    if (v->n >= FVLM_MAX_TOKENS) return fvlm_json_refuse(j, "more than 4000000 tokens");
+    if (v->n >= FVLM_MAX_TOKENS) return fvlm_pull_refuse(j, "more than 4000000 tokens");
     if (!grow_ids(v, v->n + 1)) return no_memory(j->err);
-    if (fvlm_json_peek(j) == 'n') {
+    if (fvlm_pull_peek(j) == 'n') {
         v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
-        return fvlm_json_null(j);
+        return fvlm_pull_null(j);
     }
-    const fvlm_status st = fvlm_json_string(j, &s);
+    const fvlm_status st = fvlm_pull_string(j, &s);
     if (st) return st;
     if (!grow_text(v, s.n)) return no_memory(j->err);
     char *to = v->text + v->n_text;
-    if (!s.n) return fvlm_json_refuse(j, "a token without text");
+    if (!s.n) return fvlm_pull_refuse(j, "a token without text");
     if (!to_bytes(byte_of, s.s, s.n, to, &n)) { /* not one that merging could reach, so spelled plainly */
         memcpy(to, s.s, s.n);
         n = s.n;
@@ -98,14 +98,14 @@ static fvlm_status read_token(fvlm_vocab *v, fvlm_json *j, const int16_t byte_of
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_json *j)
+fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_pull *j)
 {
     int16_t byte_of[324];
     size_t n = 0;
     bool more = true;
     make_alphabet(byte_of);
-    fvlm_status st = fvlm_json_expect(j, '[');
-    while (!st && !(st = fvlm_json_more(j, ']', &n, &more)) && more) st = read_token(v, j, byte_of);
+    fvlm_status st = fvlm_pull_expect(j, '[');
+    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) st = read_token(v, j, byte_of);
     if (st) return st;
     memset(v->of_byte, 0xff, sizeof v->of_byte);
     for (size_t id = 0; id < v->n; id++)
@@ -227,30 +227,30 @@ static bool grow_merges(fvlm_vocab *v, size_t n)
 
 /* "left right" in the byte alphabet, which has no space. A pair given twice keeps its last rank, as in
  * Hugging Face's map. */
-static fvlm_status read_merge(fvlm_vocab *v, fvlm_json *j, const text_index *x, const int16_t byte_of[324],
+static fvlm_status read_merge(fvlm_vocab *v, fvlm_pull *j, const text_index *x, const int16_t byte_of[324],
                               uint32_t rank)
 {
     fvlm_slice s;
     size_t n_left, n_right;
     char bytes[1024];
-    const fvlm_status st = fvlm_json_string(j, &s);
+    const fvlm_status st = fvlm_pull_string(j, &s);
     if (st) return st;
-    if (s.n > sizeof bytes) return fvlm_json_refuse(j, "a merge of over 1024 bytes");
+    if (s.n > sizeof bytes) return fvlm_pull_refuse(j, "a merge of over 1024 bytes");
     const char *space = memchr(s.s, ' ', s.n);
     const size_t left_text = space ? (size_t)(space - s.s) : 0;
     if (!left_text || !to_bytes(byte_of, s.s, left_text, bytes, &n_left) ||
         !to_bytes(byte_of, space + 1, s.n - left_text - 1, bytes + n_left, &n_right) || !n_right)
-        return fvlm_json_refuse(j, "a merge that is not two tokens");
+        return fvlm_pull_refuse(j, "a merge that is not two tokens");
     const uint32_t left = find_slot(x, v, bytes, n_left)->id, right = find_slot(x, v, bytes + n_left, n_right)->id;
     const uint32_t result = find_slot(x, v, bytes, n_left + n_right)->id;
     if (left == FVLM_NO_TOKEN || right == FVLM_NO_TOKEN || result == FVLM_NO_TOKEN)
-        return fvlm_json_refuse(j, "a merge of tokens that are not in the vocabulary");
+        return fvlm_pull_refuse(j, "a merge of tokens that are not in the vocabulary");
     if (!grow_merges(v, (size_t)rank + 1)) return no_memory(j->err);
     *merge_slot(v, left, right) = (fvlm_merge){left, right, rank, result};
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *j)
+fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_pull *j)
 {
     int16_t byte_of[324];
     text_index x = {0};
@@ -258,9 +258,9 @@ fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *j)
     bool more = true;
     make_alphabet(byte_of);
     fvlm_status st = index_tokens(&x, v, j->err);
-    if (!st) st = grow_merges(v, 1) ? fvlm_json_expect(j, '[') : no_memory(j->err);
-    while (!st && !(st = fvlm_json_more(j, ']', &n, &more)) && more) {
-        st = n > FVLM_MAX_TOKENS ? fvlm_json_refuse(j, "more than 4000000 merges")
+    if (!st) st = grow_merges(v, 1) ? fvlm_pull_expect(j, '[') : no_memory(j->err);
+    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) {
+        st = n > FVLM_MAX_TOKENS ? fvlm_pull_refuse(j, "more than 4000000 merges")
                                  : read_merge(v, j, &x, byte_of, (uint32_t)(n - 1));
     }
     free(x.slots);

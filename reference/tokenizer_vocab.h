@@ -2,7 +2,7 @@
 #ifndef FVLM_TOKENIZER_VOCAB_H
 #define FVLM_TOKENIZER_VOCAB_H
 
-#include "reference/tokenizer_json.h"
+#include "reference/tokenizer_pull.h"
 
 #define FVLM_NO_TOKEN UINT32_MAX
 #define FVLM_MAX_TOKENS 4000000u /* 25 times Qwen2's */
@@ -29,8 +29,8 @@ typedef struct {
 } fvlm_vocab;
 
 /* tokens and merges are positioned at their arrays, of a section of less than 4 GiB. */
-fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_json *tokens);
-fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_json *merges);
+fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_pull *tokens);
+fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_pull *merges);
 void fvlm_vocab_free(fvlm_vocab *v);
 
 /* Adds an id outside the alphabet. An id that has the same text already is fine. */
