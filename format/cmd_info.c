@@ -5,10 +5,14 @@
 #include "format/cli.h"
 #include "format/info.h"
 
-static bool opt_tensors, opt_json;
+static bool opt_tensors, opt_json, opt_force;
+static const char *opt_dump, *opt_output;
 static const fvlm_option options[] = {
     {.name = "tensors", .help = "list every tensor: type, layout, shape, size, how it was made", .flag = &opt_tensors},
     {.name = "json", .help = "print it all as one JSON object", .flag = &opt_json},
+    {.name = "dump", .arg = "NAME", .help = "write tensor NAME as f32 in logical order (.npy)", .text = &opt_dump},
+    {.name = "output", .letter = 'o', .arg = "FILE", .help = "the file that --dump writes", .text = &opt_output},
+    {.name = "force", .help = "let --dump replace an existing FILE", .flag = &opt_force},
     {0},
 };
 
@@ -18,7 +22,7 @@ const fvlm_command fvlm_info_command = {
     .positional = "MODEL.fvlm",
     .options = options,
     .examples = "fvlm info fastvlm-int4.fvlm\n"
-                "fvlm info fastvlm-int4.fvlm --tensors --json\n",
+                "fvlm info fastvlm-int4.fvlm --dump llm.norm.weight -o norm.npy\n",
 };
 
 static fvlm_status print_json(const fvlm_info *x, const fvlm_reader *r, fvlm_err *err)
@@ -35,6 +39,11 @@ static fvlm_status run(const char *path, fvlm_err *err)
     fvlm_reader *r;
     fvlm_info x;
     fvlm_status st = fvlm_reader_open(&r, path, err);
+    if (!st && opt_dump) {
+        st = fvlm_info_dump(r, opt_dump, opt_output, opt_force, err);
+        fvlm_reader_close(&r);
+        return st;
+    }
     if (!st) st = fvlm_info_gather(&x, r, err);
     if (!st && opt_json) st = print_json(&x, r, err);
     if (!st && !opt_json) {

@@ -35,4 +35,7 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r);
 void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r);
 json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors); /* caller owns */
 
+/* One tensor as .npy, f32, logical order (cmd_dump.c). */
+fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, fvlm_err *err);
+
 #endif

@@ -5,17 +5,15 @@
 #include "format/cli.h"
 #include "format/info.h"
 
+/* "1351", "24.2 k", "2.19 M": three digits, as fvlm_human_bytes. */
 static const char *human_count(uint64_t n, char out[16])
 {
+    static const char unit[] = " kMGTPE";
     double v = (double)n;
-    if (n < 10000)
-        snprintf(out, 16, "%" PRIu64, n);
-    else if (v < 999.95e3)
-        snprintf(out, 16, "%.1f k", v / 1e3);
-    else if (v < 999.95e6)
-        snprintf(out, 16, "%.1f M", v / 1e6);
-    else
-        snprintf(out, 16, "%.2f G", v / 1e9);
+    size_t u = 0;
+    if (n < 10000) return snprintf(out, 16, "%" PRIu64, n), out;
+    for (; v >= 999.5; u++) v /= 1000;
+    snprintf(out, 16, "%.*f %c", v < 9.995 ? 2 : v < 99.95 ? 1 : 0, v, unit[u]);
     return out;
 }
 
@@ -105,7 +103,7 @@ static void print_sources(FILE *to, const json_t *sources)
         char bytes[16];
         const char *file = text_of(s, "file"), *hash = text_of(s, "xxh3_128");
         json_int_t n = json_integer_value(json_object_get(s, "bytes"));
-        fprintf(to, "%-11s ", i == 0 ? "made from" : "");
+        fprintf(to, "%-11s ", i == 0 ? "from" : "");
         print_escaped(to, file ? file : "?");
         fprintf(to, ", %s, ", fvlm_human_bytes(n > 0 ? (uint64_t)n : 0, bytes));
         print_escaped(to, hash ? hash : "no hash");
@@ -113,21 +111,43 @@ static void print_sources(FILE *to, const json_t *sources)
     }
 }
 
+/* One tool's work: "fvlm 0.1.0 quant, type int4, set a=b". */
+static void print_work(FILE *to, const char *label, const json_t *work, const json_t *options)
+{
+    static const char *const keys[] = {"tool", "version", "command"};
+    fprintf(to, "%-11s", label);
+    for (size_t i = 0; i < 3; i++) {
+        const char *text = text_of(work, keys[i]);
+        if (!text) continue;
+        fputc(' ', to);
+        print_escaped(to, text);
+    }
+    const char *type = text_of(options, "type");
+    if (type) {
+        fputs(", type ", to);
+        print_escaped(to, type);
+    }
+    size_t i;
+    json_t *rule;
+    json_array_foreach(json_object_get(options, "set"), i, rule)
+    {
+        fputs(", set ", to);
+        print_escaped(to, json_is_string(rule) ? json_string_value(rule) : "?");
+    }
+    fputc('\n', to);
+}
+
 static void print_provenance(FILE *to, const fvlm_reader *r)
 {
     const json_t *p = json_object_get(fvlm_reader_meta(r), "provenance");
-    const char *tool = text_of(p, "tool"), *version = text_of(p, "version");
     char identity[33];
     fvlm_hash_text(fvlm_reader_identity(r), identity);
     fprintf(to, "identity    %s (covers every byte of the file)\n", identity);
-    if (tool) {
-        fputs("made by     ", to);
-        print_escaped(to, tool);
-        fputc(' ', to);
-        print_escaped(to, version ? version : "");
-        fputc('\n', to);
-    }
+    if (p) print_work(to, "made by", p, json_object_get(p, "options"));
     print_sources(to, json_object_get(p, "sources"));
+    size_t i;
+    json_t *work;
+    json_array_foreach(json_object_get(fvlm_reader_meta(r), "transforms"), i, work) print_work(to, "then", work, work);
 }
 
 void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
@@ -150,23 +170,37 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
 
 /* ---- every tensor ---- */
 
-static void print_origin(FILE *to, const json_t *origin)
+static void print_error(FILE *to, const char *what, const json_t *error)
 {
-    const json_t *steps = json_object_get(origin, "steps"), *error = json_object_get(origin, "error");
+    if (json_is_number(error)) fprintf(to, " (%s error %.1e)", what, json_number_value(error));
+}
+
+/* How a tensor was made: convert's steps and the error of its fusion, then every change of type. */
+static void print_origin(FILE *to, const json_t *meta, const char *name)
+{
+    const json_t *origin = json_object_get(json_object_get(meta, "tensors"), name);
     size_t i;
     json_t *s;
-    json_array_foreach(steps, i, s)
+    json_array_foreach(json_object_get(origin, "steps"), i, s)
     {
         fputs(i == 0 ? "  " : ", ", to);
         print_escaped(to, json_is_string(s) ? json_string_value(s) : "?");
     }
-    if (json_is_number(error)) fprintf(to, "  (error %.1e)", json_number_value(error));
+    print_error(to, "fusion", json_object_get(origin, "error"));
+    json_array_foreach(json_object_get(meta, "transforms"), i, s)
+    {
+        const json_t *change = json_object_get(json_object_get(s, "tensors"), name);
+        const char *from = text_of(change, "from");
+        if (!from) continue;
+        fputs("  from ", to);
+        print_escaped(to, from);
+        print_error(to, "relative", json_object_get(change, "error"));
+    }
 }
 
 void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r)
 {
     static const char *const layouts[] = {"?", "rows", "panels", "taps"};
-    const json_t *origins = json_object_get(fvlm_reader_meta(r), "tensors");
     int width = 0;
     for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
         int n = (int)strlen(fvlm_reader_tensor(r, i)->name);
@@ -180,7 +214,7 @@ void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r)
             at += (unsigned)snprintf(shape + at, sizeof shape - at, "%s%" PRIu64, d ? "x" : "", t->dims[d]);
         fprintf(to, "%-*s  %-14s %-6s %14s %8s", width, t->name, fvlm_type_name(t->type, type), layouts[t->layout],
                 shape, fvlm_human_bytes(t->n_bytes, bytes));
-        print_origin(to, json_object_get(origins, t->name));
+        print_origin(to, fvlm_reader_meta(r), t->name);
         fputc('\n', to);
     }
 }

@@ -1,5 +1,6 @@
 /* Promise: what the writer was given is what a reader finds, for every type in every layout; and
- * the file's bytes depend on its contents only, not on the order of writing or the threads. */
+ * the file's bytes depend on its contents only, not on the order of writing or the threads.
+ *     container FILE    only writes the sample to FILE, for tests/oracle/test_format.py */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,8 +126,13 @@ static void same_bytes(void **state)
     fvlm_pool_destroy(&pool);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2) {
+        fvlm_err err = {0};
+        fvlm_status st = test_sample(argv[1], true, false, NULL, &err);
+        return st ? printf("%s\n", err.msg), 1 : 0;
+    }
     test_folder(folder);
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip), cmocka_unit_test(texts_come_back),
                                        cmocka_unit_test(verifies), cmocka_unit_test(same_bytes)};

@@ -135,7 +135,7 @@ class Fvlm:
                 q = np.stack([q & 15, q >> 4], axis=2).reshape(m.panels, -1, 16, 4)
             q = q.transpose(0, 2, 1, 3).reshape(m.panels * 16, -1)[:m.n, :m.k].astype(np.float64)
             part = lambda at: rows(bf16(b[at:][:m.panels * m.groups * 32]), m.groups).repeat(m.group, 1)[:, :m.k]
-            w = part(m.scales) * (q if e.asym else q - 2 ** (e.bits - 1)) + (part(m.offsets) if e.asym else 0)
+            w = part(m.scales) * (q if e.asym else q - 2 ** (e.bits - 1)) + (part(m.offsets) if e.asym else -0.0)
         if e.rank > 2:  # inputs run channel fastest
             w = np.moveaxis(w.reshape(m.shape[:1] + m.shape[2:] + [m.shape[1]]), -1, 1)
         return np.ascontiguousarray(w.reshape(m.shape), np.float32)
