@@ -1,0 +1,64 @@
+/* against.c - see against.h. The temporary file loses its name as soon as it is written, so that nothing
+ * is left behind however we end; until then it lies in a folder of its own. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "convert/convert.h"
+#include "verify/against.h"
+
+/* Converts into path, then keeps only a descriptor. */
+static fvlm_status convert_folder(fvlm_against *out, const char *folder, const fvlm_convert_options *o,
+                                  const char *path, fvlm_err *err)
+{
+    fvlm_conversion *c = NULL;
+    struct stat about;
+    fvlm_status st = fvlm_conversion_plan(&c, folder, o, err);
+    if (st == FVLM_OK) {
+        st = fvlm_conversion_write(c, path, err);
+        if (st == FVLM_IO) fvlm_prefix(err, "converting the source into a temporary file (TMPDIR chooses the folder)");
+    }
+    fvlm_conversion_free(&c);
+    if (st) return st;
+    out->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (out->fd < 0 || fstat(out->fd, &about)) return fvlm_fail_errno(err, "\"%s\"", path);
+    out->n_bytes = (uint64_t)about.st_size;
+    snprintf(out->path, sizeof out->path, "/dev/fd/%d", out->fd);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_against_open(fvlm_against *out, const char *what, unsigned threads, fvlm_progress_fn progress,
+                              void *progress_ctx, fvlm_err *err)
+{
+    struct stat about;
+    char folder[1100], path[1200];
+    const char *tmp = getenv("TMPDIR");
+    *out = (fvlm_against){.fd = -1};
+    if (stat(what, &about)) return fvlm_fail_errno(err, "\"%s\"", what);
+    if (!S_ISDIR(about.st_mode)) {
+        if (strlen(what) >= sizeof out->path) return fvlm_fail(err, FVLM_LIMIT, "--against: the path is too long");
+        snprintf(out->path, sizeof out->path, "%s", what);
+        return FVLM_OK;
+    }
+    if (!tmp || !tmp[0]) tmp = "/tmp";
+    if (strlen(tmp) >= sizeof out->folder) return fvlm_fail(err, FVLM_LIMIT, "TMPDIR is too long");
+    snprintf(out->folder, sizeof out->folder, "%s", tmp);
+    snprintf(folder, sizeof folder, "%s/fvlm-verify-XXXXXX", tmp);
+    if (!mkdtemp(folder)) return fvlm_fail_errno(err, "a temporary folder in \"%s\"", tmp);
+    snprintf(path, sizeof path, "%s/source.fvlm", folder);
+    const fvlm_convert_options o = {.threads = threads, .progress = progress, .progress_ctx = progress_ctx};
+    fvlm_status st = convert_folder(out, what, &o, path, err);
+    unlink(path);
+    rmdir(folder);
+    if (st) fvlm_against_close(out);
+    return st;
+}
+
+void fvlm_against_close(fvlm_against *a)
+{
+    if (a->fd >= 0) close(a->fd);
+    a->fd = -1;
+}

@@ -1,0 +1,92 @@
+/* divergence.c - see divergence.h. */
+#include <math.h>
+
+#include "verify/divergence.h"
+
+enum { LANES = 8 };
+
+static double add_up(const double *lanes)
+{
+    double sum = 0;
+    for (int l = 0; l < LANES; l++) sum += lanes[l];
+    return sum;
+}
+
+fvlm_distance fvlm_distance_of(const float *x, const float *y, size_t n)
+{
+    double xx[LANES] = {0}, yy[LANES] = {0}, xy[LANES] = {0}, dd[LANES] = {0}, worst[LANES] = {0};
+    for (size_t i = 0; i < n; i += LANES)
+        for (size_t l = 0; l < LANES && i + l < n; l++) {
+            const double a = (double)x[i + l], b = (double)y[i + l], d = b - a;
+            xx[l] += a * a;
+            yy[l] += b * b;
+            xy[l] += a * b;
+            dd[l] += d * d;
+            worst[l] = fabs(d) > worst[l] ? fabs(d) : worst[l];
+        }
+    const double norm = add_up(xx), other = add_up(yy), error = add_up(dd);
+    fvlm_distance out = {.relative_l2 = norm > 0 ? sqrt(error / norm) : error > 0 ? INFINITY : 0, .cosine = 1};
+    if (norm > 0 && other > 0) out.cosine = add_up(xy) / (sqrt(norm) * sqrt(other));
+    else if (norm > 0 || other > 0) out.cosine = 0;
+    for (int l = 0; l < LANES; l++) out.max_error = worst[l] > out.max_error ? worst[l] : out.max_error;
+    if (!isfinite(norm) || !isfinite(other)) out = (fvlm_distance){INFINITY, 0, INFINITY};
+    return out;
+}
+
+/* log(sum exp(x)), the largest taken out first. */
+static double log_sum_exp(const float *x, size_t n)
+{
+    double top = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) top = (double)x[i] > top ? (double)x[i] : top;
+    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - top);
+    return top + log(sum);
+}
+
+double fvlm_kl_divergence(const float *x, const float *y, size_t n)
+{
+    const double zx = log_sum_exp(x, n), zy = log_sum_exp(y, n);
+    double kl = 0;
+    if (!isfinite(zx) || !isfinite(zy)) return INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const double lp = (double)x[i] - zx, lq = (double)y[i] - zy, p = exp(lp);
+        if (p > 0) kl += p * (lp - lq);
+    }
+    return isnan(kl) ? INFINITY : kl < 0 ? 0 : kl; /* below 0 is rounding */
+}
+
+void fvlm_top5(const float *x, size_t n, uint32_t top[5])
+{
+    for (int k = 0; k < 5; k++) {
+        size_t best = n;
+        for (size_t i = 0; i < n; i++) {
+            bool taken = false;
+            for (int j = 0; j < k; j++) taken |= top[j] == i;
+            if (!taken && (best == n || x[i] > x[best])) best = i;
+        }
+        top[k] = best < n ? (uint32_t)best : top[0];
+    }
+}
+
+void fvlm_agreement_add(fvlm_agreement *a, const float *x, const float *y, size_t n)
+{
+    uint32_t p[5], q[5];
+    const double kl = fvlm_kl_divergence(x, y, n);
+    const size_t most = n < 5 ? n : 5;
+    fvlm_top5(x, n, p);
+    fvlm_top5(y, n, q);
+    a->positions++;
+    a->compared++;
+    a->top1 += p[0] == q[0];
+    for (size_t i = 0; i < most; i++)
+        for (size_t j = 0; j < most; j++) a->top5 += p[i] == q[j];
+    a->kl_sum += kl;
+    a->kl_max = kl > a->kl_max ? kl : a->kl_max;
+}
+
+void fvlm_agreement_add_token(fvlm_agreement *a, uint32_t token, const float *y, size_t n)
+{
+    uint32_t q[5];
+    fvlm_top5(y, n, q);
+    a->positions++;
+    a->top1 += token == q[0];
+}

@@ -1,0 +1,22 @@
+/* parity_report.h - what verify found, for people and as JSON. */
+#ifndef FVLM_PARITY_REPORT_H
+#define FVLM_PARITY_REPORT_H
+
+#include "verify/parity.h"
+
+/* One hash check of a whole file. */
+typedef struct {
+    size_t n_tensors;
+    uint64_t n_bytes;
+    double seconds;
+} fvlm_hashed;
+
+void fvlm_report_hashes(const char *path, const fvlm_hashed *h);
+
+/* Every block and the predictions, for each activation mode, with the verdict. */
+void fvlm_report_parity(const fvlm_parity *p);
+
+/* Caller owns; NULL if out of memory. p is NULL when only hashes were checked. Infinite figures become null. */
+json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_parity *p);
+
+#endif
