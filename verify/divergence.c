@@ -26,8 +26,10 @@ fvlm_distance fvlm_distance_of(const float *x, const float *y, size_t n)
         }
     const double norm = add_up(xx), other = add_up(yy), error = add_up(dd);
     fvlm_distance out = {.relative_l2 = norm > 0 ? sqrt(error / norm) : error > 0 ? INFINITY : 0, .cosine = 1};
-    if (norm > 0 && other > 0) out.cosine = add_up(xy) / (sqrt(norm) * sqrt(other));
-    else if (norm > 0 || other > 0) out.cosine = 0;
+    if (norm > 0 && other > 0)
+        out.cosine = add_up(xy) / (sqrt(norm) * sqrt(other));
+    else if (norm > 0 || other > 0)
+        out.cosine = 0;
     for (int l = 0; l < LANES; l++) out.max_error = worst[l] > out.max_error ? worst[l] : out.max_error;
     if (!isfinite(norm) || !isfinite(other)) out = (fvlm_distance){INFINITY, 0, INFINITY};
     return out;

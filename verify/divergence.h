@@ -22,9 +22,9 @@ void fvlm_top5(const float *x, size_t n, uint32_t top[5]);
 
 /* Agreement of next-token predictions, added up over positions. */
 typedef struct {
-    size_t positions, top1;  /* top1: positions where the likeliest token is the same */
-    size_t compared;         /* positions of which both sides' logits are known; the rest is about these */
-    size_t top5;             /* tokens common to both top fives, 5 a position at most */
+    size_t positions, top1; /* top1: positions where the likeliest token is the same */
+    size_t compared;        /* positions of which both sides' logits are known; the rest is about these */
+    size_t top5;            /* tokens common to both top fives, 5 a position at most */
     double kl_sum, kl_max;
 } fvlm_agreement;
 

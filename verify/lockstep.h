@@ -1,8 +1,8 @@
 /* lockstep.h - several models walked at once, block by block.
  *
  * Why: a block's output at 1024 pixels is up to 25 MB and a model has a hundred of them. Instead of keeping
- * the outputs of one model until the other has run, every model runs on a thread of its own and they meet at every block:
- * the last to arrive compares what all of them have in hand, then all walk on. Nothing is kept.
+ * the outputs of one model until the other has run, every model runs on a thread of its own and they meet at every
+ * block: the last to arrive compares what all of them have in hand, then all walk on. Nothing is kept.
  *
  * A runner that fails leaves, and from then on nobody waits. */
 #ifndef FVLM_LOCKSTEP_H

@@ -70,7 +70,8 @@ static bool ends_answer(const fvlm_config *c, uint32_t id)
     return false;
 }
 
-/* Logits: how far the predictions are apart, and which token comes next. truth is NULL when only tokens were recorded. */
+/* Logits: how far the predictions are apart, and which token comes next. truth is NULL when only tokens were recorded.
+ */
 static void meet_logits(walk *w, const fvlm_shown *shown, const float *truth)
 {
     const size_t n = shown->rows * shown->cols;
@@ -78,8 +79,10 @@ static void meet_logits(walk *w, const fvlm_shown *shown, const float *truth)
     const int64_t *greedy = w->o->recorded ? fvlm_recorded_greedy(w->o->recorded, &n_greedy) : NULL;
     for (unsigned c = w->first_candidate; c < w->n_runners; c++) {
         fvlm_agreement *a = &w->out->agreement[c - w->first_candidate];
-        if (truth) fvlm_agreement_add(a, truth, shown[c].x, n);
-        else fvlm_agreement_add_token(a, (uint32_t)greedy[w->step], shown[c].x, n);
+        if (truth)
+            fvlm_agreement_add(a, truth, shown[c].x, n);
+        else
+            fvlm_agreement_add_token(a, (uint32_t)greedy[w->step], shown[c].x, n);
     }
     if (greedy) {
         w->ended = w->step >= n_greedy;
@@ -255,8 +258,9 @@ static fvlm_status same_config(const walk *w, fvlm_err *err)
     for (unsigned i = 1; i < w->n_runners; i++) {
         const json_t *other = json_object_get(fvlm_reader_meta(fvlm_model_reader(w->runners[i].m)), "config");
         if (!json_equal(first, other))
-            return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" are not the same model: their configurations differ",
-                             w->o->model, w->o->source);
+            return fvlm_fail(err, FVLM_MISMATCH,
+                             "\"%s\" and \"%s\" are not the same model: their configurations differ", w->o->model,
+                             w->o->source);
     }
     return FVLM_OK;
 }
@@ -313,8 +317,7 @@ static fvlm_status check_greedy(const walk *w, fvlm_err *err)
 static uint64_t blocks_of(const fvlm_config *c)
 {
     uint64_t n = 6 + c->llm.layers; /* stem, final, projector, embed, norm, logits */
-    for (uint32_t s = 0; s < c->vision.n_stages; s++)
-        n += c->vision.stage[s].depth + (s > 0) + c->vision.stage[s].pos;
+    for (uint32_t s = 0; s < c->vision.n_stages; s++) n += c->vision.stage[s].depth + (s > 0) + c->vision.stage[s].pos;
     return n;
 }
 

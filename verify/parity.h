@@ -15,9 +15,9 @@
 enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64 };
 
 typedef struct {
-    const char *model;                /* the file in question */
-    const char *source;               /* the .fvlm file it is held against, or NULL */
-    fvlm_recorded *recorded;          /* or these activations */
+    const char *model;                       /* the file in question */
+    const char *source;                      /* the .fvlm file it is held against, or NULL */
+    fvlm_recorded *recorded;                 /* or these activations */
     fvlm_act_mode acts[FVLM_MAX_CANDIDATES]; /* the model runs once for each, side by side */
     unsigned n_acts;
     const char *const *images; /* with a source */

@@ -7,7 +7,10 @@
 #include "format/cli.h"
 #include "verify/parity_report.h"
 
-static const char *act_name(fvlm_act_mode act) { return act == FVLM_ACT_INT8 ? "int8" : "f32"; }
+static const char *act_name(fvlm_act_mode act)
+{
+    return act == FVLM_ACT_INT8 ? "int8" : "f32";
+}
 
 void fvlm_report_hashes(const char *path, const fvlm_hashed *h)
 {
@@ -17,7 +20,10 @@ void fvlm_report_hashes(const char *path, const fvlm_hashed *h)
            h->seconds > 0 ? (double)h->n_bytes / h->seconds / 1e9 : 0);
 }
 
-static double mean_kl(const fvlm_agreement *a) { return a->compared ? a->kl_sum / (double)a->compared : 0; }
+static double mean_kl(const fvlm_agreement *a)
+{
+    return a->compared ? a->kl_sum / (double)a->compared : 0;
+}
 
 static void print_blocks(const fvlm_parity *p, unsigned act)
 {
@@ -33,8 +39,8 @@ static void print_blocks(const fvlm_parity *p, unsigned act)
 static void print_logits(const fvlm_parity *p, unsigned act)
 {
     const fvlm_agreement *a = &p->agreement[act];
-    printf("next token, %zu positions: KL %.3e mean, %.3e at most; the likeliest agrees at %zu", a->positions, mean_kl(a),
-           a->kl_max, a->top1);
+    printf("next token, %zu positions: KL %.3e mean, %.3e at most; the likeliest agrees at %zu", a->positions,
+           mean_kl(a), a->kl_max, a->top1);
     if (a->compared) printf(", %.2f of the top five are common", (double)a->top5 / (double)a->compared);
     printf("%s\n", fvlm_parity_logits_ok(p, act) ? "" : "  out of bounds");
 }
@@ -54,7 +60,10 @@ void fvlm_report_parity(const fvlm_parity *p)
 }
 
 /* JSON has no infinity. */
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
 
 static json_t *block_json(const fvlm_parity *p, size_t i, unsigned act)
 {
@@ -83,8 +92,8 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
 
 json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_parity *p)
 {
-    json_t *report = json_pack("{s:s, s:{s:I, s:I, s:f}}", "model", path, "hashes", "tensors",
-                               (json_int_t)h->n_tensors, "bytes", (json_int_t)h->n_bytes, "seconds", h->seconds);
+    json_t *report = json_pack("{s:s, s:{s:I, s:I, s:f}}", "model", path, "hashes", "tensors", (json_int_t)h->n_tensors,
+                               "bytes", (json_int_t)h->n_bytes, "seconds", h->seconds);
     if (!report || !p) return report;
     json_t *acts = json_array();
     for (unsigned act = 0; act < p->n_acts; act++) json_array_append_new(acts, act_json(p, act));

@@ -130,7 +130,10 @@ void fvlm_recorded_close(fvlm_recorded **rp)
     *rp = NULL;
 }
 
-const fvlm_pixels *fvlm_recorded_pixels(const fvlm_recorded *r) { return &r->pixels; }
+const fvlm_pixels *fvlm_recorded_pixels(const fvlm_recorded *r)
+{
+    return &r->pixels;
+}
 
 const int64_t *fvlm_recorded_ids(const fvlm_recorded *r, size_t *n)
 {
