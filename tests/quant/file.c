@@ -1,6 +1,7 @@
 /* Promises guarded here: a plan does what types, presets and rules say; the file written holds, for every type, codes
- * that decode by types.h to within half a step of the source, with zero padding and the error that is reported; the
- * bytes depend on neither threads nor instruction set; and what cannot be quantized is refused by name. */
+ * that the executor decodes bit for bit as types.h says, and that decode by types.h to within half a step of the
+ * source, with zero padding and the error that is reported; the bytes depend on neither threads nor instruction set;
+ * and what cannot be quantized is refused by name. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "quant/quant.h"
+#include "reference/ops.h"
 #include "tests/support/blocks.h"
 #include "tests/support/float_model.h"
 
@@ -118,14 +120,19 @@ static void the_last_rule_that_matches_wins(void **state)
 
 /* ---- the bytes ---- */
 
+static uint64_t inputs_of(const fvlm_tensor *t)
+{
+    uint64_t inputs = 1;
+    for (unsigned i = 1; i < t->rank; i++) inputs *= t->dims[i];
+    return inputs;
+}
+
 /* Logical values of a float tensor in panels, read by the formula in types.h. */
 static float source_value(const fvlm_reader *r, const fvlm_tensor *t, size_t n, size_t k)
 {
     fvlm_matrix m;
     fvlm_err err;
-    uint64_t inputs = 1;
-    for (unsigned i = 1; i < t->rank; i++) inputs *= t->dims[i];
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs, &err), &err);
+    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs_of(t), &err), &err);
     const uint8_t *p = fvlm_reader_bytes(r, t) + fvlm_matrix_float_at(&m, n, k) * fvlm_float_bytes(t->type);
     float v;
     uint32_t u;
@@ -143,42 +150,60 @@ static size_t count_zero_bytes(const uint8_t *p, size_t from, size_t to)
     return zeros;
 }
 
-/* Decodes a quantized tensor of b and compares with its source in a; returns relative L2. */
+/* Value (n, k) by the formulas of types.h; *q is its code. */
+static float decode_element(const fvlm_matrix *m, const uint8_t *bytes, size_t n, size_t k, unsigned *q)
+{
+    unsigned shift;
+    const size_t at = fvlm_matrix_q_at(m, n, k, &shift), s = 2 * fvlm_matrix_scale_at(m, n, k / m->group);
+    const float scale = fvlm_bf16_to_f32(fvlm_load_u16(bytes + m->scales_at + s));
+    const float offset = m->type.asymmetric ? fvlm_bf16_to_f32(fvlm_load_u16(bytes + m->offsets_at + s)) : 0;
+    *q = bytes[at] >> shift & (m->type.bits == 4 ? 15u : 255u);
+    return test_decode(m->type, *q, scale, offset);
+}
+
+/* Codes that no (n, k) reaches are zero: as many are not zero in all as there are reached ones that are not. */
+static void check_padding(const fvlm_matrix *m, const uint8_t *bytes, size_t non_zero)
+{
+    for (size_t i = 0, end = m->n_panels * m->panel_bytes; i < end; i++)
+        non_zero -= m->type.bits == 8 ? bytes[i] != 0 : (size_t)((bytes[i] & 15) != 0) + (size_t)(bytes[i] > 15);
+    assert_int_equal(non_zero, 0);
+    if (m->n % 16 == 0) return;
+    /* and so are the scales of rows that are not there */
+    const size_t last = (m->n_panels - 1) * m->n_groups * 16 * 2, dead = 16 - m->n % 16;
+    for (size_t g = 0; g < m->n_groups; g++) {
+        const size_t end = m->scales_at + last + (g + 1) * 32;
+        assert_int_equal(count_zero_bytes(bytes, end - 2 * dead, end), 2 * dead);
+    }
+}
+
+/* Decodes a quantized tensor of b, as the executor does and by the formulas, and compares with its source in a;
+ * returns relative L2. */
 static double compare_tensor(const fvlm_reader *a, const fvlm_reader *b, const fvlm_tensor *t)
 {
     const fvlm_tensor *from = fvlm_reader_find(a, t->name);
     const uint8_t *bytes = fvlm_reader_bytes(b, t);
     fvlm_matrix m;
+    fvlm_weight w;
     fvlm_err err;
-    uint64_t inputs = 1;
     double error = 0, norm = 0;
     size_t non_zero = 0;
-    for (unsigned i = 1; i < t->rank; i++) inputs *= t->dims[i];
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs, &err), &err);
-    for (size_t n = 0; n < m.n; n++)
+    float *row = fvlm_alloc((size_t)inputs_of(t), sizeof *row);
+    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs_of(t), &err), &err);
+    must(fvlm_weight_bind(&w, t, bytes, &err), &err);
+    for (size_t n = 0; n < m.n; n++) {
+        fvlm_weight_row(&w, n, row);
         for (size_t k = 0; k < m.k; k++) {
-            unsigned shift;
-            const size_t at = fvlm_matrix_q_at(&m, n, k, &shift), s = 2 * fvlm_matrix_scale_at(&m, n, k / m.group);
-            const unsigned q = bytes[at] >> shift & (t->type.bits == 4 ? 15u : 255u);
-            const float scale = fvlm_bf16_to_f32(fvlm_load_u16(bytes + m.scales_at + s));
-            const float offset = t->type.asymmetric ? fvlm_bf16_to_f32(fvlm_load_u16(bytes + m.offsets_at + s)) : 0;
-            const double x = (double)source_value(a, from, n, k),
-                         d = x - (double)test_decode(t->type, q, scale, offset);
+            unsigned q;
+            const float value = decode_element(&m, bytes, n, k, &q);
+            const double x = (double)source_value(a, from, n, k), d = x - (double)value;
+            assert_memory_equal(&value, &row[k], sizeof value);
             error += d * d;
             norm += x * x;
             non_zero += q != 0;
         }
-    /* Codes that no (n, k) reaches are zero: as many non-zero nibbles in all as there are non-zero codes. */
-    for (size_t i = 0, end = m.n_panels * m.panel_bytes; i < end; i++)
-        non_zero -= t->type.bits == 8 ? bytes[i] != 0 : (size_t)((bytes[i] & 15) != 0) + (size_t)(bytes[i] > 15);
-    assert_int_equal(non_zero, 0);
-    if (m.n % 16) { /* and so are the scales of rows that are not there */
-        const size_t last = (m.n_panels - 1) * m.n_groups * 16 * 2, dead = 16 - m.n % 16;
-        for (size_t g = 0; g < m.n_groups; g++) {
-            const size_t end = m.scales_at + last + (g + 1) * 32;
-            assert_int_equal(count_zero_bytes(bytes, end - 2 * dead, end), 2 * dead);
-        }
     }
+    check_padding(&m, bytes, non_zero);
+    free(row);
     return sqrt(error / norm);
 }
 
