@@ -230,7 +230,7 @@ static void print_heading(const fvlm_model *m)
 static void print_line(const line *l)
 {
     printf("%7u  %-4s %6" PRIu32
-           " %7zu %6.1f ms  %6.1f ms %6.1f ms %6.1f ms %5.1f t/s %13.0f %5.0f %% %6.0f %% %8.1f GB/s\n",
+           " %7zu %6.1f ms  %6.1f ms %6.1f ms %6.1f ms %5.1f t/s %13.1f %5.0f %% %6.0f %% %8.1f GB/s\n",
            l->threads, act_name(l->act), l->side, l->positions, l->vision * 1e3, l->projector * 1e3, l->prefill * 1e3,
            l->ttft * 1e3, 1 / l->decode, l->peak * 1e-9, 100 * l->vision_rate / l->peak,
            100 * l->prefill_rate / l->peak, l->decode_bandwidth * 1e-9);

@@ -82,7 +82,8 @@ static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, doubl
     fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, t->prompt_tokens + t->image_tokens);
     fprintf(stderr, "TTFT       %8.1f ms   from image to first token\n", t->ttft * 1e3);
     if (t->decode_steps && t->decode > 0)
-        fprintf(stderr, "decode     %8.1f tokens/s, %zu tokens\n", (double)t->decode_steps / t->decode, t->new_tokens);
+        fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", (double)t->decode_steps / t->decode, t->new_tokens,
+                t->new_tokens == 1 ? "" : "s");
     fprintf(stderr, "memory     %s at most, of it %s not the model file's\n",
             fvlm_human_bytes(fvlm_peak_rss_bytes(), peak), fvlm_human_bytes(fvlm_peak_anonymous_bytes(), own));
     fvlm_exec *e = fvlm_model_exec(m);

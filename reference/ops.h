@@ -39,7 +39,7 @@ fvlm_pool *fvlm_exec_pool(fvlm_exec *e);
 fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e);
 
 /* Multiply-adds a second that all threads together reach in registers, in f32 or in int8 as the
- * mode is: measured in a quarter of a second. */
+ * mode is: measured, which takes a tenth of a second. */
 double fvlm_exec_peak(fvlm_exec *e);
 bool fvlm_exec_ok(const fvlm_exec *e); /* false once scratch memory could not be had */
 

@@ -102,6 +102,25 @@ static void every_type_everywhere(void **state)
     }
 }
 
+/* The two activation modes are two: for integer weights they differ, for float weights they cannot. */
+static void the_mode_matters(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"bf16", "int8", "int4"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[512];
+        random_model r = random_model_small();
+        fvlm_err err = {0};
+        assert_int_equal(fvlm_type_parse(&r.type, types[i], &err), FVLM_OK);
+        assert_int_equal(random_model_write(&r, scratch_path(path, "mode.fvlm"), &err), FVLM_OK);
+        result a = run_model(path, 1, NULL, FVLM_ACT_F32), b = run_model(path, 1, NULL, FVLM_ACT_INT8);
+        assert_int_equal(memcmp(a.features, b.features, a.n_features * sizeof(float)) != 0, r.type.kind == FVLM_INT);
+        assert_int_equal(memcmp(a.logits, b.logits, a.n_logits * sizeof(float)) != 0, r.type.kind == FVLM_INT);
+        free_result(&a);
+        free_result(&b);
+    }
+}
+
 /* ---- splitting a text ---- */
 
 typedef struct {
@@ -227,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_everywhere),
+        cmocka_unit_test(the_mode_matters),
         cmocka_unit_test_setup_teardown(prefill_is_token_by_token, open_text, close_text),
         cmocka_unit_test_setup_teardown(any_split_is_the_same_text, open_text, close_text),
         cmocka_unit_test_setup_teardown(reset_forgets, open_text, close_text),
