@@ -186,7 +186,7 @@ static void memory_figures(void **state)
     uint64_t during = fvlm_peak_anonymous_bytes();
     free(p);
     assert_true(during >= before + MORE / 2);
-    assert_true(fvlm_peak_anonymous_bytes() == during); /* the largest seen */
+    assert_true(fvlm_peak_anonymous_bytes() >= during); /* the largest seen */
 }
 
 int main(void)
