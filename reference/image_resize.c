@@ -2,10 +2,11 @@
  *
  * The filter is Keys' cubic with a = -0.5, widened when shrinking (antialiasing); weights are computed and
  * normalized in double, then rounded to 22-bit fixed point. Two passes over uint8: horizontal first, its result
- * rounded and clipped to uint8, then vertical. Sums are integers, so their order is free, and the passes are
+ * rounded and clipped to uint8, then vertical. (Pillow 13 turns that order round when the height shrinks much more
+ * than the width, which a square never does.) Sums are integers, so their order is free, and the passes are
  * arranged for speed: 16 rows at a time are turned on their side, so that the horizontal pass runs over 48
  * neighbouring bytes (16 rows x RGB) with one weight; each finished row is then added into the few output rows
- * that its window reaches. Only those rows' sums and 16 input rows are held. */
+ * that its window reaches. What is held is the output's sums and 16 input rows. */
 #include "reference/image_resize.h"
 
 #include <math.h>
