@@ -97,24 +97,64 @@ static void order_marks(int32_t *c, size_t n, uint64_t *keys)
     }
 }
 
-/* NFC of s as code points into c (room for MAX_DECOMPOSITION each); keys is scratch of the same count. */
-static size_t compose(const uint8_t *s, size_t n_bytes, int32_t *c, uint64_t *keys)
+/* What Unicode has said about composing since version 9, which is where the normalizer of Hugging Face
+ * `tokenizers` stands: combining marks that it takes for letters, and one pair that it leaves apart. Found by
+ * trying every code point against utf8proc 2.8 (Unicode 15); ids must be theirs. */
+static const int32_t newer[][2] = {
+    {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},     {0xc3c, 0xc3c},
+    {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},   {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},
+    {0xa82c, 0xa82c},   {0x10d24, 0x10d27}, {0x10eab, 0x10eac}, {0x10efd, 0x10eff}, {0x10f46, 0x10f50},
+    {0x10f82, 0x10f85}, {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+    {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193d, 0x1193e}, {0x11943, 0x11943}, {0x119e0, 0x119e0},
+    {0x11a34, 0x11a34}, {0x11a47, 0x11a47}, {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45},
+    {0x11d97, 0x11d97}, {0x11f41, 0x11f42}, {0x16ff0, 0x16ff1}, {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136},
+    {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef},
+};
+
+static bool is_newer(int32_t c)
 {
-    size_t n = 0;
+    size_t lo = 0, hi = sizeof newer / sizeof *newer;
+    while (lo < hi) {
+        const size_t mid = (lo + hi) / 2;
+        if (c < newer[mid][0])
+            hi = mid;
+        else if (c > newer[mid][1])
+            lo = mid + 1;
+        else
+            return true;
+    }
+    return false;
+}
+
+/* Orders and composes n decomposed code points in place; returns how many are left. */
+static size_t compose(int32_t *c, size_t n, uint64_t *keys)
+{
+    order_marks(c, n, keys);
+    return n ? (size_t)utf8proc_normalize_utf32(c, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE) : 0;
+}
+
+/* NFC of s as code points into c (room for MAX_DECOMPOSITION each); keys is scratch of the same count. A newer
+ * character stands as it is, and nothing composes across it. */
+static size_t normalize(const uint8_t *s, size_t n_bytes, int32_t *c, uint64_t *keys)
+{
+    size_t n = 0, begin = 0; /* c[begin .. n) is decomposed, not yet composed */
     for (size_t at = 0; at < n_bytes;) {
         int32_t one;
         int boundary = 0;
         at += fvlm_utf8_next(s + at, n_bytes - at, &one);
         if (one < 0x80) {
             c[n++] = one;
-            continue;
+        } else if (is_newer(one)) {
+            n = begin + compose(c + begin, n - begin, keys);
+            c[n++] = one;
+            begin = n;
+        } else {
+            const utf8proc_ssize_t k =
+                utf8proc_decompose_char(one, c + n, MAX_DECOMPOSITION, UTF8PROC_STABLE | UTF8PROC_COMPOSE, &boundary);
+            n += k > 0 ? (size_t)k : 0;
         }
-        const utf8proc_ssize_t k =
-            utf8proc_decompose_char(one, c + n, MAX_DECOMPOSITION, UTF8PROC_STABLE | UTF8PROC_COMPOSE, &boundary);
-        n += k > 0 ? (size_t)k : 0;
     }
-    order_marks(c, n, keys);
-    return (size_t)utf8proc_normalize_utf32(c, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    return begin + compose(c + begin, n - begin, keys);
 }
 
 fvlm_status fvlm_text_nfc(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err)
@@ -133,7 +173,7 @@ fvlm_status fvlm_text_nfc(fvlm_text *out, const char *s, size_t n_bytes, fvlm_er
     uint64_t *keys = fvlm_alloc(n_chars * MAX_DECOMPOSITION + 1, sizeof *keys);
     uint8_t *to = NULL;
     if (c && keys) {
-        const size_t n = compose(in, n_bytes, c, keys);
+        const size_t n = normalize(in, n_bytes, c, keys);
         to = fvlm_alloc(n + 1, 4);
         size_t k = 0;
         for (size_t i = 0; to && i < n; i++) k += fvlm_utf8_put(c[i], to + k);

@@ -20,7 +20,7 @@ typedef struct {
 /* A copy of s with every ill-formed sequence replaced by U+FFFD. */
 fvlm_status fvlm_text_repair(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err);
 
-/* NFC of well-formed s. */
+/* NFC of well-formed s, as of the Unicode version that `tokenizers` uses. */
 fvlm_status fvlm_text_nfc(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err);
 
 #endif
