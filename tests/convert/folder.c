@@ -1,0 +1,351 @@
+/* Guards: a folder is a whole checkpoint or refused with one line: shards held against their index, hostile names in
+ * it, config.json, generation_config.json, and the tokenizer's files in both their forms. Exact messages. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/support/recipes.h"
+#include "tests/support/support.h"
+
+static char folder[256];
+static fvlm_err err;
+
+/* The folder's verdict, with the folder's own path taken out. */
+static const char *verdict(void)
+{
+    static char text[sizeof err.msg];
+    test_recipes r;
+    err = (fvlm_err){0};
+    if (!test_recipes_open(&r, folder, &err)) test_recipes_close(&r);
+    char *to = text;
+    for (const char *from = err.msg; *from;)
+        if (!strncmp(from, folder, strlen(folder)))
+            from += strlen(folder), *to++ = 'F';
+        else
+            *to++ = *from++;
+    *to = 0;
+    return text;
+}
+
+static void write_fresh(void)
+{
+    test_checkpoint c;
+    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    test_checkpoint_write(&c, folder);
+    test_checkpoint_free(&c);
+}
+
+/* ---- shards ---- */
+
+#define INDEX "model.safetensors.index.json"
+
+/* Three shards; the map says what the shards hold, but for tensor 'moved', which it puts in 'to' (NULL: leaves out). */
+static void write_shards(const test_checkpoint *c, size_t moved, const char *to)
+{
+    const size_t cut[] = {0, c->n / 3, c->n / 2, c->n};
+    static char index[65536];
+    size_t n = (size_t)sprintf(index, "{\"metadata\": {\"total_size\": 1}, \"weight_map\": {");
+    bool first = true;
+    for (size_t s = 0; s < 3; s++) {
+        char name[64];
+        size_t n_bytes;
+        snprintf(name, sizeof name, "model-0000%zu-of-00003.safetensors", s + 1);
+        uint8_t *bytes = test_checkpoint_bytes(c, cut[s], cut[s + 1], &n_bytes);
+        char *path = test_path(folder, name);
+        assert_true(test_write_file(path, bytes, n_bytes));
+        free(path);
+        free(bytes);
+        for (size_t i = cut[s]; i < cut[s + 1]; i++) {
+            const char *where = i == moved ? to : name;
+            if (where) n += (size_t)sprintf(index + n, "%s\"%s\": \"%s\"", first ? "" : ", ", c->items[i].name, where);
+            if (where) first = false;
+        }
+    }
+    sprintf(index + n, "}}");
+    test_write_text(folder, INDEX, index);
+    test_remove_file(folder, "model.safetensors");
+}
+
+static void sharded_is_the_same(void **state)
+{
+    (void)state;
+    test_checkpoint c;
+    test_recipes whole, parts;
+    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    write_fresh();
+    assert_int_equal(test_recipes_open(&whole, folder, &err), FVLM_OK);
+    write_shards(&c, c.n, NULL);
+    if (test_recipes_open(&parts, folder, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(whole.names.recipes.n, parts.names.recipes.n);
+    for (size_t i = 0; i < whole.names.recipes.n; i++) {
+        test_packed a, b;
+        assert_int_equal(test_pack(&a, &whole, &whole.names.recipes.items[i], (fvlm_type){0}, &err), FVLM_OK);
+        assert_int_equal(test_pack(&b, &parts, &parts.names.recipes.items[i], (fvlm_type){0}, &err), FVLM_OK);
+        assert_memory_equal(a.weight, b.weight, a.weight_bytes);
+        assert_int_equal(a.bias_bytes, b.bias_bytes);
+        if (a.bias) assert_memory_equal(a.bias, b.bias, a.bias_bytes);
+        test_packed_free(&a);
+        test_packed_free(&b);
+    }
+    test_recipes_close(&whole);
+    test_recipes_close(&parts);
+    test_checkpoint_free(&c);
+}
+
+static void index_refusals(void **state)
+{
+    (void)state;
+    test_checkpoint c;
+    char want[400];
+    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    write_fresh();
+    static const struct {
+        const char *to, *message;
+    } moves[] = {
+        {NULL, "\"model-00001-of-00003.safetensors\" holds tensor \"%s\", which \"" INDEX "\" does not list"},
+        {"model-00002-of-00003.safetensors",
+         "\"" INDEX "\" says that tensor \"%s\" is in \"model-00002-of-00003.safetensors\", but it is not"},
+        {"gone.safetensors",
+         "\"" INDEX "\" names the shard \"gone.safetensors\", which is not in the folder; download it%.0s"},
+        {"../x", "\"" INDEX "\": weight_map[\"%s\"] is \"../x\"; a shard is a plain file name beside the index"},
+        {"/etc/passwd",
+         "\"" INDEX "\": weight_map[\"%s\"] is \"/etc/passwd\"; a shard is a plain file name beside the index"},
+        {"sub/x", "\"" INDEX "\": weight_map[\"%s\"] is \"sub/x\"; a shard is a plain file name beside the index"},
+        {"..", "\"" INDEX "\": weight_map[\"%s\"] is \"..\"; a shard is a plain file name beside the index"},
+        {"", "\"" INDEX "\": weight_map[\"%s\"] is \"\"; a shard is a plain file name beside the index"},
+        {"a\\\\b", "\"" INDEX "\": weight_map[\"%s\"] is \"a\\b\"; a shard is a plain file name beside the index"},
+    };
+    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
+        write_shards(&c, 3, moves[i].to);
+        snprintf(want, sizeof want, moves[i].message, c.items[3].name);
+        assert_string_equal(verdict(), want);
+    }
+    write_shards(&c, c.n, NULL); /* a name that no shard holds */
+    size_t n;
+    char *path = test_path(folder, INDEX), *text = (char *)test_read_file(path, &n), longer[65536];
+    snprintf(longer, sizeof longer, "%.*s, \"ghost\": \"model-00001-of-00003.safetensors\"}}", (int)n - 2, text);
+    test_write_text(folder, INDEX, longer);
+    assert_string_equal(verdict(),
+                        "\"" INDEX
+                        "\" says that tensor \"ghost\" is in \"model-00001-of-00003.safetensors\", but it is not");
+    free(path);
+    free(text);
+    static const struct {
+        const char *index, *message;
+    } texts[] = {
+        {"{\"weight_map\": {\"a\": 1}}",
+         "\"" INDEX "\": weight_map[\"a\"] is a whole number, expected a shard's file name"},
+        {"{\"weight_map\": []}", "\"" INDEX "\": weight_map is an array, expected an object"},
+        {"{}", "\"" INDEX "\": weight_map is missing, expected an object"},
+        {"{\"weight_map\": {}}", "\"F\" holds no tensors"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        test_write_text(folder, INDEX, texts[i].index);
+        assert_string_equal(verdict(), texts[i].message);
+    }
+    test_checkpoint_free(&c);
+}
+
+static void same_tensor_twice(void **state)
+{
+    (void)state;
+    test_checkpoint c;
+    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    write_shards(&c, c.n, NULL);
+    size_t n_bytes;
+    uint8_t *bytes =
+        test_checkpoint_bytes(&c, c.n / 3 - 1, c.n / 2, &n_bytes); /* the second shard, and one of the first */
+    char *path = test_path(folder, "model-00002-of-00003.safetensors"), want[400];
+    assert_true(test_write_file(path, bytes, n_bytes));
+    snprintf(want, sizeof want,
+             "tensor \"%s\" is in \"model-00001-of-00003.safetensors\" and in \"model-00002-of-00003.safetensors\"",
+             c.items[c.n / 3 - 1].name);
+    assert_string_equal(verdict(), want);
+    free(bytes);
+    free(path);
+    test_checkpoint_free(&c);
+}
+
+static void no_regular_file(void **state)
+{
+    (void)state;
+    write_fresh();
+    test_write_text(folder, INDEX, "{}");
+    assert_string_equal(verdict(),
+                        "\"F\" holds both model.safetensors and " INDEX "; remove the one that is not meant");
+    test_remove_file(folder, INDEX);
+    test_remove_file(folder, "model.safetensors");
+    assert_string_equal(verdict(), "\"F\" holds neither model.safetensors nor " INDEX
+                                   "; give a checkpoint folder as downloaded (safetensors)");
+    char *path = test_path(folder, "model.safetensors");
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_string_equal(verdict(), "\"F/model.safetensors\" is not a regular file");
+    rmdir(path);
+    assert_int_equal(mkfifo(path, 0600), 0); /* must not hang */
+    assert_string_equal(verdict(), "\"F/model.safetensors\" is not a regular file");
+    unlink(path);
+    assert_int_equal(symlink("nowhere", path), 0);
+    assert_string_equal(verdict(), "\"F\" holds neither model.safetensors nor " INDEX
+                                   "; give a checkpoint folder as downloaded (safetensors)");
+    unlink(path);
+    free(path);
+}
+
+/* Hugging Face's cache: every file is a symlink to somewhere else. */
+static void symlinks_are_followed(void **state)
+{
+    (void)state;
+    char other[256];
+    test_folder(other);
+    write_fresh();
+    char *from = test_path(folder, "model.safetensors"), *to = test_path(other, "blob");
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(symlink(to, from), 0);
+    assert_string_equal(verdict(), "");
+    unlink(from);
+    free(from);
+    free(to);
+}
+
+/* ---- config.json ---- */
+
+static void config_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *message;
+    } cases[] = {
+        {"{", "[", "\"config.json\": byte 14: ']' expected near ':'"},
+        {"\"hidden_size\": 32", "\"hidden_size\": 32, \"hidden_size\": 32",
+         "\"config.json\": byte 62: duplicate object key near '\"hidden_size\"'"},
+        {"llava_qwen2", "llama", "\"config.json\": \"model_type\" is \"llama\"; only \"llava_qwen2\" is supported"},
+        {"\"model_type\": \"llava_qwen2\", ", "",
+         "\"config.json\": \"model_type\" is missing, expected \"llava_qwen2\""},
+        {"llava_qwen2", "fast_vlm",
+         "\"config.json\": this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint "
+         "(model_type "
+         "\"llava_qwen2\")"},
+        {"\"hidden_size\"", "\"quantization\": {\"bits\": 4}, \"hidden_size\"",
+         "\"config.json\": this checkpoint is quantized already; give the original (BF16, F16 or F32)"},
+        {"\"hidden_size\": 32, ", "", "\"config.json\": \"hidden_size\" is missing, expected a whole number"},
+        {"\"hidden_size\": 32", "\"hidden_size\": \"32\"",
+         "\"config.json\": \"hidden_size\" is a string, expected a whole number"},
+        {"\"hidden_size\": 32", "\"hidden_size\": 0", "\"config.json\": \"hidden_size\" is 0, expected 1 to 262144"},
+        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4096",
+         "\"config.json\": \"num_hidden_layers\" is 4096, expected 1 to 1024"},
+        {"\"num_attention_heads\": 2", "\"num_attention_heads\": 3",
+         "\"config.json\": \"hidden_size\" 32 does not divide into 3 heads of an even width"},
+        {"\"num_key_value_heads\": 1", "\"num_key_value_heads\": 3",
+         "\"config.json\": 2 attention heads do not divide among 3 key-value heads"},
+        {"1e-06", "0", "\"config.json\": \"rms_norm_eps\" is 0, expected a number above 0"},
+        {"1e-06", "true", "\"config.json\": \"rms_norm_eps\" is true, expected a number"},
+        {"\"rope_theta\": 1000000.0, ", "", "\"config.json\": \"rope_theta\" is missing, expected a number"},
+        {"\"rope_theta\"", "\"rope_scaling\": {\"type\": \"yarn\"}, \"rope_theta\"",
+         "\"config.json\": \"rope_scaling\" is set, which is not supported"},
+        {"\"rope_theta\"", "\"use_sliding_window\": true, \"rope_theta\"",
+         "\"config.json\": \"use_sliding_window\" is set, which is not supported"},
+        {"\"rope_theta\"", "\"mm_use_im_start_end\": true, \"rope_theta\"",
+         "\"config.json\": \"mm_use_im_start_end\" is set, which is not supported"},
+        {"silu", "gelu", "\"config.json\": \"hidden_act\" is \"gelu\"; only \"silu\" is supported"},
+        {"mlp2x_gelu", "linear",
+         "\"config.json\": \"mm_projector_type\" is \"linear\"; only \"mlp2x_gelu\" is supported"},
+        {"\"image_aspect_ratio\": \"pad\"", "\"image_aspect_ratio\": \"anyres\"",
+         "\"config.json\": \"image_aspect_ratio\" is \"anyres\"; only \"pad\" is supported"},
+        {"mobileclip_l_256", "clip-vit-large",
+         "\"config.json\": \"mm_vision_tower\" is \"clip-vit-large\"; expected \"mobileclip_l_\" and the picture's "
+         "side, at most 16384"},
+        {"mobileclip_l_256", "mobileclip_l_",
+         "\"config.json\": \"mm_vision_tower\" is \"mobileclip_l_\"; expected \"mobileclip_l_\" and the picture's "
+         "side, at most 16384"},
+        {"mobileclip_l_256", "mobileclip_l_99999999999",
+         "\"config.json\": \"mm_vision_tower\" is \"mobileclip_l_99999999999\"; expected \"mobileclip_l_\" and the "
+         "picture's side, at "
+         "most 16384"},
+        {"mobileclip_l_256", "mobileclip_l_250",
+         "\"config.json\": \"mm_vision_tower\" asks for 250 pixels, no multiple of the tower's stride 16"},
+        {"\"mobileclip_l_256\"", "7",
+         "\"config.json\": \"mm_vision_tower\" is a whole number, expected a name such as \"mobileclip_l_1024\""},
+        {"\"mm_hidden_size\": 128", "\"mm_hidden_size\": 64",
+         "tensor \"model.mm_projector.0.weight\" is BF16 [32, 128], expected [32, 64]"},
+        {"\"vocab_size\": 320", "\"vocab_size\": 300",
+         "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 300; tokenizer and weights do not "
+         "belong together"},
+        {"\"eos_token_id\": 309", "\"eos_token_id\": 310", "\"eos_token_id\" 310 is no id of the tokenizer (310 ids)"},
+        {"\"eos_token_id\": 309, ", "", "\"config.json\": \"eos_token_id\" is missing, expected a token's id"},
+        {"\"eos_token_id\": 309", "\"eos_token_id\": []",
+         "\"config.json\": \"eos_token_id\" lists 0 ids, expected 1 to 4"},
+        {"\"eos_token_id\": 309", "\"eos_token_id\": [1,2,3,4,5]",
+         "\"config.json\": \"eos_token_id\" lists 5 ids, expected 1 to 4"},
+        {"\"eos_token_id\": 309", "\"eos_token_id\": [1,-2]",
+         "\"config.json\": \"eos_token_id\" is out of range, expected a token's id"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        test_checkpoint c;
+        test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+        test_config_replace(&c, cases[i].from, cases[i].to);
+        test_checkpoint_write(&c, folder);
+        test_checkpoint_free(&c);
+        assert_string_equal(verdict(), cases[i].message);
+    }
+    print_message("# %zu configurations refused\n", sizeof cases / sizeof cases[0]);
+    write_fresh();
+    test_remove_file(folder, "config.json");
+    assert_string_equal(verdict(), "\"config.json\" is missing; give a checkpoint folder as downloaded");
+    test_write_text(folder, "config.json", "[]");
+    assert_string_equal(verdict(), "\"config.json\" is an array, expected an object");
+}
+
+static void generation_config_goes_first(void **state)
+{
+    (void)state;
+    test_recipes r;
+    write_fresh();
+    test_write_text(folder, "generation_config.json", "{\"eos_token_id\": [307, 5]}");
+    assert_int_equal(test_recipes_open(&r, folder, &err), FVLM_OK);
+    assert_int_equal(r.names.config.n_eos, 2);
+    assert_int_equal(r.names.config.eos[0], 307);
+    assert_int_equal(r.names.config.eos[1], 5);
+    test_recipes_close(&r);
+    test_write_text(folder, "generation_config.json", "{\"eos_token_id\": \"x\"}");
+    assert_string_equal(verdict(), "\"generation_config.json\": \"eos_token_id\" is a string, expected a token's id");
+    test_remove_file(folder, "generation_config.json");
+    assert_string_equal(verdict(), "");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_folder(folder);
+    return 0;
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    static const char *const names[] = {INDEX, "model.safetensors", "model-00001-of-00003.safetensors",
+                                        "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) test_remove_file(folder, names[i]);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(sharded_is_the_same, clean_up),
+        cmocka_unit_test_teardown(index_refusals, clean_up),
+        cmocka_unit_test_teardown(same_tensor_twice, clean_up),
+        cmocka_unit_test_teardown(no_regular_file, clean_up),
+        cmocka_unit_test_teardown(symlinks_are_followed, clean_up),
+        cmocka_unit_test_teardown(config_refusals, clean_up),
+        cmocka_unit_test_teardown(generation_config_goes_first, clean_up),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
