@@ -246,7 +246,7 @@ static void config_refusals(void **state)
         {"\"num_key_value_heads\": 1", "\"num_key_value_heads\": 3",
          "\"config.json\": 2 attention heads do not divide among 3 key-value heads"},
         {"1e-06", "0", "\"config.json\": \"rms_norm_eps\" is 0, expected a number above 0"},
-        {"1e-06", "true", "\"config.json\": \"rms_norm_eps\" is true, expected a number"},
+        {"1e-06", "true", "\"config.json\": \"rms_norm_eps\" is true or false, expected a number"},
         {"\"rope_theta\": 1000000.0, ", "", "\"config.json\": \"rope_theta\" is missing, expected a number"},
         {"\"rope_theta\"", "\"rope_scaling\": {\"type\": \"yarn\"}, \"rope_theta\"",
          "\"config.json\": \"rope_scaling\" is set, which is not supported"},
