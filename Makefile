@@ -48,6 +48,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+# Writes a small checkpoint for tests/cli; the only tool that is made of test helpers.
+$(BUILD)/tests/tools/checkpoint: $(BUILD)/tests/tools/checkpoint.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
@@ -64,7 +68,7 @@ demo: setup  ## demo: install what is missing, build, convert + quantize + verif
 check: setup  ## check: install what is missing, build, run every test that needs no Python
 	@$(MAKE) --no-print-directory -j2 test deps
 
-test: all $(TESTS)
+test: all $(TESTS) $(BUILD)/tests/tools/checkpoint
 	@tests/run.sh $(BUILD) $(TESTS) $(wildcard tests/cli/*.sh)
 
 asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
