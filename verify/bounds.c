@@ -9,16 +9,28 @@ const char *fvlm_grade_name(fvlm_grade g)
     return names[g];
 }
 
-/* Exact: design, the numeric contract. The others were measured (README, "What verify promises") on the small trained
- * model and on a full-size random one, then rounded up to about twice the worst seen: wide enough for another
- * model, narrow enough that a wrong scale, a swapped row or a lost bias anywhere stands out. */
+/* Relative L2 of the worst block, mean KL and top-1, measured 2026-11 on the small trained model (4 pictures, 64
+ * positions) and on a full-size 0.5B of random weights (256 pixels, 9 positions):
+ *
+ *                 small, trained               random 0.5B
+ *   f16           0.0013  1e-7    1.00
+ *   bf16          0.009   2e-5    1.00
+ *   int8, f32     0.034   3e-4    1.00         0.065  0.030  0.89
+ *   int8, int8    0.080   8e-4    1.00         0.099  0.10   0.89
+ *   int4, f32     0.19    0.05    0.95         0.65   2.6    0
+ *   int4, int8    0.18    0.05    0.97         0.64   2.7    0
+ *
+ * (int8 rows: the worst of all groups.) The bounds are about twice the worst, but for int4 predictions: random weights
+ * have nothing to predict, and four bits leave nothing of it. That bound is for trained models, and a random one fails
+ * it. Wide as they are: a lost bias, a swapped row or a wrong block of scales passes none of the tight ones, and shows
+ * as the largest step in all. */
 fvlm_bound fvlm_bound_for(fvlm_grade g, fvlm_act_mode act)
 {
     static const fvlm_bound bounds[][2] = {
-        /* --act f32               --act int8 (weights that are floats stay with f32 activations) */
-        {{2e-5, 1e-6, 1.0}, {2e-5, 1e-6, 1.0}},   {{0.01, 0.001, 0.98}, {0.01, 0.001, 0.98}},
-        {{0.05, 0.01, 0.95}, {0.05, 0.01, 0.95}}, {{0.10, 0.02, 0.90}, {0.15, 0.05, 0.90}},
-        {{0.80, 0.50, 0.60}, {0.80, 0.50, 0.60}},
+        /* --act f32        --act int8 (float weights go with f32 activations in both) */
+        {{2e-5, 1e-6, 1.0}, {2e-5, 1e-6, 1.0}}, /* the numeric contract of the design */
+        {{0.005, 0.001, 0.98}, {0.005, 0.001, 0.98}}, {{0.05, 0.02, 0.95}, {0.05, 0.02, 0.95}},
+        {{0.13, 0.06, 0.85}, {0.20, 0.20, 0.80}},     {{0.90, 0.50, 0.60}, {0.90, 0.50, 0.60}},
     };
     return bounds[g][act == FVLM_ACT_INT8];
 }

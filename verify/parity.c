@@ -1,5 +1,6 @@
 /* parity.c - the walk: source and candidates through tower, projector and language model in lockstep (lockstep.h),
  * every block measured where they meet, then token by token along the source's own greedy answer. */
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,6 +389,27 @@ void fvlm_parity_free(fvlm_parity *p)
 bool fvlm_parity_block_ok(const fvlm_parity *p, size_t block, unsigned act)
 {
     return p->blocks[block].worst[act].relative_l2 <= p->bounds[act].block;
+}
+
+size_t fvlm_parity_first_bad(const fvlm_parity *p, unsigned act)
+{
+    size_t i = 0;
+    while (i < p->n_blocks && fvlm_parity_block_ok(p, i, act)) i++;
+    return i;
+}
+
+size_t fvlm_parity_largest_step(const fvlm_parity *p, unsigned act, double *step)
+{
+    size_t worst = 0;
+    double before = 0;
+    *step = 0;
+    for (size_t i = 0; i < p->n_blocks; i++) {
+        const double now = p->blocks[i].worst[act].relative_l2;
+        const double added = now > before ? sqrt(now * now - before * before) : 0;
+        if (added > *step) worst = i, *step = added;
+        before = now;
+    }
+    return worst;
 }
 
 bool fvlm_parity_logits_ok(const fvlm_parity *p, unsigned act)

@@ -53,6 +53,11 @@ typedef struct {
 fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm_err *err);
 void fvlm_parity_free(fvlm_parity *p);
 
+/* Where to look: the first block out of bounds (n_blocks if none), and the block that adds most to what came in,
+ * |error out|^2 - |error in|^2, as relative L2. */
+size_t fvlm_parity_first_bad(const fvlm_parity *p, unsigned act);
+size_t fvlm_parity_largest_step(const fvlm_parity *p, unsigned act, double *step);
+
 /* Within the bounds: of one activation mode, of all. */
 bool fvlm_parity_block_ok(const fvlm_parity *p, size_t block, unsigned act);
 bool fvlm_parity_logits_ok(const fvlm_parity *p, unsigned act);

@@ -45,17 +45,31 @@ static void print_logits(const fvlm_parity *p, unsigned act)
     printf("%s\n", fvlm_parity_logits_ok(p, act) ? "" : "  out of bounds");
 }
 
+static void print_verdict(const fvlm_parity *p, unsigned act)
+{
+    const fvlm_bound *b = &p->bounds[act];
+    const size_t bad = fvlm_parity_first_bad(p, act);
+    double step;
+    const size_t at = fvlm_parity_largest_step(p, act, &step);
+    if (step > 0) printf("largest step: %s adds %.3e\n", p->blocks[at].name, step);
+    if (fvlm_parity_act_ok(p, act))
+        printf("within bounds");
+    else if (bad < p->n_blocks)
+        printf("OUT OF BOUNDS from %s on", p->blocks[bad].name);
+    else
+        printf("OUT OF BOUNDS in its predictions");
+    printf("; for %s: relative L2 %g, KL %g, likeliest token %g %%\n", fvlm_grade_name(p->grade), b->block, b->kl,
+           100 * b->top1);
+}
+
 void fvlm_report_parity(const fvlm_parity *p)
 {
     for (unsigned act = 0; act < p->n_acts; act++) {
-        const fvlm_bound *b = &p->bounds[act];
-        printf("%s%s against its source in f32, activations %s, %zu picture%s\n", act ? "\n" : "",
-               fvlm_grade_name(p->grade), act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
+        printf("%s%s with %s activations, %zu picture%s\n", act ? "\n" : "", fvlm_grade_name(p->grade),
+               act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
         print_blocks(p, act);
         print_logits(p, act);
-        printf("%s: bounds for %s with %s activations: relative L2 %g, KL %g, likeliest token %g %%\n",
-               fvlm_parity_act_ok(p, act) ? "within bounds" : "OUT OF BOUNDS", fvlm_grade_name(p->grade),
-               act_name(p->acts[act]), b->block, b->kl, 100 * b->top1);
+        print_verdict(p, act);
     }
 }
 
@@ -85,9 +99,13 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
     json_t *logits = json_pack("{s:I, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions, "kl_mean",
                                number(mean_kl(a)), "kl_max", number(a->kl_max), "top1", (double)a->top1 / positions,
                                "top5", (double)a->top5 / compared, "ok", fvlm_parity_logits_ok(p, act));
-    return json_pack("{s:s, s:{s:f, s:f, s:f}, s:o, s:o, s:b}", "act", act_name(p->acts[act]), "bounds", "relative_l2",
-                     bound->block, "kl_mean", bound->kl, "top1", bound->top1, "blocks", blocks, "logits", logits, "ok",
-                     fvlm_parity_act_ok(p, act));
+    const size_t bad = fvlm_parity_first_bad(p, act);
+    double step;
+    const size_t at = fvlm_parity_largest_step(p, act, &step);
+    return json_pack("{s:s, s:{s:f, s:f, s:f}, s:o, s:o, s:s?, s:s?, s:b}", "act", act_name(p->acts[act]), "bounds",
+                     "relative_l2", bound->block, "kl_mean", bound->kl, "top1", bound->top1, "blocks", blocks, "logits",
+                     logits, "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
+                     bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_parity_act_ok(p, act));
 }
 
 json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_parity *p)
