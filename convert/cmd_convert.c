@@ -16,7 +16,7 @@ static const fvlm_option options[] = {
      .arg = "T",
      .help = "f32, bf16 or f16 for all; default: lose nothing (fused: f32)",
      .text = &opt_type},
-    {.name = "dry-run", .help = "print what would be written, with sizes; read no weights", .flag = &opt_dry_run},
+    {.name = "dry-run", .help = "print what would be written, with sizes, and stop", .flag = &opt_dry_run},
     {.name = "json", .help = "print plan or summary as one JSON object", .flag = &opt_json},
     {.name = "verbose",
      .letter = 'v',

@@ -1,0 +1,57 @@
+#!/bin/bash
+# Promise: whatever moment a conversion is killed at, the target is the old file, the new one or absent, and INT and
+# TERM leave nothing else and die by their signal. SIGKILL at 60 moments, INT and TERM at 20 each.
+set -u
+make_checkpoint=$BUILD/tests/tools/checkpoint
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/ck" "$dir/out"
+"$make_checkpoint" "$dir/ck" train f32 >/dev/null 2>&1 || { echo "not ok - kill: no checkpoint"; exit 1; }
+target=$dir/out/m.fvlm
+"$FVLM" convert "$dir/ck" -o "$dir/old.fvlm" -q --type f32
+"$FVLM" convert "$dir/ck" -o "$dir/new.fvlm" -q --type bf16
+began=$(date +%s%N)
+"$FVLM" convert "$dir/ck" -o "$dir/time.fvlm" -q --type bf16
+took=$(($(date +%s%N) - began)) # nanoseconds of an undisturbed run
+
+# shot SIGNAL MOMENT: sends the signal that many nanoseconds after the start; sets rc.
+shot() {
+    "$FVLM" convert "$dir/ck" -o "$target" --force -q --type bf16 2>/dev/null &
+    local pid=$!
+    sleep "$(printf '0.%09d' "$2")"
+    kill -"$1" $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    rc=$?
+}
+whole() { cmp -s "$target" "$dir/old.fvlm" || cmp -s "$target" "$dir/new.fvlm"; }
+
+torn=0 stray=0 killed=0
+for i in $(seq 1 60); do
+    rm -f "$dir/out/"* "$dir/out/."[!.]* 2>/dev/null
+    if [ $((i % 2)) = 0 ]; then cp "$dir/old.fvlm" "$target"; fi
+    shot KILL $((took * i / 55))
+    [ $rc = 137 ] && killed=$((killed + 1))
+    if [ -e "$target" ]; then whole || torn=$((torn + 1)); elif [ $((i % 2)) = 0 ]; then torn=$((torn + 1)); fi
+    [ "$(ls -A "$dir/out" | grep -vc '^m\.fvlm$')" -le 1 ] || stray=$((stray + 1))
+done
+if [ $torn = 0 ]; then echo "ok - kill: 60 SIGKILLs, $killed in time, no torn target"; else echo "not ok - kill: $torn torn targets"; fi
+if [ $stray = 0 ]; then echo "ok - kill: at most one stray file"; else echo "not ok - kill: $stray times more than one stray"; fi
+if [ $killed -ge 10 ]; then echo "ok - kill: the signal came in time often enough"; else echo "not ok - kill: only $killed of 60 in time"; fi
+
+for sig in INT TERM; do
+    bad=0 caught=0
+    number=$([ $sig = INT ] && echo 130 || echo 143)
+    for i in $(seq 1 20); do
+        rm -f "$dir/out/"*
+        cp "$dir/old.fvlm" "$target"
+        # bash starts background jobs with INT ignored; a program that found it ignored leaves it so
+        (trap - $sig; exec "$FVLM" convert "$dir/ck" -o "$target" --force -q --type bf16 2>/dev/null) &
+        pid=$!
+        sleep "$(printf '0.%09d' $((took * i / 22)))"
+        kill -$sig $pid 2>/dev/null
+        wait $pid 2>/dev/null; rc=$?
+        if [ $rc = $number ]; then caught=$((caught + 1)); elif [ $rc != 0 ]; then bad=$((bad + 1)); fi
+        whole || bad=$((bad + 1))
+        [ "$(ls -A "$dir/out")" = m.fvlm ] || bad=$((bad + 1))
+    done
+    if [ $bad = 0 ]; then echo "ok - kill: 20 SIG$sig, $caught in time, old or new target and nothing else"; else echo "not ok - kill: SIG$sig: $bad bad ends"; fi
+done

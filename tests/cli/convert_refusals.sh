@@ -1,0 +1,121 @@
+#!/bin/bash
+# Promise: what `fvlm convert` cannot do it refuses in one exact line on stderr, with the exit code of its kind, and
+# leaves nothing behind. Each case starts from a good checkpoint and breaks one thing.
+set -u
+make_checkpoint=$BUILD/tests/tools/checkpoint
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+ck=$dir/ck tower=model.vision_tower.vision_tower.model
+mkdir "$ck" "$dir/out"
+n=0
+
+# A fresh checkpoint with changes: fresh [set NAME INDEX VALUE | remove NAME | rename FROM TO]...
+fresh() {
+    rm -rf "$ck"; mkdir "$ck"
+    "$make_checkpoint" "$ck" fused bf16 "$@" >/dev/null 2>&1 || echo "not ok - refusals: no checkpoint"
+}
+
+# refused EXIT_CODE MESSAGE ARGUMENT...: runs convert; DIR in the message is the test's folder.
+refused() {
+    local code=$1 want="fvlm: ${2//DIR/$dir}" got rc
+    shift 2
+    n=$((n + 1))
+    got=$("$FVLM" convert "$@" 2>&1 >"$dir/stdout" </dev/null); rc=$?
+    if [ "$got" = "$want" ] && [ "$rc" = "$code" ] && [ ! -s "$dir/stdout" ] && [ -z "$(ls -A "$dir/out")" ]; then
+        echo "ok - refused: $want"
+    else
+        echo "not ok - refused: $want"
+        printf '%s\n' "exit $rc, want $code" "got: $got" "left: $(ls -A "$dir/out")" | sed 's/^/# /'
+    fi
+}
+out=$dir/out/x.fvlm
+go() { refused "$1" "$2" "$ck" -o "$out"; }
+
+# --- usage ---
+fresh
+refused 2 "convert takes one checkpoint folder; try 'fvlm convert --help'"
+refused 2 "convert takes one checkpoint folder; try 'fvlm convert --help'" "$ck" "$ck" -o "$out"
+refused 2 "where to? give -o FILE, or --dry-run; try 'fvlm convert --help'" "$ck"
+refused 2 "unknown option \"--typ\", did you mean \"--type\"?; try 'fvlm convert --help'" "$ck" --typ f32 -o "$out"
+refused 2 "--type \"int4\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output" "$ck" --type int4 -o "$out"
+refused 2 "--type \"f64\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output" "$ck" --type f64 --dry-run
+refused 2 "--cpu \"sse9\": expected scalar, avx2, avx512, neon or dotprod" "$ck" --cpu sse9 -o "$out"
+refused 2 "--threads 65: at most 64" "$ck" --threads 65 -o "$out"
+
+# --- the folder ---
+refused 3 "\"DIR/none\": No such file or directory" "$dir/none" -o "$out"
+refused 1 "\"DIR/ck/model.safetensors\" is a file; give the folder that holds it, with config.json and the tokenizer beside it" \
+    "$ck/model.safetensors" -o "$out"
+refused 3 "\"DIR/no/x.fvlm\": cannot open its folder: No such file or directory" "$ck" -o "$dir/no/x.fvlm"
+refused 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$ck" -o /dev/full --force
+refused 1 "\"DIR/out\" is a folder, not a regular file" "$ck" -o "$dir/out" --force
+refused 1 "\"DIR/ck/model.safetensors\" is a file of the checkpoint itself; write to another name" "$ck" -o "$ck/model.safetensors" --force
+refused 1 "\"DIR/out\" holds neither model.safetensors nor model.safetensors.index.json; give a checkpoint folder as downloaded (safetensors)" \
+    "$dir/out" -o "$out"
+echo '{"weight_map": {}}' >"$ck/model.safetensors.index.json"
+go 1 "\"DIR/ck\" holds both model.safetensors and model.safetensors.index.json; remove the one that is not meant"
+rm "$ck/model.safetensors"
+go 1 "\"DIR/ck\" holds no tensors"
+echo '{"weight_map": {"a": "../../etc/passwd"}}' >"$ck/model.safetensors.index.json"
+go 1 "\"model.safetensors.index.json\": weight_map[\"a\"] is \"../../etc/passwd\"; a shard is a plain file name beside the index"
+echo '{"weight_map": {"a": "model-1.safetensors"}}' >"$ck/model.safetensors.index.json"
+go 1 "\"model.safetensors.index.json\" names the shard \"model-1.safetensors\", which is not in the folder; download it"
+
+# --- the weights file ---
+fresh; size=$(stat -c %s "$ck/model.safetensors")
+truncate -s 5 "$ck/model.safetensors"
+go 1 "\"model.safetensors\": byte 5: the file ends inside its first 8 bytes, the header's length; download it again"
+fresh; truncate -s 1000 "$ck/model.safetensors"
+go 1 "\"model.safetensors\": byte 1000: the file ends inside its header of $(od -An -tu8 -N8 "$ck/model.safetensors" | tr -d ' ') bytes; download it again"
+fresh; truncate -s $((size - 1)) "$ck/model.safetensors"
+got=$("$FVLM" convert "$ck" -o "$out" 2>&1)
+[[ $got =~ ^fvlm:\ \"model.safetensors\":\ byte\ [0-9]+:\ tensor\ \"lm_head.weight\":\ data\ ends\ at\ [0-9]+,\ but\ the\ file\ holds\ only\ [0-9]+\ bytes\ of\ data\;\ download\ it\ again$ ]]
+if [ $? = 0 ]; then echo "ok - refused: a file cut by one byte"; else echo "not ok - refused: $got"; fi
+fresh; printf x >>"$ck/model.safetensors"
+go 1 "\"model.safetensors\": byte $size: 1 bytes after the last tensor belong to no tensor"
+fresh; head -c 4000 /dev/zero | tr '\0' 'A' >"$ck/model.safetensors"
+go 1 "\"model.safetensors\": byte 0: the header says it has 4702111234474983745 bytes, at most 100000000 are allowed; is this a safetensors file?"
+
+# --- names, shapes, values ---
+fresh remove model.norm.weight
+go 1 "1 tensor is missing: \"model.norm.weight\""
+fresh rename model.norm.weight model.extra.weight
+go 1 "1 tensor is missing: \"model.norm.weight\"; 1 tensor is left over: \"model.extra.weight\""
+fresh set model.layers.1.mlp.up_proj.weight 70 nan
+go 1 "tensor \"model.layers.1.mlp.up_proj.weight\": element [2, 6] is not a finite number; the file is damaged or the training diverged"
+fresh set $tower.network.0.0.convffn.conv.bn.running_var 3 -1
+go 1 "tensor \"$tower.network.0.0.convffn.conv.bn.running_var\": element [3] is -1; a variance is 0 or more"
+fresh set model.layers.0.self_attn.q_proj.bias 1 1e6
+refused 1 "tensor \"llm.layer0.attn.q.bias\": the value of row 1, column 0 is beyond the largest f16, 65504; use --type bf16 or f32" \
+    "$ck" --type f16 -o "$out"
+
+# --- the small files ---
+fresh; rm "$ck/config.json"
+go 1 "\"config.json\" is missing; give a checkpoint folder as downloaded"
+fresh; sed -i 's/llava_qwen2/llava_llama/' "$ck/config.json"
+go 1 "\"config.json\": \"model_type\" is \"llava_llama\"; only \"llava_qwen2\" is supported"
+fresh; sed -i 's/"hidden_size": 32/"hidden_size": 64/' "$ck/config.json"
+go 1 "tensor \"model.mm_projector.0.weight\" is BF16 [32, 128], expected [64, 128]"
+fresh; sed -i 's/"num_hidden_layers": 2/"num_hidden_layers": 1/' "$ck/config.json"
+got=$("$FVLM" convert "$ck" -o "$out" 2>&1)
+same="fvlm: 12 tensors are left over: \"model.layers.1.input_layernorm.weight\", "
+if [ "${got:0:${#same}}" = "$same" ] && [ "${got: -11}" = " and 2 more" ]; then echo "ok - refused: left-over layer"; else echo "not ok - refused: $got"; fi
+fresh; sed -i 's/"vocab_size": 320/"vocab_size": 309/' "$ck/config.json"
+go 1 "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 309; tokenizer and weights do not belong together"
+fresh; rm "$ck/vocab.json"
+go 1 "the folder holds no tokenizer: neither vocab.json with merges.txt nor tokenizer.json"
+fresh; rm "$ck/merges.txt"
+go 1 "\"merges.txt\" is missing beside vocab.json; download it"
+fresh; rm "$ck/added_tokens.json"
+go 1 "neither added_tokens.json nor tokenizer_config.json's added_tokens_decoder is there; download them"
+fresh; echo '{"<|im_start|>": 308}' >"$ck/added_tokens.json"
+go 1 "the tokenizer has no added token \"<|im_end|>\", which the prompt needs"
+
+# --- the output ---
+fresh
+"$FVLM" convert "$ck" -o "$dir/there.fvlm" -q; before=$(md5sum <"$dir/there.fvlm")
+got=$("$FVLM" convert "$ck" -o "$dir/there.fvlm" 2>&1); rc=$?
+[ $rc = 1 ] && [ "$before" = "$(md5sum <"$dir/there.fvlm")" ]
+if [ $? = 0 ]; then echo "ok - refused: $got"; else echo "not ok - refused: exit $rc, $got"; fi
+got=$(ulimit -f 100; "$FVLM" convert "$ck" -o "$out" 2>&1); rc=$? # 100 blocks of 1 kB: a full disk
+if [ $rc = 3 ] && [ -z "$(ls -A "$dir/out")" ]; then echo "ok - refused: $got"; else echo "not ok - file size limit: exit $rc, $got"; fi
+if [ "$n" -ge 35 ]; then echo "ok - $n refusals with exact messages"; else echo "not ok - only $n refusals"; fi
