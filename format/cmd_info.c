@@ -65,6 +65,8 @@ int fvlm_cmd_info(int argc, char **argv)
     if (!st && !help) {
         if (args.n != 1)
             st = fvlm_fail(&err, FVLM_USAGE, "info takes one file; try 'fvlm info --help'");
+        else if (!opt_dump != !opt_output)
+            st = fvlm_fail(&err, FVLM_USAGE, "--dump NAME and --output FILE go together; try 'fvlm info --help'");
         else
             st = run(args.items[0], &err);
     }
