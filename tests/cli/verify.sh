@@ -1,0 +1,87 @@
+#!/bin/bash
+# Promise: `fvlm verify` tells a sound file from a damaged one, compares a model with the checkpoint it came from and says so in
+# text and JSON, exits 1 when bounds are exceeded, and refuses what makes no sense in one exact line.
+set -u
+tiny=${TINY:-tests/fixtures/tiny}
+if [ ! -f "$tiny/fused/model.safetensors" ]; then
+    echo "ok - verify # SKIP the small model is not in $tiny"
+    exit 0
+fi
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+m=$dir/m.fvlm
+export TMPDIR=$dir/tmp; mkdir "$TMPDIR"
+"$FVLM" convert "$tiny/fused" -o "$m" -q || { echo "not ok - verify: convert for it"; exit 1; }
+"$FVLM" quant "$m" --type int8 -o "$dir/int8.fvlm" -q || { echo "not ok - verify: quant for it"; exit 1; }
+picture=$tiny/heldout/000.png
+
+ok() { if [ "$2" = 0 ]; then echo "ok - verify: $1"; else echo "not ok - verify: $1"; fi; }
+same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf '# got:  %s\n# want: %s\n' "$2" "$3"; }
+refuses() {
+    name=$1 want_rc=$2 want=$3; shift 3
+    got=$("$FVLM" verify "$@" 2>&1 >"$dir/stdout"); rc=$?
+    same "$name" "$rc $got" "$want_rc fvlm: $want"
+}
+
+# --- hashes ---
+out=$("$FVLM" verify "$m"); rc=$?
+[ $rc = 0 ] && [[ $out =~ ^"$m: every byte of "[0-9.]+" MB is as written: "[0-9]+" tensors, "[0-9.]+" s, "[0-9.]+" GB/s"$ ]]
+ok "a sound file is said to be sound" $?
+[ -z "$("$FVLM" verify "$m" -q 2>&1)" ]; ok "-q prints nothing" $?
+"$FVLM" verify "$m" --json | grep -q '"tensors": '; ok "--json has the count" $?
+size=$(stat -c %s "$m") missed=0 tried=0
+for i in $(seq 0 40); do
+    at=$(((i * 7919 * 7919 + i * 104729) % size))
+    cp "$m" "$dir/bad.fvlm"
+    byte=$(dd if="$m" bs=1 skip=$at count=1 2>/dev/null | od -An -tu1 | tr -d ' ')
+    printf "\\x$(printf %02x $((byte ^ (1 << (i % 8)))))" | dd of="$dir/bad.fvlm" bs=1 seek=$at conv=notrunc 2>/dev/null
+    "$FVLM" verify "$dir/bad.fvlm" >/dev/null 2>&1; [ $? = 1 ] || missed=$((missed + 1))
+    tried=$((tried + 1))
+done
+same "every one of $tried flipped bits is refused with exit 1" $missed 0
+head -c $((size - 1)) "$m" >"$dir/bad.fvlm"
+"$FVLM" verify "$dir/bad.fvlm" >/dev/null 2>&1; same "a byte too few is refused" $? 1
+rm "$dir/bad.fvlm"
+
+# --- against the checkpoint ---
+"$FVLM" verify "$m" --against "$tiny/fused" --image "$picture" --tokens 4 >"$dir/text"; same "the file beside its source passes" $? 0
+same "and is equal at every block" "$(awk '$2 ~ /^[0-9]+$/ && $4 != "0.000e+00"' "$dir/text")" ""
+grep -q '^logits ' "$dir/text" && grep -q '^within bounds; for f32: relative L2 2e-05, KL 1e-06, likeliest token 100 %$' "$dir/text"
+ok "the verdict names its bounds" $?
+"$FVLM" verify "$m" --against "$tiny/unfused" --image "$picture" --tokens 4 >"$dir/text"; same "the unfused checkpoint is the same model" $? 0
+"$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --image "$tiny/heldout/010.jpg" --tokens 4 --json >"$dir/json"
+same "int8 passes beside a .fvlm file" $? 0
+python=$(command -v python3) && {
+    "$python" -c 'import json,sys; r=json.load(open(sys.argv[1])); a=r["activations"]
+assert r["ok"] and r["grade"]=="int8" and r["images"]==2 and [x["act"] for x in a]==["f32","int8"]
+assert all(0 < b["relative_l2"] < 1 and 0 < b["cosine"] <= 1 for x in a for b in x["blocks"])
+assert a[0]["blocks"][0]["name"]=="vision.stem" and a[0]["blocks"][-1]["name"]=="logits"' "$dir/json"
+    ok "the JSON is JSON and holds both modes" $?
+}
+"$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --act int8 --tokens 0 | grep -q '^int8 with int8 activations, 1 picture$'
+ok "--act int8 runs that mode" $?
+"$FVLM" quant "$m" --type int4-sym-row -o "$dir/int4.fvlm" -q
+"$FVLM" convert "$tiny/fused" --type f32 -o "$dir/f32.fvlm" -q
+"$FVLM" verify "$dir/f32.fvlm" --against "$dir/int4.fvlm" --image "$picture" --tokens 2 >"$dir/text" 2>"$dir/err"; rc=$?
+same "out of bounds is exit 1" "$rc $(cat "$dir/err")" "1 fvlm: \"$dir/f32.fvlm\": out of the bounds stated for f32"
+grep -q '^OUT OF BOUNDS from vision.stem on; for f32: ' "$dir/text"; ok "the verdict names the first block" $?
+same "no temporary folder is left" "$(ls -A "$TMPDIR")" ""
+
+# --- what makes no sense ---
+help="; try 'fvlm verify --help'"
+refuses "no model" 2 "verify: expected one model, got 0$help"
+refuses "two models" 2 "verify: expected one model, got 2$help" "$m" "$m"
+refuses "--against without a picture" 2 "verify: --against needs a picture to run both on; give --image FILE" "$m" --against "$m"
+refuses "a picture without --against" 2 "verify: --image, --prompt and --size need --against" "$m" --image "$picture"
+refuses "two things to compare with" 2 "verify: --against and --against-activations exclude each other" \
+    "$m" --against "$m" --against-activations x --image "$picture"
+refuses "--act alone" 2 "verify: --act needs something to compare with" "$m" --act f32
+refuses "an unknown mode" 2 "verify: --act is f32, int8 or both, not \"f16\"" "$m" --against "$m" --image "$picture" --act f16
+refuses "too many tokens" 2 "verify: --tokens is at most 4096" "$m" --against "$m" --image "$picture" --tokens 5000
+refuses "a picture too large" 2 "verify: --size is at most 4096" "$m" --against "$m" --image "$picture" --size 8192
+refuses "a missing model" 3 "\"$dir/none\": No such file or directory" "$dir/none"
+refuses "a missing source" 3 "\"$dir/none\": No such file or directory" "$m" --against "$dir/none" --image "$picture"
+refuses "a missing recording" 3 "\"$dir/none\": No such file or directory" "$m" --against-activations "$dir/none"
+printf 'nothing' >"$dir/short"
+refuses "a recording that is none" 1 "\"$dir/short\" is not a safetensors file" "$m" --against-activations "$dir/short"
+"$FVLM" verify "$m" >/dev/full 2>"$dir/err"; rc=$?
+same "a full standard output is an error" "$rc $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"

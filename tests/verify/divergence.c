@@ -1,0 +1,123 @@
+/* Promise guarded here: distances and divergences are what their definitions say, computed here another way, and what
+ * is not a number counts as infinitely far; it can never pass for close. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "tests/support/support.h"
+#include "verify/divergence.h"
+
+static bool near(double a, double b, double relative)
+{
+    return fabs(a - b) <= relative * fabs(b);
+}
+
+static void distances(void **state)
+{
+    (void)state;
+    const float x[5] = {3, 0, 4, 0, 0}, y[5] = {3, 0, 4, 0, 2}, zero[5] = {0};
+    fvlm_distance d = fvlm_distance_of(x, y, 5);
+    assert_true(near(d.relative_l2, 0.4, 1e-15));
+    assert_true(near(d.cosine, 5 / sqrt(29), 1e-15));
+    assert_true(d.max_error == 2);
+    d = fvlm_distance_of(x, x, 5);
+    assert_true(d.relative_l2 == 0 && d.cosine == 1 && d.max_error == 0);
+    d = fvlm_distance_of(zero, zero, 5);
+    assert_true(d.relative_l2 == 0 && d.cosine == 1);
+    d = fvlm_distance_of(zero, x, 5);
+    assert_true(isinf(d.relative_l2) && d.cosine == 0);
+    d = fvlm_distance_of(x, zero, 5);
+    assert_true(d.relative_l2 == 1 && d.cosine == 0);
+}
+
+/* Every position of every length up to 40: no lane is forgotten. */
+static void every_value_counts(void **state)
+{
+    (void)state;
+    float x[40], y[40];
+    for (size_t n = 1; n <= 40; n++)
+        for (size_t at = 0; at < n; at++) {
+            for (size_t i = 0; i < n; i++) x[i] = y[i] = 1;
+            y[at] = 3;
+            const fvlm_distance d = fvlm_distance_of(x, y, n);
+            assert_true(near(d.relative_l2, 2 / sqrt((double)n), 1e-14));
+            assert_true(d.max_error == 2);
+            y[at] = NAN;
+            assert_true(isinf(fvlm_distance_of(x, y, n).relative_l2));
+            assert_true(isinf(fvlm_distance_of(y, x, n).relative_l2));
+            y[at] = -INFINITY;
+            assert_true(isinf(fvlm_distance_of(x, y, n).relative_l2));
+        }
+}
+
+static void kullback_leibler(void **state)
+{
+    (void)state;
+    /* p = (1/2, 1/4, 1/4), q = (1/4, 1/2, 1/4), each shifted: sum p log(p/q) = log(2)/2 - log(2)/4 */
+    const float p[3] = {100 + 0.69314718f, 100, 100}, q[3] = {-50, -50 + 0.69314718f, -50};
+    assert_true(fabs(fvlm_kl_divergence(p, q, 3) - log(2) / 4) < 1e-6); /* f32 holds 100.69 to 4e-6 */
+    assert_true(fvlm_kl_divergence(p, p, 3) == 0);
+    const float far[2] = {0, 1000}, other[2] = {1000, 0};
+    assert_true(near(fvlm_kl_divergence(far, other, 2), 1000, 1e-12));
+    const float nan[2] = {NAN, 0}, inf[2] = {INFINITY, 0};
+    assert_true(isinf(fvlm_kl_divergence(far, nan, 2)));
+    assert_true(isinf(fvlm_kl_divergence(nan, far, 2)));
+    assert_true(isinf(fvlm_kl_divergence(far, inf, 2)));
+
+    /* Long double, no shift, on random logits. */
+    test_rng r = {11};
+    for (int trial = 0; trial < 50; trial++) {
+        float x[300], y[300];
+        long double sx = 0, sy = 0, kl = 0;
+        for (size_t i = 0; i < 300; i++) {
+            x[i] = 3 * test_normal(&r);
+            y[i] = x[i] + 0.3f * test_normal(&r);
+            sx += expl((long double)x[i]);
+            sy += expl((long double)y[i]);
+        }
+        for (size_t i = 0; i < 300; i++) {
+            const long double a = expl((long double)x[i]) / sx, b = expl((long double)y[i]) / sy;
+            kl += a * logl(a / b);
+        }
+        assert_true(near(fvlm_kl_divergence(x, y, 300), (double)kl, 1e-11));
+    }
+}
+
+static void top_five(void **state)
+{
+    (void)state;
+    const float x[8] = {1, 5, 5, -2, 7, 0, 5, 4};
+    uint32_t top[5];
+    fvlm_top5(x, 8, top);
+    const uint32_t want[5] = {4, 1, 2, 6, 7}; /* of equals the lower index first */
+    assert_memory_equal(top, want, sizeof want);
+}
+
+static void agreement(void **state)
+{
+    (void)state;
+    fvlm_agreement a = {0};
+    const float x[7] = {7, 6, 5, 4, 3, 2, 1}, y[7] = {6, 7, 5, 4, 1, 2, 3};
+    fvlm_agreement_add(&a, x, x, 7);
+    fvlm_agreement_add(&a, x, y, 7); /* top five of y: 1 0 2 3 6 */
+    assert_int_equal(a.positions, 2);
+    assert_int_equal(a.compared, 2);
+    assert_int_equal(a.top1, 1);
+    assert_int_equal(a.top5, 9);
+    assert_true(a.kl_max == a.kl_sum && a.kl_max > 0);
+    fvlm_agreement_add_token(&a, 1, y, 7);
+    fvlm_agreement_add_token(&a, 0, y, 7);
+    assert_int_equal(a.positions, 4);
+    assert_int_equal(a.compared, 2);
+    assert_int_equal(a.top1, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(distances), cmocka_unit_test(every_value_counts),
+                                       cmocka_unit_test(kullback_leibler), cmocka_unit_test(top_five),
+                                       cmocka_unit_test(agreement)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
