@@ -172,8 +172,8 @@ fvlm_rows fvlm_carve_rows(fvlm_carve *c, size_t n_rows, const fvlm_weight *w)
 {
     fvlm_rows a = {.q_stride = fvlm_row_stride((w->m.k + 7) / 8 * 2) * 4};
     a.q = fvlm_carve_take(c, n_rows, a.q_stride);
-    a.scale = fvlm_carve_take(c, n_rows * w->m.n_groups, sizeof *a.scale);
-    a.sum = fvlm_carve_take(c, n_rows * w->m.n_groups, sizeof *a.sum);
+    a.group_stride = n_rows;
+    a.group = fvlm_carve_take(c, n_rows * w->m.n_groups, sizeof *a.group);
     return a;
 }
 

@@ -10,7 +10,7 @@
  *                   scores (over a head's dimensions) and mixes (over the keys) are such chains.
  *   int8 products   (act int8 with integer weights; float weights multiply in f32) a row of activations
  *                   is rounded in the groups of the weight: scale_x = absmax / 127, q_x = x * (127 / absmax)
- *                   to nearest even within +-127; an absmax under 2^-100 counts as 0. Inside a group
+ *                   to nearest even, so within +-127; an absmax under 2^-100 counts as 0. Inside a group
  *                   exact in int32; groups are added in order, acc = fma(isum, scale_w * scale_x, acc),
  *                   asymmetric types then acc = fma(xsum * scale_x, offset_w, acc).
  *   sums            (norms, softmax, means) 16 lanes by index mod 16, then one fixed tree.
@@ -56,7 +56,9 @@ fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t
 /* Row n as k floats: decoding, bit for bit what --act f32 multiplies with. */
 void fvlm_weight_row(const fvlm_weight *w, size_t n, float *out);
 
-/* A depthwise convolution, kernel x kernel, pad kernel/2: taps [kernel*kernel][out_c] and
+#define FVLM_MAX_DW_KERNEL 15
+
+/* A depthwise convolution, kernel x kernel (odd, at most FVLM_MAX_DW_KERNEL), stride 1 or 2, pad kernel/2: taps [kernel*kernel][out_c] and
  * bias [out_c], both f32 (converted when the model is opened: they are 1 % of the tower).
  * Output channel o reads input channel o / (out_c / in_c). */
 typedef struct {

@@ -88,7 +88,7 @@ static void stem_task(void *ctx, size_t i, unsigned thread)
     const stem_room r = carve_stem(&c, j);
     const size_t first = i * FVLM_ROW_BLOCK, n = min_size(FVLM_ROW_BLOCK, j->pixels - first), width = j->w->m.n;
     for (size_t p = 0; p < n; p++) gather_stem(j, first + p, r.x + p * r.rows.x_stride);
-    if (j->int8) j->e->k->quantize(&r.rows, n, STEM_K, j->w->m.group);
+    if (j->int8) j->e->k->quantize(&r.rows, n, j->w);
     const fvlm_finish f = {j->bias, NULL, j->y + first * width, 0, width, FVLM_GELU};
     j->e->k->linear(j->w, &r.rows, n, 0, j->w->m.n_panels, &f, r.scratch);
 }
@@ -146,10 +146,10 @@ static void ffn_task(void *ctx, size_t i, unsigned thread)
     const ffn_room r = carve_ffn(&carve, j);
     const size_t c = j->dw->out_c, first = i * j->tile, n = min_size(j->tile, j->pixels - first);
     k->depthwise(j->dw, j->x, j->height, j->width, FVLM_NONE, first, first + n, r.mixed, r.in1.x_stride);
-    if (j->int1) k->quantize(&r.in1, n, j->fc1->m.k, j->fc1->m.group);
+    if (j->int1) k->quantize(&r.in1, n, j->fc1);
     const fvlm_finish f1 = {j->b1, NULL, r.hidden, 0, r.in2.x_stride, FVLM_GELU};
     k->linear(j->fc1, &r.in1, n, 0, j->fc1->m.n_panels, &f1, r.scratch);
-    if (j->int2) k->quantize(&r.in2, n, j->fc2->m.k, j->fc2->m.group);
+    if (j->int2) k->quantize(&r.in2, n, j->fc2);
     const fvlm_finish f2 = {j->b2, j->x + first * c, j->y + first * c, c, c, FVLM_NONE};
     k->linear(j->fc2, &r.in2, n, 0, j->fc2->m.n_panels, &f2, r.scratch);
 }

@@ -17,14 +17,13 @@ typedef struct {
 } linear_job;
 
 /* The same activations from row 'row' on. */
-static fvlm_rows rows_from(const fvlm_rows *a, size_t row, size_t n_groups)
+static fvlm_rows rows_from(const fvlm_rows *a, size_t row)
 {
     fvlm_rows b = *a;
     if (b.x) b.x += row * b.x_stride;
     if (b.q) {
         b.q += row * b.q_stride;
-        b.scale += row * n_groups;
-        b.sum += row * n_groups;
+        b.group += row;
     }
     return b;
 }
@@ -43,8 +42,8 @@ static void prepare_task(void *ctx, size_t i, unsigned thread)
     (void)thread;
     const linear_job *j = ctx;
     const size_t row = i * 16, n = j->n_rows - row < 16 ? j->n_rows - row : 16;
-    const fvlm_rows a = rows_from(&j->a, row, j->w->m.n_groups);
-    j->e->k->quantize(&a, n, j->w->m.k, j->w->m.group);
+    const fvlm_rows a = rows_from(&j->a, row);
+    j->e->k->quantize(&a, n, j->w);
 }
 
 static void linear_task(void *ctx, size_t i, unsigned thread)
@@ -53,7 +52,7 @@ static void linear_task(void *ctx, size_t i, unsigned thread)
     const size_t row = i / j->panel_blocks * FVLM_ROW_BLOCK, panel = i % j->panel_blocks * j->panels_each;
     const size_t n = j->n_rows - row < FVLM_ROW_BLOCK ? j->n_rows - row : FVLM_ROW_BLOCK;
     const size_t end = panel + j->panels_each < j->w->m.n_panels ? panel + j->panels_each : j->w->m.n_panels;
-    const fvlm_rows a = rows_from(&j->a, row, j->w->m.n_groups);
+    const fvlm_rows a = rows_from(&j->a, row);
     const fvlm_finish f = finish_from(&j->finish, row);
     j->e->k->linear(j->w, &a, n, panel, end, &f, (float *)(void *)j->e->thread[thread].bytes);
 }

@@ -1,106 +1,138 @@
 /* depthwise.h - depthwise convolutions, channels last. Each output is one chain of
- * fma over its taps in reading order (y, then x), from 0; taps outside the picture
- * are left out; the bias is added after. TILE_DW neighbouring outputs of 16 channels
- * share each tap's load. */
+ * fma over its taps in reading order (y, then x), from 0; rows of taps outside the
+ * picture are left out, columns outside count as zeros; the bias is added after.
+ *
+ * A register tile is up to TILE_DW neighbouring outputs of 16 channels, which share
+ * each tap's load. Tiles that lie inside the picture read it directly; the others, and
+ * those with a channel multiplier or fewer than 16 channels, read a small padded copy. */
 #ifndef FVLM_DEPTHWISE_H
 #define FVLM_DEPTHWISE_H
 
 #include "reference/kernels/kernels.h"
 #include "reference/kernels/vmath.h"
 
+#define DW_COPY_PIXELS 231 /* 7 rows of 33 pixels: 14 outputs of a 7x7 with stride 2 */
+_Static_assert(FVLM_MAX_DW_KERNEL *FVLM_MAX_DW_KERNEL <= DW_COPY_PIXELS, "one output of the largest kernel fits");
+
+/* One output row, 16 channels of it. */
 typedef struct {
     const fvlm_depthwise *d;
     const float *x;
-    size_t height, width; /* of the input */
+    size_t width;    /* of the input */
+    size_t ky0, ky1; /* taps inside the picture, and */
+    size_t iy;       /* the input row under ky0 */
+    size_t o, n;     /* channels o .. o+n-1 */
     fvlm_activation act;
-    size_t oy;       /* output row */
-    size_t ky0, ky1; /* its taps inside the picture */
 } dw_row;
 
-typedef enum { DW_PLAIN, DW_PAIRS, DW_ANY } dw_mode;
+/* Where a tile reads: the pixel under its first tap, and the ways from pixel to pixel and from row to row. */
+typedef struct {
+    const float *at;
+    size_t pixel, row;
+} dw_input;
 
-/* Channels o .. o+n-1 of the pixel at x. */
-V_FN v16 dw_load(const dw_mode mode, const float *x, size_t o, size_t n, size_t multiplier)
+V_FN v16 dw_channels(const float *p, size_t n)
 {
-    if (mode == DW_PLAIN) return v_load(x + o);
-    if (mode == DW_PAIRS) return v_pairs(x + o / 2);
-    float t[16] = {0};
-    for (size_t l = 0; l < n; l++) t[l] = x[(o + l) / multiplier];
-    return v_load(t);
+    return n == 16 ? v_load(p) : v_load_n(p, n);
 }
 
-/* Outputs ox .. ox+X-1 of row r.oy, channels o .. o+n-1; their taps kx0 .. kx1-1 all lie inside. */
-V_FN void dw_tile(const size_t X, const dw_mode mode, const dw_row *r, size_t ox, size_t kx0, size_t kx1, size_t o,
-                  size_t n, float *y, size_t y_stride)
+V_FN void dw_tile(const size_t X, const dw_row *r, dw_input in, float *y, size_t y_stride)
 {
-    const fvlm_depthwise *d = r->d;
-    const size_t kernel = d->kernel, pad = kernel / 2, out_c = d->out_c, in_c = d->in_c, stride = d->stride;
-    const size_t step = stride * in_c, multiplier = out_c / in_c;
+    const size_t kernel = r->d->kernel, out_c = r->d->out_c, step = r->d->stride * in.pixel, n = r->n;
     v16 acc[TILE_DW];
     V_UNROLL
     for (size_t i = 0; i < X; i++) acc[i] = v_zero();
-    for (size_t ky = r->ky0; ky < r->ky1; ky++) {
-        const float *row = r->x + (r->oy * stride + ky - pad) * r->width * in_c;
-        for (size_t kx = kx0; kx < kx1; kx++) {
-            const float *taps = d->taps + (ky * kernel + kx) * out_c + o;
-            const v16 tap = mode == DW_ANY ? v_load_n(taps, n) : v_load(taps);
-            const float *at = row + (ox * stride + kx - pad) * in_c;
+    for (size_t ky = r->ky0; ky < r->ky1; ky++, in.at += in.row) {
+        const float *taps = r->d->taps + ky * kernel * out_c + r->o, *at = in.at;
+        for (size_t kx = 0; kx < kernel; kx++, taps += out_c, at += in.pixel) {
+            const v16 tap = dw_channels(taps, n);
             V_UNROLL
-            for (size_t i = 0; i < X; i++) acc[i] = v_fma(dw_load(mode, at + i * step, o, n, multiplier), tap, acc[i]);
+            for (size_t i = 0; i < X; i++) acc[i] = v_fma(v_load(at + i * step), tap, acc[i]);
         }
     }
-    const v16 bias = mode == DW_ANY ? v_load_n(d->bias + o, n) : v_load(d->bias + o);
+    const v16 bias = dw_channels(r->d->bias + r->o, n);
     V_UNROLL
     for (size_t i = 0; i < X; i++) {
         const v16 v = v_activate(v_add(acc[i], bias), r->act);
-        if (mode == DW_ANY)
-            v_store_n(y + i * y_stride + o, v, n);
+        if (n == 16)
+            v_store(y + i * y_stride, v);
         else
-            v_store(y + i * y_stride + o, v);
+            v_store_n(y + i * y_stride, v, n);
     }
 }
 
-/* First output at or after which every tap is inside, and the first after those: in x. */
-V_FN void dw_inside(const dw_row *r, size_t *from, size_t *to)
+static void dw_any_tile(size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride)
 {
-    const size_t pad = r->d->kernel / 2, stride = r->d->stride;
-    *from = (pad + stride - 1) / stride;
-    *to = r->width >= r->d->kernel - pad ? (r->width - (r->d->kernel - pad)) / stride + 1 : 0;
+    switch (outputs) {
+#define TILE_CASE(X)                                                                                                   \
+    case X:                                                                                                            \
+        dw_tile(X, r, in, y, y_stride);                                                                                \
+        break;
+        TILE_CASE(1)
+        TILE_CASE(2)
+#if TILE_DW >= 5
+        TILE_CASE(3)
+        TILE_CASE(4)
+        TILE_CASE(5)
+#endif
+#if TILE_DW >= 14
+        TILE_CASE(6)
+        TILE_CASE(7)
+        TILE_CASE(8)
+        TILE_CASE(9)
+        TILE_CASE(10)
+        TILE_CASE(11)
+        TILE_CASE(12)
+        TILE_CASE(13)
+        TILE_CASE(14)
+#endif
+#undef TILE_CASE
+    }
 }
 
-V_FN void dw_channels(const dw_mode mode, const dw_row *r, size_t x0, size_t x1, size_t o, size_t n, float *y,
-                      size_t y_stride)
+/* 16 output channels' worth of the input pixel at p. */
+V_FN v16 dw_spread(const dw_row *r, const float *p)
 {
-    const size_t kernel = r->d->kernel, pad = kernel / 2, stride = r->d->stride;
-    size_t from, to;
-    dw_inside(r, &from, &to);
-    for (size_t x = x0; x < x1;) {
-        float *out = y + (x - x0) * y_stride;
-        if (mode != DW_ANY && x >= from && x + TILE_DW <= to && x + TILE_DW <= x1) {
-            dw_tile(TILE_DW, mode, r, x, 0, kernel, o, n, out, y_stride);
-            x += TILE_DW;
-        } else if (mode != DW_ANY && x >= from && x + 4 <= to && x + 4 <= x1 && TILE_DW > 4) {
-            dw_tile(TILE_DW > 4 ? 4 : 1, mode, r, x, 0, kernel, o, n, out, y_stride);
-            x += 4;
-        } else {
-            const size_t middle = x * stride; /* the input under the middle tap */
-            const size_t kx0 = middle < pad ? pad - middle : 0;
-            const size_t kx1 = r->width - middle + pad < kernel ? r->width - middle + pad : kernel;
-            dw_tile(1, mode, r, x, kx0, kx1, o, n, out, y_stride);
-            x++;
+    const size_t multiplier = r->d->out_c / r->d->in_c;
+    if (multiplier == 1) return dw_channels(p + r->o, r->n);
+    if (multiplier == 2 && r->n == 16) return v_pairs(p + r->o / 2);
+    float t[16] = {0};
+    for (size_t l = 0; l < r->n; l++) t[l] = p[(r->o + l) / multiplier];
+    return v_load(t);
+}
+
+/* Copies what outputs ox .. ox+outputs-1 read, zeros outside the picture. */
+static dw_input dw_copy(const dw_row *r, size_t ox, size_t outputs, float *copy)
+{
+    const size_t stride = r->d->stride, pad = r->d->kernel / 2, in_c = r->d->in_c;
+    const size_t span = (outputs - 1) * stride + r->d->kernel, x0 = ox * stride; /* x0 counts from -pad */
+    float *to = copy;
+    for (size_t ky = r->ky0; ky < r->ky1; ky++) {
+        const float *row = r->x + (r->iy + ky - r->ky0) * r->width * in_c;
+        for (size_t i = 0; i < span; i++, to += 16) {
+            const size_t x = x0 + i;
+            v_store(to, x < pad || x - pad >= r->width ? v_zero() : dw_spread(r, row + (x - pad) * in_c));
         }
     }
+    return (dw_input){copy, 16, span * 16};
 }
 
+/* Outputs x0 .. x1-1 of the row, in tiles of nearly equal size. */
 static void dw_segment(const dw_row *r, size_t x0, size_t x1, float *y, size_t y_stride)
 {
-    const size_t out_c = r->d->out_c, multiplier = out_c / r->d->in_c;
-    size_t o = 0;
-    if (multiplier == 1)
-        for (; o + 16 <= out_c; o += 16) dw_channels(DW_PLAIN, r, x0, x1, o, 16, y, y_stride);
-    else if (multiplier == 2)
-        for (; o + 16 <= out_c; o += 16) dw_channels(DW_PAIRS, r, x0, x1, o, 16, y, y_stride);
-    for (; o < out_c; o += 16) dw_channels(DW_ANY, r, x0, x1, o, out_c - o < 16 ? out_c - o : 16, y, y_stride);
+    _Alignas(64) float copy[DW_COPY_PIXELS * 16];
+    const size_t stride = r->d->stride, kernel = r->d->kernel, pad = kernel / 2, in_c = r->d->in_c;
+    size_t most = TILE_DW;
+    while (((most - 1) * stride + kernel) * kernel > DW_COPY_PIXELS) most--;
+    const bool direct = r->d->out_c == in_c && r->n == 16;
+    for (size_t tiles = (x1 - x0 + most - 1) / most; tiles > 0; tiles--) {
+        const size_t outputs = (x1 - x0) / tiles, first = x0 * stride, last = (x0 + outputs - 1) * stride;
+        dw_input in = {r->x + (r->iy * r->width + first - pad) * in_c + r->o, in_c, r->width * in_c};
+        if (!direct || first < pad || last + kernel - pad > r->width) in = dw_copy(r, x0, outputs, copy);
+        dw_any_tile(outputs, r, in, y, y_stride);
+        y += outputs * y_stride;
+        x0 += outputs;
+    }
 }
 
 static void depthwise(const fvlm_depthwise *d, const float *x, size_t height, size_t width, fvlm_activation act,
@@ -109,11 +141,15 @@ static void depthwise(const fvlm_depthwise *d, const float *x, size_t height, si
     const size_t out_w = (width + d->stride - 1) / d->stride, pad = d->kernel / 2;
     for (size_t p = first; p < end;) {
         const size_t oy = p / out_w, x0 = p % out_w, x1 = out_w - x0 < end - p ? out_w : x0 + (end - p);
-        const size_t middle = oy * d->stride;
-        dw_row r = {d, x, height, width, act, oy, 0, d->kernel};
+        const size_t middle = oy * d->stride; /* input row under the middle tap */
+        dw_row r = {.d = d, .x = x, .width = width, .ky1 = d->kernel, .act = act};
         if (middle < pad) r.ky0 = pad - middle;
         if (height - middle + pad < d->kernel) r.ky1 = height - middle + pad;
-        dw_segment(&r, x0, x1, y + (p - first) * y_stride, y_stride);
+        r.iy = middle + r.ky0 - pad;
+        for (r.o = 0; r.o < d->out_c; r.o += 16) {
+            r.n = d->out_c - r.o < 16 ? d->out_c - r.o : 16;
+            dw_segment(&r, x0, x1, y + (p - first) * y_stride + r.o, y_stride);
+        }
         p += x1 - x0;
     }
 }

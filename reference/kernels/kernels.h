@@ -8,15 +8,22 @@
 
 #define FVLM_ROW_BLOCK 128 /* most activation rows to one call of linear */
 
-/* Activation rows as a matrix product reads them: floats, or int8 with a scale
- * and a sum for each group of the weight they meet. */
+/* What a row of activations brings to one group of a weight. */
+typedef struct {
+    float scale;   /* x = scale * q */
+    int32_t start; /* added to the sum of products, which turns w's stored integers into those of the formula */
+    float moved;   /* (sum of q) * scale: meets the offset of an asymmetric weight */
+} fvlm_group;
+
+/* Activation rows as a matrix product reads them: floats, or int8 in the groups of
+ * the weight they meet. */
 typedef struct {
     const float *x;
     size_t x_stride; /* floats from row to row */
     int8_t *q;       /* NULL: the product is in floats */
     size_t q_stride; /* bytes from row to row; a row is zero from k to the next multiple of 8 */
-    float *scale;    /* [rows][n_groups] */
-    int32_t *sum;    /* [rows][n_groups], of the q's */
+    fvlm_group *group;
+    size_t group_stride; /* [n_groups][group_stride]: rows lie side by side */
 } fvlm_rows;
 
 /* What happens to a product on its way out: y = act(product + bias) + residual.
@@ -37,8 +44,8 @@ typedef struct {
     /* Columns panel*16 .. panel_end*16 - 1 (as far as w has rows) of n_rows <= FVLM_ROW_BLOCK rows times w. */
     void (*linear)(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                    const fvlm_finish *f, float *scratch);
-    /* Fills a->q, scale and sum from a->x for a weight of k inputs in groups of 'group'. */
-    void (*quantize)(const fvlm_rows *a, size_t n_rows, size_t k, size_t group);
+    /* Fills a->q and a->group from a->x for products with w. */
+    void (*quantize)(const fvlm_rows *a, size_t n_rows, const fvlm_weight *w);
     /* c[n_rows][16 * panels] = a[n_rows][k] . b; element (i, lane) of panel p of b at p*panel_stride + i*b_stride +
      * lane. */
     void (*matmul)(size_t n_rows, size_t panels, size_t k, const float *a, size_t a_stride, const float *b,

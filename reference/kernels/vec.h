@@ -8,7 +8,7 @@
  *
  *   v_fma(a,b,c)   a*b + c, rounded once         v_fnma(a,b,c)   c - a*b, rounded once
  *   v_max(a,b)     a > b ? a : b                 v_min(a,b)      a < b ? a : b     (NaN gives b)
- *   v_round        to integer, ties to even
+ *   v_round        to integer, ties to even     v_to_int        the same, as int32 (the value must fit)
  *   v_sum          lanes added by halves: i and i+8, then i+4, i+2, i+1; v_top: the largest, likewise
  *   v_load_n       n < 16 values, the other lanes 0; v_store_n writes n values and not a byte more
  *   v_pairs        8 values, each in two neighbouring lanes (depth multiplier 2)

@@ -11,7 +11,8 @@
 #define TILE_DW 14
 
 typedef __m512 v16;
-typedef __m512i v16i;
+/* Not __m512i, which is 8 x 64 bits to gcc: changing type in a loop costs it copies of every accumulator. */
+typedef int32_t v16i __attribute__((vector_size(64)));
 
 V_FN __mmask16 v_first(size_t n)
 {
@@ -121,46 +122,22 @@ V_FN float v_top(v16 a)
     return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
 
-V_FN v16i vi_set1(int32_t x)
-{
-    return _mm512_set1_epi32(x);
-}
-V_FN v16i vi_load(const void *p)
-{
-    return _mm512_loadu_si512(p);
-}
-V_FN void vi_store(void *p, v16i a)
-{
-    _mm512_storeu_si512(p, a);
-}
-V_FN v16i vi_add(v16i a, v16i b)
-{
-    return _mm512_add_epi32(a, b);
-}
+V_FN v16i vi_set1(int32_t x) { return (v16i)_mm512_set1_epi32(x); }
+V_FN v16i vi_load(const void *p) { return (v16i)_mm512_loadu_si512(p); }
+V_FN void vi_store(void *p, v16i a) { _mm512_storeu_si512(p, (__m512i)a); }
+V_FN v16i vi_add(v16i a, v16i b) { return (v16i)_mm512_add_epi32((__m512i)a, (__m512i)b); }
 V_FN v16i vi_field(v16i a, int shift, int32_t mask)
 {
-    return _mm512_and_si512(_mm512_srli_epi32(a, (unsigned)shift), _mm512_set1_epi32(mask));
+    return (v16i)_mm512_and_si512(_mm512_srli_epi32((__m512i)a, (unsigned)shift), _mm512_set1_epi32(mask));
 }
-V_FN v16 v_from_int(v16i a)
-{
-    return _mm512_cvtepi32_ps(a);
-}
-V_FN v16i v_to_int(v16 a)
-{
-    return _mm512_cvtps_epi32(a);
-}
+V_FN v16 v_from_int(v16i a) { return _mm512_cvtepi32_ps((__m512i)a); }
+V_FN v16i v_to_int(v16 a) { return (v16i)_mm512_cvtps_epi32(a); }
 V_FN v16 v_exponent(v16 p, v16i n)
 {
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(n, 23)));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32((__m512i)n, 23)));
 }
-V_FN void vi_store_i8(int8_t *p, v16i a)
-{
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(a));
-}
-V_FN int32_t vi_sum(v16i a)
-{
-    return _mm512_reduce_add_epi32(a);
-}
+V_FN void vi_store_i8(int8_t *p, v16i a) { _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8((__m512i)a)); }
+V_FN int32_t vi_sum(v16i a) { return _mm512_reduce_add_epi32((__m512i)a); }
 
 #define W8_BIAS 0
 typedef __m512i w_tile;
@@ -187,7 +164,7 @@ V_FN x_quad x_load(const int8_t *p)
 
 V_FN v16i dot4(v16i acc, w_tile w, x_quad x)
 {
-    return _mm512_dpbusd_epi32(acc, w, x);
+    return (v16i)_mm512_dpbusd_epi32((__m512i)acc, w, x);
 }
 
 #endif

@@ -176,11 +176,10 @@ V_FN v16 v_from_int(v16i a)
     return r;
 }
 
-/* a holds whole numbers within int32 */
 V_FN v16i v_to_int(v16 a)
 {
     v16i r;
-    EACH r.i[l] = (int32_t)a.f[l];
+    EACH r.i[l] = (int32_t)rintf(a.f[l]);
     return r;
 }
 
