@@ -190,7 +190,8 @@ class Checkpoint:
         h, f, kv = s.hidden, s.intermediate, s.kv_heads * (s.hidden // s.heads)
         self.normal("model.embed_tokens.weight", (s.rows, h), 0.12)
         self.normal("lm_head.weight", (s.rows, h), 0.12, like="model.embed_tokens.weight" if s.tied else None)
-        self.uniform("model.norm.weight", (h,), 0.5, 1.5)
+        # Either sign, so that a tied head does not simply repeat the token it has just seen.
+        self.uniform("model.norm.weight", (h,), -2.0, 2.0)
         for n in range(s.layers):
             layer = f"model.layers.{n}."
             self.uniform(layer + "input_layernorm.weight", (h,), 0.5, 1.5)
