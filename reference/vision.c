@@ -53,10 +53,10 @@ static size_t band_rows(void)
     return 2 * BAND + 3;
 }
 
-static fvlm_status reserve(fvlm_model *m, size_t side, fvlm_err *err)
+/* Sizes only. */
+static fvlm_tower_memory needed(const fvlm_config *c, size_t side)
 {
-    const fvlm_config *c = m->config;
-    fvlm_tower_memory need = {0}, *t = &m->tower;
+    fvlm_tower_memory need = {0};
     need.n_wide =
         largest(band_rows() * (side / 2) * c->vision.stage[0].dim, 2 * (size_t)c->vision.out_dim + c->vision.se_dim);
     for (unsigned i = 0; i < c->vision.n_stages; i++) {
@@ -65,7 +65,21 @@ static fvlm_status reserve(fvlm_model *m, size_t side, fvlm_err *err)
         need.n_ab = largest(need.n_ab, tokens * s->dim);
         if (s->mixer == FVLM_ATTENTION) need.n_wide = largest(need.n_wide, tokens * 3 * s->dim);
     }
+    return need;
+}
+
+size_t fvlm_tower_bytes(const fvlm_config *c, uint32_t side)
+{
+    const fvlm_tower_memory need = needed(c, side);
+    return (2 * need.n_ab + need.n_wide) * sizeof(float);
+}
+
+static fvlm_status reserve(fvlm_model *m, size_t side, fvlm_err *err)
+{
+    fvlm_tower_memory need = needed(m->config, side), *t = &m->tower;
     if (t->n_ab >= need.n_ab && t->n_wide >= need.n_wide) return FVLM_OK;
+    need.n_ab = largest(need.n_ab, t->n_ab);
+    need.n_wide = largest(need.n_wide, t->n_wide);
     fvlm_tower_memory_free(t);
     need.a = fvlm_alloc(need.n_ab, sizeof(float));
     need.b = fvlm_alloc(need.n_ab, sizeof(float));
