@@ -71,5 +71,6 @@ int fvlm_cmd_info(int argc, char **argv)
             st = run(args.items[0], &err);
     }
     fvlm_list_free(&args);
+    if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return st ? fvlm_cli_complain(&err) : 0;
 }

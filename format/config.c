@@ -32,7 +32,7 @@ static json_t *vision_to_json(const fvlm_config *c)
 {
     json_t *stages = json_array();
     for (uint32_t i = 0; i < c->vision.n_stages && i < FVLM_MAX_STAGES; i++)
-        json_array_append_new(stages, stage_to_json(&c->vision.stage[i]));
+        fvlm_json_append(&stages, stage_to_json(&c->vision.stage[i]));
     return json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:f}", "image_size", (json_int_t)c->vision.image_size, "stride",
                      (json_int_t)c->vision.stride, "stages", stages, "head_dim", (json_int_t)c->vision.head_dim,
                      "out_dim", (json_int_t)c->vision.out_dim, "se_dim", (json_int_t)c->vision.se_dim, "norm_eps",
@@ -52,7 +52,7 @@ static json_t *llm_to_json(const fvlm_config *c)
 json_t *fvlm_config_to_json(const fvlm_config *c)
 {
     json_t *eos = json_array();
-    for (uint32_t i = 0; i < c->n_eos && i < 4; i++) json_array_append_new(eos, json_integer((json_int_t)c->eos[i]));
+    for (uint32_t i = 0; i < c->n_eos && i < 4; i++) fvlm_json_append(&eos, json_integer((json_int_t)c->eos[i]));
     /* json_pack takes what it is given even when it fails, and fails when given NULL. */
     return json_pack("{s:o, s:{s:I, s:I, s:I}, s:o, s:o, s:s}", "vision", vision_to_json(c), "projector", "in",
                      (json_int_t)c->projector.in, "hidden", (json_int_t)c->projector.hidden, "out",

@@ -85,10 +85,10 @@ static json_t *shares_json(const fvlm_info *x)
     for (size_t i = 0; i < x->n_shares; i++) {
         const fvlm_share *s = &x->share[i];
         char type[24];
-        json_array_append_new(all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "part", fvlm_family_name(s->family),
-                                             "type", fvlm_type_name(s->type, type), "tensors", (json_int_t)s->n_tensors,
-                                             "parameters", (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes,
-                                             "bits_per_weight", 8.0 * (double)s->n_bytes / (double)s->n_params));
+        fvlm_json_append(&all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "part", fvlm_family_name(s->family), "type",
+                                         fvlm_type_name(s->type, type), "tensors", (json_int_t)s->n_tensors,
+                                         "parameters", (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes,
+                                         "bits_per_weight", 8.0 * (double)s->n_bytes / (double)s->n_params));
     }
     return all;
 }
@@ -99,12 +99,15 @@ static json_t *tensor_json(const fvlm_tensor *t, const json_t *origin)
     char type[24], hash[33];
     fvlm_hash_text(&t->hash, hash);
     json_t *shape = json_array();
-    for (unsigned d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer((json_int_t)t->dims[d]));
+    for (unsigned d = 0; d < t->rank; d++) fvlm_json_append(&shape, json_integer((json_int_t)t->dims[d]));
     json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", t->name, "type", fvlm_type_name(t->type, type),
                           "layout", layouts[t->layout], "shape", shape, "offset", (json_int_t)t->offset, "bytes",
                           (json_int_t)t->n_bytes, "xxh3_128", hash);
-    /* from, steps, error: as convert and quant recorded them */
-    if (j && json_is_object(origin)) json_object_update_missing(j, (json_t *)(uintptr_t)origin);
+    /* from, steps, error: as convert recorded them */
+    if (j && json_is_object(origin) && json_object_update_missing(j, (json_t *)(uintptr_t)origin) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
     return j;
 }
 
@@ -114,7 +117,7 @@ static json_t *tensors_json(const fvlm_reader *r)
     const json_t *origins = json_object_get(fvlm_reader_meta(r), "tensors");
     for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
         const fvlm_tensor *t = fvlm_reader_tensor(r, i);
-        json_array_append_new(all, tensor_json(t, json_object_get(origins, t->name)));
+        fvlm_json_append(&all, tensor_json(t, json_object_get(origins, t->name)));
     }
     return all;
 }
@@ -129,10 +132,15 @@ json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors)
                           shares_json(x), "tokenizer", "tokens", (json_int_t)x->tokens, "merges", (json_int_t)x->merges,
                           "added", (json_int_t)x->added, "bytes", (json_int_t)x->tokenizer_bytes);
     /* everything else the metadata says, but what it says about single tensors */
-    json_t *meta = json_copy((json_t *)(uintptr_t)fvlm_reader_meta(r));
-    json_object_del(meta, "tensors");
-    if (j) json_object_update_missing(j, meta);
-    json_decref(meta);
-    if (j && tensors) json_object_set_new(j, "tensors", tensors_json(r));
-    return j;
+    const char *key;
+    json_t *value;
+    bool ok = j != NULL;
+    json_object_foreach((json_t *)(uintptr_t)fvlm_reader_meta(r), key, value)
+    {
+        if (ok && strcmp(key, "tensors") != 0 && !json_object_get(j, key)) ok = json_object_set(j, key, value) == 0;
+    }
+    if (ok && tensors) ok = json_object_set_new(j, "tensors", tensors_json(r)) == 0;
+    if (ok) return j;
+    json_decref(j);
+    return NULL;
 }

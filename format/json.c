@@ -66,3 +66,10 @@ const char *fvlm_json_kind(const json_t *v)
         return "true or false";
     }
 }
+
+void fvlm_json_append(json_t **array, json_t *element)
+{
+    if (json_array_append_new(*array, element) == 0) return;
+    json_decref(*array);
+    *array = NULL;
+}

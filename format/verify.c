@@ -15,6 +15,11 @@
 
 #define PIECE_BYTES ((size_t)1 << 20)
 
+static size_t piece_for(uint64_t n_bytes)
+{
+    return n_bytes < PIECE_BYTES ? (size_t)n_bytes : PIECE_BYTES;
+}
+
 /* A stretch of the file with a hash of its own. */
 typedef struct {
     uint64_t offset, n_bytes;
@@ -26,7 +31,8 @@ typedef struct {
     const fvlm_reader *r;
     stretch *item; /* largest first, so that threads finish together */
     size_t n_items;
-    uint8_t *piece; /* PIECE_BYTES to a thread */
+    size_t piece_bytes; /* of a read: 1 MiB, or the largest item if that is less */
+    uint8_t *piece;     /* one to a thread */
     fvlm_progress_fn progress;
     void *progress_ctx;
     atomic_uint_least64_t done;
@@ -43,6 +49,7 @@ static void report(job *j, size_t n_bytes, unsigned thread)
     if (thread == 0 && j->progress) j->progress(j->progress_ctx, done, j->total);
 }
 
+/* piece has room for piece_for(s->n_bytes). */
 static fvlm_status check_stretch(const fvlm_reader *r, const stretch *s, uint8_t *piece, job *j, unsigned thread,
                                  fvlm_err *err)
 {
@@ -51,7 +58,7 @@ static fvlm_status check_stretch(const fvlm_reader *r, const stretch *s, uint8_t
     XXH3_128bits_reset(state);
     fvlm_status st = FVLM_OK;
     for (uint64_t at = 0; at < s->n_bytes && !st;) {
-        size_t n = s->n_bytes - at < PIECE_BYTES ? (size_t)(s->n_bytes - at) : PIECE_BYTES;
+        size_t n = piece_for(s->n_bytes - at);
         st = fvlm_file_read(r->fd, r->path, s->offset + at, piece, n, err);
         if (st) break;
         XXH3_128bits_update(state, piece, n);
@@ -70,7 +77,7 @@ static fvlm_status check_stretch(const fvlm_reader *r, const stretch *s, uint8_t
 
 fvlm_status fvlm_reader_check(const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err)
 {
-    uint8_t *piece = fvlm_alloc(PIECE_BYTES, 1);
+    uint8_t *piece = malloc(piece_for(t->n_bytes));
     if (!piece) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     stretch s = {t->offset, t->n_bytes, &t->hash, t->name};
     fvlm_status st = check_stretch(r, &s, piece, NULL, 0, err);
@@ -137,7 +144,7 @@ static void check_item(void *ctx, size_t i, unsigned thread)
     pthread_mutex_unlock(&j->lock);
     if (skip) return;
     fvlm_err err;
-    fvlm_status st = check_stretch(j->r, &j->item[i], j->piece + thread * PIECE_BYTES, j, thread, &err);
+    fvlm_status st = check_stretch(j->r, &j->item[i], j->piece + thread * j->piece_bytes, j, thread, &err);
     if (!st) return;
     pthread_mutex_lock(&j->lock);
     if (i < j->failed_at) {
@@ -173,9 +180,11 @@ static void list_items(job *j)
 static fvlm_status check_hashes(job *j, fvlm_pool *pool, fvlm_err *err)
 {
     j->item = fvlm_alloc(j->r->index.n_tensors + j->r->header.n_sections, sizeof *j->item);
-    j->piece = malloc(fvlm_pool_threads(pool) * PIECE_BYTES);
-    if (!j->item || !j->piece) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!j->item) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     list_items(j);
+    j->piece_bytes = piece_for(j->item[0].n_bytes);
+    j->piece = malloc(fvlm_pool_threads(pool) * j->piece_bytes);
+    if (!j->piece) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     pthread_mutex_init(&j->lock, NULL);
     fvlm_pool_run(pool, j->n_items, check_item, j);
     pthread_mutex_destroy(&j->lock);

@@ -222,7 +222,9 @@ static fvlm_status write_meta(fvlm_writer *w, const json_t *meta, fvlm_err *err)
     json_t *copy = json_copy((json_t *)(uintptr_t)meta);
     char *text = NULL;
     fvlm_status st = FVLM_OK;
-    if (copy && json_object_set_new(copy, "container", json_pack("{s:s}", "zstd", ZSTD_versionString())) == 0)
+    /* jansson's copy drops what it has no memory for, and says nothing */
+    bool whole = copy && json_object_size(copy) == json_object_size(meta);
+    if (whole && json_object_set_new(copy, "container", json_pack("{s:s}", "zstd", ZSTD_versionString())) == 0)
         text = json_dumps(copy, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (!text) st = fvlm_fail(err, FVLM_NOMEM, "\"%s\": the metadata cannot be written as JSON", w->path);
     if (!st) st = write_text(w, FVLM_SECTION_META - 1, text, strlen(text), err);

@@ -83,7 +83,7 @@ uint8_t *test_sample_bytes(const fvlm_tensor *t)
     test_rng rng = {1};
     for (const char *p = t->name; *p; p++) rng.state = rng.state * 131 + (uint8_t)*p;
     uint8_t *bytes = fvlm_alloc((size_t)t->n_bytes, 1);
-    test_fill(&rng, bytes, (size_t)t->n_bytes);
+    if (bytes) test_fill(&rng, bytes, (size_t)t->n_bytes);
     return bytes;
 }
 
@@ -92,7 +92,7 @@ static fvlm_status append(fvlm_writer *w, size_t id, bool in_pieces, fvlm_err *e
     const fvlm_tensor *t = fvlm_writer_tensor(w, id);
     uint8_t *bytes = test_sample_bytes(t);
     size_t n = (size_t)t->n_bytes, piece = in_pieces ? 37 : n;
-    fvlm_status st = FVLM_OK;
+    fvlm_status st = bytes ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory for the sample");
     for (size_t at = 0; at < n && !st; at += piece)
         st = fvlm_writer_append(w, id, bytes + at, piece < n - at ? piece : n - at, err);
     free(bytes);
