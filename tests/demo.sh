@@ -10,7 +10,12 @@ rm -rf "$out"
 mkdir -p "$out"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-show() { printf '$ %s\n' "$*"; "$@"; }  # the command as a reader would type it, then what it does
+show() {  # the command as a reader would type it, then what it does
+    printf '$'
+    for word in "$@"; do case $word in *' '*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac; done
+    printf '\n'
+    "$@"
+}
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 size() { wc -c <"$1" | awk '{ printf "%.2f MB", $1 / 1e6 }'; }
 
@@ -27,28 +32,32 @@ for m in tiny tiny-int8 tiny-int4; do printf '%-22s %10s\n' "$m.fvlm" "$(size "$
 line=$(sed -n 2p "$tiny/heldout/questions.tsv")
 picture=$tiny/heldout/$(printf '%s' "$line" | cut -f1)
 
-say "3. Every byte has a checksum; every block is held against the source"
+say "3. Every byte has a checksum"
 for m in tiny tiny-int8 tiny-int4; do show "$fvlm" verify "$out/$m.fvlm"; done
-show "$fvlm" verify "$out/tiny.fvlm" --against "$tiny/unfused" --image "$picture"
 
-say "4. Questions about $picture, which the model has not seen in training"
+say "4. Block by block beside the same model, fused by PyTorch in f64: f32, then what int4 costs"
+show "$fvlm" verify "$out/tiny.fvlm" --against "$tiny/fused" --image "$picture"
+show "$fvlm" verify "$out/tiny-int4.fvlm" --against "$tiny/fused" --image "$picture" | grep -v '^vision.stage\|^llm.layer'
+
+say "5. Questions about $picture, which the model has not seen in training"
 awk -F'\t' -v p="$(basename "$picture")" '$1 == p { print $3 "\t" $4 }' "$tiny/heldout/questions.tsv" |
     while IFS="$(printf '\t')" read -r question answer; do
         printf '\n%s  (expected: %s)\n' "$question" "$answer"
         for m in tiny tiny-int8 tiny-int4; do
-            printf '  %-10s %s\n' "${m#tiny}" "$("$fvlm" run "$out/$m.fvlm" "$picture" "$question" -q </dev/null)"
-        done | sed 's/^  -/  /; s/^            /  f32       /'
+            printf '  %-10s %s\n' "$m" "$("$fvlm" run "$out/$m.fvlm" "$picture" "$question" -q </dev/null)"
+        done
     done
 
-say "5. What an answer costs"
+say "6. What an answer costs"
 question=$(printf '%s' "$line" | cut -f3)
-for m in tiny tiny-int4; do show "$fvlm" run "$out/$m.fvlm" "$picture" "$question"; done
+for m in tiny tiny-int4; do show "$fvlm" run "$out/$m.fvlm" "$picture" "$question" 2>&1; done
 
 say "Next"
 cat <<END
-  $fvlm info $out/tiny-int4.fvlm --tensors               what is inside
-  $fvlm run $out/tiny-int4.fvlm YOUR.jpg "What is at the top left?"
-  $fvlm convert FastVLM-0.5B/ -o fastvlm.fvlm             the same with Apple's model, then
-  $fvlm quant fastvlm.fvlm --type int4 -o fastvlm-int4.fvlm
-  make accuracy                                          how much int8 and int4 cost in answers
+what is inside:                 $fvlm info $out/tiny-int4.fvlm --tensors
+a picture of your own:          $fvlm run $out/tiny-int4.fvlm YOUR.jpg "What is at the top left?"
+what int4 costs in answers:     make accuracy
+the same with Apple's model:    $fvlm convert FastVLM-0.5B/ -o fastvlm.fvlm
+                                $fvlm quant fastvlm.fvlm --type int4 -o fastvlm-int4.fvlm
+                                $fvlm run fastvlm-int4.fvlm photo.jpg "What is this?"
 END
