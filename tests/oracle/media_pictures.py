@@ -52,11 +52,11 @@ def texture(rng, w, h, channels=3):
     return np.concatenate([noisy, noisy], 2)[:, :, :channels]
 
 
-def pngs(rng):
+def pngs(rng, w=83, h=61):
     """name, bytes of every colour type and depth, plain and interlaced, with and without transparency."""
     for colour, depths in {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}.items():
         for bits in depths:
-            a = rng.integers(0, 1 << bits, (61, 83, CHANNELS[colour]))
+            a = rng.integers(0, 1 << bits, (h, w, CHANNELS[colour]))
             if colour == 0 and bits == 16:
                 a[::2] //= 200  # Pillow clips at 255: keep some of it below
             extra = b""

@@ -112,7 +112,7 @@ def source_lines(limit):
 def every_code_point():
     """All of Unicode but surrogates, 16 to a text, each beside a letter, a sign and a space."""
     points = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-    return ["".join(f"x{c}'{c}e {c}1{c}\n" for c in points[i : i + 16]) for i in range(0, len(points), 16)]
+    return ["".join(f"x{c}'{c}e {c}1\n" for c in points[i : i + 16]) for i in range(0, len(points), 16)]
 
 
 def all_texts(added):
