@@ -11,7 +11,7 @@ static struct {
     const char *act, *cpu;
     uint64_t threads, size, max_tokens, seed;
     double temperature, top_p;
-    bool json, quiet, tokens_only;
+    bool json, quiet, tokens_only, no_check;
 } opt = {.max_tokens = 256, .top_p = 1};
 
 static const fvlm_option options[] = {
@@ -26,6 +26,7 @@ static const fvlm_option options[] = {
     {"seed", 0, "N", "for drawing; the same seed gives the same answer everywhere (default 0)", .number = &opt.seed},
     {"threads", 0, "N", "threads (default: all)", .number = &opt.threads},
     {"cpu", 0, "LEVEL", "use at most scalar, avx2, avx512, neon or dotprod", .text = &opt.cpu},
+    {"no-check", 0, NULL, "do not hold the model's tensors against their checksums first", .flag = &opt.no_check},
     {"tokens-only", 0, NULL, "print the answer's token ids instead of its text", .flag = &opt.tokens_only},
     {"json", 0, NULL, "print one JSON object: answer, token ids, times, memory", .flag = &opt.json},
     {"quiet", 'q', NULL, "print the answer and nothing else", .flag = &opt.quiet},
@@ -173,8 +174,11 @@ static fvlm_status run(const fvlm_list *args, fvlm_err *err)
     screen s = {0};
     fvlm_model *m = NULL;
     const double started = fvlm_seconds();
-    fvlm_model_options o = {
-        .threads = (unsigned)opt.threads, .cpu = opt.cpu, .observer = show_progress, .observer_ctx = &s};
+    fvlm_model_options o = {.threads = (unsigned)opt.threads,
+                            .cpu = opt.cpu,
+                            .check = !opt.no_check,
+                            .observer = show_progress,
+                            .observer_ctx = &s};
     fvlm_status st = check_options(args, err);
     if (st == FVLM_OK) st = fvlm_model_options_act(&o, opt.act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);

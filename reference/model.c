@@ -1,4 +1,5 @@
 /* model.c - opening and closing a model, and what every pass over it shares. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,42 @@ static bool is_quantized(const fvlm_reader *r)
     return false;
 }
 
+/* ---- checksums ---- */
+
+typedef struct {
+    const fvlm_reader *reader;
+    atomic_size_t damaged; /* the first damaged tensor, or their number */
+} checking;
+
+static void check_tensor(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    checking *c = ctx;
+    const fvlm_tensor *t = fvlm_reader_tensor(c->reader, i);
+    if (fvlm_interrupted()) return;
+    const fvlm_hash h = fvlm_hash_of(fvlm_reader_bytes(c->reader, t), (size_t)t->n_bytes);
+    if (memcmp(h.bytes, t->hash.bytes, sizeof h.bytes) == 0) return;
+    size_t first = atomic_load(&c->damaged);
+    while (i < first && !atomic_compare_exchange_weak(&c->damaged, &first, i)) {
+    }
+}
+
+/* Reads the mapping that the passes will read; it also brings a cold file into memory in one sweep. */
+static fvlm_status check_tensors(const fvlm_model *m, fvlm_err *err)
+{
+    const size_t n = fvlm_reader_n_tensors(m->reader);
+    checking c = {.reader = m->reader};
+    atomic_init(&c.damaged, n);
+    fvlm_pool_run(fvlm_exec_pool(m->exec), n, check_tensor, &c);
+    if (fvlm_interrupted()) return fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+    const size_t damaged = atomic_load(&c.damaged);
+    if (damaged == n) return FVLM_OK;
+    return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is damaged: its bytes do not match their checksum",
+                     fvlm_reader_tensor(m->reader, damaged)->name);
+}
+
+/* ---- opening ---- */
+
 static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
 {
     fvlm_status st = fvlm_reader_open(&m->reader, path, err);
@@ -23,7 +60,8 @@ static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
 
     const char *json;
     size_t n_bytes;
-    st = fvlm_model_bind(m, err);
+    st = m->options.check ? check_tensors(m, err) : FVLM_OK;
+    if (st == FVLM_OK) st = fvlm_model_bind(m, err);
     if (st == FVLM_OK) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
     if (st == FVLM_OK) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
     return st == FVLM_OK ? st : fvlm_prefix(err, "\"%s\"", path);

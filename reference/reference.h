@@ -24,6 +24,7 @@ typedef struct {
     const char *cpu;  /* see fvlm_exec_create */
     fvlm_act_mode act;
     bool act_by_file;    /* act is chosen: int8 when the file holds integers, else f32 */
+    bool check;          /* hold every tensor against its checksum before it is used: some 0.1 s for a gigabyte */
     uint32_t max_tokens; /* most positions of a text; 0 = the model's, at most 8192 */
     fvlm_observer observer;
     void *observer_ctx;

@@ -94,6 +94,16 @@ refuses 2 "top-p 0: should be above 0, at most 1" "$m" "$picture" what --top-p 0
 refuses 2 "top-p 1.5: should be above 0, at most 1" "$m" "$picture" what --top-p 1.5
 refuses 2 "--json holds the token ids already: leave out --tokens-only" "$m" "$picture" what --json --tokens-only
 refuses 2 "unknown option \"--temprature\", did you mean \"--temperature\"?; try 'fvlm run --help'" "$m" "$picture" what --temprature 1
+# A byte in the middle of the largest tensor; every other check passes, so only its checksum can tell.
+cp "$m" "$dir/damaged.fvlm"
+middle=$(($(wc -c <"$m") / 2))
+byte=$(od -An -tu1 -j "$middle" -N1 "$m")
+printf "\\x$(printf %x $((byte ^ 16)))" | dd of="$dir/damaged.fvlm" bs=1 seek="$middle" conv=notrunc status=none
+"$FVLM" run "$dir/damaged.fvlm" "$picture" "$question" >"$dir/out" 2>"$dir/err"
+same "refuses a damaged model" "$? $(sed -E "s|$dir/||; s/tensor \"[a-z0-9._]+\"/tensor X/" "$dir/err")" \
+    "1 fvlm: \"damaged.fvlm\": tensor X is damaged: its bytes do not match their checksum"
+"$FVLM" run "$dir/damaged.fvlm" "$picture" "$question" -q --no-check >/dev/null; ok "--no-check trusts the file" $?
+
 long=$(head -c 12000 /dev/zero | tr '\0' '7')
 "$FVLM" run "$m" "$picture" "$long" >"$dir/out" 2>"$dir/err"
 same "refuses a prompt longer than the context" "$? $(sed -E 's/[0-9]+/N/g' "$dir/err")" \

@@ -2,6 +2,7 @@
  * words that name the tensor and what is wrong with it. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,6 +102,38 @@ static void no_file(void **state)
     fvlm_model_close(&m);
 }
 
+/* One bit of a weight: nothing else is wrong with the file. Checked only when asked. */
+static void damaged_tensor(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"llm.embed.weight", "vision.stem.0.bias",
+                                        "vision.stage4.block1.attn.qkv.weight"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[512], want[1024];
+        random_model r = random_model_small();
+        fvlm_err err = {0};
+        assert_int_equal(random_model_write(&r, scratch_path(path, "damaged.fvlm"), &err), FVLM_OK);
+        fvlm_model_options o = {.threads = 2, .check = true};
+        fvlm_model *m = open_model(path, &o);
+        const fvlm_tensor *t = fvlm_reader_find(fvlm_model_reader(m), names[i]);
+        const long at = (long)(t->offset + t->n_bytes - 1);
+        fvlm_model_close(&m);
+        FILE *f = fopen(path, "r+b");
+        assert_int_equal(fseek(f, at, SEEK_SET), 0);
+        const int byte = fgetc(f);
+        assert_int_equal(fseek(f, at, SEEK_SET), 0);
+        assert_int_equal(fputc(byte ^ 1, f), byte ^ 1);
+        assert_int_equal(fclose(f), 0);
+        assert_int_equal(fvlm_model_open(&m, path, &o, &err), FVLM_MISMATCH);
+        snprintf(want, sizeof want, "\"%s\": tensor \"%s\" is damaged: its bytes do not match their checksum", path,
+                 names[i]);
+        assert_string_equal(err.msg, want);
+        o.check = false;
+        m = open_model(path, &o);
+        fvlm_model_close(&m);
+    }
+}
+
 static void picture_sides(void **state)
 {
     (void)state;
@@ -128,7 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(missing_tensors), cmocka_unit_test(many_missing_tensors), cmocka_unit_test(left_over_tensors),
         cmocka_unit_test(wrong_shapes),    cmocka_unit_test(wrong_layouts),        cmocka_unit_test(no_file),
-        cmocka_unit_test(picture_sides),
+        cmocka_unit_test(damaged_tensor),  cmocka_unit_test(picture_sides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
