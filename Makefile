@@ -96,6 +96,9 @@ accuracy: all $(BUILD)/tests/bench/accuracy  ## accuracy: exact match of the shi
 bench: all $(BENCH)  ## bench: kernels and whole passes, in % of this CPU's own measured peak
 	@tests/bench/run.sh $(BUILD)
 
+fuzz:  ## fuzz: libFuzzer on what parses files from outside, FUZZ_SECONDS (60) a target (needs clang)
+	@tests/fuzz/run.sh
+
 install: all  ## install: PREFIX (default /usr/local): the binary and bash completion
 	install -Dm755 $(BUILD)/fvlm $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/fvlm
 	install -Dm644 tests/completion.bash $(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/fvlm
