@@ -4,7 +4,6 @@
  * A thread reads its piece with pread (a mapping can change under us), encodes it alone, then waits until every earlier
  * piece of the same tensor has been hashed and appended. Pieces are handed out in increasing order, so the piece
  * that is waited for is always being worked on: no deadlock, and the bytes do not depend on the number of threads. */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -15,9 +14,7 @@
 #include <xxhash.h>
 
 #include "format/cli.h"
-#include "quant/encode.h"
-#include "quant/floats.h"
-#include "quant/plan.h"
+#include "quant/piece.h"
 
 enum { PIECE_BYTES = 1 << 20 };
 
@@ -34,17 +31,11 @@ typedef struct {
 } stream;
 
 typedef struct {
-    float *x;          /* a piece of the source as f32 */
-    uint8_t *in, *out; /* as stored, before and after */
-    fvlm_encode_space encode;
-} thread_space;
-
-typedef struct {
     fvlm_quantization *q;
     fvlm_writer *writer;
     stream *streams; /* one an item */
     size_t n_pieces;
-    thread_space *spaces;
+    fvlm_piece_space *spaces; /* one a thread */
     unsigned n_threads;
     int fd;
     fvlm_group_fn encode;
@@ -54,11 +45,6 @@ typedef struct {
     fvlm_err err;
     uint64_t done, total;
 } job;
-
-typedef struct {
-    size_t item;
-    uint64_t first, n; /* units */
-} piece;
 
 /* ---- preparation ---- */
 
@@ -102,98 +88,13 @@ static fvlm_status make_spaces(job *j, fvlm_err *err)
     j->spaces = fvlm_alloc(j->n_threads, sizeof *j->spaces);
     if (!j->spaces) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     for (unsigned t = 0; t < j->n_threads; t++) {
-        thread_space *s = &j->spaces[t];
-        s->x = fvlm_alloc(elems, sizeof *s->x);
-        s->in = fvlm_alloc(elems, sizeof(float));
-        s->out = fvlm_alloc(out, 1);
-        fvlm_status st = fvlm_encode_space_create(&s->encode, group, err);
+        fvlm_status st = fvlm_piece_space_create(&j->spaces[t], elems, out, group, err);
         if (st) return st;
-        if (!s->x || !s->in || !s->out) return fvlm_fail(err, FVLM_NOMEM, "out of memory for %zu weights", elems);
     }
     return FVLM_OK;
 }
 
 /* ---- one piece ---- */
-
-static fvlm_status read_piece(const job *j, const fvlm_tensor *t, uint64_t at, size_t n, uint8_t *to, fvlm_err *err)
-{
-    const char *path = fvlm_reader_path(j->q->reader);
-    at += t->offset;
-    while (n) {
-        ssize_t got = pread(j->fd, to, n, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fvlm_fail_errno(err, "\"%s\"", path);
-        if (got == 0) return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" became shorter while it was read", path);
-        to += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return FVLM_OK;
-}
-
-/* Codes can stand for magnitudes up to FVLM_ENCODE_MAX; the index of the first larger one, or n. */
-static size_t first_too_large(const float *x, size_t n)
-{
-    uint32_t large = 0;
-    for (size_t i = 0; i < n; i++) large |= x[i] > FVLM_ENCODE_MAX || x[i] < -FVLM_ENCODE_MAX;
-    for (size_t i = 0; large && i < n; i++)
-        if (x[i] > FVLM_ENCODE_MAX || x[i] < -FVLM_ENCODE_MAX) return i;
-    return n;
-}
-
-static fvlm_status encode_matrix(job *j, const piece *p, thread_space *space, double sums[2], fvlm_err *err)
-{
-    stream *s = &j->streams[p->item];
-    const fvlm_matrix *m = &s->m;
-    const size_t n_scales = m->n_groups * FVLM_LANES, elems = (size_t)p->n * s->unit_elems;
-    const size_t large = first_too_large(space->x, elems);
-    char where[FVLM_MAX_NAME + 96];
-    if (large < elems)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %g: too large to quantize",
-                         fvlm_element_name(j->q->items[p->item].source, p->first * s->unit_elems + large, where),
-                         (double)space->x[large]);
-    memset(space->out, 0, (size_t)p->n * m->panel_bytes);
-    for (size_t i = 0; i < p->n; i++) {
-        const size_t panel = (size_t)p->first + i, left = m->n - panel * FVLM_LANES;
-        fvlm_encode_panel(j->encode, m, space->x + i * s->unit_elems, left < FVLM_LANES ? left : FVLM_LANES,
-                          &space->encode, space->out + i * m->panel_bytes, s->scales + panel * n_scales,
-                          m->type.asymmetric ? s->offsets + panel * n_scales : NULL, sums);
-    }
-    return FVLM_OK;
-}
-
-static fvlm_status convert_floats(job *j, const piece *p, thread_space *space, double sums[2], fvlm_err *err)
-{
-    const fvlm_quant_item *item = &j->q->items[p->item];
-    const size_t n = (size_t)p->n, bad = fvlm_floats_store(item->type.kind, space->x, n, space->out, sums);
-    char where[FVLM_MAX_NAME + 96], type[24];
-    if (bad == n) return FVLM_OK;
-    return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %g: too large for %s; use --set '%s=f32'",
-                     fvlm_element_name(item->source, p->first + bad, where), (double)space->x[bad],
-                     fvlm_type_name(item->type, type), item->source->name);
-}
-
-/* Reads and encodes; touches nothing shared but the piece's own scales. */
-static fvlm_status work_out(job *j, const piece *p, thread_space *space, double sums[2], fvlm_err *err)
-{
-    const fvlm_quant_item *item = &j->q->items[p->item];
-    const stream *s = &j->streams[p->item];
-    const size_t n = (size_t)p->n * s->unit_elems, width = fvlm_float_bytes(item->source->type);
-    const uint64_t first = p->first * s->unit_elems;
-    fvlm_status st = read_piece(j, item->source, first * width, n * width, space->in, err);
-    if (st) return st;
-    const size_t bad = fvlm_floats_load(item->source->type.kind, space->in, n, space->x);
-    char where[FVLM_MAX_NAME + 96];
-    if (bad < n) {
-        const float v = space->x[bad];
-        return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s; a model with such a weight cannot be quantized",
-                         fvlm_element_name(item->source, first + bad, where),
-                         v != v  ? "not a number"
-                         : v > 0 ? "infinite"
-                                 : "minus infinite");
-    }
-    return item->type.kind == FVLM_INT ? encode_matrix(j, p, space, sums, err) : convert_floats(j, p, space, sums, err);
-}
 
 /* Scales and offsets at their places behind the codes, zeros between. */
 static fvlm_status append_scales(job *j, const stream *s, fvlm_err *err)
@@ -219,16 +120,13 @@ static fvlm_status check_source(const job *j, const fvlm_tensor *t, const stream
 }
 
 /* In turn: hashes the source bytes, appends the result; after the last piece, the scales. */
-static fvlm_status deliver(job *j, const piece *p, size_t n_pieces_done, const thread_space *space, fvlm_err *err)
+static fvlm_status deliver(job *j, const fvlm_tensor *source, stream *s, bool last, const fvlm_piece_space *space,
+                           fvlm_err *err)
 {
-    const fvlm_quant_item *item = &j->q->items[p->item];
-    stream *s = &j->streams[p->item];
-    const size_t elems = (size_t)p->n * s->unit_elems;
-    const size_t out = s->m.n ? (size_t)p->n * s->m.panel_bytes : elems * fvlm_float_bytes(item->type);
-    XXH3_128bits_update(s->hash, space->in, elems * fvlm_float_bytes(item->source->type));
-    fvlm_status st = fvlm_writer_append(j->writer, s->id, space->out, out, err);
-    if (st || n_pieces_done < s->n_pieces) return st;
-    st = check_source(j, item->source, s, err);
+    XXH3_128bits_update(s->hash, space->in, space->n_in);
+    fvlm_status st = fvlm_writer_append(j->writer, s->id, space->out, space->n_out, err);
+    if (st || !last) return st;
+    st = check_source(j, source, s, err);
     return st || !s->m.n ? st : append_scales(j, s, err);
 }
 
@@ -286,9 +184,10 @@ static bool wait_for_turn(job *j, const stream *s, size_t mine)
     return go;
 }
 
-static piece find_piece(const job *j, size_t index)
+/* The tensor a piece belongs to: the last whose first piece is not after it. */
+static size_t item_of(const job *j, size_t index)
 {
-    size_t low = 0, high = j->q->n_items; /* the last item whose first piece is not after index */
+    size_t low = 0, high = j->q->n_items;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (j->streams[middle].first_piece <= index)
@@ -296,36 +195,49 @@ static piece find_piece(const job *j, size_t index)
         else
             high = middle;
     }
-    const stream *s = &j->streams[low];
-    piece p = {.item = low, .first = (index - s->first_piece) * s->units_a_piece};
-    p.n = s->n_units - p.first < s->units_a_piece ? s->n_units - p.first : s->units_a_piece;
-    return p;
+    return low;
+}
+
+static fvlm_piece piece_of(const stream *s, const fvlm_quant_item *item, size_t number)
+{
+    const uint64_t first = number * s->units_a_piece, left = s->n_units - first;
+    return (fvlm_piece){.item = item,
+                        .m = s->m.n ? &s->m : NULL,
+                        .first = first * s->unit_elems,
+                        .n = (size_t)(left < s->units_a_piece ? left : s->units_a_piece) * s->unit_elems,
+                        .scales = s->scales,
+                        .offsets = s->offsets};
+}
+
+static void count(job *j, stream *s, size_t item, size_t mine, const fvlm_piece_space *space, unsigned thread)
+{
+    pthread_mutex_lock(&j->lock);
+    s->next = mine + 1;
+    for (int i = 0; i < 2; i++) j->q->items[item].sums[i] += space->sums[i];
+    j->done += space->n_in;
+    if (s->next == s->n_pieces && !j->failed) close_stream(s);
+    const uint64_t done = j->done;
+    pthread_cond_broadcast(&j->turn);
+    pthread_mutex_unlock(&j->lock);
+    if (thread == 0 && j->q->options.progress) j->q->options.progress(j->q->options.progress_ctx, done, j->total);
 }
 
 static void piece_task(void *ctx, size_t index, unsigned thread)
 {
     job *j = ctx;
-    const piece p = find_piece(j, index);
-    stream *s = &j->streams[p.item];
-    fvlm_quant_item *item = &j->q->items[p.item];
+    const size_t item = item_of(j, index);
+    stream *s = &j->streams[item];
+    fvlm_piece_space *space = &j->spaces[thread];
     const size_t mine = index - s->first_piece;
-    double sums[2] = {0, 0};
     fvlm_err err = {0};
-    if (going(j, &err) && !open_stream(j, s, &err) && !work_out(j, &p, &j->spaces[thread], sums, &err) &&
-        wait_for_turn(j, s, mine))
-        deliver(j, &p, mine + 1, &j->spaces[thread], &err);
+    if (going(j, &err) && !open_stream(j, s, &err)) {
+        const fvlm_piece p = piece_of(s, &j->q->items[item], mine);
+        if (!fvlm_piece_work(&p, j->encode, j->fd, fvlm_reader_path(j->q->reader), space, &err) &&
+            wait_for_turn(j, s, mine))
+            deliver(j, p.item->source, s, mine + 1 == s->n_pieces, space, &err);
+    }
     if (err.code) fail(j, &err);
-
-    pthread_mutex_lock(&j->lock);
-    s->next = mine + 1;
-    item->sums[0] += sums[0];
-    item->sums[1] += sums[1];
-    j->done += p.n * s->unit_elems * fvlm_float_bytes(item->source->type);
-    if (s->next == s->n_pieces && !j->failed) close_stream(s);
-    uint64_t done = j->done;
-    pthread_cond_broadcast(&j->turn);
-    pthread_mutex_unlock(&j->lock);
-    if (thread == 0 && j->q->options.progress) j->q->options.progress(j->q->options.progress_ctx, done, j->total);
+    count(j, s, item, mine, space, thread);
 }
 
 /* ---- the whole file ---- */
@@ -366,12 +278,7 @@ static fvlm_status finish(job *j, const char *path, fvlm_err *err)
 static void clean_up(job *j)
 {
     for (size_t i = 0; j->streams && i < j->q->n_items; i++) close_stream(&j->streams[i]);
-    for (unsigned t = 0; j->spaces && t < j->n_threads; t++) {
-        free(j->spaces[t].x);
-        free(j->spaces[t].in);
-        free(j->spaces[t].out);
-        fvlm_encode_space_free(&j->spaces[t].encode);
-    }
+    for (unsigned t = 0; j->spaces && t < j->n_threads; t++) fvlm_piece_space_free(&j->spaces[t]);
     free(j->spaces);
     free(j->streams);
     fvlm_writer_abort(&j->writer);

@@ -1,0 +1,36 @@
+/* piece.h - about a megabyte of one tensor, from the source file to the bytes of the new one. Knows nothing of
+ * threads, order or the writer (write.c does). */
+#ifndef FVLM_QUANT_PIECE_H
+#define FVLM_QUANT_PIECE_H
+
+#include "quant/encode.h"
+#include "quant/plan.h"
+
+typedef struct {
+    const fvlm_quant_item *item;
+    const fvlm_matrix *m;       /* of the result; NULL for float types, which keep their layout */
+    uint64_t first;             /* first source element, counted as stored */
+    size_t n;                   /* source elements; whole panels when m is there */
+    uint16_t *scales, *offsets; /* of the whole tensor; the piece fills its own panels' */
+} fvlm_piece;
+
+/* What a thread works in, and what came out of the last piece. */
+typedef struct {
+    uint8_t *in;  /* source bytes as read: what is to be hashed */
+    uint8_t *out; /* codes or floats as stored: what is to be appended */
+    size_t n_in, n_out;
+    double sums[2]; /* squared error, squared norm */
+    float *x;
+    fvlm_encode_space encode;
+} fvlm_piece_space;
+
+fvlm_status fvlm_piece_space_create(fvlm_piece_space *s, size_t most_elems, size_t most_out, size_t longest_group,
+                                    fvlm_err *err);
+void fvlm_piece_space_free(fvlm_piece_space *s);
+
+/* Reads with pread from fd (the file is called path) and encodes into s. Refuses values that are not finite, or
+ * too large for the type, naming tensor and index. */
+fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, int fd, const char *path, fvlm_piece_space *s,
+                            fvlm_err *err);
+
+#endif
