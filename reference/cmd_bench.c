@@ -29,7 +29,7 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_bench_command = {"bench", "Time a model: medians, the split of time to first token, % of peak.",
+const fvlm_command fvlm_bench_command = {"bench", "time a model: medians, the split of time to first token, % of peak",
                                          "MODEL", options,
                                          "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 256,512,1024\n"
                                          "fvlm bench fastvlm-int4.fvlm --act f32,int8 --runs 5 --json\n"};

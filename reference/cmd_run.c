@@ -34,7 +34,7 @@ static const fvlm_option options[] = {
 };
 
 const fvlm_command fvlm_run_command = {
-    "run", "Answer a question about a picture (JPEG or PNG; \"none\" for no picture).", "MODEL IMAGE PROMPT", options,
+    "run", "answer a question about a picture (JPEG or PNG; \"none\" for no picture)", "MODEL IMAGE PROMPT", options,
     "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
     "fvlm run fastvlm.fvlm photo.jpg \"Describe it.\" --temperature 0.2 --top-p 0.9 --seed 7\n"};
 

@@ -1,5 +1,6 @@
 /* Promise: a misused option is named, suggested if it was nearly right, and ends in usage status;
  * numbers are taken strictly; numbers for people are short and right. */
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -151,6 +152,51 @@ static void human_bytes(void **state)
     }
 }
 
+/* What half-done work of so many seconds leaves on stderr, a terminal or not. */
+static size_t progress_text(bool terminal, bool silent, double seconds, char *out, size_t room)
+{
+    int pipe_ends[2], seen = -1, shown = -1;
+    if (terminal) {
+        seen = posix_openpt(O_RDWR | O_NOCTTY);
+        assert_int_equal(grantpt(seen) | unlockpt(seen), 0);
+        shown = open(ptsname(seen), O_RDWR | O_NOCTTY);
+    } else {
+        assert_int_equal(pipe(pipe_ends), 0);
+        seen = pipe_ends[0];
+        shown = pipe_ends[1];
+    }
+    int kept = dup(STDERR_FILENO);
+    dup2(shown, STDERR_FILENO);
+    fvlm_progress p;
+    fvlm_progress_start(&p, "convert", silent);
+    p.started -= seconds;
+    p.shown -= seconds;
+    fvlm_progress_update(&p, 1, 2);
+    fvlm_progress_update(&p, 1, 2); /* too soon after the first */
+    fvlm_progress_end(&p);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    fcntl(seen, F_SETFL, O_NONBLOCK);
+    ssize_t n = read(seen, out, room - 1);
+    close(seen);
+    close(shown);
+    out[n > 0 ? n : 0] = 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void progress(void **state)
+{
+    (void)state;
+    char text[256];
+    assert_int_equal(progress_text(true, false, 0.1, text, sizeof text), 0);
+    assert_int_equal(progress_text(true, true, 2, text, sizeof text), 0);
+    assert_int_equal(progress_text(false, false, 2, text, sizeof text), 0);
+    progress_text(true, false, 2, text, sizeof text);
+    assert_string_equal(text, "\rconvert  50 % ###############............... 2 s left \033[K\r\033[K");
+    progress_text(true, false, 600, text, sizeof text);
+    assert_non_null(strstr(text, " 10 min left"));
+}
+
 /* INT sets the flag; re-raised after clean-up the program dies by it, as a shell expects. */
 static void signals(void **state)
 {
@@ -191,7 +237,8 @@ static void memory_figures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(misuse), cmocka_unit_test(human_bytes),
-                                       cmocka_unit_test(signals), cmocka_unit_test(memory_figures)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms),       cmocka_unit_test(misuse),
+                                       cmocka_unit_test(human_bytes), cmocka_unit_test(progress),
+                                       cmocka_unit_test(signals),     cmocka_unit_test(memory_figures)};
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }
