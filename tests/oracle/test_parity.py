@@ -1,6 +1,6 @@
 """In f32, fvlm computes what PyTorch computes from the same checkpoint: every block's output within a relative L2 of
 2e-5, and the same greedy answer. PyTorch is timm's FastViT, transformers' Qwen2 (apple.py); fvlm is `fvlm convert` and
-the executor, observed by tests/tools/activations.c."""
+the executor, observed by tests/tools/activations.c; `fvlm verify --against-activations` must then find the same."""
 
 import csv
 import gc
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from dump_activations import dump
 from preprocess import read_pixels
+from safetensors.torch import save_file
 from under_test import TINY, WORK, activations, checkpoint, fvlm, picture
 
 BOUND = 2e-5
@@ -39,16 +40,29 @@ def hold(what, tensors, model):
     too_far = {name: e for name, e in error.items() if not e <= BOUND}
     assert not too_far, f"beyond {BOUND}: {too_far}"
     assert answer == greedy
+    return error
 
 
-def parity(what, folder, side=None, n_new=32, options=()):
+def hold_verify(tensors, model, error):
+    """`fvlm verify` measures the same distances from the same file."""
+    path = WORK / "activations.safetensors"
+    save_file(tensors, path)
+    report = json.loads(fvlm("verify", model, "--against-activations", path, "--act", "f32", "--json"))
+    assert report["ok"]
+    found = {block["name"]: block["relative_l2"] for block in report["activations"][0]["blocks"]}
+    assert found == pytest.approx(error, rel=1e-3)
+
+
+def parity(what, folder, side=None, options=(), verify=True):
     image = picture(WORK / "picture.png")
     model = apple.load(folder)
-    tensors = dump(model, image, QUESTION, side, n_new)
+    tensors = dump(model, image, QUESTION, side, n_new=32)
     del model
     gc.collect()
     file = convert(folder, what, *options)
-    hold(what, tensors, file)
+    error = hold(what, tensors, file)
+    if verify:
+        hold_verify(tensors, file, error)
     file.unlink()
 
 
@@ -72,12 +86,12 @@ def test_full_size():
 
 
 def test_sharded_1_5b():
-    parity("1.5b-sharded", checkpoint("1.5b", "1.5b", max_shard=10**9), side=256)
+    parity("1.5b-sharded", checkpoint("1.5b", "1.5b", max_shard=10**9), side=256, verify=False)
 
 
 def test_untied_7b():
     """Full widths, two layers: 28 heads on 4, an output head of its own, 22 added tokens."""
-    parity("7b-2-layers", checkpoint("7b", "7b", layers=2, depths=(1, 1, 1, 1, 1)), side=256)
+    parity("7b-2-layers", checkpoint("7b", "7b", layers=2, depths=(1, 1, 1, 1, 1)), side=256, verify=False)
 
 
 needs_tiny = pytest.mark.skipif(not (TINY / "fused/config.json").exists(), reason="tests/fixtures/tiny is not there")
@@ -89,7 +103,8 @@ def test_trained_model(form):
     """The model that ships, with its branches and as PyTorch fused it."""
     picture = sorted((TINY / "heldout").glob("*.png"))[0]
     tensors = dump(apple.load(TINY / form), picture, "What is at the top right?")
-    hold(f"trained, {form}", tensors, convert(TINY / form, f"tiny-{form}"))
+    file = convert(TINY / form, f"tiny-{form}")
+    hold_verify(tensors, file, hold(f"trained, {form}", tensors, file))
 
 
 @needs_tiny
