@@ -245,6 +245,7 @@ static fvlm_status open_models(walk *w, fvlm_err *err)
         const fvlm_model_options options = {.threads = all / w->n_runners ? all / w->n_runners : 1,
                                             .cpu = o->cpu,
                                             .act = is_source ? FVLM_ACT_F32 : o->acts[i - w->first_candidate],
+                                            .check = is_source, /* the model's hashes were checked by the caller */
                                             .observer = show,
                                             .observer_ctx = r};
         fvlm_status st = fvlm_model_open(&r->m, is_source ? o->source : o->model, &options, err);
