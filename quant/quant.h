@@ -9,7 +9,8 @@
  *   matrices (1x1 convolutions, attention, SE, projector, LLM, embedding, head)   the type asked for
  *   depthwise taps and the 3x3 stem (1 % of the tower)                            f16
  *   biases and norms                                                              as they are
- * Presets: "int8" = int8-sym-g64; "int4" = int4-asym-g64 with the embedding and the head in int8-sym-g64.
+ * Presets: "int8" = int8-sym-g64; "int4" = int4-asym-g64, with int8-sym-g64 for the embedding, the head, and what no
+ * residual passes by (stem, downsampling, projector: 1 % of the model).
  * A full type name ("int4-sym-g32") is used for every matrix. Rules override, the last match wins.
  * There is no silent fallback: what cannot be done as asked is refused by name. */
 #ifndef FVLM_QUANT_H

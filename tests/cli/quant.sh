@@ -63,7 +63,8 @@ same "the plan has a row a family" "$(awk 'NR > 1 { sub(/  .*/, ""); sub(/ (int|
 bytes=$(stat -c %s "$dir/b.fvlm")
 grep -q "\"bytes_after\": $bytes," "$dir/json"; ok "--json knows the size of the file" $?
 grep -q '"error": 0\.0[0-9]*' "$dir/json"; ok "--json has measured errors" $?
-"$FVLM" quant "$m" --type int4 --set 'llm\.embed.*=int4' --dry-run -v | grep -qE '^llm.embed.weight +int4-asym-g64'
+"$FVLM" quant "$m" --type int4 --set 'llm\.embed.*=int4' --dry-run -v >"$dir/plan"
+grep -qE '^llm.embed.weight +int4-asym-g64' "$dir/plan"
 ok "-v lists tensors, and a rule changes one" $?
 "$FVLM" quant "$m" --dry-run >/dev/full 2>"$dir/err"; rc=$?
 same "a full standard output is an error" "$rc $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"

@@ -81,11 +81,11 @@ static void presets(void **state)
     static const char *const int4[][2] = {
         {"vision.stem.0.weight", "f16"},
         {"vision.stem.0.bias", "f32"},
-        {"vision.stem.2.weight", "int4-asym-g64"},
+        {"vision.stem.2.weight", "int8-sym-g64"},
         {"vision.stage0.block0.mixer.weight", "f16"},
         {"vision.stage0.block0.ffn.fc1.weight", "int4-asym-g64"},
         {"vision.stage1.block0.attn.qkv.weight", "int4-asym-g64"},
-        {"projector.0.weight", "int4-asym-g64"},
+        {"projector.0.weight", "int8-sym-g64"},
         {"llm.embed.weight", "int8-sym-g64"},
         {"llm.layer0.attn.q.weight", "int4-asym-g64"},
         {"llm.layer0.attn.q.bias", "bf16"},
@@ -113,7 +113,7 @@ static void the_last_rule_that_matches_wins(void **state)
     static const char *const expected[][2] = {
         {"llm.embed.weight", "int4-asym-g64"}, {"llm.layer0.ffn.down.weight", "int8-asym-g128"},
         {"llm.layer0.attn.q.weight", "f32"},   {"llm.layer0.attn.q.bias", "f32"},
-        {"llm.norm.weight", "bf16"},           {"projector.0.weight", "int4-asym-g64"},
+        {"llm.norm.weight", "bf16"},           {"projector.0.weight", "int8-sym-g64"},
     };
     check_types(&(fvlm_quant_options){.type = "int4", .rules = rules, .n_rules = 4}, expected, 6);
 }
