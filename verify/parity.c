@@ -405,6 +405,8 @@ size_t fvlm_parity_largest_step(const fvlm_parity *p, unsigned act, double *step
     double before = 0;
     *step = 0;
     for (size_t i = 0; i < p->n_blocks; i++) {
+        /* Norm and logits are shown for the last position alone: no continuation of what came before. */
+        if (i > 0 && p->blocks[i].rows == 1 && p->blocks[i - 1].rows > 1) break;
         const double now = p->blocks[i].worst[act].relative_l2;
         const double added = now > before ? sqrt(now * now - before * before) : 0;
         if (added > *step) worst = i, *step = added;
