@@ -14,6 +14,7 @@
 #include <xxhash.h>
 
 #include "format/cli.h"
+#include "format/file.h"
 #include "quant/piece.h"
 
 enum { PIECE_BYTES = 1 << 20 };
@@ -246,6 +247,8 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
 {
     const char *source = fvlm_reader_path(j->q->reader);
     uint64_t reserved;
+    if (fvlm_file_same(source, path))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
     j->fd = open(source, O_RDONLY | O_CLOEXEC);
     if (j->fd < 0) return fvlm_fail_errno(err, "\"%s\"", source);
     j->streams = fvlm_alloc(j->q->n_items, sizeof *j->streams);

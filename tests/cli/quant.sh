@@ -47,6 +47,10 @@ refuses "integer taps" 2 \
     "$m" --set 'vision.final.dw.weight=int4' -o "$dir/o"
 refuses "unknown kernels" 2 "--cpu: \"sse\" is not a kernel set of this build" "$m" --cpu sse -o "$dir/o"
 refuses "too many threads" 2 "quant: --threads is at most 64" "$m" --threads 65 -o "$dir/o"
+refuses "the input itself" 1 "\"$m\" is the input itself; write to another name" "$m" -o "$m" --force
+ln "$m" "$dir/alias"
+refuses "a hard link of the input" 1 "\"$dir/alias\" is the input itself; write to another name" "$m" -o "$dir/alias" --force
+rm "$dir/alias"
 refuses "a missing file" 3 "\"$dir/none\": No such file or directory" "$dir/none" -o "$dir/o"
 printf 'no' >"$dir/short"
 refuses "no container" 1 "$("$FVLM" verify "$dir/short" 2>&1 | sed 's/^fvlm: //')" "$dir/short" -o "$dir/o"
