@@ -118,7 +118,7 @@ static fvlm_status compare(const char *model, bool integers, fvlm_parity *out, f
     }
     if (st == FVLM_OK && against.n_bytes && !args.quiet && !args.json) {
         char size[16];
-        printf("%s was converted for this, in f32 where fused, into %s of temporary space in %s\n", args.against,
+        printf("%s was converted for this into %s of temporary space in %s\n", args.against,
                fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
     if (st == FVLM_OK) {
