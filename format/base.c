@@ -51,7 +51,7 @@ fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...)
 
 fvlm_status fvlm_prefix(fvlm_err *err, const char *fmt, ...)
 {
-    if (!err) return FVLM_OK;
+    if (!err) return FVLM_BAD_INPUT; /* which failure is unknown, but it is one: callers return this */
     char rest[sizeof err->msg];
     memcpy(rest, err->msg, sizeof rest);
     va_list args;

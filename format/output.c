@@ -46,7 +46,7 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
                          S_ISDIR(s.st_mode) ? "a folder" : "a device, pipe or socket");
     if (!o->force) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists; --force replaces it", o->path);
     o->had_target = true;
-    o->mode = s.st_mode & 07777;
+    o->mode = s.st_mode & 0777;
     return FVLM_OK;
 }
 

@@ -232,6 +232,7 @@ static void errors(void **state)
     assert_int_equal(fvlm_refuse(&err, 17, "bad"), FVLM_BAD_INPUT);
     assert_int_equal(err.offset, 17);
     assert_int_equal(fvlm_fail(NULL, FVLM_IO, "nobody listens"), FVLM_IO);
+    assert_int_not_equal(fvlm_prefix(NULL, "nobody listens"), FVLM_OK);
     char long_text[sizeof err.msg + 1000];
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = 0;
