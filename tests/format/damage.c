@@ -115,6 +115,27 @@ static void trailing_bytes(void **state)
     assert_int_equal(ftruncate(fd, (off_t)n_whole), 0);
 }
 
+/* Verify reads with pread, so that a file that shrinks under an open reader is an error and no signal,
+ * and one that grew back with zeros is damage. */
+static void changes_while_open(void **state)
+{
+    (void)state;
+    fvlm_reader *r;
+    fvlm_err err;
+    for (size_t n = 0; n < n_whole; n += 4099) {
+        assert_int_equal(fvlm_reader_open_fd(&r, fcntl(fd, F_DUPFD_CLOEXEC, 0), n_whole, "damaged.fvlm", &err),
+                         FVLM_OK);
+        assert_int_equal(ftruncate(fd, (off_t)n), 0);
+        assert_int_equal(fvlm_reader_verify(r, NULL, NULL, NULL, &err), FVLM_BAD_INPUT);
+        assert_non_null(strstr(err.msg, "more was expected"));
+        assert_int_equal(ftruncate(fd, (off_t)n_whole), 0);
+        if (fvlm_reader_verify(r, NULL, NULL, NULL, &err) == FVLM_OK) fail_msg("zeros from %zu on were accepted", n);
+        put(0, whole, n_whole);
+        assert_int_equal(fvlm_reader_verify(r, NULL, NULL, NULL, &err), FVLM_OK);
+        fvlm_reader_close(&r);
+    }
+}
+
 static void bursts(void **state)
 {
     (void)state;
@@ -145,8 +166,9 @@ int main(void)
     fd = memfd_create("damaged", MFD_CLOEXEC);
     if (!whole || fd < 0 || pwrite(fd, whole, n_whole, 0) != (ssize_t)n_whole) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_bit_flip), cmocka_unit_test(structure_is_refused_when_opened),
-        cmocka_unit_test(every_truncation), cmocka_unit_test(trailing_bytes), cmocka_unit_test(bursts)};
+        cmocka_unit_test(every_bit_flip),     cmocka_unit_test(structure_is_refused_when_opened),
+        cmocka_unit_test(every_truncation),   cmocka_unit_test(trailing_bytes),
+        cmocka_unit_test(changes_while_open), cmocka_unit_test(bursts)};
     int failed = cmocka_run_group_tests_name("damage", tests, NULL, NULL);
     free(whole);
     free(path);
