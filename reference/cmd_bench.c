@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "format/cli.h"
-#include "reference/model.h"
+#include "reference/work.h"
 
 #define MAX_RUNS 101
 #define MAX_LIST 16
@@ -33,69 +33,6 @@ const fvlm_command fvlm_bench_command = {"bench", "time a model: medians, the sp
                                          "MODEL", options,
                                          "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 256,512,1024\n"
                                          "fvlm bench fastvlm-int4.fvlm --act f32,int8 --runs 5 --json\n"};
-
-/* ---- work, in multiply-adds ---- */
-
-static double depthwise_macs(const fvlm_depthwise *d, double tokens)
-{
-    return tokens * d->out_c * d->kernel * d->kernel;
-}
-
-static double linear_macs(const fvlm_linear *l, double rows)
-{
-    return rows * (double)l->weight.m.n * (double)l->weight.m.k;
-}
-
-static double tower_macs(const fvlm_model *m, uint32_t side)
-{
-    const fvlm_vision_weights *v = &m->vision;
-    double tokens = side / 4.0 * (side / 4.0);
-    double macs =
-        linear_macs(&v->stem0, 4 * tokens) + depthwise_macs(&v->stem1, tokens) + linear_macs(&v->stem2, tokens);
-    for (unsigned i = 0; i < m->config->vision.n_stages; i++) {
-        const fvlm_stage *s = &m->config->vision.stage[i];
-        if (i > 0) {
-            tokens /= 4;
-            macs += depthwise_macs(&v->stage[i].down_dw, tokens) + linear_macs(&v->stage[i].down_pw, tokens);
-        }
-        if (s->pos) macs += depthwise_macs(&v->stage[i].pos, tokens);
-        for (unsigned k = 0; k < s->depth; k++) {
-            const fvlm_vision_block *b = &v->stage[i].blocks[k];
-            macs += depthwise_macs(&b->dw, tokens) + linear_macs(&b->fc1, tokens) + linear_macs(&b->fc2, tokens);
-            if (s->mixer == FVLM_REPMIXER)
-                macs += depthwise_macs(&b->mixer, tokens);
-            else
-                macs += linear_macs(&b->qkv, tokens) + linear_macs(&b->proj, tokens) + 2 * tokens * tokens * s->dim;
-        }
-    }
-    return macs + depthwise_macs(&v->final_dw, tokens) + linear_macs(&v->se_reduce, 1) + linear_macs(&v->se_expand, 1);
-}
-
-/* One layer's matrices, for rows of text; all layers alike. */
-static double layer_macs(const fvlm_llm_layer *y, double rows)
-{
-    return linear_macs(&y->q, rows) + linear_macs(&y->k, rows) + linear_macs(&y->v, rows) + linear_macs(&y->o, rows) +
-           linear_macs(&y->gate, rows) + linear_macs(&y->up, rows) + linear_macs(&y->down, rows);
-}
-
-/* n positions after none, logits of the last: causal attention looks back at half of them. */
-static double prefill_macs(const fvlm_model *m, double n)
-{
-    const double width = (double)m->config->llm.heads * m->config->llm.head_dim;
-    return m->config->llm.layers * (layer_macs(&m->llm.layers[0], n) + n * n * width) + linear_macs(&m->llm.head, 1);
-}
-
-/* Bytes of weights that one decoded token reads. */
-static double decode_bytes(const fvlm_model *m)
-{
-    double bytes = (double)m->llm.head.weight.m.n_bytes;
-    for (unsigned i = 0; i < m->config->llm.layers; i++) {
-        const fvlm_llm_layer *y = &m->llm.layers[i];
-        const fvlm_linear *all[] = {&y->q, &y->k, &y->v, &y->o, &y->gate, &y->up, &y->down};
-        for (size_t j = 0; j < sizeof all / sizeof all[0]; j++) bytes += (double)all[j]->weight.m.n_bytes;
-    }
-    return bytes;
-}
 
 /* ---- one line of the table ---- */
 
@@ -203,9 +140,9 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
     l->prefill = median(all[2], opt.runs);
     l->decode = median(all[3], opt.runs);
     l->ttft = median(all[4], opt.runs);
-    l->vision_rate = tower_macs(m, l->side) / l->vision;
-    l->prefill_rate = prefill_macs(m, (double)l->positions) / l->prefill;
-    l->decode_bandwidth = decode_bytes(m) / l->decode;
+    l->vision_rate = fvlm_tower_macs(m, l->side) / l->vision;
+    l->prefill_rate = fvlm_prefill_macs(m, (double)l->positions) / l->prefill;
+    l->decode_bandwidth = fvlm_decode_bytes(m) / l->decode;
     l->memory = fvlm_model_memory_bytes(m);
     return FVLM_OK;
 }

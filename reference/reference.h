@@ -1,11 +1,14 @@
 /* reference.h - the executor: open a .fvlm model, look at a picture, answer.
  *
- *   fvlm_model *m;
+ *   fvlm_model *m;  fvlm_err err;
+ *   fvlm_model_options options = {.act_by_file = true, .check = true};
+ *   fvlm_sampling greedy = {.max_new_tokens = 256, .top_p = 1};
  *   if (fvlm_model_open(&m, "model.fvlm", &options, &err)) return complain(&err);
- *   fvlm_image_load(&pixels, "photo.jpg", fvlm_model_config(m)->vision.image_size, &err);
- *   fvlm_model_encode(m, &pixels, rows, &err);           tower and projector
- *   fvlm_generate(m, ...);                               prefill, then token by token
+ *   fvlm_answer(m, "photo.jpg", 0, "What is this?", &greedy, print, NULL, NULL, NULL, NULL, &err);
  *   fvlm_model_close(&m);
+ *
+ * or pass by pass: fvlm_pixels_load, fvlm_model_tower, fvlm_model_project, then
+ * fvlm_model_embed and fvlm_model_forward. One model, one thread at a time.
  */
 #ifndef FVLM_REFERENCE_H
 #define FVLM_REFERENCE_H
