@@ -1,9 +1,8 @@
 /* piece.c - see piece.h. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "format/file.h"
 #include "quant/floats.h"
 #include "quant/piece.h"
 
@@ -23,20 +22,6 @@ void fvlm_piece_space_free(fvlm_piece_space *s)
     free(s->in);
     free(s->out);
     fvlm_encode_space_free(&s->encode);
-}
-
-static fvlm_status read_bytes(int fd, const char *path, uint64_t at, size_t n, uint8_t *to, fvlm_err *err)
-{
-    while (n) {
-        ssize_t got = pread(fd, to, n, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fvlm_fail_errno(err, "\"%s\"", path);
-        if (got == 0) return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" became shorter while it was read", path);
-        to += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return FVLM_OK;
 }
 
 /* Codes can stand for magnitudes up to FVLM_ENCODE_MAX; the index of the first larger one, or n. */
@@ -89,7 +74,7 @@ fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, int fd, c
     char where[FVLM_MAX_NAME + 96];
     s->sums[0] = s->sums[1] = 0;
     s->n_in = p->n * width;
-    fvlm_status st = read_bytes(fd, path, t->offset + p->first * width, s->n_in, s->in, err);
+    fvlm_status st = fvlm_file_read(fd, path, t->offset + p->first * width, s->in, s->n_in, err);
     if (st) return st;
     const size_t bad = fvlm_floats_load(t->type.kind, s->in, p->n, s->x);
     if (bad < p->n) {

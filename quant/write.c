@@ -4,7 +4,6 @@
  * A thread reads its piece with pread (a mapping can change under us), encodes it alone, then waits until every earlier
  * piece of the same tensor has been hashed and appended. Pieces are handed out in increasing order, so the piece
  * that is waited for is always being worked on: no deadlock, and the bytes do not depend on the number of threads. */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -249,11 +248,14 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
     uint64_t reserved;
     if (fvlm_file_same(source, path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
-    j->fd = open(source, O_RDONLY | O_CLOEXEC);
-    if (j->fd < 0) return fvlm_fail_errno(err, "\"%s\"", source);
+    uint64_t file_bytes;
+    if (fvlm_file_same(source, path))
+        return fvlm_fail(err, FVLM_USAGE, "\"%s\" is the file that is read; write the quantized one beside it", path);
+    fvlm_status st = fvlm_file_open(&j->fd, &file_bytes, source, err);
+    if (st) return st;
     j->streams = fvlm_alloc(j->q->n_items, sizeof *j->streams);
     if (!j->streams) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    fvlm_status st = fvlm_encoder_for(&j->encode, j->q->options.cpu, err);
+    st = fvlm_encoder_for(&j->encode, j->q->options.cpu, err);
     if (st == FVLM_OK) st = fvlm_writer_create(&j->writer, path, j->q->options.force, err);
     for (size_t i = 0; i < j->q->n_items && st == FVLM_OK; i++) {
         j->q->items[i].sums[0] = j->q->items[i].sums[1] = 0;

@@ -1,13 +1,11 @@
 /* recorded.c - see recorded.h. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "convert/safetensors.h"
+#include "format/file.h"
 #include "verify/recorded.h"
 
 struct fvlm_recorded {
@@ -21,39 +19,22 @@ struct fvlm_recorded {
     size_t room; /* floats that block has room for */
 };
 
-static fvlm_status read_at(const fvlm_recorded *r, uint64_t at, size_t n, void *to, fvlm_err *err)
-{
-    uint8_t *p = to;
-    while (n) {
-        ssize_t got = pread(r->fd, p, n, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fvlm_fail_errno(err, "\"%s\"", r->path);
-        if (got == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" became shorter while it was read", r->path);
-        p += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return FVLM_OK;
-}
-
 static fvlm_status read_header(fvlm_recorded *r, fvlm_err *err)
 {
-    struct stat about;
     uint8_t first[8];
-    uint64_t n;
-    r->fd = open(r->path, O_RDONLY | O_CLOEXEC);
-    if (r->fd < 0 || fstat(r->fd, &about)) return fvlm_fail_errno(err, "\"%s\"", r->path);
-    if (!S_ISREG(about.st_mode) || about.st_size < 8)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is not a safetensors file", r->path);
-    fvlm_status st = read_at(r, 0, sizeof first, first, err);
-    if (st == FVLM_OK) st = fvlm_safetensors_length(&n, first, (uint64_t)about.st_size, r->path, err);
+    uint64_t n, file_bytes;
+    fvlm_status st = fvlm_file_open(&r->fd, &file_bytes, r->path, err);
+    if (st) return st;
+    if (file_bytes < 8) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is not a safetensors file", r->path);
+    st = fvlm_file_read(r->fd, r->path, 0, first, sizeof first, err);
+    if (st == FVLM_OK) st = fvlm_safetensors_length(&n, first, file_bytes, r->path, err);
     if (st) return st;
     r->header = malloc((size_t)n + 1);
     if (!r->header) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     r->header[n] = '\0';
-    st = read_at(r, 8, (size_t)n, r->header, err);
+    st = fvlm_file_read(r->fd, r->path, 8, r->header, (size_t)n, err);
     if (st) return st;
-    return fvlm_safetensors_parse(&r->index, r->header, (size_t)n, (uint64_t)about.st_size, r->path, err);
+    return fvlm_safetensors_parse(&r->index, r->header, (size_t)n, file_bytes, r->path, err);
 }
 
 static const fvlm_source_tensor *find(const fvlm_recorded *r, const char *name)
@@ -82,7 +63,7 @@ static fvlm_status read_ids(fvlm_recorded *r, const char *name, int64_t **ids, s
     *n = (size_t)t->n_elems;
     *ids = fvlm_alloc(*n, sizeof **ids);
     if (!*ids) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    return read_at(r, t->offset, *n * sizeof **ids, *ids, err);
+    return fvlm_file_read(r->fd, r->path, t->offset, *ids, *n * sizeof **ids, err);
 }
 
 static fvlm_status read_pixels(fvlm_recorded *r, fvlm_err *err)
@@ -97,7 +78,7 @@ static fvlm_status read_pixels(fvlm_recorded *r, fvlm_err *err)
     r->pixels.side = side;
     r->pixels.values = fvlm_alloc((size_t)t->n_elems, sizeof(float));
     if (!r->pixels.values) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the pixels");
-    return read_at(r, t->offset, (size_t)t->n_bytes, r->pixels.values, err);
+    return fvlm_file_read(r->fd, r->path, t->offset, r->pixels.values, (size_t)t->n_bytes, err);
 }
 
 fvlm_status fvlm_recorded_open(fvlm_recorded **out, const char *path, fvlm_err *err)
@@ -167,5 +148,5 @@ fvlm_status fvlm_recorded_block(fvlm_recorded *r, const char *name, size_t rows,
         if (!r->block) return r->room = 0, fvlm_fail(err, FVLM_NOMEM, "out of memory for \"%s\"", name);
     }
     *x = r->block;
-    return read_at(r, t->offset, n * sizeof *r->block, r->block, err);
+    return fvlm_file_read(r->fd, r->path, t->offset, r->block, n * sizeof *r->block, err);
 }
