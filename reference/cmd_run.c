@@ -178,7 +178,8 @@ static fvlm_status run(const fvlm_list *args, fvlm_err *err)
                             .cpu = opt.cpu,
                             .check = !opt.no_check,
                             .observer = show_progress,
-                            .observer_ctx = &s};
+                            .observer_ctx = &s,
+                            .observe_pieces = true};
     fvlm_status st = check_options(args, err);
     if (st == FVLM_OK) st = fvlm_model_options_act(&o, opt.act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);

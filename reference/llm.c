@@ -106,10 +106,11 @@ static fvlm_status reserve_rows(fvlm_model *m, size_t rows, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* An observer wants whole blocks; without one, long texts go in pieces. */
+/* An observer may want whole blocks; otherwise long texts go in pieces. */
 static size_t rows_at_once(const fvlm_model *m, size_t n)
 {
-    return n > MAX_ROWS && !m->options.observer ? MAX_ROWS : n;
+    const bool whole = m->options.observer && !m->options.observe_pieces;
+    return n > MAX_ROWS && !whole ? MAX_ROWS : n;
 }
 
 static fvlm_status refuse_context(const fvlm_model *m, size_t positions, fvlm_err *err)

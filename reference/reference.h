@@ -31,6 +31,7 @@ typedef struct {
     uint32_t max_tokens; /* most positions of a text; 0 = the model's, at most 8192 */
     fvlm_observer observer;
     void *observer_ctx;
+    bool observe_pieces; /* the observer may see texts of more than 512 rows in pieces, which saves memory */
 } fvlm_model_options;
 
 /* "f32", "int8", or NULL for what suits the file; anything else is refused. */
