@@ -36,19 +36,47 @@ V_FN v16 dw_channels(const float *p, size_t n)
     return n == 16 ? v_load(p) : v_load_n(p, n);
 }
 
-V_FN void dw_tile(const size_t X, const dw_row *r, dw_input in, float *y, size_t y_stride)
+/* acc[i] = fma(pixel i * stride + kx, tap kx, acc[i]) for every kx of one row of taps, loading each operand anew. */
+V_FN void dw_taps(const size_t X, v16 acc[TILE_DW], const dw_row *r, const float *at, size_t pixel, const float *taps)
 {
-    const size_t kernel = r->d->kernel, out_c = r->d->out_c, step = r->d->stride * in.pixel, n = r->n;
+    const size_t step = r->d->stride * pixel, kernel = r->d->kernel, n = r->n;
+    for (size_t kx = 0; kx < kernel; kx++, taps += r->d->out_c, at += pixel) {
+        const v16 tap = dw_channels(taps, n);
+        V_UNROLL
+        for (size_t i = 0; i < X; i++) acc[i] = v_fma(v_load(at + i * step), tap, acc[i]);
+    }
+}
+
+/* The same for stride 1 and constant K, with the row's taps in registers: each pixel is loaded
+ * once and meets all of them. Every sum still gets its taps in order. */
+V_FN void dw_held_taps(const size_t X, const size_t K, v16 acc[TILE_DW], const dw_row *r, const float *at, size_t pixel,
+                       const float *taps)
+{
+    v16 tap[7];
+    V_UNROLL
+    for (size_t kx = 0; kx < K; kx++) tap[kx] = dw_channels(taps + kx * r->d->out_c, r->n);
+    V_UNROLL
+    for (size_t j = 0; j < X + K - 1; j++, at += pixel) {
+        const v16 x = v_load(at);
+        V_UNROLL
+        for (size_t kx = 0; kx < K; kx++)
+            if (j >= kx && j - kx < X) acc[j - kx] = v_fma(x, tap[kx], acc[j - kx]);
+    }
+}
+
+/* K: the kernel's side where it is worth its own code and the stride is 1, else 0. */
+V_FN void dw_tile(const size_t X, const size_t K, const dw_row *r, dw_input in, float *y, size_t y_stride)
+{
+    const size_t kernel = r->d->kernel, n = r->n;
     v16 acc[TILE_DW];
     V_UNROLL
     for (size_t i = 0; i < X; i++) acc[i] = v_zero();
     for (size_t ky = r->ky0; ky < r->ky1; ky++, in.at += in.row) {
-        const float *taps = r->d->taps + ky * kernel * out_c + r->o, *at = in.at;
-        for (size_t kx = 0; kx < kernel; kx++, taps += out_c, at += in.pixel) {
-            const v16 tap = dw_channels(taps, n);
-            V_UNROLL
-            for (size_t i = 0; i < X; i++) acc[i] = v_fma(v_load(at + i * step), tap, acc[i]);
-        }
+        const float *taps = r->d->taps + ky * kernel * r->d->out_c + r->o;
+        if (K)
+            dw_held_taps(X, K, acc, r, in.at, in.pixel, taps);
+        else
+            dw_taps(X, acc, r, in.at, in.pixel, taps);
     }
     const v16 bias = dw_channels(r->d->bias + r->o, n);
     V_UNROLL
@@ -61,12 +89,12 @@ V_FN void dw_tile(const size_t X, const dw_row *r, dw_input in, float *y, size_t
     }
 }
 
-static void dw_any_tile(size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride)
+V_FN void dw_any_tile(const size_t K, size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride)
 {
     switch (outputs) {
 #define TILE_CASE(X)                                                                                                   \
     case X:                                                                                                            \
-        dw_tile(X, r, in, y, y_stride);                                                                                \
+        dw_tile(X, K, r, in, y, y_stride);                                                                             \
         break;
         TILE_CASE(1)
         TILE_CASE(2)
@@ -88,6 +116,30 @@ static void dw_any_tile(size_t outputs, const dw_row *r, dw_input in, float *y, 
 #endif
 #undef TILE_CASE
     }
+}
+
+static void dw_tile_any(size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride)
+{
+    dw_any_tile(0, outputs, r, in, y, y_stride);
+}
+
+static void dw_tile_3x3(size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride)
+{
+    dw_any_tile(3, outputs, r, in, y, y_stride);
+}
+
+static void dw_tile_7x7(size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride)
+{
+    dw_any_tile(7, outputs, r, in, y, y_stride);
+}
+
+typedef void (*dw_tile_fn)(size_t outputs, const dw_row *r, dw_input in, float *y, size_t y_stride);
+
+static dw_tile_fn dw_tile_for(const fvlm_depthwise *d)
+{
+    if (DW_HOLDS_TAPS && d->stride == 1 && d->kernel == 3) return dw_tile_3x3;
+    if (DW_HOLDS_TAPS && d->stride == 1 && d->kernel == 7) return dw_tile_7x7;
+    return dw_tile_any;
 }
 
 /* 16 output channels' worth of the input pixel at p. */
@@ -117,19 +169,34 @@ static dw_input dw_copy(const dw_row *r, size_t ox, size_t outputs, float *copy)
     return (dw_input){copy, 16, span * 16};
 }
 
-/* Outputs x0 .. x1-1 of the row, in tiles of nearly equal size. */
-static void dw_segment(const dw_row *r, size_t x0, size_t x1, float *y, size_t y_stride)
+/* Outputs x0 .. x0+outputs-1 of the row, 16 channels at a time: neighbours in memory one after the other. */
+static void dw_all_channels(dw_row *r, size_t x0, size_t outputs, float *y, size_t y_stride)
 {
     _Alignas(64) float copy[DW_COPY_PIXELS * 16];
-    const size_t stride = r->d->stride, kernel = r->d->kernel, pad = kernel / 2, in_c = r->d->in_c;
+    const size_t stride = r->d->stride, kernel = r->d->kernel, pad = kernel / 2, in_c = r->d->in_c, out_c = r->d->out_c;
+    const size_t first = x0 * stride, last = (x0 + outputs - 1) * stride;
+    const bool inside = first >= pad && last + kernel - pad <= r->width;
+    const dw_tile_fn tile = dw_tile_for(r->d);
+    for (r->o = 0; r->o < out_c; r->o += 16) {
+        r->n = out_c - r->o < 16 ? out_c - r->o : 16;
+        if (inside && out_c == in_c && r->n == 16) {
+            const dw_input in = {r->x + (r->iy * r->width + first - pad) * in_c + r->o, in_c, r->width * in_c};
+            tile(outputs, r, in, y + r->o, y_stride);
+        } else {
+            tile(outputs, r, dw_copy(r, x0, outputs, copy), y + r->o, y_stride);
+        }
+    }
+}
+
+/* Outputs x0 .. x1-1 of the row, in tiles of nearly equal size. */
+static void dw_segment(dw_row *r, size_t x0, size_t x1, float *y, size_t y_stride)
+{
+    const size_t stride = r->d->stride, kernel = r->d->kernel;
     size_t most = TILE_DW;
     while (((most - 1) * stride + kernel) * kernel > DW_COPY_PIXELS) most--;
-    const bool direct = r->d->out_c == in_c && r->n == 16;
     for (size_t tiles = (x1 - x0 + most - 1) / most; tiles > 0; tiles--) {
-        const size_t outputs = (x1 - x0) / tiles, first = x0 * stride, last = (x0 + outputs - 1) * stride;
-        dw_input in = {r->x + (r->iy * r->width + first - pad) * in_c + r->o, in_c, r->width * in_c};
-        if (!direct || first < pad || last + kernel - pad > r->width) in = dw_copy(r, x0, outputs, copy);
-        dw_any_tile(outputs, r, in, y, y_stride);
+        const size_t outputs = (x1 - x0) / tiles;
+        dw_all_channels(r, x0, outputs, y, y_stride);
         y += outputs * y_stride;
         x0 += outputs;
     }
@@ -146,10 +213,7 @@ static void depthwise(const fvlm_depthwise *d, const float *x, size_t height, si
         if (middle < pad) r.ky0 = pad - middle;
         if (height - middle + pad < d->kernel) r.ky1 = height - middle + pad;
         r.iy = middle + r.ky0 - pad;
-        for (r.o = 0; r.o < d->out_c; r.o += 16) {
-            r.n = d->out_c - r.o < 16 ? d->out_c - r.o : 16;
-            dw_segment(&r, x0, x1, y + (p - first) * y_stride + r.o, y_stride);
-        }
+        dw_segment(&r, x0, x1, y + (p - first) * y_stride, y_stride);
         p += x1 - x0;
     }
 }

@@ -19,7 +19,8 @@
  * NEON has only signed x signed: there an int8 tile holds q - W8_BIAS, and who
  * starts the sum adds W8_BIAS * (sum of the activations) back.
  *
- * TILE_* are the register tiles of the matrix products: rows x panels of 16. */
+ * TILE_* are the register tiles: rows x panels of 16 of the matrix products, neighbouring outputs of
+ * depthwise convolutions; DW_HOLDS_TAPS where 7 taps fit into registers beside those. */
 #ifndef FVLM_VEC_H
 #define FVLM_VEC_H
 
@@ -31,7 +32,7 @@
 
 #if defined(V_ISA_AVX512) || defined(V_ISA_AVX2) || defined(V_ISA_NEON)
 #define V_FN static inline __attribute__((always_inline, unused))
-#define V_UNROLL _Pragma("GCC unroll 16")
+#define V_UNROLL _Pragma("GCC unroll 32")
 #else /* nothing to gain from 16 copies of everything */
 #define V_FN static inline __attribute__((unused))
 #define V_UNROLL

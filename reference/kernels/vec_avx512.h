@@ -9,6 +9,7 @@
 #define TILE_INT_ROWS 6
 #define TILE_INT_PANELS 2
 #define TILE_DW 14
+#define DW_HOLDS_TAPS 1
 
 typedef __m512 v16;
 /* Not __m512i, which is 8 x 64 bits to gcc: changing type in a loop costs it copies of every accumulator. */
@@ -122,22 +123,46 @@ V_FN float v_top(v16 a)
     return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
 
-V_FN v16i vi_set1(int32_t x) { return (v16i)_mm512_set1_epi32(x); }
-V_FN v16i vi_load(const void *p) { return (v16i)_mm512_loadu_si512(p); }
-V_FN void vi_store(void *p, v16i a) { _mm512_storeu_si512(p, (__m512i)a); }
-V_FN v16i vi_add(v16i a, v16i b) { return (v16i)_mm512_add_epi32((__m512i)a, (__m512i)b); }
+V_FN v16i vi_set1(int32_t x)
+{
+    return (v16i)_mm512_set1_epi32(x);
+}
+V_FN v16i vi_load(const void *p)
+{
+    return (v16i)_mm512_loadu_si512(p);
+}
+V_FN void vi_store(void *p, v16i a)
+{
+    _mm512_storeu_si512(p, (__m512i)a);
+}
+V_FN v16i vi_add(v16i a, v16i b)
+{
+    return (v16i)_mm512_add_epi32((__m512i)a, (__m512i)b);
+}
 V_FN v16i vi_field(v16i a, int shift, int32_t mask)
 {
     return (v16i)_mm512_and_si512(_mm512_srli_epi32((__m512i)a, (unsigned)shift), _mm512_set1_epi32(mask));
 }
-V_FN v16 v_from_int(v16i a) { return _mm512_cvtepi32_ps((__m512i)a); }
-V_FN v16i v_to_int(v16 a) { return (v16i)_mm512_cvtps_epi32(a); }
+V_FN v16 v_from_int(v16i a)
+{
+    return _mm512_cvtepi32_ps((__m512i)a);
+}
+V_FN v16i v_to_int(v16 a)
+{
+    return (v16i)_mm512_cvtps_epi32(a);
+}
 V_FN v16 v_exponent(v16 p, v16i n)
 {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32((__m512i)n, 23)));
 }
-V_FN void vi_store_i8(int8_t *p, v16i a) { _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8((__m512i)a)); }
-V_FN int32_t vi_sum(v16i a) { return _mm512_reduce_add_epi32((__m512i)a); }
+V_FN void vi_store_i8(int8_t *p, v16i a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8((__m512i)a));
+}
+V_FN int32_t vi_sum(v16i a)
+{
+    return _mm512_reduce_add_epi32((__m512i)a);
+}
 
 #define W8_BIAS 0
 typedef __m512i w_tile;

@@ -9,6 +9,7 @@
 #define TILE_INT_ROWS 3
 #define TILE_INT_PANELS 1
 #define TILE_DW 5
+#define DW_HOLDS_TAPS 0
 
 typedef struct {
     float32x4_t a, b, c, d;

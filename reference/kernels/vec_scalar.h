@@ -9,6 +9,7 @@
 #define TILE_INT_ROWS 2
 #define TILE_INT_PANELS 1
 #define TILE_DW 2
+#define DW_HOLDS_TAPS 0
 
 typedef struct {
     float f[16];
