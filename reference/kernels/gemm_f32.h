@@ -146,28 +146,45 @@ static void finish_tile(const fvlm_finish *f, const float *sums, size_t row, siz
 
 /* Inputs k0 .. k1-1 (k0 a multiple of 8) of one panel of integer weights as floats, out[k1-k0][16]:
  * symmetric (q - zero) * scale, asymmetric fma(q, scale, offset), each rounded once. */
-static void dequantize(const fvlm_weight *w, size_t panel, size_t k0, size_t k1, float *out)
+V_FN void dequantize(const bool four, const bool offsets, const fvlm_weight *w, size_t panel, size_t k0, size_t k1,
+                     float *out)
 {
     const fvlm_matrix *m = &w->m;
-    const bool four = m->type.bits == 4;
     const v16i zero = vi_set1(four ? -8 : -128);
     const uint8_t *values = w->values + panel * m->panel_bytes;
-    v16 scale = v_zero(), offset = v_zero();
-    size_t group_end = k0;
-    for (size_t k = k0; k < k1; k += 4) {
-        if (k >= group_end) {
-            const size_t g = k / m->group, at = (panel * m->n_groups + g) * 16;
-            scale = v_load_bf16(w->scales + at);
-            if (w->offsets) offset = v_load_bf16(w->offsets + at);
-            group_end = (g + 1) * m->group;
+    for (size_t k = k0, end; k < k1; k = end) {
+        const size_t g = k / m->group, at = (panel * m->n_groups + g) * 16;
+        const v16 scale = v_load_bf16(w->scales + at), offset = offsets ? v_load_bf16(w->offsets + at) : v_zero();
+        end = (g + 1) * m->group < k1 ? (g + 1) * m->group : k1;
+        for (size_t t = k; t < end; t += 4) {
+            v16i tile = vi_load(four ? values + t / 8 * 64 : values + t / 4 * 64);
+            if (four && t % 8) tile = vi_field(tile, 4, -1);
+            v16 x[4];
+            V_UNROLL
+            for (int j = 0; j < 4; j++) {
+                const v16i q = vi_field(tile, 8 * j, four ? 15 : 255);
+                x[j] = offsets ? v_fma(v_from_int(q), scale, offset) : v_mul(v_from_int(vi_add(q, zero)), scale);
+            }
+            float *to = out + (t - k0) * 16;
+            V_UNROLL
+            for (size_t j = 0; j < 4; j++)
+                if (t + j < end) v_store(to + 16 * j, x[j]);
         }
-        const v16i tile = vi_load(four ? values + k / 8 * 64 : values + k / 4 * 64);
-        const int base = four && k % 8 ? 4 : 0;
-        for (size_t j = 0; j < 4 && k + j < k1; j++) {
-            const v16i q = vi_field(tile, base + 8 * (int)j, four ? 15 : 255);
-            const v16 x = w->offsets ? v_fma(v_from_int(q), scale, offset) : v_mul(v_from_int(vi_add(q, zero)), scale);
-            v_store(out + (k + j - k0) * 16, x);
-        }
+    }
+}
+
+static void dequantize_any(const fvlm_weight *w, size_t panel, size_t k0, size_t k1, float *out)
+{
+    if (w->m.type.bits == 4) {
+        if (w->offsets)
+            dequantize(true, true, w, panel, k0, k1, out);
+        else
+            dequantize(true, false, w, panel, k0, k1, out);
+    } else {
+        if (w->offsets)
+            dequantize(false, true, w, panel, k0, k1, out);
+        else
+            dequantize(false, false, w, panel, k0, k1, out);
     }
 }
 
@@ -177,7 +194,7 @@ static void point_at_block(product *t, const fvlm_weight *w, size_t panel, size_
     const fvlm_matrix *m = &w->m;
     t->b_stride = 16;
     if (m->type.kind == FVLM_INT) {
-        for (size_t p = 0; p < panels; p++) dequantize(w, panel + p, k0, k0 + t->k, room + p * t->k * 16);
+        for (size_t p = 0; p < panels; p++) dequantize_any(w, panel + p, k0, k0 + t->k, room + p * t->k * 16);
         t->b = room;
         t->panel_stride = t->k * 16;
     } else {

@@ -219,8 +219,10 @@ static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, 
     void (*const tile)(size_t, size_t, const int_product *) =
         m->type.bits == 4 ? (w->offsets ? tile_4a : tile_4s) : (w->offsets ? tile_8a : tile_8s);
     const size_t step = m->group < INT_K_BLOCK ? INT_K_BLOCK / m->group : 1;
-    for (size_t p = panel; p < panel_end; p += TILE_INT_PANELS) {
-        const size_t panels = panel_end - p < TILE_INT_PANELS ? panel_end - p : TILE_INT_PANELS;
+    /* One row reads the weights once, at the speed of memory: panel after panel is one stream. */
+    const size_t width = n_rows == 1 ? 1 : TILE_INT_PANELS;
+    for (size_t p = panel; p < panel_end; p += width) {
+        const size_t panels = panel_end - p < width ? panel_end - p : width;
         for (size_t g = 0; g < m->n_groups; g += step) {
             const size_t g1 = m->n_groups - g < step ? m->n_groups : g + step;
             for (size_t r = 0; r < n_rows; r += TILE_INT_ROWS) {

@@ -27,7 +27,7 @@ arm_rc=$?
 "$BUILD/tests/reference/ops_bits" quick >"$out/x86.tap" 2>&1
 arm=$(grep '^hash' "$out/arm.tap") x86=$(grep '^hash' "$out/x86.tap")
 grep '^#' "$out/arm.tap" | head -20
-if [ $arm_rc = 0 ]; then echo "ok 1 - $(grep -o '[0-9]* pairs of operation and level run, .*' "$out/arm.tap")"
+if [ $arm_rc = 0 ]; then echo "ok 1 - $(grep -o '[0-9]* of [0-9]* pairs of operation and level run, .*' "$out/arm.tap")"
 else echo "not ok 1 - ops_bits on ARM ended with $arm_rc"; fi
 if [ -n "$arm" ] && [ "$arm" = "$x86" ]; then echo "ok 2 - all results on ARM and here: $arm"
 else echo "not ok 2 - results on ARM: ${arm:-none}, here: ${x86:-none}"; fi

@@ -46,11 +46,11 @@ static size_t differs(const cases_out *a, const cases_out *b)
 
 int main(int argc, char **argv)
 {
-    /* Emulated machines are slow: "quick" runs 2 threads only. */
+    /* Emulated machines are slow: "quick" runs each level once, on 2 threads. */
     const bool quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     static const char *const modes[] = {"f32", "int8"};
     uint64_t hash = 0xcbf29ce484222325ull;
-    unsigned pairs = 0, here = 0, failed = 0, number = 0;
+    unsigned pairs = 0, expected = 0, here = 0, failed = 0, number = 0;
     for (size_t l = 0; l < N_LEVELS; l++) {
         bool there;
         fvlm_exec *e;
@@ -61,8 +61,9 @@ int main(int argc, char **argv)
             printf("# %s: this machine cannot run it\n", levels[l]);
     }
     for (size_t c = 0; c < n_ops_cases; c++)
-        for (unsigned mode = 0; mode < 2; mode++) {
+        for (unsigned mode = 0; mode < (ops_cases[c].weights ? 2u : 1u); mode++) {
             bool there;
+            expected += here;
             cases_out want = run(c, "scalar", 1, mode ? FVLM_ACT_INT8 : FVLM_ACT_F32, &there);
             hash = fnv(hash, want.values, want.n * sizeof *want.values);
             for (size_t l = 0; l < N_LEVELS; l++) {
@@ -88,8 +89,9 @@ int main(int argc, char **argv)
             }
             free(want.values);
         }
-    const bool all = pairs == here * n_ops_cases * 2;
-    printf("%sok %u - %u pairs of operation and level run, %u levels here\n", all ? "" : "not ", ++number, pairs, here);
+    const bool all = pairs == expected;
+    printf("%sok %u - %u of %u pairs of operation and level run, %u levels here\n", all ? "" : "not ", ++number, pairs,
+           expected, here);
     printf("1..%u\nhash %016llx\n", number, (unsigned long long)hash);
     return failed || !all;
 }

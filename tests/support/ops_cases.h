@@ -33,6 +33,7 @@ void cases_keep(cases_out *out, const float *values, size_t n);
 typedef struct {
     const char *name;
     void (*run)(fvlm_exec *e, cases_rng *r, cases_out *out);
+    bool weights; /* has weights, so that the activation mode matters */
 } ops_case;
 extern const ops_case ops_cases[];
 extern const size_t n_ops_cases;
