@@ -249,8 +249,6 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
     if (fvlm_file_same(source, path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
     uint64_t file_bytes;
-    if (fvlm_file_same(source, path))
-        return fvlm_fail(err, FVLM_USAGE, "\"%s\" is the file that is read; write the quantized one beside it", path);
     fvlm_status st = fvlm_file_open(&j->fd, &file_bytes, source, err);
     if (st) return st;
     j->streams = fvlm_alloc(j->q->n_items, sizeof *j->streams);

@@ -52,7 +52,7 @@ ln "$m" "$dir/alias"
 refuses "a hard link of the input" 1 "\"$dir/alias\" is the input itself; write to another name" "$m" -o "$dir/alias" --force
 rm "$dir/alias"
 refuses "a missing file" 3 "\"$dir/none\": No such file or directory" "$dir/none" -o "$dir/o"
-refuses "the input as output" 2 "\"$m\" is the file that is read; write the quantized one beside it" "$m" -o "$m" --force
+refuses "the input as output" 1 "\"$m\" is the input itself; write to another name" "$m" -o "$m" --force
 printf 'no' >"$dir/short"
 refuses "no container" 1 "$("$FVLM" verify "$dir/short" 2>&1 | sed 's/^fvlm: //')" "$dir/short" -o "$dir/o"
 [ ! -e "$dir/o" ]; ok "no refusal wrote anything" $?
