@@ -73,7 +73,8 @@ test: all $(TESTS) $(BUILD)/tests/tools/checkpoint
 
 asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j2 test BUILD=build/asan OPT=-O1 \
-	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+       --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
 
 ARM64 := BUILD=build/arm64 CC=aarch64-linux-gnu-gcc PKG_ENV="PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"
 arm64:  ## arm64: cross-build for NEON (gcc-aarch64-linux-gnu, libraries for arm64); runs under qemu-aarch64

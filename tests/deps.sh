@@ -13,3 +13,6 @@ bad=$(grep -n '^#include "' fvlm.c format/*.[ch] convert/*.[ch] quant/*.[ch] ref
 # Libraries with one owner: CPU features and pictures belong to reference.
 bad=$(grep -lE '#include <(jpeglib|png|pcre2|utf8proc|immintrin|arm_neon)\.h>' format/* convert/* verify/* 2>/dev/null || true)
 [ -z "$bad" ] || { echo "$bad: includes a library that belongs to another folder"; exit 1; }
+# ar keeps one object of a name: two files called alike in different folders would lose one.
+twice=$(basename -a format/*.c convert/*.c quant/*.c reference/*.c reference/kernels/*.c verify/*.c | sort | uniq -d)
+[ -z "$twice" ] || { echo "two files named $twice: rename one"; exit 1; }
