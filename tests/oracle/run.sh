@@ -10,4 +10,4 @@ tests/oracle/setup.sh "$venv"
 export BUILD=$build FVLM=$PWD/$build/fvlm
 quick=$(ls tests/oracle/test_*.py | grep -v -e test_parity -e test_sizes)
 # shellcheck disable=SC2086
-exec "$venv/bin/python" -m pytest -v -s -p no:cacheprovider $quick tests/oracle/test_sizes.py tests/oracle/test_parity.py "$@"
+exec "$venv/bin/python" -m pytest -v -s -p no:cacheprovider --durations=12 $quick tests/oracle/test_sizes.py tests/oracle/test_parity.py "$@"
