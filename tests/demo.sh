@@ -49,13 +49,12 @@ awk -F'\t' -v p="$(basename "$picture")" '$1 == p { print $3 "\t" $4 }' "$tiny/h
     done
 
 say "6. What an answer costs"
-question=$(printf '%s' "$line" | cut -f3)
-for m in tiny tiny-int4; do show "$fvlm" run "$out/$m.fvlm" "$picture" "$question" 2>&1; done
+for m in tiny tiny-int4; do show "$fvlm" run "$out/$m.fvlm" "$tiny/demo.png" "Describe the picture." 2>&1; done
 
 say "Next"
 cat <<END
 what is inside:                 $fvlm info $out/tiny-int4.fvlm --tensors
-a picture of your own:          $fvlm run $out/tiny-int4.fvlm YOUR.jpg "What is at the top left?"
+a picture of your own:          $fvlm run $out/tiny-int4.fvlm YOUR.jpg "Describe the picture."
 what int4 costs in answers:     make accuracy
 the same with Apple's model:    $fvlm convert FastVLM-0.5B/ -o fastvlm.fvlm
                                 $fvlm quant fastvlm.fvlm --type int4 -o fastvlm-int4.fvlm
