@@ -9,15 +9,19 @@ mkdir "$dir/ck" "$dir/out"
 target=$dir/out/m.fvlm
 "$FVLM" convert "$dir/ck" -o "$dir/old.fvlm" -q --type f32
 "$FVLM" convert "$dir/ck" -o "$dir/new.fvlm" -q --type bf16
-began=$(date +%s%N)
-"$FVLM" convert "$dir/ck" -o "$dir/time.fvlm" -q --type bf16
-took=$(($(date +%s%N) - began)) # nanoseconds of an undisturbed run
+took=9999999999 # nanoseconds of an undisturbed run: the quickest of three
+for _ in 1 2 3; do
+    began=$(date +%s%N)
+    "$FVLM" convert "$dir/ck" -o "$dir/time.fvlm" --force -q --type bf16
+    now=$(($(date +%s%N) - began))
+    [ $now -ge $took ] || took=$now
+done
 
 # shot SIGNAL MOMENT: sends the signal that many nanoseconds after the start; sets rc.
 shot() {
     "$FVLM" convert "$dir/ck" -o "$target" --force -q --type bf16 2>/dev/null &
     local pid=$!
-    sleep "$(printf '0.%09d' "$2")"
+    sleep "$(printf '%d.%09d' $(($2 / 1000000000)) $(($2 % 1000000000)))"
     kill -"$1" $pid 2>/dev/null
     wait $pid 2>/dev/null
     rc=$?
@@ -46,7 +50,7 @@ for sig in INT TERM; do
         # bash starts background jobs with INT ignored; a program that found it ignored leaves it so
         (trap - $sig; exec "$FVLM" convert "$dir/ck" -o "$target" --force -q --type bf16 2>/dev/null) &
         pid=$!
-        sleep "$(printf '0.%09d' $((took * i / 22)))"
+        sleep "$(printf '%d.%09d' $((took * i / 22 / 1000000000)) $((took * i / 22 % 1000000000)))"
         kill -$sig $pid 2>/dev/null
         wait $pid 2>/dev/null; rc=$?
         if [ $rc = $number ]; then caught=$((caught + 1)); elif [ $rc != 0 ]; then bad=$((bad + 1)); fi
