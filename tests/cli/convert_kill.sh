@@ -47,8 +47,8 @@ for sig in INT TERM; do
     for i in $(seq 1 20); do
         rm -f "$dir/out/"*
         cp "$dir/old.fvlm" "$target"
-        # bash starts background jobs with INT ignored; a program that found it ignored leaves it so
-        (trap - $sig; exec "$FVLM" convert "$dir/ck" -o "$target" --force -q --type bf16 2>/dev/null) &
+        # bash starts background jobs with INT ignored, and a program that found it ignored leaves it so
+        env --default-signal=$sig "$FVLM" convert "$dir/ck" -o "$target" --force -q --type bf16 2>/dev/null &
         pid=$!
         sleep "$(printf '%d.%09d' $((took * i / 22 / 1000000000)) $((took * i / 22 % 1000000000)))"
         kill -$sig $pid 2>/dev/null
