@@ -98,6 +98,10 @@ double fvlm_fusion_row(const fvlm_fusion *f, uint64_t o, double *const *kernels,
             w[own * side * side + centre] += factor;
             continue;
         }
+        if (k == side) { /* nearly all: no border to leave out */
+            for (size_t j = 0; j < in * side * side; j++) w[j] += factor * kernels[b][j];
+            continue;
+        }
         for (size_t i = 0; i < in; i++)
             for (size_t y = 0; y < k; y++)
                 for (size_t x = 0; x < k; x++)
