@@ -58,8 +58,8 @@ void fvlm_weight_row(const fvlm_weight *w, size_t n, float *out);
 
 #define FVLM_MAX_DW_KERNEL 15
 
-/* A depthwise convolution, kernel x kernel (odd, at most FVLM_MAX_DW_KERNEL), stride 1 or 2, pad kernel/2: taps [kernel*kernel][out_c] and
- * bias [out_c], both f32 (converted when the model is opened: they are 1 % of the tower).
+/* A depthwise convolution, kernel x kernel (odd, at most FVLM_MAX_DW_KERNEL), stride 1 or 2, pad kernel/2: taps
+ * [kernel*kernel][out_c] and bias [out_c], both f32 (converted when the model is opened: they are 1 % of the tower).
  * Output channel o reads input channel o / (out_c / in_c). */
 typedef struct {
     const float *taps, *bias;

@@ -96,6 +96,7 @@ fvlm_weight cases_weight(cases_rng *r, fvlm_type type, size_t n, size_t k)
 
 void cases_keep(cases_out *out, const float *values, size_t n)
 {
+    if (n == 0) return;
     if (out->n + n > out->room) {
         out->room = 2 * (out->n + n);
         out->values = realloc(out->values, out->room * sizeof *out->values);
@@ -123,8 +124,11 @@ static void linear_small(fvlm_exec *e, cases_rng *r, cases_out *out)
 {
     static const size_t ks[] = {1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 131, 160, 257};
     for (size_t t = 0; t < CASES_TYPES; t++)
-        for (size_t m = 0; m <= 17; m++)
-            one_linear(e, r, out, cases_type(t), m, 1 + cases_below(r, 40), ks[cases_below(r, sizeof ks / sizeof *ks)]);
+        for (size_t m = 0; m <= 17; m++) {
+            /* Drawn one by one: the order in which arguments are evaluated differs between machines. */
+            const size_t n = 1 + cases_below(r, 40), k = ks[cases_below(r, sizeof ks / sizeof *ks)];
+            one_linear(e, r, out, cases_type(t), m, n, k);
+        }
 }
 
 static void linear_large(fvlm_exec *e, cases_rng *r, cases_out *out)
@@ -175,12 +179,8 @@ static void stem(fvlm_exec *e, cases_rng *r, cases_out *out)
 
 static fvlm_depthwise random_depthwise(cases_rng *r, uint32_t kernel, uint32_t stride, uint32_t in_c, uint32_t out_c)
 {
-    return (fvlm_depthwise){cases_floats(r, (size_t)kernel * kernel * out_c, 0.3f),
-                            cases_floats(r, out_c, 0.5f),
-                            kernel,
-                            stride,
-                            in_c,
-                            out_c};
+    const float *taps = cases_floats(r, (size_t)kernel * kernel * out_c, 0.3f), *bias = cases_floats(r, out_c, 0.5f);
+    return (fvlm_depthwise){taps, bias, kernel, stride, in_c, out_c};
 }
 
 static void depthwise(fvlm_exec *e, cases_rng *r, cases_out *out)
