@@ -15,7 +15,7 @@
 #include "reference/model.h"
 
 #define MAX_KERNEL FVLM_MAX_DW_KERNEL /* side of a depthwise kernel: what the operation has room for */
-#define LISTED 4      /* names an error message has room for */
+#define LISTED 4                      /* names an error message has room for */
 
 typedef struct {
     fvlm_model *m;

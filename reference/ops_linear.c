@@ -36,7 +36,7 @@ static fvlm_finish finish_from(const fvlm_finish *f, size_t row)
     return g;
 }
 
-/* Quantizes rows, a block a task; in float mode copies them to rows that do not collide in cache. */
+/* Quantizes 16 rows. */
 static void prepare_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;

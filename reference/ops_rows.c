@@ -67,7 +67,7 @@ void fvlm_op_gate_gelu(fvlm_exec *e, float *x, size_t m, size_t c, const float *
     run_rows(&(rows_job){.e = e, .other = gate, .y = x, .m = m, .c = c}, gate_gelu_task);
 }
 
-/* n values in rows of 4096. */
+/* m values, 16384 to a task. */
 static void silu_mul_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
