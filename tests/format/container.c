@@ -111,7 +111,7 @@ static void same_bytes(void **state)
     assert_memory_equal(first, second, na);
     free(second);
     for (int i = 0; i < 20; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "t%d.fvlm", i);
         char *c = make(name, false, pool);
         second = test_read_file(c, &nb);
