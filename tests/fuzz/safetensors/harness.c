@@ -6,9 +6,9 @@
 
 #include "convert/safetensors.h"
 
-#define MUST(condition)                                                                                                      \
-    do {                                                                                                                     \
-        if (!(condition)) abort();                                                                                           \
+#define MUST(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition)) abort();                                                                                     \
     } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
