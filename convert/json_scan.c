@@ -220,15 +220,6 @@ static bool word(fvlm_scan *s, const char *w)
     return true;
 }
 
-bool fvlm_scan_bool(fvlm_scan *s, bool *out)
-{
-    if (s->st) return false;
-    fvlm_scan_peek(s);
-    if (word(s, "true")) return *out = true, true;
-    if (word(s, "false")) return *out = false, true;
-    return bad(s, s->pos, "expected true or false");
-}
-
 /* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)? */
 static bool skip_number(fvlm_scan *s)
 {

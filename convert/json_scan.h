@@ -46,8 +46,6 @@ bool fvlm_scan_string(fvlm_scan *s, char **out, size_t *at);
 /* A whole number 0 .. 2^64 - 1, written in plain digits. */
 bool fvlm_scan_u64(fvlm_scan *s, uint64_t *out);
 
-bool fvlm_scan_bool(fvlm_scan *s, bool *out);
-
 /* Any value, checked and left as it is; *begin and *end bound it in the text. */
 bool fvlm_scan_skip(fvlm_scan *s, size_t *begin, size_t *end);
 

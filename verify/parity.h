@@ -2,7 +2,7 @@
  *
  *   fvlm_parity p;  fvlm_parity_options o = {.model = "m.fvlm", .source = "f32.fvlm", ...};
  *   if (fvlm_parity_run(&p, &o, &err)) return complain(&err);
- *   ... fvlm_parity_verdict(&p) ... parity_report.h ...
+ *   ... fvlm_parity_ok(&p), or parity_report.h to print it ...
  *   fvlm_parity_free(&p);
  */
 #ifndef FVLM_PARITY_H
