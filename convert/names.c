@@ -356,7 +356,7 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
     return r.st;
 }
 
-void fvlm_recipes_free(fvlm_recipes *r)
+static void recipes_free(fvlm_recipes *r)
 {
     for (size_t i = 0; i < r->n; i++) free(r->items[i].name);
     free(r->items);
@@ -365,5 +365,5 @@ void fvlm_recipes_free(fvlm_recipes *r)
 
 void fvlm_names_free(fvlm_names *n)
 {
-    fvlm_recipes_free(&n->recipes);
+    recipes_free(&n->recipes);
 }

@@ -73,6 +73,4 @@ typedef struct {
     size_t n, room;
 } fvlm_recipes;
 
-void fvlm_recipes_free(fvlm_recipes *r);
-
 #endif

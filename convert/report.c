@@ -6,12 +6,13 @@
 
 #include "convert/conversion.h"
 #include "format/cli.h"
+#include "format/json.h"
 
 /* ---- where a tensor comes from ---- */
 
-static void add_source(json_t *list, const fvlm_source_tensor *t)
+static void add_source(json_t **list, const fvlm_source_tensor *t)
 {
-    if (t) json_array_append_new(list, json_string(t->name));
+    if (t) fvlm_json_append(list, json_string(t->name));
 }
 
 /* Every source tensor that the weight, or the bias, is computed from. */
@@ -20,15 +21,15 @@ static json_t *sources_of(const fvlm_recipe *m, bool bias)
     json_t *list = json_array();
     for (unsigned b = 0; b < m->n_branches; b++) {
         const fvlm_branch *branch = &m->branch[b];
-        if (!bias || m->norm_shift) add_source(list, branch->kernel);
-        if (bias) add_source(list, branch->bias);
-        add_source(list, branch->bn.gamma);
-        if (bias) add_source(list, branch->bn.beta);
-        if (bias) add_source(list, branch->bn.mean);
-        add_source(list, branch->bn.var);
+        if (!bias || m->norm_shift) add_source(&list, branch->kernel);
+        if (bias) add_source(&list, branch->bias);
+        add_source(&list, branch->bn.gamma);
+        if (bias) add_source(&list, branch->bn.beta);
+        if (bias) add_source(&list, branch->bn.mean);
+        add_source(&list, branch->bn.var);
     }
-    add_source(list, bias ? m->norm_shift : m->norm_gain);
-    add_source(list, m->layer_scale);
+    add_source(&list, bias ? m->norm_shift : m->norm_gain);
+    add_source(&list, m->layer_scale);
     return list;
 }
 
@@ -38,23 +39,23 @@ static json_t *steps_of(const fvlm_recipe *m, bool bias, fvlm_type type)
     char text[64], type_name[24];
     bool bn = false;
     for (unsigned b = 0; b < m->n_branches; b++) bn |= m->branch[b].bn.gamma != NULL;
-    if (bn) json_array_append_new(list, json_string("batch norm folded"));
+    if (bn) fvlm_json_append(&list, json_string("batch norm folded"));
     if (m->n_branches > 1) {
         snprintf(text, sizeof text, "%u branches summed", m->n_branches);
-        json_array_append_new(list, json_string(text));
+        fvlm_json_append(&list, json_string(text));
     }
-    if (m->norm_gain) json_array_append_new(list, json_string("layer norm folded"));
-    if (m->layer_scale) json_array_append_new(list, json_string("layer scale folded"));
-    if (m->q_rows) json_array_append_new(list, json_string("attention scale folded"));
-    if (m->eye && !bias) json_array_append_new(list, json_string("identity added"));
+    if (m->norm_gain) fvlm_json_append(&list, json_string("layer norm folded"));
+    if (m->layer_scale) fvlm_json_append(&list, json_string("layer scale folded"));
+    if (m->q_rows) fvlm_json_append(&list, json_string("attention scale folded"));
+    if (m->eye && !bias) fvlm_json_append(&list, json_string("identity added"));
     const fvlm_source_tensor *first = bias ? m->branch[0].bias : m->branch[0].kernel;
     if (!bias && !m->fused && m->out < first->dims[0]) {
         snprintf(text, sizeof text, "rows 0 to %llu kept", (unsigned long long)m->out - 1);
-        json_array_append_new(list, json_string(text));
+        fvlm_json_append(&list, json_string(text));
     }
     if (m->fused || !fvlm_type_equal(type, bias ? fvlm_pack_bias_type(m) : fvlm_pack_weight_type(m))) {
         snprintf(text, sizeof text, "stored as %s", fvlm_type_name(type, type_name));
-        json_array_append_new(list, json_string(text));
+        fvlm_json_append(&list, json_string(text));
     }
     return list;
 }
@@ -67,14 +68,14 @@ static json_t *error_json(double error)
     return json_real(strtod(text, NULL));
 }
 
-static void add_origin(json_t *to, const fvlm_recipe *m, const fvlm_packing *p, bool bias, bool measured)
+static void add_origin(json_t **to, const fvlm_recipe *m, const fvlm_packing *p, bool bias, bool measured)
 {
     char name[FVLM_MAX_NAME + 8];
     snprintf(name, sizeof name, "%s.%s", m->name, bias ? "bias" : "weight");
     json_t *origin =
         json_pack("{s:o, s:o}", "from", sources_of(m, bias), "steps", steps_of(m, bias, bias ? p->bias : p->weight));
-    if (m->fused && measured) json_object_set_new(origin, "error", error_json(p->error));
-    json_object_set_new(to, name, origin);
+    if (m->fused && measured) fvlm_json_set(&origin, "error", error_json(p->error));
+    fvlm_json_set(to, name, origin);
 }
 
 static json_t *origins(const fvlm_conversion *c, bool measured)
@@ -82,8 +83,8 @@ static json_t *origins(const fvlm_conversion *c, bool measured)
     json_t *all = json_object();
     for (size_t i = 0; i < c->names.recipes.n; i++) {
         const fvlm_recipe *m = &c->names.recipes.items[i];
-        add_origin(all, m, &c->planned[i].packing, false, measured);
-        if (m->has_bias) add_origin(all, m, &c->planned[i].packing, true, measured);
+        add_origin(&all, m, &c->planned[i].packing, false, measured);
+        if (m->has_bias) add_origin(&all, m, &c->planned[i].packing, true, measured);
     }
     return all;
 }
@@ -96,8 +97,8 @@ static json_t *files(const fvlm_conversion *c, bool hashed)
         json_t *file = json_pack("{s:s, s:I}", "file", fvlm_source_file_name(c->source, i), "bytes",
                                  (json_int_t)fvlm_source_file_bytes(c->source, i));
         fvlm_hash_text(fvlm_source_file_hash(c->source, i), hash);
-        if (hashed) json_object_set_new(file, "xxh3_128", json_string(hash));
-        json_array_append_new(list, file);
+        if (hashed) fvlm_json_set(&file, "xxh3_128", json_string(hash));
+        fvlm_json_append(&list, file);
     }
     return list;
 }
@@ -154,11 +155,10 @@ static json_t *parts(const fvlm_conversion *c)
             char name[24], type[24];
             part_name(part, name);
             if (!s->n_tensors) continue;
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "part", name, "type",
-                                            fvlm_type_name((fvlm_type){.kind = kind}, type), "tensors",
-                                            (json_int_t)s->n_tensors, "fused", (json_int_t)s->n_fused, "parameters",
-                                            (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes));
+            fvlm_json_append(&list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "part", name, "type",
+                                              fvlm_type_name((fvlm_type){.kind = kind}, type), "tensors",
+                                              (json_int_t)s->n_tensors, "fused", (json_int_t)s->n_fused, "parameters",
+                                              (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes));
         }
     return list;
 }
@@ -167,9 +167,9 @@ static json_t *dropped(const fvlm_conversion *c)
 {
     json_t *list = json_array();
     for (unsigned i = 0; i < c->names.n_dropped; i++)
-        json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "rule", c->names.dropped[i].rule, "tensors",
-                                              (json_int_t)c->names.dropped[i].n_tensors, "bytes",
-                                              (json_int_t)c->names.dropped[i].n_bytes));
+        fvlm_json_append(&list, json_pack("{s:s, s:I, s:I}", "rule", c->names.dropped[i].rule, "tensors",
+                                          (json_int_t)c->names.dropped[i].n_tensors, "bytes",
+                                          (json_int_t)c->names.dropped[i].n_bytes));
     return list;
 }
 
@@ -183,15 +183,15 @@ static json_t *warnings(const fvlm_conversion *c)
     return list;
 }
 
-static void add_measurements(const fvlm_conversion *c, json_t *report)
+static void add_measurements(const fvlm_conversion *c, json_t **report)
 {
     size_t worst = 0;
     for (size_t i = 0; i < c->names.recipes.n; i++)
         if (c->planned[i].packing.error > c->planned[worst].packing.error) worst = i;
-    json_object_set_new(report, "worst_error", error_json(c->planned[worst].packing.error));
-    if (c->n_fused) json_object_set_new(report, "worst_module", json_string(c->names.recipes.items[worst].name));
-    json_object_set_new(report, "seconds", json_real(c->seconds));
-    json_object_set_new(report, "peak_anonymous_bytes", json_integer((json_int_t)fvlm_peak_anonymous_bytes()));
+    fvlm_json_set(report, "worst_error", error_json(c->planned[worst].packing.error));
+    if (c->n_fused) fvlm_json_set(report, "worst_module", json_string(c->names.recipes.items[worst].name));
+    fvlm_json_set(report, "seconds", json_real(c->seconds));
+    fvlm_json_set(report, "peak_anonymous_bytes", json_integer((json_int_t)fvlm_peak_anonymous_bytes()));
 }
 
 json_t *fvlm_conversion_report(const fvlm_conversion *c)
@@ -203,6 +203,6 @@ json_t *fvlm_conversion_report(const fvlm_conversion *c)
         (json_int_t)c->checkpoint.tokenizer_bytes, "embedding_rows_dropped", (json_int_t)c->names.rows_dropped, "parts",
         parts(c), "dropped", dropped(c), "warnings", warnings(c), "sources", files(c, c->written), "config",
         fvlm_config_to_json(&c->names.config), "origins", origins(c, c->written));
-    if (report && c->written) add_measurements(c, report);
+    if (c->written) add_measurements(c, &report);
     return report;
 }

@@ -42,8 +42,8 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
     return f->name ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
 }
 
-fvlm_status fvlm_source_pread(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
-                              fvlm_err *err)
+static fvlm_status source_pread(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
+                                fvlm_err *err)
 {
     const fvlm_source_file *f = &src->files[file];
     uint8_t *to = out;
@@ -88,12 +88,12 @@ fvlm_status fvlm_source_add_tensors(fvlm_source *src, size_t file, fvlm_err *err
     fvlm_source_file *f = &src->files[file];
     uint8_t first[8] = {0};
     uint64_t n_header = 0;
-    fvlm_status st = fvlm_source_pread(src, file, 0, f->n_bytes < 8 ? (size_t)f->n_bytes : 8, first, err);
+    fvlm_status st = source_pread(src, file, 0, f->n_bytes < 8 ? (size_t)f->n_bytes : 8, first, err);
     if (!st) st = fvlm_safetensors_length(&n_header, first, f->n_bytes, f->name, err);
     if (st) return st;
     f->header = malloc((size_t)n_header + 1);
     if (!f->header) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory for its header", f->name);
-    st = fvlm_source_pread(src, file, 8, (size_t)n_header, f->header, err);
+    st = source_pread(src, file, 8, (size_t)n_header, f->header, err);
     fvlm_safetensors found = {0};
     if (!st) st = fvlm_safetensors_parse(&found, f->header, (size_t)n_header, f->n_bytes, f->name, err);
     if (st) return st;
@@ -224,7 +224,7 @@ fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t
     if (at > t->n_bytes || n_bytes > t->n_bytes - at)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\": %zu bytes from %" PRIu64 " on are not in it", t->name,
                          n_bytes, at);
-    return fvlm_source_pread(src, t->file, t->offset + at, n_bytes, out, err);
+    return source_pread(src, t->file, t->offset + at, n_bytes, out, err);
 }
 
 fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
@@ -242,7 +242,7 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
                          src->folder, name, f->n_bytes, max_bytes);
     char *buffer = malloc((size_t)f->n_bytes + 1);
     if (!buffer) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", name);
-    st = fvlm_source_pread(src, file, 0, (size_t)f->n_bytes, buffer, err);
+    st = source_pread(src, file, 0, (size_t)f->n_bytes, buffer, err);
     if (st) {
         free(buffer);
         return st;
@@ -286,7 +286,7 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
     for (uint64_t at = 0; !st && at < f->n_bytes;) {
         size_t n = f->n_bytes - at < HASH_BLOCK ? (size_t)(f->n_bytes - at) : HASH_BLOCK;
         if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
-        if (!st) st = fvlm_source_pread(src, i, at, n, block, err);
+        if (!st) st = source_pread(src, i, at, n, block, err);
         if (!st) XXH3_128bits_update(state, block, n);
         at += n;
     }

@@ -28,8 +28,6 @@ struct fvlm_source {
 /* Opens a regular file of the folder; *index = its place in files. */
 fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err);
 fvlm_status fvlm_source_add_tensors(fvlm_source *src, size_t file, fvlm_err *err);
-fvlm_status fvlm_source_pread(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
-                              fvlm_err *err);
 
 /* Sorts the tensors by name; two shards must not both hold one. */
 fvlm_status fvlm_source_sort(fvlm_source *src, fvlm_err *err);

@@ -107,7 +107,7 @@ static fvlm_status add_from_decoder(fvlm_vocabulary *v, const json_t *decoder, f
     return FVLM_OK;
 }
 
-/* {"<|endoftext|>": 151643, ...}; what tokenizer_config.json says of the same id must agree. */
+/* {"<|endoftext|>": 151643, ...}; with a decoder, which knows more, the two must agree and the decoder's count. */
 static fvlm_status add_from_file(fvlm_vocabulary *v, const json_t *file, const json_t *decoder, fvlm_err *err)
 {
     static const char name[] = "added_tokens.json";
@@ -120,17 +120,17 @@ static fvlm_status add_from_file(fvlm_vocabulary *v, const json_t *file, const j
             return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"%.64s\" is %s, expected an id", name, text,
                              fvlm_json_kind(id));
         snprintf(key, sizeof key, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
-        const json_t *about = json_object_get(decoder, key);
-        const char *said = json_string_value(json_object_get(about, "content"));
+        const char *said = json_string_value(json_object_get(json_object_get(decoder, key), "content"));
         if (decoder && (!said || strcmp(said, text) != 0))
             return fvlm_fail(err, FVLM_BAD_INPUT,
                              "\"%s\" and \"tokenizer_config.json\" disagree: the id %s is \"%.64s\" in one and "
                              "%s%.64s%s in the other",
                              name, key, text, said ? "\"" : "", said ? said : "missing", said ? "\"" : "");
-        fvlm_status st = fvlm_vocabulary_add_added(v, name, json_integer_value(id), text, about, err);
+        fvlm_status st =
+            decoder ? FVLM_OK : fvlm_vocabulary_add_added(v, name, json_integer_value(id), text, NULL, err);
         if (st) return st;
     }
-    return FVLM_OK;
+    return decoder ? add_from_decoder(v, decoder, err) : FVLM_OK;
 }
 
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)

@@ -1,4 +1,4 @@
-/* vocabulary.c - collects a tokenizer, checks that it is whole, writes it as the container's JSON.
+/* vocabulary.c - collects a tokenizer and checks that it is whole.
  *
  * Whole means: ids 0 .. n-1 each have one text and no text two ids; every merge joins two tokens
  * into a third; added tokens do not contradict the vocabulary; the prompt's markers exist. */
@@ -17,8 +17,7 @@ static fvlm_status no_memory(fvlm_err *err)
     return fvlm_fail(err, FVLM_NOMEM, "out of memory for the tokenizer");
 }
 
-/* Room for one more element; new ones are zero. */
-static bool grow(void *array, size_t *room, size_t need, size_t size)
+bool fvlm_vocabulary_grow(void *array, size_t *room, size_t need, size_t size)
 {
     void **p = array;
     if (need <= *room) return true;
@@ -32,12 +31,13 @@ static bool grow(void *array, size_t *room, size_t need, size_t size)
     return true;
 }
 
-bool fvlm_vocabulary_add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, const char *text, uint64_t id)
+/* Notes one token; false once 's' has failed. at = its place in the text. */
+static bool add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, const char *text, uint64_t id)
 {
     if (id >= FVLM_MAX_TOKENS)
         return fvlm_scan_refuse(s, at, FVLM_LIMIT, "token \"%.64s\" has the id %" PRIu64 ", at most %u are allowed",
                                 text, id, FVLM_MAX_TOKENS - 1);
-    if (!grow(&v->tokens, &v->tokens_room, (size_t)id + 1, sizeof *v->tokens))
+    if (!fvlm_vocabulary_grow(&v->tokens, &v->tokens_room, (size_t)id + 1, sizeof *v->tokens))
         return fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory for the tokenizer");
     if (v->tokens[id])
         return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tokens \"%.64s\" and \"%.64s\" have the same id %" PRIu64,
@@ -50,7 +50,7 @@ bool fvlm_vocabulary_add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, cons
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err)
 {
     if (v->n_merges == FVLM_MAX_TOKENS) return fvlm_fail(err, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
-    if (!grow(&v->merges, &v->merges_room, v->n_merges + 1, sizeof *v->merges)) return no_memory(err);
+    if (!fvlm_vocabulary_grow(&v->merges, &v->merges_room, v->n_merges + 1, sizeof *v->merges)) return no_memory(err);
     v->merges[v->n_merges++] = (fvlm_merge){left, right};
     return FVLM_OK;
 }
@@ -67,9 +67,10 @@ fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json
         if (json_is_true(json_object_get(flags, unsupported[i])))
             return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": token \"%.64s\" has \"%s\" set, which is not supported",
                              what, text, unsupported[i]);
-    if (!grow(&v->added, &v->added_room, v->n_added + 1, sizeof *v->added)) return no_memory(err);
+    if (!fvlm_vocabulary_grow(&v->added, &v->added_room, v->n_added + 1, sizeof *v->added)) return no_memory(err);
     const json_t *special = json_object_get(flags, "special");
-    v->added[v->n_added++] = (fvlm_added){(uint32_t)id, text, !special || json_is_true(special)};
+    v->added[v->n_added++] = (fvlm_added){(uint32_t)id, text, .special = !special || json_is_true(special),
+                                          .normalized = json_is_true(json_object_get(flags, "normalized"))};
     return FVLM_OK;
 }
 
@@ -81,7 +82,7 @@ bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s)
     uint64_t id;
     if (!fvlm_scan_expect(s, '{', "'{', the vocabulary")) return false;
     while (fvlm_scan_member(s, &first, &text, &at))
-        if (!fvlm_scan_u64(s, &id) || !fvlm_vocabulary_add_token(v, s, at, text, id)) return false;
+        if (!fvlm_scan_u64(s, &id) || !add_token(v, s, at, text, id)) return false;
     return !s->st;
 }
 
@@ -186,86 +187,6 @@ static fvlm_status check_added(fvlm_vocabulary *v, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* ---- writing ---- */
-
-/* Text that grows; 'failed' once memory was out. */
-typedef struct {
-    char *bytes;
-    size_t n, room;
-    bool failed;
-} writer;
-
-static void put(writer *w, const char *bytes, size_t n)
-{
-    if (w->failed || !grow(&w->bytes, &w->room, w->n + n + 1, 1)) {
-        w->failed = true;
-        return;
-    }
-    memcpy(w->bytes + w->n, bytes, n);
-    w->n += n;
-}
-
-static void put_text(writer *w, const char *text)
-{
-    put(w, text, strlen(text));
-}
-
-/* The inside of a JSON string: quotes, backslashes and control characters are escaped, the rest is UTF-8 as it is. */
-static void put_escaped(writer *w, const char *text)
-{
-    const char *begin = text;
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
-        put(w, begin, (size_t)(text - begin));
-        char escape[8];
-        snprintf(escape, sizeof escape, c < 0x20 ? "\\u%04x" : "\\%c", c);
-        put_text(w, escape);
-        begin = text + 1;
-    }
-    put(w, begin, (size_t)(text - begin));
-}
-
-static void put_string(writer *w, const char *text)
-{
-    put_text(w, "\"");
-    put_escaped(w, text);
-    put_text(w, "\"");
-}
-
-static void write_json(writer *w, const fvlm_vocabulary *v)
-{
-    put_text(w, "{\"tokens\":[");
-    for (size_t i = 0; i < v->n_tokens; i++) {
-        if (i) put_text(w, ",");
-        put_string(w, v->tokens[i]);
-    }
-    put_text(w, "],\"merges\":[");
-    for (size_t i = 0; i < v->n_merges; i++) {
-        put_text(w, i ? ",\"" : "\"");
-        put_escaped(w, v->merges[i].left);
-        put_text(w, " ");
-        put_escaped(w, v->merges[i].right);
-        put_text(w, "\"");
-    }
-    put_text(w, "],\"added\":[");
-    for (size_t i = 0; i < v->n_added; i++) {
-        char head[48];
-        snprintf(head, sizeof head, "%s{\"id\":%" PRIu32 ",\"text\":", i ? "," : "", v->added[i].id);
-        put_text(w, head);
-        put_string(w, v->added[i].text);
-        put_text(w, v->added[i].special ? ",\"special\":true}" : ",\"special\":false}");
-    }
-    put_text(w, "],\"pattern\":");
-    put_string(w, v->pattern);
-    put_text(w, ",\"normalizer\":");
-    if (v->normalizer)
-        put_string(w, v->normalizer);
-    else
-        put_text(w, "null");
-    put_text(w, "}");
-}
-
 static void free_parts(fvlm_vocabulary *v)
 {
     for (unsigned i = 0; i < v->n_texts; i++) free(v->texts[i]);
@@ -279,7 +200,6 @@ fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, 
 {
     fvlm_vocabulary v = {0};
     text_set set = {0};
-    writer w = {0};
     fvlm_status st;
     *json = NULL;
     if (fvlm_source_has(src, "vocab.json"))
@@ -292,16 +212,10 @@ fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, 
     if (!st) st = check_tokens(&v, &set, err);
     if (!st) st = check_merges(&v, &set, err);
     if (!st) st = check_added(&v, err);
-    if (!st) write_json(&w, &v);
-    if (!st && w.failed) st = no_memory(err);
+    if (!st) st = fvlm_vocabulary_json(json, n_bytes, &v, err);
     if (!st) {
         uint32_t last = v.added[v.n_added - 1].id; /* check_added: there are some, sorted */
         *n_ids = 1 + (last >= v.n_tokens ? last : (uint32_t)v.n_tokens - 1);
-        w.bytes[w.n] = 0;
-        *json = w.bytes;
-        *n_bytes = w.n;
-    } else {
-        free(w.bytes);
     }
     free(set.slots);
     free_parts(&v);

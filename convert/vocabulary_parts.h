@@ -1,4 +1,4 @@
-/* vocabulary_parts.h - a tokenizer while it is collected; inside of vocabulary.c and its two readers. */
+/* vocabulary_parts.h - a tokenizer while it is collected; inside of vocabulary.c, its two readers and its writer. */
 #ifndef FVLM_VOCABULARY_PARTS_H
 #define FVLM_VOCABULARY_PARTS_H
 
@@ -18,6 +18,7 @@ typedef struct {
     uint32_t id;
     const char *text;
     bool special;
+    bool normalized; /* looked for after NFC, not before */
 } fvlm_added;
 
 typedef struct {
@@ -33,8 +34,9 @@ typedef struct {
     unsigned n_texts, n_trees;
 } fvlm_vocabulary;
 
-/* Notes one token; false once 's' has failed. at = its place in the text. */
-bool fvlm_vocabulary_add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, const char *text, uint64_t id);
+/* Room in *array for 'need' elements of 'size' bytes; new ones are zero. False when memory is out. */
+bool fvlm_vocabulary_grow(void *array, size_t *room, size_t need, size_t size);
+
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);
 
 /* what = file name for messages; flags = the token's JSON object, or NULL. */
@@ -46,5 +48,8 @@ bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s);
 
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+
+/* *json is malloc'd, NUL after its n_bytes. */
+fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err);
 
 #endif

@@ -115,13 +115,6 @@ bool fvlm_to_size(uint64_t a, size_t *out)
     return true;
 }
 
-bool fvlm_to_u32(uint64_t a, uint32_t *out)
-{
-    if (a > UINT32_MAX) return false;
-    *out = (uint32_t)a;
-    return true;
-}
-
 void *fvlm_alloc(size_t n, size_t size)
 {
     uint64_t bytes;
@@ -196,18 +189,6 @@ const uint8_t *fvlm_take(fvlm_cursor *c, size_t n_bytes)
     const uint8_t *p = c->bytes + c->pos;
     c->pos += n_bytes;
     return p;
-}
-
-uint8_t fvlm_take_u8(fvlm_cursor *c)
-{
-    const uint8_t *p = fvlm_take(c, 1);
-    return p ? *p : 0;
-}
-
-uint16_t fvlm_take_u16(fvlm_cursor *c)
-{
-    const uint8_t *p = fvlm_take(c, 2);
-    return p ? fvlm_load_u16(p) : 0;
 }
 
 uint32_t fvlm_take_u32(fvlm_cursor *c)

@@ -57,7 +57,6 @@ bool fvlm_sub(uint64_t a, uint64_t b, uint64_t *out);
 bool fvlm_mul(uint64_t a, uint64_t b, uint64_t *out);
 bool fvlm_round_up(uint64_t a, uint64_t multiple, uint64_t *out); /* multiple >= 1 */
 bool fvlm_to_size(uint64_t a, size_t *out);
-bool fvlm_to_u32(uint64_t a, uint32_t *out);
 
 /* Memory for n elements of size bytes, zeroed, 64-byte aligned; NULL if the
  * product wraps or memory is out. Free with free(). n*size of 0 gives a valid block. */
@@ -83,8 +82,6 @@ typedef struct {
 
 fvlm_cursor fvlm_cursor_over(const void *bytes, size_t n_bytes);
 const uint8_t *fvlm_take(fvlm_cursor *c, size_t n_bytes); /* NULL when short */
-uint8_t fvlm_take_u8(fvlm_cursor *c);
-uint16_t fvlm_take_u16(fvlm_cursor *c);
 uint32_t fvlm_take_u32(fvlm_cursor *c);
 uint64_t fvlm_take_u64(fvlm_cursor *c);
 

@@ -6,7 +6,8 @@
 
 #include "format/json.h"
 
-fvlm_family fvlm_family_of(const char *tensor)
+/* By canonical name: "vision." "projector." "llm.embed." and "llm.head." "llm." */
+static fvlm_family family_of(const char *tensor)
 {
     static const struct {
         const char *prefix;
@@ -38,7 +39,7 @@ uint64_t fvlm_params_of(const fvlm_tensor *t)
 
 static void add_tensor(fvlm_info *x, const fvlm_tensor *t)
 {
-    fvlm_family family = fvlm_family_of(t->name);
+    fvlm_family family = family_of(t->name);
     fvlm_share *s = x->share;
     while (s < x->share + x->n_shares && !(s->family == family && fvlm_type_equal(s->type, t->type))) s++;
     if (s == x->share + x->n_shares) {

@@ -25,8 +25,6 @@ typedef struct {
     size_t tokens, merges, added, tokenizer_bytes;
 } fvlm_info;
 
-/* By canonical name: "vision." "projector." "llm.embed." and "llm.head." "llm." */
-fvlm_family fvlm_family_of(const char *tensor);
 const char *fvlm_family_name(fvlm_family f);
 uint64_t fvlm_params_of(const fvlm_tensor *t);
 

@@ -73,3 +73,10 @@ void fvlm_json_append(json_t **array, json_t *element)
     json_decref(*array);
     *array = NULL;
 }
+
+void fvlm_json_set(json_t **object, const char *key, json_t *value)
+{
+    if (json_object_set_new(*object, key, value) == 0) return;
+    json_decref(*object);
+    *object = NULL;
+}

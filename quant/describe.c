@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/json.h"
 #include "quant/plan.h"
 
 /* Families in the order the table shows them; the first pattern found in the name decides. */
@@ -20,7 +21,8 @@ static const char *const blocks[][3] = {
     {".ffn.", "tower ffn", "llm ffn"},
 };
 
-const char *fvlm_quant_family(const fvlm_quant_item *item)
+/* "tower ffn", "llm attention", ...: the row of the plan table a tensor belongs to. */
+static const char *family_of(const fvlm_quant_item *item)
 {
     const char *name = item->source->name;
     if (item->role == FVLM_ROLE_VECTOR) return "biases and norms";
@@ -32,7 +34,8 @@ const char *fvlm_quant_family(const fvlm_quant_item *item)
     return "other matrices";
 }
 
-double fvlm_quant_error(const double sums[2])
+/* sqrt(error / norm); 0 for a tensor of zeros. */
+static double relative_error(const double sums[2])
 {
     return sums[1] > 0 ? sqrt(sums[0] / sums[1]) : 0;
 }
@@ -47,60 +50,58 @@ static json_t *rules_json(const fvlm_quantization *q)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < q->options.n_rules; i++)
-        json_array_append_new(list, json_sprintf("%s=%s", q->options.rules[i].regex, q->options.rules[i].type));
+        fvlm_json_append(&list, json_sprintf("%s=%s", q->options.rules[i].regex, q->options.rules[i].type));
     return list;
 }
 
 json_t *fvlm_quant_metadata(const fvlm_quantization *q)
 {
     char identity[33];
-    json_t *meta = json_deep_copy(fvlm_reader_meta(q->reader)), *tensors = json_object(), *chain;
-    if (!meta || !tensors) return json_decref(meta), json_decref(tensors), NULL;
+    json_t *meta = json_deep_copy(fvlm_reader_meta(q->reader)), *tensors = json_object();
+    json_t *chain = json_incref(json_object_get(meta, "transforms"));
     for (size_t i = 0; i < q->n_items; i++) {
         const fvlm_quant_item *item = &q->items[i];
         if (fvlm_type_equal(item->type, item->source->type)) continue;
-        json_object_set_new(tensors, item->source->name,
-                            json_pack("{s:o, s:o, s:f}", "from", type_json(item->source->type), "to",
-                                      type_json(item->type), "error", fvlm_quant_error(item->sums)));
+        fvlm_json_set(&tensors, item->source->name,
+                      json_pack("{s:o, s:o, s:f}", "from", type_json(item->source->type), "to", type_json(item->type),
+                                "error", relative_error(item->sums)));
     }
     fvlm_hash_text(fvlm_reader_identity(q->reader), identity);
-    chain = json_object_get(meta, "transforms");
-    if (!chain) json_object_set_new(meta, "transforms", chain = json_array());
-    int failed = json_array_append_new(chain, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm " FVLM_VERSION,
-                                                        "command", "quant", "source_identity", identity, "type",
-                                                        q->options.type, "set", rules_json(q), "tensors", tensors));
-    if (!failed) return meta;
-    json_decref(meta);
-    return NULL;
+    if (!chain) chain = json_array();
+    fvlm_json_append(&chain, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm " FVLM_VERSION, "command",
+                                       "quant", "source_identity", identity, "type", q->options.type, "set",
+                                       rules_json(q), "tensors", tensors));
+    fvlm_json_set(&meta, "transforms", chain);
+    return meta;
 }
 
 static json_t *error_json(const fvlm_quantization *q, const double sums[2])
 {
-    return q->written ? json_real(fvlm_quant_error(sums)) : json_null();
+    return q->written ? json_real(relative_error(sums)) : json_null();
 }
 
 static json_t *tensor_json(const fvlm_quantization *q, const fvlm_quant_item *item)
 {
     json_t *shape = json_array();
     for (unsigned i = 0; i < item->source->rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)item->source->dims[i]));
+        fvlm_json_append(&shape, json_integer((json_int_t)item->source->dims[i]));
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:f, s:o}", "name", item->source->name, "family",
-                     fvlm_quant_family(item), "from", type_json(item->source->type), "type", type_json(item->type),
-                     "shape", shape, "bytes_before", (json_int_t)item->source->n_bytes, "bytes",
-                     (json_int_t)item->n_bytes, "bits_per_weight",
-                     8.0 * (double)item->n_bytes / (double)item->n_weights, "error", error_json(q, item->sums));
+                     family_of(item), "from", type_json(item->source->type), "type", type_json(item->type), "shape",
+                     shape, "bytes_before", (json_int_t)item->source->n_bytes, "bytes", (json_int_t)item->n_bytes,
+                     "bits_per_weight", 8.0 * (double)item->n_bytes / (double)item->n_weights, "error",
+                     error_json(q, item->sums));
 }
 
 /* One row for all items of a family and type as items[first] is; NULL when an earlier item made that row. */
 static json_t *family_json(const fvlm_quantization *q, size_t first)
 {
     const fvlm_quant_item *head = &q->items[first];
-    const char *family = fvlm_quant_family(head);
+    const char *family = family_of(head);
     uint64_t n = 0, weights = 0, before = 0, after = 0;
     double sums[2] = {0, 0};
     for (size_t i = 0; i < q->n_items; i++) {
         const fvlm_quant_item *item = &q->items[i];
-        if (!fvlm_type_equal(item->type, head->type) || strcmp(fvlm_quant_family(item), family)) continue;
+        if (!fvlm_type_equal(item->type, head->type) || strcmp(family_of(item), family)) continue;
         if (i < first) return NULL;
         n++;
         weights += item->n_weights;
@@ -120,8 +121,8 @@ json_t *fvlm_quantization_report(const fvlm_quantization *q)
     json_t *tensors = json_array(), *rows = json_array();
     for (size_t i = 0; i < q->n_items; i++) {
         json_t *row = family_json(q, i);
-        if (row) json_array_append_new(rows, row);
-        json_array_append_new(tensors, tensor_json(q, &q->items[i]));
+        if (row) fvlm_json_append(&rows, row);
+        fvlm_json_append(&tensors, tensor_json(q, &q->items[i]));
     }
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:b}", "input", fvlm_reader_path(q->reader), "type",
                      q->options.type, "set", rules_json(q), "families", rows, "tensors", tensors, "bytes_before",

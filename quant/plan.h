@@ -34,13 +34,7 @@ fvlm_status fvlm_rules_apply(fvlm_rules *r, const char *name, fvlm_type keep, fv
                              fvlm_err *err);
 fvlm_status fvlm_rules_all_used(const fvlm_rules *r, fvlm_err *err);
 
-/* "tower ffn", "llm attention", ...: the row of the plan table a tensor belongs to. */
-const char *fvlm_quant_family(const fvlm_quant_item *item);
-
 /* The metadata of the new file: the source's, and what was done appended to "transforms". */
 json_t *fvlm_quant_metadata(const fvlm_quantization *q);
-
-/* sqrt(error / norm); 0 for a tensor of zeros. */
-double fvlm_quant_error(const double sums[2]);
 
 #endif

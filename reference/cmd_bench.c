@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "format/cli.h"
+#include "format/json.h"
 #include "reference/work.h"
 
 #define MAX_RUNS 101
@@ -238,7 +239,7 @@ static fvlm_status make_plan(plan *p, fvlm_err *err)
 
 /* ---- the command ---- */
 
-static fvlm_status bench_model(const char *path, const plan *p, unsigned threads, const char *act, json_t *report,
+static fvlm_status bench_model(const char *path, const plan *p, unsigned threads, const char *act, json_t **report,
                                fvlm_err *err)
 {
     fvlm_model *m = NULL;
@@ -246,7 +247,7 @@ static fvlm_status bench_model(const char *path, const plan *p, unsigned threads
     fvlm_status st = fvlm_model_options_act(&o, act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, path, &o, err);
     if (st != FVLM_OK) return st;
-    if (json_array_size(report) == 0 && !opt.json) print_heading(m);
+    if (json_array_size(*report) == 0 && !opt.json) print_heading(m);
     const size_t n_sizes = p->sizes.n ? p->sizes.n : 1;
     line l = {.threads = fvlm_pool_threads(fvlm_exec_pool(m->exec)), .act = fvlm_exec_mode(m->exec)};
     l.peak = fvlm_exec_peak(m->exec);
@@ -255,7 +256,7 @@ static fvlm_status bench_model(const char *path, const plan *p, unsigned threads
         st = fvlm_model_check_side(m, l.side, err);
         if (st == FVLM_OK) st = measure(m, &l, err);
         if (st != FVLM_OK) break;
-        json_array_append_new(report, line_json(&l, fvlm_exec_cpu(m->exec)));
+        fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
         if (!opt.json) print_line(&l);
     }
     fvlm_model_close(&m);
@@ -265,13 +266,13 @@ static fvlm_status bench_model(const char *path, const plan *p, unsigned threads
 static fvlm_status bench(const fvlm_list *args, fvlm_err *err)
 {
     plan p = {0};
-    if (args->n != 1)
-        return fvlm_fail(err, FVLM_USAGE, "bench takes MODEL, not %zu arguments; try 'fvlm bench --help'", args->n);
+    if (args->n != 1) return fvlm_fail(err, FVLM_USAGE, "bench takes one model; try 'fvlm bench --help'");
     fvlm_status st = make_plan(&p, err);
     json_t *report = json_array();
     for (size_t t = 0; t < p.threads.n && st == FVLM_OK; t++)
         for (size_t a = 0; a < p.n_acts && st == FVLM_OK; a++)
-            st = bench_model(args->items[0], &p, p.threads.items[t], p.acts[a], report, err);
+            st = bench_model(args->items[0], &p, p.threads.items[t], p.acts[a], &report, err);
+    if (st == FVLM_OK && !report) st = fvlm_fail(err, FVLM_NOMEM, "not enough memory for the report");
     if (st == FVLM_OK && opt.json && json_dumpf(report, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0)
         printf("\n");
     json_decref(report);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/cli.h"
+#include "format/json.h"
 #include "reference/reference.h"
 
 static struct {
@@ -97,7 +98,7 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *answer
                       size_t n, const fvlm_timing *t, uint32_t side, double open_seconds)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < n; i++) json_array_append_new(list, json_integer(ids[i]));
+    for (size_t i = 0; i < n; i++) fvlm_json_append(&list, json_integer(ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
     const double rate = t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
     return json_pack("{s:s, s:s, s:s, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
@@ -116,8 +117,7 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *answer
 static fvlm_status check_options(const fvlm_list *args, fvlm_err *err)
 {
     if (args->n != 3)
-        return fvlm_fail(err, FVLM_USAGE, "run takes MODEL IMAGE PROMPT, not %zu arguments; try 'fvlm run --help'",
-                         args->n);
+        return fvlm_fail(err, FVLM_USAGE, "run takes a model, an image and a prompt; try 'fvlm run --help'");
     if (opt.size > UINT32_MAX)
         return fvlm_fail(err, FVLM_LIMIT, "--size %" PRIu64 ": should be at most 4096", opt.size);
     if (opt.max_tokens < 1 || opt.max_tokens > UINT32_MAX)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/cli.h"
+#include "format/json.h"
 #include "verify/parity_report.h"
 
 static const char *act_name(fvlm_act_mode act)
@@ -95,7 +96,7 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
     const double positions = (double)(a->positions ? a->positions : 1);
     const double compared = 5 * (double)(a->compared ? a->compared : 1);
     json_t *blocks = json_array();
-    for (size_t i = 0; i < p->n_blocks; i++) json_array_append_new(blocks, block_json(p, i, act));
+    for (size_t i = 0; i < p->n_blocks; i++) fvlm_json_append(&blocks, block_json(p, i, act));
     json_t *logits = json_pack("{s:I, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions, "kl_mean",
                                number(mean_kl(a)), "kl_max", number(a->kl_max), "top1", (double)a->top1 / positions,
                                "top5", (double)a->top5 / compared, "ok", fvlm_parity_logits_ok(p, act));
@@ -114,12 +115,12 @@ json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *aga
                                "bytes", (json_int_t)h->n_bytes, "seconds", h->seconds);
     if (!report || !p) return report;
     json_t *acts = json_array();
-    for (unsigned act = 0; act < p->n_acts; act++) json_array_append_new(acts, act_json(p, act));
-    json_object_set_new(report, "against", json_string(against));
-    json_object_set_new(report, "grade", json_string(fvlm_grade_name(p->grade)));
-    json_object_set_new(report, "images", json_integer((json_int_t)p->n_images));
-    json_object_set_new(report, "seconds", json_real(p->seconds));
-    json_object_set_new(report, "activations", acts);
-    json_object_set_new(report, "ok", json_boolean(fvlm_parity_ok(p)));
+    for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
+    fvlm_json_set(&report, "against", json_string(against));
+    fvlm_json_set(&report, "grade", json_string(fvlm_grade_name(p->grade)));
+    fvlm_json_set(&report, "images", json_integer((json_int_t)p->n_images));
+    fvlm_json_set(&report, "seconds", json_real(p->seconds));
+    fvlm_json_set(&report, "activations", acts);
+    fvlm_json_set(&report, "ok", json_boolean(fvlm_parity_ok(p)));
     return report;
 }

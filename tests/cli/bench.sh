@@ -32,7 +32,7 @@ refuses() { # exit code, message, arguments
     local rc=$?
     same "refuses: $want" "$rc: $(cat "$dir/err" "$dir/out")" "$code: fvlm: $want"
 }
-refuses 2 "bench takes MODEL, not 0 arguments; try 'fvlm bench --help'"
+refuses 2 "bench takes one model; try 'fvlm bench --help'"
 refuses 2 "--threads \"1,x\": should be numbers with commas, as 1,2" "$m" --threads 1,x
 refuses 2 "--threads \"1,\": should be numbers with commas, as 1,2" "$m" --threads 1,
 refuses 2 "--size \"0\": should be numbers with commas, as 1,2" "$m" --size 0

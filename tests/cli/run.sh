@@ -77,9 +77,9 @@ refuses() { # exit code, message, arguments
 }
 printf 'not a picture' >"$dir/text.png"
 printf 'not a model, but long enough to be looked at' >"$dir/text.fvlm"
-refuses 2 "run takes MODEL IMAGE PROMPT, not 0 arguments; try 'fvlm run --help'"
-refuses 2 "run takes MODEL IMAGE PROMPT, not 2 arguments; try 'fvlm run --help'" "$m" "$picture"
-refuses 2 "run takes MODEL IMAGE PROMPT, not 4 arguments; try 'fvlm run --help'" "$m" "$picture" what now
+refuses 2 "run takes a model, an image and a prompt; try 'fvlm run --help'"
+refuses 2 "run takes a model, an image and a prompt; try 'fvlm run --help'" "$m" "$picture"
+refuses 2 "run takes a model, an image and a prompt; try 'fvlm run --help'" "$m" "$picture" what now
 refuses 2 "the prompt is empty" "$m" "$picture" ""
 refuses 2 "the prompt is empty" "$m" "$picture" "   "
 refuses 2 "the prompt may not contain <image>: the picture's place is fixed by the model" "$m" "$picture" "<image> what?"

@@ -102,6 +102,15 @@ static void from_the_decoder(void **state)
         "\"special\": false}, \"8\": {\"content\": \"<|im_start|>\"}}}");
     assert_int_equal(read_it(), FVLM_OK);
     assert_non_null(strstr(json, "\"text\":\"<|endoftext|>\",\"special\":false}"));
+    /* A token that only the decoder knows, and how it wants to be found. */
+    test_write_text(
+        folder, "tokenizer_config.json",
+        "{\"added_tokens_decoder\": {\"9\": {\"content\": \"<|im_end|>\"}, \"7\": {\"content\": \"<|endoftext|>\"}, "
+        "\"8\": {\"content\": \"<|im_start|>\"}, "
+        "\"10\": {\"content\": \"né\", \"special\": false, \"normalized\": true}}}");
+    assert_int_equal(read_it(), FVLM_OK);
+    assert_non_null(strstr(json, "{\"id\":10,\"text\":\"né\",\"special\":false,\"normalized\":true}"));
+    assert_int_equal(n_ids, 11);
 }
 
 #define TJ_ADDED                                                                                                       \

@@ -58,10 +58,7 @@ static void checked_arithmetic(void **state)
             assert_int_equal(fvlm_round_up(a, b, &r), fits);
             assert_true(r == (fits ? a + missing : 42));
         }
-    uint32_t small = 7;
     size_t size = 7;
-    assert_true(fvlm_to_u32(UINT32_MAX, &small) && small == UINT32_MAX);
-    assert_false(fvlm_to_u32(1ull << 32, &small));
     assert_true(fvlm_to_size(SIZE_MAX, &size) && size == SIZE_MAX);
 }
 
@@ -85,12 +82,10 @@ static void cursor(void **state)
     (void)state;
     static const uint8_t bytes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     fvlm_cursor c = fvlm_cursor_over(bytes, sizeof bytes);
-    assert_int_equal(fvlm_take_u8(&c), 1);
-    assert_int_equal(fvlm_take_u16(&c), 0x0302);
-    assert_int_equal(fvlm_take_u32(&c), 0x07060504);
-    assert_true(fvlm_take_u64(&c) == 0x0f0e0d0c0b0a0908ull);
+    assert_int_equal(fvlm_take_u32(&c), 0x04030201);
+    assert_true(fvlm_take_u64(&c) == 0x0c0b0a0908070605ull);
     assert_true(c.ok);
-    assert_int_equal(fvlm_take_u8(&c), 0);
+    assert_int_equal(fvlm_take_u32(&c), 0); /* three are left */
     assert_false(c.ok);
     for (size_t n = 0; n < 8; n++) { /* short by one: fails, and stays failed */
         c = fvlm_cursor_over(bytes, n);
