@@ -14,9 +14,9 @@ static struct {
 } args = {.tokens = 16};
 
 static const fvlm_option options[] = {
-    {"against", 0, "SOURCE", "compare with the checkpoint folder or .fvlm file it was made from",
+    {"against", 0, "SOURCE", "compare weights with the checkpoint folder or .fvlm file it was made from",
      .text = &args.against},
-    {"image", 0, "FILE", "picture to run both on; may be given again", .list = &args.images},
+    {"image", 0, "FILE", "compare outputs too, on this picture; may be given again", .list = &args.images},
     {"prompt", 0, "TEXT", "question about each picture; default \"Describe the image.\"", .text = &args.prompt},
     {"tokens", 0, "N", "greedy tokens of the source to follow; default 16", .number = &args.tokens},
     {"act", 0, "MODE", "activations f32, int8 or both; default both for an integer file", .text = &args.act},
@@ -47,8 +47,8 @@ static fvlm_status check_args(const fvlm_list *positional, fvlm_err *err)
                          positional->n);
     if (args.against && args.activations)
         return fvlm_fail(err, FVLM_USAGE, "verify: --against and --against-activations exclude each other");
-    if (args.against && !args.images.n)
-        return fvlm_fail(err, FVLM_USAGE, "verify: --against needs a picture to run both on; give --image FILE");
+    if (args.against && !args.images.n && (args.prompt || args.size || args.act))
+        return fvlm_fail(err, FVLM_USAGE, "verify: --prompt, --size and --act need a picture; give --image FILE");
     if (!args.against && (args.images.n || args.prompt || args.size))
         return fvlm_fail(err, FVLM_USAGE, "verify: --image, --prompt and --size need --against");
     if (!compares && args.act) return fvlm_fail(err, FVLM_USAGE, "verify: --act needs something to compare with");
@@ -90,12 +90,41 @@ static void choose_acts(fvlm_parity_options *o, bool integers)
     if (strcmp(act, "f32")) o->acts[o->n_acts++] = FVLM_ACT_INT8;
 }
 
-static fvlm_status compare(const char *model, bool integers, fvlm_parity *out, fvlm_err *err)
+/* What was found, and which of it was looked for. */
+typedef struct {
+    fvlm_hashed hashed;
+    bool integers, has_weights, has_parity;
+    fvlm_weights weights;
+    fvlm_parity parity;
+} findings;
+
+static fvlm_status compare_weights(const char *model, const char *source, findings *f, fvlm_err *err)
+{
+    fvlm_reader *a = NULL, *b = NULL;
+    fvlm_pool *pool = NULL;
+    fvlm_progress progress;
+    fvlm_status st = fvlm_reader_open(&a, model, err);
+    if (st == FVLM_OK) st = fvlm_reader_open(&b, source, err);
+    if (st == FVLM_OK) st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
+    if (st == FVLM_OK) {
+        fvlm_progress_start(&progress, "weights", args.quiet || args.json);
+        st = fvlm_weights_compare(&f->weights, a, b, pool, fvlm_progress_update, &progress, err);
+        fvlm_progress_end(&progress);
+    }
+    f->has_weights = st == FVLM_OK;
+    fvlm_pool_destroy(&pool);
+    fvlm_reader_close(&a);
+    fvlm_reader_close(&b);
+    return st;
+}
+
+static fvlm_status compare_outputs(const char *model, const char *source, fvlm_recorded *recorded, findings *f,
+                                   fvlm_err *err)
 {
     fvlm_progress progress;
-    fvlm_against against = {.fd = -1};
-    fvlm_recorded *recorded = NULL;
     fvlm_parity_options o = {.model = model,
+                             .source = source,
+                             .recorded = recorded,
                              .images = args.images.items,
                              .n_images = args.images.n,
                              .prompt = args.prompt ? args.prompt : "Describe the image.",
@@ -105,62 +134,82 @@ static fvlm_status compare(const char *model, bool integers, fvlm_parity *out, f
                              .cpu = args.cpu,
                              .progress = fvlm_progress_update,
                              .progress_ctx = &progress};
-    fvlm_status st;
-    choose_acts(&o, integers);
-    if (args.activations) {
-        st = fvlm_recorded_open(&recorded, args.activations, err);
-        o.recorded = recorded;
-    } else {
-        fvlm_progress_start(&progress, "convert", args.quiet || args.json);
-        st = fvlm_against_open(&against, args.against, (unsigned)args.threads, fvlm_progress_update, &progress, err);
-        fvlm_progress_end(&progress);
-        o.source = against.path;
-    }
+    choose_acts(&o, f->integers);
+    fvlm_progress_start(&progress, "compare", args.quiet || args.json);
+    fvlm_status st = fvlm_parity_run(&f->parity, &o, err);
+    fvlm_progress_end(&progress);
+    f->has_parity = st == FVLM_OK;
+    return st;
+}
+
+static fvlm_status against_source(const char *model, findings *f, fvlm_err *err)
+{
+    fvlm_progress progress;
+    fvlm_against against;
+    fvlm_progress_start(&progress, "convert", args.quiet || args.json);
+    fvlm_status st =
+        fvlm_against_open(&against, args.against, (unsigned)args.threads, fvlm_progress_update, &progress, err);
+    fvlm_progress_end(&progress);
     if (st == FVLM_OK && against.n_bytes && !args.quiet && !args.json) {
         char size[16];
         printf("%s was converted for this into %s of temporary space in %s\n", args.against,
                fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
-    if (st == FVLM_OK) {
-        fvlm_progress_start(&progress, "compare", args.quiet || args.json);
-        st = fvlm_parity_run(out, &o, err);
-        fvlm_progress_end(&progress);
-    }
+    if (st == FVLM_OK) st = compare_weights(model, against.path, f, err);
+    if (st == FVLM_OK && args.images.n) st = compare_outputs(model, against.path, NULL, f, err);
     fvlm_against_close(&against);
+    return st;
+}
+
+static fvlm_status against_activations(const char *model, findings *f, fvlm_err *err)
+{
+    fvlm_recorded *recorded;
+    fvlm_status st = fvlm_recorded_open(&recorded, args.activations, err);
+    if (st == FVLM_OK) st = compare_outputs(model, NULL, recorded, f, err);
     fvlm_recorded_close(&recorded);
     return st;
 }
 
-static fvlm_status print(const char *path, const fvlm_hashed *h, const fvlm_parity *p, fvlm_err *err)
+static fvlm_status print(const char *path, const findings *f, fvlm_err *err)
 {
+    const char *against = args.against ? args.against : args.activations;
     if (args.json) {
-        json_t *report = fvlm_report_json(path, h, args.against ? args.against : args.activations, p);
+        json_t *report = fvlm_report_json(path, &f->hashed, against, f->has_weights ? &f->weights : NULL,
+                                          f->has_parity ? &f->parity : NULL);
         if (!report) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the report");
         json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
         putchar('\n');
         json_decref(report);
-    } else if (!args.quiet && p) {
-        printf("%s beside %s\n", path, args.against ? args.against : args.activations);
-        fvlm_report_parity(p);
     } else if (!args.quiet) {
-        fvlm_report_hashes(path, h);
+        if (!against) fvlm_report_hashes(path, &f->hashed);
+        if (against) printf("%s beside %s\n", path, against);
+        if (f->has_weights) fvlm_report_weights(&f->weights);
+        if (f->has_parity) fvlm_report_parity(&f->parity);
+        if (against && !f->has_parity) printf("outputs were not compared; --image FILE runs both on a picture\n");
     }
     return fflush(stdout) ? fvlm_fail_errno(err, "standard output") : FVLM_OK;
 }
 
+static fvlm_status verdict(const char *path, const findings *f, fvlm_err *err)
+{
+    if (f->has_weights && f->weights.n_bad)
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": weights are not what their types promise, first %s", path,
+                         f->weights.first_bad);
+    if (f->has_parity && !fvlm_parity_ok(&f->parity))
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds stated for %s", path,
+                         fvlm_grade_name(f->parity.grade));
+    return FVLM_OK;
+}
+
 static fvlm_status run(const char *path, fvlm_err *err)
 {
-    fvlm_hashed hashed;
-    fvlm_parity parity = {0};
-    bool integers;
-    const bool compares = args.against || args.activations;
-    fvlm_status st = check_hashes(path, &hashed, &integers, err);
-    if (st == FVLM_OK && compares) st = compare(path, integers, &parity, err);
-    if (st == FVLM_OK) st = print(path, &hashed, compares ? &parity : NULL, err);
-    if (st == FVLM_OK && compares && !fvlm_parity_ok(&parity))
-        st = fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds stated for %s", path,
-                       fvlm_grade_name(parity.grade));
-    fvlm_parity_free(&parity);
+    findings f = {0};
+    fvlm_status st = check_hashes(path, &f.hashed, &f.integers, err);
+    if (st == FVLM_OK && args.against) st = against_source(path, &f, err);
+    if (st == FVLM_OK && args.activations) st = against_activations(path, &f, err);
+    if (st == FVLM_OK) st = print(path, &f, err);
+    if (st == FVLM_OK) st = verdict(path, &f, err);
+    fvlm_parity_free(&f.parity);
     return st;
 }
 

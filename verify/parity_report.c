@@ -21,6 +21,20 @@ void fvlm_report_hashes(const char *path, const fvlm_hashed *h)
            h->seconds > 0 ? (double)h->n_bytes / h->seconds / 1e9 : 0);
 }
 
+void fvlm_report_weights(const fvlm_weights *w)
+{
+    printf("weights of %zu tensors: %zu as in the source, bit for bit; %zu rounded; %zu quantized\n", w->n_tensors,
+           w->n_same, w->n_rounded, w->n_quantized);
+    if (w->n_skipped) printf("%zu tensors not compared: the source is quantized itself\n", w->n_skipped);
+    if (w->n_bad)
+        printf("NOT AS PROMISED: %" PRIu64
+               " values or groups are further from their source than their types allow, first %s\n",
+               w->n_bad, w->first_bad);
+    else if (w->n_groups)
+        printf("no group of %" PRIu64 " is further off than plain absmax would be; all together %.2f of its error\n",
+               w->n_groups, w->share);
+}
+
 static double mean_kl(const fvlm_agreement *a)
 {
     return a->compared ? a->kl_sum / (double)a->compared : 0;
@@ -109,18 +123,33 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
                      bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_parity_act_ok(p, act));
 }
 
-json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_parity *p)
+static json_t *weights_json(const fvlm_weights *w)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s?, s:f, s:b}", "tensors", (json_int_t)w->n_tensors,
+                     "same", (json_int_t)w->n_same, "rounded", (json_int_t)w->n_rounded, "quantized",
+                     (json_int_t)w->n_quantized, "skipped", (json_int_t)w->n_skipped, "groups", (json_int_t)w->n_groups,
+                     "bad", (json_int_t)w->n_bad, "share_of_plain_error", w->share, "first_bad",
+                     w->n_bad ? w->first_bad : NULL, "seconds", w->seconds, "ok", w->n_bad == 0);
+}
+
+static void add_parity(json_t **report, const fvlm_parity *p)
+{
+    json_t *acts = json_array();
+    for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
+    fvlm_json_set(report, "grade", json_string(fvlm_grade_name(p->grade)));
+    fvlm_json_set(report, "images", json_integer((json_int_t)p->n_images));
+    fvlm_json_set(report, "seconds", json_real(p->seconds));
+    fvlm_json_set(report, "activations", acts);
+}
+
+json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_weights *w,
+                         const fvlm_parity *p)
 {
     json_t *report = json_pack("{s:s, s:{s:I, s:I, s:f}}", "model", path, "hashes", "tensors", (json_int_t)h->n_tensors,
                                "bytes", (json_int_t)h->n_bytes, "seconds", h->seconds);
-    if (!report || !p) return report;
-    json_t *acts = json_array();
-    for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
-    fvlm_json_set(&report, "against", json_string(against));
-    fvlm_json_set(&report, "grade", json_string(fvlm_grade_name(p->grade)));
-    fvlm_json_set(&report, "images", json_integer((json_int_t)p->n_images));
-    fvlm_json_set(&report, "seconds", json_real(p->seconds));
-    fvlm_json_set(&report, "activations", acts);
-    fvlm_json_set(&report, "ok", json_boolean(fvlm_parity_ok(p)));
+    if (against) fvlm_json_set(&report, "against", json_string(against));
+    if (w) fvlm_json_set(&report, "weights", weights_json(w));
+    if (p) add_parity(&report, p);
+    if (against) fvlm_json_set(&report, "ok", json_boolean((!w || w->n_bad == 0) && (!p || fvlm_parity_ok(p))));
     return report;
 }

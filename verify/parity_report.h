@@ -3,6 +3,7 @@
 #define FVLM_PARITY_REPORT_H
 
 #include "verify/parity.h"
+#include "verify/weights.h"
 
 /* One hash check of a whole file. */
 typedef struct {
@@ -13,10 +14,13 @@ typedef struct {
 
 void fvlm_report_hashes(const char *path, const fvlm_hashed *h);
 
+void fvlm_report_weights(const fvlm_weights *w);
+
 /* Every block and the predictions, for each activation mode, with the verdict. */
 void fvlm_report_parity(const fvlm_parity *p);
 
-/* Caller owns; NULL if out of memory. p is NULL when only hashes were checked. Infinite figures become null. */
-json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_parity *p);
+/* Caller owns; NULL if out of memory. against, w and p are NULL for what was not done. Infinite figures become null. */
+json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_weights *w,
+                         const fvlm_parity *p);
 
 #endif

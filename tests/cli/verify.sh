@@ -45,6 +45,7 @@ rm "$dir/bad.fvlm"
 # --- against the checkpoint ---
 "$FVLM" verify "$m" --against "$tiny/fused" --image "$picture" --tokens 4 >"$dir/text"; same "the file beside its source passes" $? 0
 same "and is equal at every block" "$(awk '$2 ~ /^[0-9]+$/ && $4 != "0.000e+00"' "$dir/text")" ""
+grep -q '^weights of 138 tensors: 138 as in the source, bit for bit; 0 rounded; 0 quantized$' "$dir/text"; ok "and in every weight" $?
 grep -q '^logits ' "$dir/text" && grep -q '^within bounds; for f32: relative L2 2e-05, KL 1e-06, likeliest token 100 %$' "$dir/text"
 ok "the verdict names its bounds" $?
 "$FVLM" verify "$m" --against "$tiny/unfused" --image "$picture" --tokens 4 >"$dir/text"; same "the unfused checkpoint is the same model" $? 0
@@ -52,6 +53,9 @@ ok "the verdict names its bounds" $?
 same "int8 passes beside a .fvlm file" $? 0
 python=$(command -v python3) && {
     "$python" -c 'import json,sys; r=json.load(open(sys.argv[1])); a=r["activations"]
+w=r["weights"]
+assert w["ok"] and w["quantized"] > 40 and w["same"] + w["rounded"] + w["quantized"] == w["tensors"] == 138
+assert w["groups"] > 1000 and w["bad"] == 0 and 0.5 < w["share_of_plain_error"] < 1
 assert r["ok"] and r["grade"]=="int8" and r["images"]==2 and [x["act"] for x in a]==["f32","int8"]
 assert all(0 < b["relative_l2"] < 1 and 0 < b["cosine"] <= 1 for x in a for b in x["blocks"])
 assert a[0]["blocks"][0]["name"]=="vision.stem" and a[0]["blocks"][-1]["name"]=="logits"' "$dir/json"
@@ -59,18 +63,27 @@ assert a[0]["blocks"][0]["name"]=="vision.stem" and a[0]["blocks"][-1]["name"]==
 }
 "$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --act int8 --tokens 0 | grep -q '^int8 with int8 activations, 1 picture$'
 ok "--act int8 runs that mode" $?
-"$FVLM" quant "$m" --type int4-sym-row -o "$dir/int4.fvlm" -q
+"$FVLM" verify "$dir/int8.fvlm" --against "$m" >"$dir/text"; same "without a picture the weights are compared" $? 0
+grep -Eq '^no group of [0-9]+ is further off than plain absmax would be; all together 0\.[0-9]+ of its error$' "$dir/text" &&
+    grep -q '^outputs were not compared; --image FILE runs both on a picture$' "$dir/text"
+ok "and that is said" $?
+"$FVLM" quant "$m" --type int4 --set '.*=keep' --set 'llm\.layer0\.ffn\.(up|gate|down)\.weight=int4-sym-row' -o "$dir/int4.fvlm" -q
 "$FVLM" convert "$tiny/fused" --type f32 -o "$dir/f32.fvlm" -q
 "$FVLM" verify "$dir/f32.fvlm" --against "$dir/int4.fvlm" --image "$picture" --tokens 2 >"$dir/text" 2>"$dir/err"; rc=$?
 same "out of bounds is exit 1" "$rc $(cat "$dir/err")" "1 fvlm: \"$dir/f32.fvlm\": out of the bounds stated for f32"
-grep -q '^OUT OF BOUNDS from vision.stem on; for f32: ' "$dir/text"; ok "the verdict names the first block" $?
+grep -q '^OUT OF BOUNDS from llm.layer0 on; for f32: ' "$dir/text"; ok "the verdict names the first block" $?
+grep -q '^[0-9]* tensors not compared: the source is quantized itself$' "$dir/text"; ok "what was not compared is counted" $?
+"$FVLM" convert "$tiny/fused" --type bf16 -o "$dir/bf16.fvlm" -q
+"$FVLM" verify "$m" --against "$dir/bf16.fvlm" >"$dir/text" 2>"$dir/err"; rc=$?
+same "a weight that its source does not hold is exit 1" "$rc $(cat "$dir/err")" \
+    "1 fvlm: \"$m\": weights are not what their types promise, first vision.stem.0.weight[0,0,0,0]"
 same "no temporary folder is left" "$(ls -A "$TMPDIR")" ""
 
 # --- what makes no sense ---
 help="; try 'fvlm verify --help'"
 refuses "no model" 2 "verify: expected one model, got 0$help"
 refuses "two models" 2 "verify: expected one model, got 2$help" "$m" "$m"
-refuses "--against without a picture" 2 "verify: --against needs a picture to run both on; give --image FILE" "$m" --against "$m"
+refuses "--act without a picture" 2 "verify: --prompt, --size and --act need a picture; give --image FILE" "$m" --against "$m" --act f32
 refuses "a picture without --against" 2 "verify: --image, --prompt and --size need --against" "$m" --image "$picture"
 refuses "two things to compare with" 2 "verify: --against and --against-activations exclude each other" \
     "$m" --against "$m" --against-activations x --image "$picture"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quant/quant.h"
 #include "tests/support/edited_model.h"
 
 static fvlm_status copy_tensor(const fvlm_reader *r, fvlm_writer *w, size_t i, const char *tensor, test_edit edit,
@@ -41,6 +42,16 @@ fvlm_status test_edit_model(const char *from, const char *to, const char *tensor
     if (!st) st = fvlm_writer_finish(&w, fvlm_reader_meta(r), text, n_text, err);
     fvlm_writer_abort(&w);
     fvlm_reader_close(&r);
+    return st;
+}
+
+fvlm_status test_quantize(const char *from, const char *to, const char *type, fvlm_err *err)
+{
+    fvlm_quantization *q;
+    const fvlm_quant_options o = {.type = type, .force = true};
+    fvlm_status st = fvlm_quantization_plan(&q, from, &o, err);
+    if (!st) st = fvlm_quantization_write(q, to, err);
+    fvlm_quantization_free(&q);
     return st;
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "quant/quant.h"
 #include "tests/support/edited_model.h"
 #include "tests/support/model_run.h"
 #include "tests/support/support.h"
@@ -171,11 +170,7 @@ static void not_a_number_never_passes(void **state)
 static void quantize(const char *type)
 {
     fvlm_err err;
-    fvlm_quantization *q;
-    const fvlm_quant_options o = {.type = type, .force = true};
-    must(fvlm_quantization_plan(&q, model, &o, &err), &err);
-    must(fvlm_quantization_write(q, other, &err), &err);
-    fvlm_quantization_free(&q);
+    must(test_quantize(model, other, type, &err), &err);
 }
 
 /* Multiplies the scale of the first row's first group by *ctx. */

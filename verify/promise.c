@@ -1,0 +1,75 @@
+/* promise.c - see promise.h. */
+#include <math.h>
+#include <string.h>
+
+#include "verify/promise.h"
+
+static fvlm_status add_step(fvlm_path *p, fvlm_type t, const char *tensor, fvlm_err *err)
+{
+    if (p->n == FVLM_MAX_STEPS)
+        return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" was converted over %d times", tensor, FVLM_MAX_STEPS);
+    p->step[p->n++] = t;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_path_of(fvlm_path *out, const fvlm_reader *model, const fvlm_tensor *t, fvlm_err *err)
+{
+    size_t i;
+    const json_t *transform;
+    fvlm_status st = FVLM_OK;
+    *out = (fvlm_path){0};
+    json_array_foreach(json_object_get(fvlm_reader_meta(model), "transforms"), i, transform)
+    {
+        const json_t *of = json_object_get(json_object_get(transform, "tensors"), t->name);
+        const char *from = json_string_value(json_object_get(of, "from"));
+        fvlm_type type;
+        if (!from) continue;
+        if (fvlm_type_parse(&type, from, err) || type.kind == FVLM_INT)
+            return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": its metadata say that \"%s\" was made from \"%.24s\"",
+                             fvlm_reader_path(model), t->name, from);
+        st = add_step(out, type, t->name, err);
+        if (st) return st;
+    }
+    return t->type.kind == FVLM_INT ? FVLM_OK : add_step(out, t->type, t->name, err);
+}
+
+float fvlm_path_follow(const fvlm_path *p, float w, float *slack)
+{
+    *slack = 0;
+    for (unsigned i = 0; i < p->n; i++) {
+        const float before = w;
+        if (p->step[i].kind == FVLM_BF16) w = fvlm_bf16_to_f32(fvlm_f32_to_bf16(w));
+        if (p->step[i].kind == FVLM_F16) w = fvlm_f16_to_f32(fvlm_f32_to_f16(w));
+        if (w == before) continue;
+        /* a unit in the last place is at most this part of a normal number, and this much below them */
+        *slack += p->step[i].kind == FVLM_BF16 ? fabsf(w) * 0x1p-7f + 0x1p-133f : fabsf(w) * 0x1p-10f + 0x1p-24f;
+    }
+    return w;
+}
+
+static float to_bf16(float v)
+{
+    return fvlm_bf16_to_f32(fvlm_f32_to_bf16(v));
+}
+
+double fvlm_plain_error(fvlm_type t, const float *w, size_t n)
+{
+    const double top = t.bits == 8 ? 255 : 15, zero = t.bits == 8 ? 128 : 8;
+    float low = w[0], high = w[0];
+    double squares = 0, error = 0;
+    for (size_t i = 0; i < n; i++) {
+        low = fminf(low, w[i]);
+        high = fmaxf(high, w[i]);
+        squares += (double)w[i] * (double)w[i];
+    }
+    const float largest = fmaxf(high, -low);
+    if (largest < 0x1p-90f) return squares;
+    const double scale = t.asymmetric ? to_bf16((high - low) / (float)top) : to_bf16(largest / (float)(zero - 1));
+    const double offset = t.asymmetric ? to_bf16(low) : -zero * scale;
+    for (size_t i = 0; i < n; i++) {
+        const double q = scale == 0 ? 0 : fmin(fmax(nearbyint(((double)w[i] - offset) / scale), 0), top);
+        const double d = (double)w[i] - (double)(float)(scale * q + offset);
+        error += d * d;
+    }
+    return error;
+}

@@ -1,0 +1,245 @@
+/* weights.c - see weights.h. Tensors are cut into tasks of about a million weights; what the tasks find is merged so
+ * that neither count nor wording depends on threads. */
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli.h"
+#include "quant/floats.h"
+#include "reference/ops.h"
+#include "verify/promise.h"
+#include "verify/weights.h"
+
+#define TASK_WEIGHTS ((size_t)1 << 20)
+/* Sums of squares in f64 on both sides, over the same numbers in another order. */
+#define SUM_SLACK 1e-9
+
+typedef struct {
+    const fvlm_tensor *model, *source;
+    fvlm_weight from, to; /* the same two, when the model's is quantized */
+    fvlm_path path;
+    size_t first, n;         /* stored elements of a float tensor, or panels of a quantized one */
+    double squares, allowed; /* found: squared error of its groups, and what the plain method would make it */
+} task;
+
+typedef struct {
+    const fvlm_reader *model, *source;
+    task *tasks;
+    size_t n_tasks;
+    float *room; /* [threads][room_elems] */
+    size_t room_elems;
+    fvlm_progress_fn progress;
+    void *progress_ctx;
+    atomic_size_t done;
+    pthread_mutex_t lock; /* guards what follows */
+    fvlm_weights *out;
+    size_t bad_task;
+} job;
+
+/* What one task found, besides its sums. */
+typedef struct {
+    uint64_t n_groups, n_bad;
+    char first_bad[FVLM_MAX_PLACE];
+} finding;
+
+/* ---- floats ---- */
+
+static void compare_floats(const job *j, const task *t, float *room, finding *f)
+{
+    float *x = room, *y = room + t->n, slack;
+    const size_t wide = fvlm_float_bytes(t->source->type), narrow = fvlm_float_bytes(t->model->type);
+    fvlm_floats_load(t->source->type.kind, fvlm_reader_bytes(j->source, t->source) + t->first * wide, t->n, x);
+    fvlm_floats_load(t->model->type.kind, fvlm_reader_bytes(j->model, t->model) + t->first * narrow, t->n, y);
+    for (size_t i = 0; i < t->n; i++) {
+        const float want = fvlm_path_follow(&t->path, x[i], &slack);
+        if (fabsf(y[i] - want) <= slack) continue; /* NaN is never within */
+        if (!f->n_bad++) fvlm_element_name(t->model, t->first + i, f->first_bad);
+    }
+}
+
+/* ---- integers ---- */
+
+/* w = the source's n weights of the group, after its path; most = the largest slack of one of them. */
+static void compare_group(task *t, const float *w, const float *stored, size_t n, float most, size_t row, size_t from,
+                          finding *f)
+{
+    double error = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)stored[i] - (double)w[i];
+        error += d * d;
+    }
+    const double plain = fvlm_plain_error(t->model->type, w, n);
+    t->squares += error;
+    t->allowed += plain;
+    f->n_groups++;
+    if (sqrt(error) <= sqrt(plain) * (1 + SUM_SLACK) + 2 * (double)most) return; /* NaN is not */
+    if (!f->n_bad++)
+        snprintf(f->first_bad, FVLM_MAX_PLACE, "%s row %zu, inputs %zu to %zu", t->model->name, row, from,
+                 from + n - 1);
+}
+
+static void compare_row(task *t, size_t row, float *room, finding *f)
+{
+    const size_t k = t->to.m.k, group = t->to.m.group;
+    float *w = room, *stored = room + k;
+    fvlm_weight_row(&t->from, row, w);
+    fvlm_weight_row(&t->to, row, stored);
+    for (size_t from = 0; from < k; from += group) {
+        const size_t n = group < k - from ? group : k - from;
+        float most = 0, slack;
+        for (size_t i = from; i < from + n; i++) {
+            w[i] = fvlm_path_follow(&t->path, w[i], &slack);
+            if (slack > most) most = slack;
+        }
+        compare_group(t, w + from, stored + from, n, most, row, from, f);
+    }
+}
+
+static void compare_panels(task *t, float *room, finding *f)
+{
+    const size_t first = t->first * FVLM_PANEL, end = first + t->n * FVLM_PANEL;
+    for (size_t row = first; row < end && row < t->to.m.n; row++) compare_row(t, row, room, f);
+}
+
+/* ---- the tasks ---- */
+
+static void merge(job *j, size_t i, const finding *f)
+{
+    fvlm_weights *out = j->out;
+    pthread_mutex_lock(&j->lock);
+    out->n_groups += f->n_groups;
+    out->n_bad += f->n_bad;
+    if (f->n_bad && i < j->bad_task) {
+        j->bad_task = i;
+        memcpy(out->first_bad, f->first_bad, sizeof out->first_bad);
+    }
+    pthread_mutex_unlock(&j->lock);
+}
+
+static void run_task(void *ctx, size_t i, unsigned thread)
+{
+    job *j = ctx;
+    task *t = &j->tasks[i];
+    float *room = j->room + thread * j->room_elems;
+    finding f = {0};
+    if (fvlm_interrupted()) return;
+    if (t->model->type.kind == FVLM_INT)
+        compare_panels(t, room, &f);
+    else
+        compare_floats(j, t, room, &f);
+    merge(j, i, &f);
+    const size_t done = atomic_fetch_add(&j->done, 1) + 1;
+    if (thread == 0 && j->progress) j->progress(j->progress_ctx, done, j->n_tasks);
+}
+
+/* Cuts n elements, or panels of k inputs, into tasks. Each needs room for both sides of a task, or of a row. */
+static fvlm_status add_tasks(job *j, task whole, size_t n, size_t k, fvlm_err *err)
+{
+    const bool panels = whole.model->type.kind == FVLM_INT;
+    const size_t elems = panels ? k * FVLM_PANEL : 1, step = elems < TASK_WEIGHTS ? TASK_WEIGHTS / elems : 1;
+    const size_t room = 2 * (panels ? k : step < n ? step : n);
+    task *grown = realloc(j->tasks, (j->n_tasks + n / step + 1) * sizeof *grown);
+    if (!grown) return fvlm_fail(err, FVLM_NOMEM, "out of memory to compare weights");
+    j->tasks = grown;
+    if (room > j->room_elems) j->room_elems = room;
+    for (whole.first = 0; whole.first < n; whole.first += step) {
+        whole.n = step < n - whole.first ? step : n - whole.first;
+        grown[j->n_tasks++] = whole;
+    }
+    return FVLM_OK;
+}
+
+static bool same_shape(const fvlm_tensor *a, const fvlm_tensor *b)
+{
+    return b && a->layout == b->layout && a->rank == b->rank && !memcmp(a->dims, b->dims, a->rank * sizeof *a->dims);
+}
+
+static fvlm_status plan_integers(job *j, task *whole, fvlm_err *err)
+{
+    fvlm_status st = fvlm_weight_bind(&whole->from, whole->source, fvlm_reader_bytes(j->source, whole->source), err);
+    if (!st) st = fvlm_weight_bind(&whole->to, whole->model, fvlm_reader_bytes(j->model, whole->model), err);
+    if (st) return st;
+    j->out->n_quantized++;
+    return add_tasks(j, *whole, whole->to.m.n_panels, whole->to.m.k, err);
+}
+
+static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
+{
+    task whole = {.model = t, .source = fvlm_reader_find(j->source, t->name)};
+    if (!same_shape(t, whole.source))
+        return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is missing or of another shape in \"%s\"", t->name,
+                         fvlm_reader_path(j->source));
+    const bool same = fvlm_type_equal(t->type, whole.source->type) &&
+                      !memcmp(t->hash.bytes, whole.source->hash.bytes, sizeof t->hash.bytes);
+    if (!same && whole.source->type.kind == FVLM_INT) return j->out->n_skipped++, FVLM_OK;
+    j->out->n_tensors++;
+    if (same) return j->out->n_same++, FVLM_OK;
+    fvlm_status st = fvlm_path_of(&whole.path, j->model, t, err);
+    if (st) return st;
+    if (t->type.kind == FVLM_INT) return plan_integers(j, &whole, err);
+    j->out->n_rounded++;
+    return add_tasks(j, whole, (size_t)t->n_bytes / fvlm_float_bytes(t->type), 1, err);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const fvlm_tensor *x = *(const fvlm_tensor *const *)a, *y = *(const fvlm_tensor *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* In the order of the file, which is the order of the data's way: the first that is bad is the one to look at. */
+static fvlm_status plan(job *j, fvlm_err *err)
+{
+    const size_t n = fvlm_reader_n_tensors(j->model);
+    if (n != fvlm_reader_n_tensors(j->source))
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" hold different numbers of tensors",
+                         fvlm_reader_path(j->model), fvlm_reader_path(j->source));
+    const fvlm_tensor **order = fvlm_alloc(n, sizeof *order);
+    if (!order) return fvlm_fail(err, FVLM_NOMEM, "out of memory to compare weights");
+    for (size_t i = 0; i < n; i++) order[i] = fvlm_reader_tensor(j->model, i);
+    qsort(order, n, sizeof *order, by_offset);
+    fvlm_status st = FVLM_OK;
+    for (size_t i = 0; i < n && !st; i++) st = plan_tensor(j, order[i], err);
+    free(order);
+    return st;
+}
+
+/* In the order of the tasks, so that threads do not change a digit. */
+static double share_of_plain(const job *j)
+{
+    double squares = 0, allowed = 0;
+    for (size_t i = 0; i < j->n_tasks; i++) {
+        squares += j->tasks[i].squares;
+        allowed += j->tasks[i].allowed;
+    }
+    return allowed > 0 ? sqrt(squares / allowed) : 0;
+}
+
+fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, const fvlm_reader *source,
+                                 fvlm_pool *pool, fvlm_progress_fn progress, void *progress_ctx, fvlm_err *err)
+{
+    const double started = fvlm_seconds();
+    job j = {.model = model, .source = source, .progress = progress, .progress_ctx = progress_ctx, .out = out};
+    j.bad_task = SIZE_MAX;
+    *out = (fvlm_weights){0};
+    fvlm_status st = plan(&j, err);
+    if (!st) {
+        j.room = fvlm_alloc(fvlm_pool_threads(pool) * j.room_elems, sizeof *j.room);
+        if (!j.room) st = fvlm_fail(err, FVLM_NOMEM, "out of memory to compare weights");
+    }
+    if (!st) {
+        pthread_mutex_init(&j.lock, NULL);
+        fvlm_pool_run(pool, j.n_tasks, run_task, &j);
+        pthread_mutex_destroy(&j.lock);
+        if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+    }
+    out->share = share_of_plain(&j);
+    free(j.room);
+    free(j.tasks);
+    out->seconds = fvlm_seconds() - started;
+    return st;
+}
