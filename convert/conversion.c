@@ -69,6 +69,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
         c->planned = fvlm_alloc(c->names.recipes.n, sizeof *c->planned);
         st = c->planned ? choose_types(c, o->type, err) : fvlm_fail(err, FVLM_NOMEM, "out of memory");
     }
+    if (c->source) st = fvlm_source_settle(c->source, st, err);
     if (st)
         fvlm_conversion_free(&c);
     else
@@ -232,7 +233,7 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
             st = w.err.code;
         }
     }
-    if (!st) st = fvlm_source_unchanged(c->source, err);
+    st = fvlm_source_settle(c->source, st, err); /* the last byte of it has been read */
     if (!st) st = finish(&w, err);
     fvlm_writer_abort(&w.writer);
     fvlm_pool_destroy(&pool);

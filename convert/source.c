@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s/%s\" is not a regular file", src->folder, name);
     }
     fvlm_source_file *f = &src->files[src->n_files];
-    *f = (fvlm_source_file){.fd = fd, .n_bytes = (uint64_t)about.st_size, .changed = about.st_mtim};
+    *f = (fvlm_source_file){.fd = fd, .n_bytes = (uint64_t)about.st_size};
+    f->stamp = (fvlm_stamp){f->n_bytes, about.st_mtim};
     f->name = fvlm_strdup(name);
     *index = src->n_files++; /* closed and freed with the source from here on */
     return f->name ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
@@ -52,8 +54,8 @@ static fvlm_status source_pread(const fvlm_source *src, size_t file, uint64_t at
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fvlm_fail_errno(err, "\"%s/%s\": reading at byte %" PRIu64, src->folder, f->name, at);
         if (got == 0)
-            return fvlm_fail(err, FVLM_IO, "\"%s/%s\": the file became shorter while it was read (byte %" PRIu64 ")",
-                             src->folder, f->name, at);
+            return fvlm_fail(err, FVLM_CHANGED, "\"%s/%s\" became shorter while it was in use" FVLM_TRY_AGAIN,
+                             src->folder, f->name);
         to += got;
         at += (uint64_t)got;
         n_bytes -= (size_t)got;
@@ -165,6 +167,7 @@ fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *er
                            src->folder, single, index);
     }
     if (!st) st = fvlm_source_sort(src, err);
+    st = fvlm_source_settle(src, st, err);
     if (st)
         fvlm_source_close(&src);
     else
@@ -311,16 +314,13 @@ bool fvlm_source_holds(const fvlm_source *src, const char *path)
     return false;
 }
 
-fvlm_status fvlm_source_unchanged(const fvlm_source *src, fvlm_err *err)
+fvlm_status fvlm_source_settle(const fvlm_source *src, fvlm_status st, fvlm_err *err)
 {
+    char path[PATH_MAX + FVLM_MAX_NAME];
     for (size_t i = 0; i < src->n_files; i++) {
         const fvlm_source_file *f = &src->files[i];
-        struct stat now;
-        if (fstat(f->fd, &now) != 0) return fvlm_fail_errno(err, "\"%s/%s\"", src->folder, f->name);
-        if ((uint64_t)now.st_size != f->n_bytes || now.st_mtim.tv_sec != f->changed.tv_sec ||
-            now.st_mtim.tv_nsec != f->changed.tv_nsec)
-            return fvlm_fail(err, FVLM_MISMATCH, "\"%s/%s\" changed while it was being converted; convert it again",
-                             src->folder, f->name);
+        snprintf(path, sizeof path, "%s/%s", src->folder, f->name);
+        st = fvlm_stamp_settle(&f->stamp, f->fd, path, st, err);
     }
-    return FVLM_OK;
+    return st;
 }

@@ -69,7 +69,8 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err);
 /* Whether the path is one of the source's own files, by whatever name. */
 bool fvlm_source_holds(const fvlm_source *src, const char *path);
 
-/* Fails if a weights file is no longer the one that was opened (size, time of change). */
-fvlm_status fvlm_source_unchanged(const fvlm_source *src, fvlm_err *err);
+/* To be asked when the last byte has been read: st, unless one of the files read so far is no longer what it was when
+ * it was opened; then FVLM_CHANGED. See fvlm_stamp_settle. */
+fvlm_status fvlm_source_settle(const fvlm_source *src, fvlm_status st, fvlm_err *err);
 
 #endif

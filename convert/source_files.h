@@ -2,16 +2,15 @@
 #ifndef FVLM_SOURCE_FILES_H
 #define FVLM_SOURCE_FILES_H
 
-#include <time.h>
-
 #include "convert/source.h"
+#include "format/file.h"
 
 typedef struct {
     char *name; /* plain file name inside the folder */
     int fd;
     uint64_t n_bytes;
-    struct timespec changed; /* st_mtim when it was opened */
-    char *header;            /* weights files: the decoded header, which owns the tensors' names */
+    fvlm_stamp stamp; /* of the file as it was opened */
+    char *header;     /* weights files: the decoded header, which owns the tensors' names */
     fvlm_hash hash;
     bool hashed;
 } fvlm_source_file;

@@ -71,6 +71,7 @@ int fvlm_exit_code(fvlm_status st)
     case FVLM_USAGE:
         return 2;
     case FVLM_IO:
+    case FVLM_CHANGED:
     case FVLM_NOMEM:
     case FVLM_INTERRUPTED:
         return 3;

@@ -20,6 +20,7 @@ typedef enum {
     FVLM_MISMATCH,    /* a checksum or a comparison failed                       */
     FVLM_USAGE,       /* the command line makes no sense                         */
     FVLM_IO,          /* the system refused; the message carries errno's text    */
+    FVLM_CHANGED,     /* an input file was written to while we read it           */
     FVLM_NOMEM,       /* an allocation failed                                    */
     FVLM_INTERRUPTED  /* a signal asked us to stop                               */
 } fvlm_status;

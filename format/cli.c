@@ -213,6 +213,7 @@ fvlm_status fvlm_cli_parse(const fvlm_command *cmd, int argc, char **argv, fvlm_
 
 int fvlm_cli_complain(const fvlm_err *err)
 {
+    fvlm_line_clear();
     fprintf(stderr, "fvlm: %s\n", err->msg);
     return fvlm_exit_code(err->code);
 }

@@ -62,6 +62,13 @@ void fvlm_progress_start(fvlm_progress *p, const char *what, bool quiet);
 void fvlm_progress_update(void *p, uint64_t done, uint64_t total); /* a fvlm_progress_fn; call from one thread */
 void fvlm_progress_end(fvlm_progress *p);
 
+/* What stands on the terminal's current line, so that an error begins on one of its own: a bar is
+ * erased, an answer of which a part is shown is ended. The bar's functions say so themselves; who
+ * prints to a terminal without ending its line does. fvlm_line_clear may be called in a signal handler. */
+typedef enum { FVLM_LINE_FREE, FVLM_LINE_BAR, FVLM_LINE_TEXT } fvlm_line;
+void fvlm_line_is(fvlm_line what);
+void fvlm_line_clear(void);
+
 /* INT, TERM, HUP set a flag that work loops look at; PIPE is ignored. */
 void fvlm_signals_install(void);
 bool fvlm_interrupted(void);

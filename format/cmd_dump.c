@@ -15,7 +15,7 @@
 
 typedef struct {
     const fvlm_tensor *t;
-    const uint8_t *bytes;
+    uint8_t *bytes;     /* a private copy: what is dumped is what was held against the hash */
     fvlm_weight weight; /* FVLM_PANELS only */
     size_t n, k;        /* rows, values to a row */
     size_t kernel;      /* kh * kw of a convolution, else 1 */
@@ -93,9 +93,8 @@ static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name
     if (!s->t)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no tensor \"%.255s\"; 'fvlm info --tensors' lists them",
                          fvlm_reader_path(r), name);
-    fvlm_status st = fvlm_reader_check(r, s->t, err);
-    if (st) return st;
-    s->bytes = fvlm_reader_bytes(r, s->t);
+    fvlm_status st = fvlm_reader_copy(r, s->t, &s->bytes, err);
+    if (st) return fvlm_reader_settle(r, st, err);
     s->n = (size_t)s->t->dims[0];
     s->k = (size_t)(fvlm_params_of(s->t) / s->t->dims[0]);
     s->kernel = s->t->rank > 2 ? s->k / (size_t)s->t->dims[1] : 1;
@@ -124,5 +123,6 @@ fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *p
     }
     fvlm_output_discard(&o);
     free(s.row);
+    free(s.bytes);
     return st;
 }

@@ -44,7 +44,7 @@ static fvlm_status run(const char *path, fvlm_err *err)
         fvlm_reader_close(&r);
         return st;
     }
-    if (!st) st = fvlm_info_gather(&x, r, err);
+    if (!st) st = fvlm_reader_settle(r, fvlm_info_gather(&x, r, err), err);
     if (!st && opt_json) st = print_json(&x, r, err);
     if (!st && !opt_json) {
         fvlm_info_print(stdout, &x, r);

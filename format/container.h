@@ -39,7 +39,8 @@ typedef struct {
 typedef struct fvlm_reader fvlm_reader;
 
 /* Maps the file and checks header, section hashes and every byte of the index;
- * tensors are not touched. On failure *out is NULL and nothing is left open.
+ * tensors are not touched. Bytes of the mapping are there as long as the file is: see format/mapped.h
+ * for what happens when another program cuts it short. On failure *out is NULL and nothing is left open.
  * A reader may be shared between threads. */
 fvlm_status fvlm_reader_open(fvlm_reader **out, const char *path, fvlm_err *err);
 void fvlm_reader_close(fvlm_reader **r); /* NULL is fine; sets NULL */
@@ -58,8 +59,18 @@ const fvlm_hash *fvlm_reader_identity(
 /* Decompressed tokenizer section; valid until close. */
 fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err);
 
-/* Checks a tensor's hash with pread into private memory (a mapping can change under us). */
-fvlm_status fvlm_reader_check(const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err);
+/* n_bytes of tensor t from its byte 'at' on, with pread into memory of the caller's: a mapping can
+ * change under us. Thread-safe. */
+fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_t at, size_t n_bytes, void *out,
+                             fvlm_err *err);
+
+/* A private copy of a whole tensor that has been held against its hash; 64-byte aligned, free with free(). */
+fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err);
+
+/* To be asked before an output is published or a verdict printed: st, unless the file is no longer the
+ * one that was opened; then FVLM_CHANGED, and a message that says so instead of what was wrong with it.
+ * See fvlm_stamp_settle. A file replaced by a new one of its name is no change: the reader keeps the old one. */
+fvlm_status fvlm_reader_settle(const fvlm_reader *r, fvlm_status st, fvlm_err *err);
 
 /* Checks everything: all hashes, and that every byte no hash covers is zero. Tensors are shared
  * out over pool (NULL = the caller alone), read with pread in pieces of 1 MiB a thread.

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-fvlm_status fvlm_file_open(int *fd, uint64_t *n_bytes, const char *path, fvlm_err *err)
+fvlm_status fvlm_file_open(int *fd, fvlm_stamp *stamp, const char *path, fvlm_err *err)
 {
     *fd = -1;
     /* O_NONBLOCK: opening a FIFO must not wait for a writer; it means nothing to regular files. */
@@ -26,7 +26,7 @@ fvlm_status fvlm_file_open(int *fd, uint64_t *n_bytes, const char *path, fvlm_er
         return st;
     }
     *fd = f;
-    *n_bytes = (uint64_t)s.st_size;
+    *stamp = (fvlm_stamp){(uint64_t)s.st_size, s.st_mtim};
     return FVLM_OK;
 }
 
@@ -44,6 +44,28 @@ fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out,
         offset += (uint64_t)n;
     }
     return FVLM_OK;
+}
+
+fvlm_status fvlm_stamp_take(fvlm_stamp *out, int fd, const char *path, fvlm_err *err)
+{
+    struct stat s;
+    if (fstat(fd, &s) != 0) return fvlm_fail_errno(err, "\"%s\"", path);
+    *out = (fvlm_stamp){(uint64_t)s.st_size, s.st_mtim};
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_stamp_settle(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err)
+{
+    fvlm_stamp now;
+    if (fvlm_exit_code(st) > 1) return st;
+    fvlm_status failed = fvlm_stamp_take(&now, fd, path, err);
+    if (failed) return failed;
+    if (now.n_bytes != then->n_bytes)
+        return fvlm_fail(err, FVLM_CHANGED, "\"%s\" became %s while it was in use" FVLM_TRY_AGAIN, path,
+                         now.n_bytes < then->n_bytes ? "shorter" : "longer");
+    if (now.changed.tv_sec != then->changed.tv_sec || now.changed.tv_nsec != then->changed.tv_nsec)
+        return fvlm_fail(err, FVLM_CHANGED, "\"%s\" was written to while it was in use" FVLM_TRY_AGAIN, path);
+    return st;
 }
 
 bool fvlm_file_same(const char *a, const char *b)

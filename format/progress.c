@@ -20,6 +20,24 @@ double fvlm_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* ---- the terminal's current line ---- */
+
+static volatile sig_atomic_t current_line = FVLM_LINE_FREE;
+
+void fvlm_line_is(fvlm_line what)
+{
+    current_line = what;
+}
+
+void fvlm_line_clear(void)
+{
+    ssize_t ignored = 0;
+    if (current_line == FVLM_LINE_BAR) ignored = write(STDERR_FILENO, "\r\033[K", 4);
+    if (current_line == FVLM_LINE_TEXT) ignored = write(STDOUT_FILENO, "\n", 1);
+    (void)ignored; /* nothing can be done about it, and the error itself comes next */
+    current_line = FVLM_LINE_FREE;
+}
+
 /* ---- the bar ---- */
 
 void fvlm_progress_start(fvlm_progress *p, const char *what, bool quiet)
@@ -51,13 +69,14 @@ void fvlm_progress_update(void *ctx, uint64_t done, uint64_t total)
     if (now - p->started < SHOW_AFTER || now - p->shown < SHOW_EVERY) return;
     p->shown = now;
     p->drawn = true;
+    current_line = FVLM_LINE_BAR;
     double fraction = (double)done / (double)total;
     draw(p, fraction > 1 ? 1 : fraction, now - p->started);
 }
 
 void fvlm_progress_end(fvlm_progress *p)
 {
-    if (p->drawn) fprintf(stderr, "\r\033[K");
+    if (p->drawn) fvlm_line_clear();
     p->drawn = false;
 }
 

@@ -3,13 +3,14 @@
  * are used through the mapping, since a mapped file can change under us. */
 #include "format/reader.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "format/file.h"
 #include "format/json.h"
+#include "format/mapped.h"
 #include "format/section.h"
 
 static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
@@ -64,10 +65,7 @@ static fvlm_status map_file(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
 {
     size_t n;
     if (!fvlm_to_size(n_bytes, &n)) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": too large to map here", r->path);
-    void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, r->fd, 0);
-    if (p == MAP_FAILED) return fvlm_fail_errno(err, "\"%s\": cannot map it", r->path);
-    r->map = p;
-    return FVLM_OK;
+    return fvlm_mapped_open(&r->map, n, r->fd, r->path, err);
 }
 
 fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, const char *path, fvlm_err *err)
@@ -82,11 +80,14 @@ fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, con
     pthread_mutex_init(&r->lock, NULL);
     r->path = fvlm_strdup(path);
     fvlm_status st = r->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!st) st = fvlm_stamp_take(&r->stamp, fd, path, err);
+    r->stamp.n_bytes = n_bytes;
     if (!st) st = read_header(r, n_bytes, err);
     if (!st) st = read_index(r, err);
     if (!st) st = read_meta(r, err);
     if (!st) st = check_tokenizer(r, err);
     if (!st) st = map_file(r, n_bytes, err);
+    if (r->path) st = fvlm_reader_settle(r, st, err);
     if (st) fvlm_reader_close(&r);
     *out = r;
     return st;
@@ -96,9 +97,9 @@ fvlm_status fvlm_reader_open(fvlm_reader **out, const char *path, fvlm_err *err)
 {
     *out = NULL;
     int fd;
-    uint64_t n_bytes;
-    fvlm_status st = fvlm_file_open(&fd, &n_bytes, path, err);
-    return st ? st : fvlm_reader_open_fd(out, fd, n_bytes, path, err);
+    fvlm_stamp stamp;
+    fvlm_status st = fvlm_file_open(&fd, &stamp, path, err);
+    return st ? st : fvlm_reader_open_fd(out, fd, stamp.n_bytes, path, err);
 }
 
 void fvlm_reader_close(fvlm_reader **reader)
@@ -106,7 +107,7 @@ void fvlm_reader_close(fvlm_reader **reader)
     fvlm_reader *r = *reader;
     if (!r) return;
     *reader = NULL;
-    if (r->map) munmap((void *)(uintptr_t)r->map, (size_t)r->header.file_bytes);
+    fvlm_mapped_close(r->map, (size_t)r->header.file_bytes);
     if (r->fd >= 0) close(r->fd);
     fvlm_index_free(&r->index);
     json_decref(r->meta);
@@ -149,6 +150,20 @@ const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name)
 const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t)
 {
     return r->map + t->offset;
+}
+
+fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_t at, size_t n_bytes, void *out,
+                             fvlm_err *err)
+{
+    if (at > t->n_bytes || n_bytes > t->n_bytes - at)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": %zu bytes from %" PRIu64 " on are not in it", t->name,
+                         n_bytes, at);
+    return fvlm_file_read(r->fd, r->path, t->offset + at, out, n_bytes, err);
+}
+
+fvlm_status fvlm_reader_settle(const fvlm_reader *r, fvlm_status st, fvlm_err *err)
+{
+    return fvlm_stamp_settle(&r->stamp, r->fd, r->path, st, err);
 }
 
 const fvlm_config *fvlm_reader_config(const fvlm_reader *r)

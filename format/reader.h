@@ -4,11 +4,13 @@
 
 #include <pthread.h>
 
+#include "format/file.h"
 #include "format/index.h"
 
 struct fvlm_reader {
     char *path;
     int fd;
+    fvlm_stamp stamp;   /* of the file as it was opened */
     const uint8_t *map; /* the whole file; read only for tensors' bytes */
     fvlm_header header;
     fvlm_index index;

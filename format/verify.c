@@ -49,6 +49,14 @@ static void report(job *j, size_t n_bytes, unsigned thread)
     if (thread == 0 && j->progress) j->progress(j->progress_ctx, done, j->total);
 }
 
+static fvlm_status compare(const fvlm_reader *r, const stretch *s, const uint8_t found[16], fvlm_err *err)
+{
+    if (memcmp(found, s->hash->bytes, sizeof s->hash->bytes) == 0) return FVLM_OK;
+    return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": %s%s%s is damaged (its hash differs): bytes %" PRIu64 " to %" PRIu64,
+                     r->path, s->tensor ? "tensor \"" : "a section", s->tensor ? s->tensor : "", s->tensor ? "\"" : "",
+                     s->offset, s->offset + s->n_bytes);
+}
+
 /* piece has room for piece_for(s->n_bytes). */
 static fvlm_status check_stretch(const fvlm_reader *r, const stretch *s, uint8_t *piece, job *j, unsigned thread,
                                  fvlm_err *err)
@@ -63,25 +71,30 @@ static fvlm_status check_stretch(const fvlm_reader *r, const stretch *s, uint8_t
         if (st) break;
         XXH3_128bits_update(state, piece, n);
         at += n;
-        if (j) report(j, n, thread);
+        report(j, n, thread);
         if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
     }
     XXH128_canonical_t found;
     XXH128_canonicalFromHash(&found, XXH3_128bits_digest(state));
     XXH3_freeState(state);
-    if (st || memcmp(found.digest, s->hash->bytes, sizeof s->hash->bytes) == 0) return st;
-    return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": %s%s%s is damaged (its hash differs): bytes %" PRIu64 " to %" PRIu64,
-                     r->path, s->tensor ? "tensor \"" : "a section", s->tensor ? s->tensor : "", s->tensor ? "\"" : "",
-                     s->offset, s->offset + s->n_bytes);
+    return st ? st : compare(r, s, found.digest, err);
 }
 
-fvlm_status fvlm_reader_check(const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err)
+fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err)
 {
-    uint8_t *piece = malloc(piece_for(t->n_bytes));
-    if (!piece) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    stretch s = {t->offset, t->n_bytes, &t->hash, t->name};
-    fvlm_status st = check_stretch(r, &s, piece, NULL, 0, err);
-    free(piece);
+    size_t n;
+    uint8_t *bytes = fvlm_to_size(t->n_bytes, &n) ? fvlm_alloc(n, 1) : NULL;
+    *out = NULL;
+    if (!bytes) return fvlm_fail(err, FVLM_NOMEM, "out of memory for tensor \"%s\"", t->name);
+    fvlm_status st = fvlm_reader_read(r, t, 0, n, bytes, err);
+    if (!st) {
+        const fvlm_hash found = fvlm_hash_of(bytes, n);
+        st = compare(r, &(stretch){t->offset, t->n_bytes, &t->hash, t->name}, found.bytes, err);
+    }
+    if (st)
+        free(bytes);
+    else
+        *out = bytes;
     return st;
 }
 
@@ -130,7 +143,7 @@ static fvlm_status check_header(const fvlm_reader *r, fvlm_err *err)
         return st;
     }
     if (memcmp(again.hash.bytes, r->header.hash.bytes, sizeof again.hash.bytes) != 0)
-        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" changed while it was open", r->path);
+        return fvlm_fail(err, FVLM_CHANGED, "\"%s\" was written to while it was in use" FVLM_TRY_AGAIN, r->path);
     return FVLM_OK;
 }
 

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/file.h"
 #include "quant/floats.h"
 #include "quant/piece.h"
 
@@ -66,7 +65,7 @@ static fvlm_status convert_floats(const fvlm_piece *p, fvlm_piece_space *s, fvlm
                      fvlm_type_name(item->type, type), item->source->name);
 }
 
-fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, int fd, const char *path, fvlm_piece_space *s,
+fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, const fvlm_reader *source, fvlm_piece_space *s,
                             fvlm_err *err)
 {
     const fvlm_tensor *t = p->item->source;
@@ -74,7 +73,7 @@ fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, int fd, c
     char where[FVLM_MAX_NAME + 96];
     s->sums[0] = s->sums[1] = 0;
     s->n_in = p->n * width;
-    fvlm_status st = fvlm_file_read(fd, path, t->offset + p->first * width, s->in, s->n_in, err);
+    fvlm_status st = fvlm_reader_read(source, t, p->first * width, s->n_in, s->in, err);
     if (st) return st;
     const size_t bad = fvlm_floats_load(t->type.kind, s->in, p->n, s->x);
     if (bad < p->n) {

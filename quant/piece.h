@@ -28,9 +28,9 @@ fvlm_status fvlm_piece_space_create(fvlm_piece_space *s, size_t most_elems, size
                                     fvlm_err *err);
 void fvlm_piece_space_free(fvlm_piece_space *s);
 
-/* Reads with pread from fd (the file is called path) and encodes into s. Refuses values that are not finite, or
- * too large for the type, naming tensor and index. */
-fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, int fd, const char *path, fvlm_piece_space *s,
+/* Reads with pread and encodes into s. Refuses values that are not finite, or too large for the type, naming
+ * tensor and index. */
+fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, const fvlm_reader *source, fvlm_piece_space *s,
                             fvlm_err *err);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "format/cli.h"
@@ -37,7 +36,6 @@ typedef struct {
     size_t n_pieces;
     fvlm_piece_space *spaces; /* one a thread */
     unsigned n_threads;
-    int fd;
     fvlm_group_fn encode;
     pthread_mutex_t lock; /* of everything below, and of stream.next, .hash, .scales */
     pthread_cond_t turn;
@@ -232,8 +230,7 @@ static void piece_task(void *ctx, size_t index, unsigned thread)
     fvlm_err err = {0};
     if (going(j, &err) && !open_stream(j, s, &err)) {
         const fvlm_piece p = piece_of(s, &j->q->items[item], mine);
-        if (!fvlm_piece_work(&p, j->encode, j->fd, fvlm_reader_path(j->q->reader), space, &err) &&
-            wait_for_turn(j, s, mine))
+        if (!fvlm_piece_work(&p, j->encode, j->q->reader, space, &err) && wait_for_turn(j, s, mine))
             deliver(j, p.item->source, s, mine + 1 == s->n_pieces, space, &err);
     }
     if (err.code) fail(j, &err);
@@ -248,12 +245,9 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
     uint64_t reserved;
     if (fvlm_file_same(source, path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
-    uint64_t file_bytes;
-    fvlm_status st = fvlm_file_open(&j->fd, &file_bytes, source, err);
-    if (st) return st;
     j->streams = fvlm_alloc(j->q->n_items, sizeof *j->streams);
     if (!j->streams) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    st = fvlm_encoder_for(&j->encode, j->q->options.cpu, err);
+    fvlm_status st = fvlm_encoder_for(&j->encode, j->q->options.cpu, err);
     if (st == FVLM_OK) st = fvlm_writer_create(&j->writer, path, j->q->options.force, err);
     for (size_t i = 0; i < j->q->n_items && st == FVLM_OK; i++) {
         j->q->items[i].sums[0] = j->q->items[i].sums[1] = 0;
@@ -269,6 +263,7 @@ static fvlm_status finish(job *j, const char *path, fvlm_err *err)
     const char *tokenizer;
     size_t n_bytes;
     fvlm_status st = fvlm_reader_tokenizer(q->reader, &tokenizer, &n_bytes, err);
+    st = fvlm_reader_settle(q->reader, st, err); /* the last byte of it has been read */
     json_t *meta = st ? NULL : fvlm_quant_metadata(q);
     if (st == FVLM_OK && !meta) st = fvlm_fail(err, FVLM_NOMEM, "out of memory for the metadata");
     if (st == FVLM_OK) st = fvlm_writer_finish(&j->writer, meta, tokenizer, n_bytes, err);
@@ -285,12 +280,11 @@ static void clean_up(job *j)
     free(j->spaces);
     free(j->streams);
     fvlm_writer_abort(&j->writer);
-    if (j->fd >= 0) close(j->fd);
 }
 
 fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm_err *err)
 {
-    job j = {.q = q, .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
+    job j = {.q = q, .lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
     fvlm_pool *pool = NULL;
     fvlm_status st = fvlm_pool_create(&pool, q->options.threads, err);
     if (st) return st;
@@ -304,6 +298,7 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
             if (err) *err = j.err;
         }
     }
+    st = fvlm_reader_settle(q->reader, st, err); /* what looked like damage may be somebody writing */
     q->written = st == FVLM_OK;
     if (st == FVLM_OK) st = finish(&j, path, err);
     q->written = st == FVLM_OK;

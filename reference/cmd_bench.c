@@ -254,7 +254,7 @@ static fvlm_status bench_model(const char *path, const plan *p, unsigned threads
     for (size_t i = 0; i < n_sizes && st == FVLM_OK; i++) {
         l.side = p->sizes.n ? p->sizes.items[i] : m->config->vision.image_size;
         st = fvlm_model_check_side(m, l.side, err);
-        if (st == FVLM_OK) st = measure(m, &l, err);
+        if (st == FVLM_OK) st = fvlm_reader_settle(m->reader, measure(m, &l, err), err);
         if (st != FVLM_OK) break;
         fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
         if (!opt.json) print_line(&l);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "format/cli.h"
 #include "format/json.h"
@@ -41,7 +42,8 @@ const fvlm_command fvlm_run_command = {
 
 /* Where the answer goes as it comes, and the progress bar that ends when it begins. */
 typedef struct {
-    FILE *to; /* NULL: nowhere */
+    FILE *to;      /* NULL: nowhere */
+    bool terminal; /* to is one */
     fvlm_progress bar;
     uint64_t done, blocks;
 } screen;
@@ -51,6 +53,7 @@ static void show_text(void *ctx, const char *text, size_t n_bytes)
     screen *s = ctx;
     fvlm_progress_end(&s->bar);
     if (!s->to) return;
+    if (s->terminal) fvlm_line_is(FVLM_LINE_TEXT);
     fwrite(text, 1, n_bytes, s->to);
     fflush(s->to);
 }
@@ -147,6 +150,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_list *args, double open_seco
         s->to = open_memstream(&text, &n_bytes);
     else
         s->to = opt.tokens_only ? NULL : stdout;
+    s->terminal = s->to == stdout && isatty(STDOUT_FILENO);
     if (opt.json && !s->to) return fvlm_fail_errno(err, "no memory for the answer");
 
     s->blocks = count_blocks(fvlm_model_config(m));
@@ -161,7 +165,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_list *args, double open_seco
         json_decref(json);
     }
     for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < n; i++) printf("%s%" PRIu32, i ? " " : "", ids[i]);
-    if (st == FVLM_OK) printf("\n");
+    if (st == FVLM_OK) printf("\n"), fvlm_line_is(FVLM_LINE_FREE);
     if (st == FVLM_OK) st = close_stdout(err);
     if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &t, side, open_seconds);
     free(ids);

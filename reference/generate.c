@@ -124,12 +124,15 @@ static void say(answering *a, fvlm_text_stream *out, uint32_t id)
         fvlm_text_stream_put(out, bytes, n_bytes);
 }
 
-/* Token by token until the model ends its answer or there is no more room. */
+/* Token by token until the model ends its answer or there is no more room. No token is shown that was computed from
+ * a file which had changed by then: its weights may have been somebody else's, or zeros. */
 static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
 {
     fvlm_status st = FVLM_OK;
     double since = 0;
     while (st == FVLM_OK && a->n_answer < a->most) {
+        st = fvlm_reader_settle(a->m->reader, st, err);
+        if (st != FVLM_OK) break;
         const uint32_t id = fvlm_sample(a->sampler, a->logits);
         if (since == 0) {
             since = fvlm_seconds();
@@ -145,7 +148,7 @@ static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
         if (st == FVLM_OK) st = fvlm_model_forward(a->m, a->embeddings, 1, false, a->logits, err);
         a->t->decode_steps += st == FVLM_OK;
     }
-    if (out->emit) fvlm_text_stream_end(out);
+    if (st == FVLM_OK && out->emit) fvlm_text_stream_end(out); /* else half a character would be shown as a whole one */
     a->t->decode = since > 0 ? fvlm_seconds() - since : 0;
     return st;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/file.h"
 #include "reference/image_decode.h"
 #include "reference/image_resize.h"
 
@@ -69,6 +70,7 @@ static fvlm_status read_whole(const char *path, uint8_t **bytes, size_t *n_bytes
 {
     struct stat s;
     fvlm_status st = FVLM_OK;
+    fvlm_stamp stamp = {0};
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &s) != 0) {
         st = fvlm_fail_errno(err, "\"%s\"", path);
@@ -79,6 +81,7 @@ static fvlm_status read_whole(const char *path, uint8_t **bytes, size_t *n_bytes
     } else if (!(*bytes = fvlm_alloc((size_t)s.st_size, 1))) {
         st = fvlm_fail(err, FVLM_NOMEM, "\"%s\": not enough memory to read it", path);
     }
+    if (!st) stamp = (fvlm_stamp){(uint64_t)s.st_size, s.st_mtim};
     size_t n = 0;
     while (!st && n < (size_t)s.st_size) {
         const ssize_t got = read(fd, *bytes + n, (size_t)s.st_size - n);
@@ -88,6 +91,7 @@ static fvlm_status read_whole(const char *path, uint8_t **bytes, size_t *n_bytes
         n += (size_t)got;
     }
     *n_bytes = n;
+    if (!st) st = fvlm_stamp_settle(&stamp, fd, path, st, err);
     if (fd >= 0) close(fd);
     return st;
 }

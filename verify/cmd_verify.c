@@ -61,14 +61,11 @@ static fvlm_status check_args(const fvlm_list *positional, fvlm_err *err)
 }
 
 /* Every hash of the file; *integers = whether it holds quantized tensors. */
-static fvlm_status check_hashes(const char *path, fvlm_hashed *out, bool *integers, fvlm_err *err)
+static fvlm_status check_hashes(const fvlm_reader *r, fvlm_hashed *out, bool *integers, fvlm_err *err)
 {
-    fvlm_reader *r;
     fvlm_pool *pool = NULL;
     fvlm_progress progress;
-    fvlm_status st = fvlm_reader_open(&r, path, err);
-    if (st) return st;
-    st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
+    fvlm_status st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
     const double started = fvlm_seconds();
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "verify", args.quiet || args.json);
@@ -79,7 +76,6 @@ static fvlm_status check_hashes(const char *path, fvlm_hashed *out, bool *intege
     *integers = false;
     for (size_t i = 0; i < out->n_tensors; i++) *integers |= fvlm_reader_tensor(r, i)->type.kind == FVLM_INT;
     fvlm_pool_destroy(&pool);
-    fvlm_reader_close(&r);
     return st;
 }
 
@@ -98,23 +94,23 @@ typedef struct {
     fvlm_parity parity;
 } findings;
 
-static fvlm_status compare_weights(const char *model, const char *source, findings *f, fvlm_err *err)
+static fvlm_status compare_weights(const fvlm_reader *model, const char *source, findings *f, fvlm_err *err)
 {
-    fvlm_reader *a = NULL, *b = NULL;
+    fvlm_reader *r;
     fvlm_pool *pool = NULL;
     fvlm_progress progress;
-    fvlm_status st = fvlm_reader_open(&a, model, err);
-    if (st == FVLM_OK) st = fvlm_reader_open(&b, source, err);
-    if (st == FVLM_OK) st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
+    fvlm_status st = fvlm_reader_open(&r, source, err);
+    if (st) return st;
+    st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "weights", args.quiet || args.json);
-        st = fvlm_weights_compare(&f->weights, a, b, pool, fvlm_progress_update, &progress, err);
+        st = fvlm_weights_compare(&f->weights, model, r, pool, fvlm_progress_update, &progress, err);
         fvlm_progress_end(&progress);
     }
+    st = fvlm_reader_settle(r, st, err);
     f->has_weights = st == FVLM_OK;
     fvlm_pool_destroy(&pool);
-    fvlm_reader_close(&a);
-    fvlm_reader_close(&b);
+    fvlm_reader_close(&r);
     return st;
 }
 
@@ -142,7 +138,7 @@ static fvlm_status compare_outputs(const char *model, const char *source, fvlm_r
     return st;
 }
 
-static fvlm_status against_source(const char *model, findings *f, fvlm_err *err)
+static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_err *err)
 {
     fvlm_progress progress;
     fvlm_against against;
@@ -156,7 +152,7 @@ static fvlm_status against_source(const char *model, findings *f, fvlm_err *err)
                fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
     if (st == FVLM_OK) st = compare_weights(model, against.path, f, err);
-    if (st == FVLM_OK && args.images.n) st = compare_outputs(model, against.path, NULL, f, err);
+    if (st == FVLM_OK && args.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_against_close(&against);
     return st;
 }
@@ -204,9 +200,14 @@ static fvlm_status verdict(const char *path, const findings *f, fvlm_err *err)
 static fvlm_status run(const char *path, fvlm_err *err)
 {
     findings f = {0};
-    fvlm_status st = check_hashes(path, &f.hashed, &f.integers, err);
-    if (st == FVLM_OK && args.against) st = against_source(path, &f, err);
+    fvlm_reader *r;
+    fvlm_status st = fvlm_reader_open(&r, path, err);
+    if (st) return st;
+    st = check_hashes(r, &f.hashed, &f.integers, err);
+    if (st == FVLM_OK && args.against) st = against_source(r, &f, err);
     if (st == FVLM_OK && args.activations) st = against_activations(path, &f, err);
+    st = fvlm_reader_settle(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
+    fvlm_reader_close(&r);
     if (st == FVLM_OK) st = print(path, &f, err);
     if (st == FVLM_OK) st = verdict(path, &f, err);
     fvlm_parity_free(&f.parity);

@@ -244,7 +244,8 @@ static fvlm_status open_models(walk *w, fvlm_err *err)
         const fvlm_model_options options = {.threads = all / w->n_runners ? all / w->n_runners : 1,
                                             .cpu = o->cpu,
                                             .act = is_source ? FVLM_ACT_F32 : o->acts[i - w->first_candidate],
-                                            .check = is_source, /* the model's hashes were checked by the caller */
+                                            /* also what the caller checked: a path can come to mean another file */
+                                            .check = true,
                                             .observer = show,
                                             .observer_ctx = r};
         fvlm_status st = fvlm_model_open(&r->m, is_source ? o->source : o->model, &options, err);
@@ -355,6 +356,14 @@ static fvlm_status walk_pictures(walk *w, fvlm_err *err)
     return st;
 }
 
+/* What was measured counts only if every file is still what it was. */
+static fvlm_status settle(const walk *w, fvlm_status st, fvlm_err *err)
+{
+    for (unsigned i = 0; i < w->n_runners; i++)
+        if (w->runners[i].m) st = fvlm_reader_settle(fvlm_model_reader(w->runners[i].m), st, err);
+    return w->o->recorded ? fvlm_recorded_settle(w->o->recorded, st, err) : st;
+}
+
 fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm_err *err)
 {
     walk w = {.o = o, .out = out};
@@ -370,6 +379,7 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
         }
         st = o->recorded ? walk_recorded(&w, err) : walk_pictures(&w, err);
     }
+    st = settle(&w, st, err);
     free(w.ids);
     for (unsigned i = 0; i < w.n_runners; i++) fvlm_model_close(&w.runners[i].m);
     out->seconds = fvlm_seconds() - started;

@@ -10,6 +10,7 @@
 
 struct fvlm_recorded {
     int fd;
+    fvlm_stamp stamp;
     char *path, *header;
     fvlm_safetensors index;
     fvlm_pixels pixels;
@@ -22,9 +23,10 @@ struct fvlm_recorded {
 static fvlm_status read_header(fvlm_recorded *r, fvlm_err *err)
 {
     uint8_t first[8];
-    uint64_t n, file_bytes;
-    fvlm_status st = fvlm_file_open(&r->fd, &file_bytes, r->path, err);
+    uint64_t n;
+    fvlm_status st = fvlm_file_open(&r->fd, &r->stamp, r->path, err);
     if (st) return st;
+    const uint64_t file_bytes = r->stamp.n_bytes;
     if (file_bytes < 8) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is not a safetensors file", r->path);
     st = fvlm_file_read(r->fd, r->path, 0, first, sizeof first, err);
     if (st == FVLM_OK) st = fvlm_safetensors_length(&n, first, file_bytes, r->path, err);
@@ -91,6 +93,7 @@ fvlm_status fvlm_recorded_open(fvlm_recorded **out, const char *path, fvlm_err *
     if (st == FVLM_OK) st = read_pixels(r, err);
     if (st == FVLM_OK) st = read_ids(r, "input_ids", &r->ids, &r->n_ids, err);
     if (st == FVLM_OK) st = read_ids(r, "greedy", &r->greedy, &r->n_greedy, err);
+    if (r->fd >= 0) st = fvlm_recorded_settle(r, st, err);
     if (st) fvlm_recorded_close(out);
     return st;
 }
@@ -109,6 +112,11 @@ void fvlm_recorded_close(fvlm_recorded **rp)
     free(r->block);
     free(r);
     *rp = NULL;
+}
+
+fvlm_status fvlm_recorded_settle(const fvlm_recorded *r, fvlm_status st, fvlm_err *err)
+{
+    return fvlm_stamp_settle(&r->stamp, r->fd, r->path, st, err);
 }
 
 const fvlm_pixels *fvlm_recorded_pixels(const fvlm_recorded *r)

@@ -235,8 +235,9 @@ static void errors(void **state)
     assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
     fvlm_prefix(&err, "%s", long_text);
     assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
-    static const int codes[][2] = {{FVLM_OK, 0},       {FVLM_BAD_INPUT, 1}, {FVLM_UNSUPPORTED, 1}, {FVLM_LIMIT, 1},
-                                   {FVLM_MISMATCH, 1}, {FVLM_USAGE, 2},     {FVLM_IO, 3},          {FVLM_NOMEM, 3}};
+    static const int codes[][2] = {{FVLM_OK, 0},    {FVLM_BAD_INPUT, 1}, {FVLM_UNSUPPORTED, 1},
+                                   {FVLM_LIMIT, 1}, {FVLM_MISMATCH, 1},  {FVLM_USAGE, 2},
+                                   {FVLM_IO, 3},    {FVLM_CHANGED, 3},   {FVLM_NOMEM, 3}};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         assert_int_equal(fvlm_exit_code((fvlm_status)codes[i][0]), codes[i][1]);
 }

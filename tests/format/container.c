@@ -46,7 +46,14 @@ static void round_trip(void **state)
         assert_memory_equal(fvlm_reader_bytes(r, t), bytes, want.n_bytes);
         fvlm_hash h = fvlm_hash_of(bytes, want.n_bytes);
         assert_memory_equal(&h, &t->hash, sizeof h);
-        assert_int_equal(fvlm_reader_check(r, t, &err), FVLM_OK);
+        uint8_t *copy, piece[3];
+        assert_int_equal(fvlm_reader_copy(r, t, &copy, &err), FVLM_OK);
+        assert_memory_equal(copy, bytes, want.n_bytes);
+        assert_int_equal(fvlm_reader_read(r, t, want.n_bytes - 3, 3, piece, &err), FVLM_OK);
+        assert_memory_equal(piece, bytes + want.n_bytes - 3, 3);
+        assert_int_equal(fvlm_reader_read(r, t, want.n_bytes - 2, 3, piece, &err), FVLM_BAD_INPUT);
+        assert_int_equal(fvlm_reader_read(r, t, want.n_bytes + 1, 0, piece, &err), FVLM_BAD_INPUT);
+        free(copy);
         free(bytes);
     }
     for (size_t i = 1; i < fvlm_reader_n_tensors(r); i++)
