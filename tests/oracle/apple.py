@@ -153,11 +153,16 @@ def build_tokenizer(folder):
 
 
 class FastVLM(torch.nn.Module):
+    name = "timm and transformers"
+
     def __init__(self, tower, projector, llm, tokenizer, config):
         super().__init__()
         self.tower, self.projector, self.llm = tower, projector, llm
         self.tokenizer, self.config = tokenizer, config
         self.image_size = int(config["mm_vision_tower"].split("_")[-1])
+
+    def pixels(self, path, side):
+        return read_pixels(path, side)
 
     def prompt_ids(self, question):
         """Ids of the template around the question; each side of <image> is tokenized apart."""
