@@ -110,7 +110,7 @@ static void read_kind(reading *r)
     must_be(r, "model_type", "llava_qwen2", false);
     must_be(r, "mm_projector_type", "mlp2x_gelu", false);
     must_be(r, "hidden_act", "silu", true);
-    must_be(r, "image_aspect_ratio", "pad", true);
+    must_be(r, "image_aspect_ratio", "pad", false); /* without it Apple's code crops */
     must_be(r, "mm_patch_merge_type", "flat", true);
     must_not(r, "mm_use_im_start_end");
     must_not(r, "mm_use_im_patch_token");

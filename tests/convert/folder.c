@@ -259,6 +259,8 @@ static void config_refusals(void **state)
          "\"config.json\": \"mm_projector_type\" is \"linear\"; only \"mlp2x_gelu\" is supported"},
         {"\"image_aspect_ratio\": \"pad\"", "\"image_aspect_ratio\": \"anyres\"",
          "\"config.json\": \"image_aspect_ratio\" is \"anyres\"; only \"pad\" is supported"},
+        {", \"image_aspect_ratio\": \"pad\"", "", /* Apple's code then crops the picture */
+         "\"config.json\": \"image_aspect_ratio\" is missing, expected \"pad\""},
         {"mobileclip_l_256", "clip-vit-large",
          "\"config.json\": \"mm_vision_tower\" is \"clip-vit-large\"; expected \"mobileclip_l_\" and the picture's "
          "side, at most 16384"},
