@@ -6,9 +6,8 @@ There are two forms of it, and either is run as Apple shows. A folder from Huggi
 that is what runs then (trust_remote_code), with prompt and tokenizer as in its model card. Otherwise it is the package
 llava of apple/ml-fastvlm, which must be installed, with prompt, tokenizer and pixels as in its predict.py.
 
-Both want transformers 4.48.3, tokenizers 0.21.0, timm 1.0.15, torch 2.6.0, torchvision 0.21.0 and numpy 1.26.4. The
-carried code pools 16 x 16 cells at the end of the tower whatever is there, and so takes 1024 pixels only; the package
-takes any multiple of 64.
+Both run with what apple-code-requirements.txt pins, as Apple does. The carried code pools 16 x 16 cells at the end of
+the tower, however many there are, and so takes 1024 pixels only; the package takes any multiple of 64.
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@
 
 FOLDER is a checkpoint in Apple's layout, such as the released FastVLM-0.5B. The first form runs it with timm and
 transformers (setup.sh installs them). The second runs Apple's own code, in f32, and executes the Python in FOLDER where
-there is some; it wants older versions of everything (apple_code.py says which), so an environment of its own.
+there is some; it wants older versions (apple-code-requirements.txt), so an environment of its own.
 
 The file: every block under fvlm's observer name, f32 [rows, cols], channels last; "pixels" [side * side, 3];
 "input_ids" i64, -200 where the picture goes; "greedy" i64, the answer's ids without the one that ends it;

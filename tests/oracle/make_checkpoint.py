@@ -272,7 +272,7 @@ def config_of(s):
     """config.json of a released model, every key of it."""
     eos = s.base_ids + s.added.index("<|im_end|>")
     return {
-        "architectures": ["LlavaQwen2ForCausalLM"],
+        "_name_or_path": "./llava-v1.5-13b", "architectures": ["LlavaQwen2ForCausalLM"],
         "auto_map": {"AutoConfig": "llava_qwen.LlavaConfig", "AutoModelForCausalLM": "llava_qwen.LlavaQwen2ForCausalLM"},
         "attention_dropout": 0.0, "bos_token_id": s.base_ids, "eos_token_id": eos, "freeze_mm_mlp_adapter": False,
         "hidden_act": "silu", "hidden_size": s.hidden, "image_aspect_ratio": "pad", "image_grid_pinpoints": None,

@@ -10,6 +10,12 @@ import shutil
 from pathlib import Path
 
 BASE_IDS = 151643  # Qwen2's vocabulary without added tokens
+TEMPLATE = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 CHAT = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 QWEN25 = CHAT + [
@@ -67,7 +73,7 @@ def write(folder, n_base, added):
     extra = [t for t in added[1:] if t not in NOT_SPECIAL]
     config = {
         "add_prefix_space": False, "added_tokens_decoder": decoder, "additional_special_tokens": extra,
-        "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>", "errors": "replace",
+        "bos_token": None, "chat_template": TEMPLATE, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>", "errors": "replace",
         "model_max_length": 8192, "pad_token": "<|endoftext|>", "padding_side": "right",
         "split_special_tokens": False, "tokenizer_class": "Qwen2Tokenizer", "unk_token": None,
     }  # fmt: skip
