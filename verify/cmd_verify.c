@@ -14,7 +14,7 @@ static struct {
 } args = {.tokens = 16};
 
 static const fvlm_option options[] = {
-    {"against", 0, "SOURCE", "compare weights with the checkpoint folder or .fvlm file it was made from",
+    {"against", 0, "SOURCE", "compare weights with its source: a checkpoint folder or .fvlm file",
      .text = &args.against},
     {"image", 0, "FILE", "compare outputs too, on this picture; may be given again", .list = &args.images},
     {"prompt", 0, "TEXT", "question about each picture; default \"Describe the image.\"", .text = &args.prompt},
