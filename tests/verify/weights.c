@@ -144,7 +144,7 @@ static unsigned code_at(const fvlm_matrix *m, const uint8_t *bytes, size_t n, si
 {
     unsigned shift;
     const size_t at = fvlm_matrix_q_at(m, n, k, &shift);
-    return m->type.bits == 8 ? bytes[at] : bytes[at] >> shift & 15;
+    return m->type.bits == 8 ? bytes[at] : (unsigned)bytes[at] >> shift & 15;
 }
 
 static double bf16_at(const uint8_t *bytes, size_t at, size_t element)
