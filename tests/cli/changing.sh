@@ -42,7 +42,7 @@ change() {
     emptied) : >"$victim" ;;
     regrown) truncate -s 5000 "$victim"; truncate -s "$(size "$sound")" "$victim" ;;
     longer) echo more >>"$victim" ;;
-    written) head -c 4096 /dev/zero | dd of="$victim" bs=1 seek=$((RANDOM * 64)) conv=notrunc status=none ;;
+    written) dd if=/dev/zero of="$victim" bs=4096 count=1 seek=$((RANDOM * 64)) oflag=seek_bytes conv=notrunc status=none ;;
     replaced) cp "$victim" "$victim.new" && mv "$victim.new" "$victim" ;;
     esac
 }
