@@ -10,22 +10,22 @@ const char *fvlm_grade_name(fvlm_grade g)
 }
 
 /* Relative L2 of the worst block, mean KL and top-1, measured 2026-11: the small trained model on 10 held-out pictures
- * with two questions (188 positions; tests/fixtures/tiny), the worst of all groups, and a full-size 0.5B of
+ * with two questions (187 positions), the worst of all groups (tests/bench/bounds.py), and a full-size 0.5B of
  * random weights (256 pixels, 9 positions), presets only:
  *
  *                   small, trained            random 0.5B
- *   f16             0.0013  9e-8    1.00
- *   bf16            0.0083  5e-6    1.00
- *   int8, f32       0.043   4e-5    1.00      0.065  0.030  0.89
- *   int8, int8      0.080   5e-5    1.00      0.099  0.10   0.89
- *   int4, f32       0.50    0.062   0.98      0.63   2.4    0
- *   int4, int8      0.50    0.065   0.97      0.63   2.4    0
- *   preset int4     0.14    5e-4    1.00
+ *   f16             0.0012  6e-9    1.00
+ *   bf16            0.011   2e-7    1.00
+ *   int8, f32       0.032   6e-6    1.00      0.065  0.030  0.89
+ *   int8, int8      0.081   3e-5    1.00      0.099  0.10   0.89
+ *   int4, f32       0.81    0.023   0.99      0.63   2.4    0
+ *   int4, int8      0.81    0.023   0.99      0.63   2.4    0
+ *   preset int4     0.22    5e-5    1.00
  *
- * The bounds are about twice the worst, but for int4 predictions: random weights have nothing to predict, and four bits
- * leave nothing of it (at 1024 pixels the logits are 1.1 away). That bound is for trained models, and a random one
- * fails it. Wide as they are: a lost bias, a swapped row or a wrong block of scales passes none of the tight ones, and
- * shows as the largest step in all. */
+ * The bounds are two to four times the worst, but for int4. There a block may be far off (long groups, symmetric codes
+ * in the stem) and predictions still hold; and random weights have nothing to predict: a random model fails that bound.
+ * Wide as they are, they judge the price of a type. Mistakes, a lost bias, a swapped row, a wrong block of scales, are
+ * found in the weights themselves (weights.h). */
 fvlm_bound fvlm_bound_for(fvlm_grade g, fvlm_act_mode act)
 {
     static const fvlm_bound bounds[][2] = {
