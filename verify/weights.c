@@ -91,7 +91,7 @@ static void compare_row(task *t, size_t row, float *room, finding *f)
     for (size_t from = 0; from < k; from += group) {
         const size_t n = group < k - from ? group : k - from;
         float most = 0, slack;
-        for (size_t i = from; i < from + n; i++) {
+        for (size_t i = from; i < from + n && t->path.n; i++) {
             w[i] = fvlm_path_follow(&t->path, w[i], &slack);
             if (slack > most) most = slack;
         }
