@@ -94,7 +94,8 @@ typedef struct {
     fvlm_parity parity;
 } findings;
 
-static fvlm_status compare_weights(const fvlm_reader *model, const char *source, findings *f, fvlm_err *err)
+/* check: the source's hashes have not been looked at yet. */
+static fvlm_status compare_weights(const fvlm_reader *model, const char *source, bool check, findings *f, fvlm_err *err)
 {
     fvlm_reader *r;
     fvlm_pool *pool = NULL;
@@ -104,7 +105,8 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "weights", args.quiet || args.json);
-        st = fvlm_weights_compare(&f->weights, model, r, pool, fvlm_progress_update, &progress, err);
+        if (check) st = fvlm_reader_verify(r, pool, NULL, NULL, err);
+        if (st == FVLM_OK) st = fvlm_weights_compare(&f->weights, model, r, pool, fvlm_progress_update, &progress, err);
         fvlm_progress_end(&progress);
     }
     st = fvlm_reader_settle(r, st, err);
@@ -151,7 +153,7 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
         printf("%s was converted for this into %s of temporary space in %s\n", args.against,
                fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
-    if (st == FVLM_OK) st = compare_weights(model, against.path, f, err);
+    if (st == FVLM_OK) st = compare_weights(model, against.path, !against.n_bytes, f, err);
     if (st == FVLM_OK && args.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_against_close(&against);
     return st;

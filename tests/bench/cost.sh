@@ -44,6 +44,7 @@ echo "  anonymous memory   $(anonymous "$fvlm" convert "$folder" -o "$work/again
 rm "$work/again.fvlm"
 echo "quant int4           $(seconds "$fvlm" quant "$work/bf16.fvlm" -o "$work/int4.fvlm" --type int4 -q) s (bar 12)"
 echo "  anonymous memory   $(anonymous "$fvlm" quant "$work/bf16.fvlm" -o "$work/again.fvlm" --type int4 -q)"
+echo "verify, all weights  $(seconds "$fvlm" verify "$work/int4.fvlm" --against "$folder" -q) s, the source converted for it"
 "$fvlm" convert "$folder" -o "$work/f32.fvlm" --type f32 -q
 "$fvlm" quant "$work/bf16.fvlm" -o "$work/int8.fvlm" --type int8 -q
 ls -l "$work"/*.fvlm | awk '{ printf "size                 %.1f MB  %s\n", $5 / 1e6, $9 }'

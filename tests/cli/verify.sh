@@ -79,6 +79,12 @@ same "a weight that its source does not hold is exit 1" "$rc $(cat "$dir/err")" 
     "1 fvlm: \"$m\": weights are not what their types promise, first vision.stem.0.weight[0,0,0,0]"
 same "no temporary folder is left" "$(ls -A "$TMPDIR")" ""
 
+cp "$m" "$dir/bad.fvlm" # a source is held against its own checksums, too
+printf '\377' | dd of="$dir/bad.fvlm" bs=1 seek=1000000 conv=notrunc 2>/dev/null
+got=$("$FVLM" verify "$m" --against "$dir/bad.fvlm" 2>&1 >/dev/null); rc=$?
+[[ "$rc $got" =~ ^"1 fvlm: \"$dir/bad.fvlm\": tensor \""[a-z0-9._]*"\" is damaged (its hash differs)" ]]; ok "a damaged source is refused" $?
+"$FVLM" verify "$dir/int8.fvlm" --against "$m" --json | grep -q '"share_of_plain_error": 0\.'; ok "--json without a picture" $?
+
 # --- what makes no sense ---
 help="; try 'fvlm verify --help'"
 refuses "no model" 2 "verify: expected one model, got 0$help"

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dump_activations import IMAGE, rows_of
+from apple import IMAGE
+from dump_activations import rows_of
 from preprocess import read_pixels
 from under_test import ROOT, TINY, WORK, activations, checkpoint, fvlm, picture
 
