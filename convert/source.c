@@ -37,30 +37,24 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s/%s\" is not a regular file", src->folder, name);
     }
     fvlm_source_file *f = &src->files[src->n_files];
-    *f = (fvlm_source_file){.fd = fd, .n_bytes = (uint64_t)about.st_size};
-    f->stamp = (fvlm_stamp){f->n_bytes, about.st_mtim};
+    *f = (fvlm_source_file){.fd = fd, .stamp = {(uint64_t)about.st_size, about.st_mtim}};
     f->name = fvlm_strdup(name);
     *index = src->n_files++; /* closed and freed with the source from here on */
     return f->name ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
 }
 
-static fvlm_status source_pread(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
-                                fvlm_err *err)
+enum { PATH_ROOM = PATH_MAX + FVLM_MAX_NAME };
+
+static const char *path_of(const fvlm_source *src, size_t file, char out[PATH_ROOM])
 {
-    const fvlm_source_file *f = &src->files[file];
-    uint8_t *to = out;
-    while (n_bytes > 0) {
-        ssize_t got = pread(f->fd, to, n_bytes, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fvlm_fail_errno(err, "\"%s/%s\": reading at byte %" PRIu64, src->folder, f->name, at);
-        if (got == 0)
-            return fvlm_fail(err, FVLM_CHANGED, "\"%s/%s\" became shorter while it was in use" FVLM_TRY_AGAIN,
-                             src->folder, f->name);
-        to += got;
-        at += (uint64_t)got;
-        n_bytes -= (size_t)got;
-    }
-    return FVLM_OK;
+    snprintf(out, PATH_ROOM, "%s/%s", src->folder, src->files[file].name);
+    return out;
+}
+
+static fvlm_status read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out, fvlm_err *err)
+{
+    char path[PATH_ROOM];
+    return fvlm_file_read(src->files[file].fd, path_of(src, file, path), at, out, n_bytes, err);
 }
 
 static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *err)
@@ -90,14 +84,14 @@ fvlm_status fvlm_source_add_tensors(fvlm_source *src, size_t file, fvlm_err *err
     fvlm_source_file *f = &src->files[file];
     uint8_t first[8] = {0};
     uint64_t n_header = 0;
-    fvlm_status st = source_pread(src, file, 0, f->n_bytes < 8 ? (size_t)f->n_bytes : 8, first, err);
-    if (!st) st = fvlm_safetensors_length(&n_header, first, f->n_bytes, f->name, err);
+    fvlm_status st = read_file(src, file, 0, f->stamp.n_bytes < 8 ? (size_t)f->stamp.n_bytes : 8, first, err);
+    if (!st) st = fvlm_safetensors_length(&n_header, first, f->stamp.n_bytes, f->name, err);
     if (st) return st;
     f->header = malloc((size_t)n_header + 1);
     if (!f->header) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory for its header", f->name);
-    st = source_pread(src, file, 8, (size_t)n_header, f->header, err);
+    st = read_file(src, file, 8, (size_t)n_header, f->header, err);
     fvlm_safetensors found = {0};
-    if (!st) st = fvlm_safetensors_parse(&found, f->header, (size_t)n_header, f->n_bytes, f->name, err);
+    if (!st) st = fvlm_safetensors_parse(&found, f->header, (size_t)n_header, f->stamp.n_bytes, f->name, err);
     if (st) return st;
     if (found.n_tensors > FVLM_SOURCE_MAX_TENSORS - src->n_tensors)
         st = fvlm_fail(err, FVLM_LIMIT, "more than %u tensors in the checkpoint", FVLM_SOURCE_MAX_TENSORS);
@@ -227,7 +221,7 @@ fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t
     if (at > t->n_bytes || n_bytes > t->n_bytes - at)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\": %zu bytes from %" PRIu64 " on are not in it", t->name,
                          n_bytes, at);
-    return source_pread(src, t->file, t->offset + at, n_bytes, out, err);
+    return read_file(src, t->file, t->offset + at, n_bytes, out, err);
 }
 
 fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
@@ -240,21 +234,21 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
     fvlm_status st = fvlm_source_add_file(src, name, &file, err);
     if (st) return st;
     fvlm_source_file *f = &src->files[file];
-    if (f->n_bytes > max_bytes)
+    if (f->stamp.n_bytes > max_bytes)
         return fvlm_fail(err, FVLM_LIMIT, "\"%s/%s\" has %" PRIu64 " bytes, at most %" PRIu64 " are allowed",
-                         src->folder, name, f->n_bytes, max_bytes);
-    char *buffer = malloc((size_t)f->n_bytes + 1);
+                         src->folder, name, f->stamp.n_bytes, max_bytes);
+    char *buffer = malloc((size_t)f->stamp.n_bytes + 1);
     if (!buffer) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", name);
-    st = source_pread(src, file, 0, (size_t)f->n_bytes, buffer, err);
+    st = read_file(src, file, 0, (size_t)f->stamp.n_bytes, buffer, err);
     if (st) {
         free(buffer);
         return st;
     }
-    buffer[f->n_bytes] = 0;
-    f->hash = fvlm_hash_of(buffer, (size_t)f->n_bytes);
+    buffer[f->stamp.n_bytes] = 0;
+    f->hash = fvlm_hash_of(buffer, (size_t)f->stamp.n_bytes);
     f->hashed = true;
     *text = buffer;
-    *n_bytes = (size_t)f->n_bytes;
+    *n_bytes = (size_t)f->stamp.n_bytes;
     return FVLM_OK;
 }
 
@@ -270,7 +264,7 @@ const char *fvlm_source_file_name(const fvlm_source *src, size_t i)
 
 uint64_t fvlm_source_file_bytes(const fvlm_source *src, size_t i)
 {
-    return src->files[i].n_bytes;
+    return src->files[i].stamp.n_bytes;
 }
 
 const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i)
@@ -286,10 +280,10 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
     XXH3_state_t *state = XXH3_createState();
     fvlm_status st = block && state ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
     if (!st) XXH3_128bits_reset(state);
-    for (uint64_t at = 0; !st && at < f->n_bytes;) {
-        size_t n = f->n_bytes - at < HASH_BLOCK ? (size_t)(f->n_bytes - at) : HASH_BLOCK;
+    for (uint64_t at = 0; !st && at < f->stamp.n_bytes;) {
+        size_t n = f->stamp.n_bytes - at < HASH_BLOCK ? (size_t)(f->stamp.n_bytes - at) : HASH_BLOCK;
         if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
-        if (!st) st = source_pread(src, i, at, n, block, err);
+        if (!st) st = read_file(src, i, at, n, block, err);
         if (!st) XXH3_128bits_update(state, block, n);
         at += n;
     }
@@ -316,11 +310,8 @@ bool fvlm_source_holds(const fvlm_source *src, const char *path)
 
 fvlm_status fvlm_source_settle(const fvlm_source *src, fvlm_status st, fvlm_err *err)
 {
-    char path[PATH_MAX + FVLM_MAX_NAME];
-    for (size_t i = 0; i < src->n_files; i++) {
-        const fvlm_source_file *f = &src->files[i];
-        snprintf(path, sizeof path, "%s/%s", src->folder, f->name);
-        st = fvlm_stamp_settle(&f->stamp, f->fd, path, st, err);
-    }
+    char path[PATH_ROOM];
+    for (size_t i = 0; i < src->n_files; i++)
+        st = fvlm_stamp_settle(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
     return st;
 }

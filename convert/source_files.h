@@ -8,8 +8,7 @@
 typedef struct {
     char *name; /* plain file name inside the folder */
     int fd;
-    uint64_t n_bytes;
-    fvlm_stamp stamp; /* of the file as it was opened */
+    fvlm_stamp stamp; /* size and time of the file as it was opened */
     char *header;     /* weights files: the decoded header, which owns the tensors' names */
     fvlm_hash hash;
     bool hashed;

@@ -1,7 +1,6 @@
 /* image.c - from a file to pixels: which decoder, and where its rows go. */
 #include "reference/image.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +69,6 @@ static fvlm_status read_whole(const char *path, uint8_t **bytes, size_t *n_bytes
 {
     struct stat s;
     fvlm_status st = FVLM_OK;
-    fvlm_stamp stamp = {0};
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &s) != 0) {
         st = fvlm_fail_errno(err, "\"%s\"", path);
@@ -81,17 +79,12 @@ static fvlm_status read_whole(const char *path, uint8_t **bytes, size_t *n_bytes
     } else if (!(*bytes = fvlm_alloc((size_t)s.st_size, 1))) {
         st = fvlm_fail(err, FVLM_NOMEM, "\"%s\": not enough memory to read it", path);
     }
-    if (!st) stamp = (fvlm_stamp){(uint64_t)s.st_size, s.st_mtim};
-    size_t n = 0;
-    while (!st && n < (size_t)s.st_size) {
-        const ssize_t got = read(fd, *bytes + n, (size_t)s.st_size - n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) st = fvlm_fail_errno(err, "\"%s\"", path);
-        if (got <= 0) break;
-        n += (size_t)got;
+    if (!st) {
+        const fvlm_stamp stamp = {(uint64_t)s.st_size, s.st_mtim};
+        *n_bytes = (size_t)s.st_size;
+        st = fvlm_file_read(fd, path, 0, *bytes, *n_bytes, err);
+        st = fvlm_stamp_settle(&stamp, fd, path, st, err);
     }
-    *n_bytes = n;
-    if (!st) st = fvlm_stamp_settle(&stamp, fd, path, st, err);
     if (fd >= 0) close(fd);
     return st;
 }

@@ -20,10 +20,10 @@
 
 typedef struct {
     const fvlm_tensor *model, *source;
-    fvlm_weight from, to; /* the same two, when the model's is quantized */
+    fvlm_weight model_weight, source_weight; /* the same two, when the model's is quantized */
     fvlm_path path;
-    size_t first, n;         /* stored elements of a float tensor, or panels of a quantized one */
-    double squares, allowed; /* found: squared error of its groups, and what the plain method would make it */
+    size_t first, n;     /* stored elements of a float tensor, or panels of a quantized one */
+    double error, plain; /* found: squared error of its groups, and what the plain method would make it */
 } task;
 
 typedef struct {
@@ -51,9 +51,9 @@ typedef struct {
 static void compare_floats(const job *j, const task *t, float *room, finding *f)
 {
     float *x = room, *y = room + t->n, slack;
-    const size_t wide = fvlm_float_bytes(t->source->type), narrow = fvlm_float_bytes(t->model->type);
-    fvlm_floats_load(t->source->type.kind, fvlm_reader_bytes(j->source, t->source) + t->first * wide, t->n, x);
-    fvlm_floats_load(t->model->type.kind, fvlm_reader_bytes(j->model, t->model) + t->first * narrow, t->n, y);
+    const size_t source_width = fvlm_float_bytes(t->source->type), model_width = fvlm_float_bytes(t->model->type);
+    fvlm_floats_load(t->source->type.kind, fvlm_reader_bytes(j->source, t->source) + t->first * source_width, t->n, x);
+    fvlm_floats_load(t->model->type.kind, fvlm_reader_bytes(j->model, t->model) + t->first * model_width, t->n, y);
     for (size_t i = 0; i < t->n; i++) {
         const float want = fvlm_path_follow(&t->path, x[i], &slack);
         if (fabsf(y[i] - want) <= slack) continue; /* NaN is never within */
@@ -73,8 +73,8 @@ static void compare_group(task *t, const float *w, const float *stored, size_t n
         error += d * d;
     }
     const double plain = fvlm_plain_error(t->model->type, w, n);
-    t->squares += error;
-    t->allowed += plain;
+    t->error += error;
+    t->plain += plain;
     f->n_groups++;
     if (sqrt(error) <= sqrt(plain) * (1 + SUM_SLACK) + 2 * (double)most) return; /* NaN is not */
     if (!f->n_bad++)
@@ -84,10 +84,10 @@ static void compare_group(task *t, const float *w, const float *stored, size_t n
 
 static void compare_row(task *t, size_t row, float *room, finding *f)
 {
-    const size_t k = t->to.m.k, group = t->to.m.group;
+    const size_t k = t->model_weight.m.k, group = t->model_weight.m.group;
     float *w = room, *stored = room + k;
-    fvlm_weight_row(&t->from, row, w);
-    fvlm_weight_row(&t->to, row, stored);
+    fvlm_weight_row(&t->source_weight, row, w);
+    fvlm_weight_row(&t->model_weight, row, stored);
     for (size_t from = 0; from < k; from += group) {
         const size_t n = group < k - from ? group : k - from;
         float most = 0, slack;
@@ -102,7 +102,7 @@ static void compare_row(task *t, size_t row, float *room, finding *f)
 static void compare_panels(task *t, float *room, finding *f)
 {
     const size_t first = t->first * FVLM_PANEL, end = first + t->n * FVLM_PANEL;
-    for (size_t row = first; row < end && row < t->to.m.n; row++) compare_row(t, row, room, f);
+    for (size_t row = first; row < end && row < t->model_weight.m.n; row++) compare_row(t, row, room, f);
 }
 
 /* ---- the tasks ---- */
@@ -160,11 +160,12 @@ static bool same_shape(const fvlm_tensor *a, const fvlm_tensor *b)
 
 static fvlm_status plan_integers(job *j, task *whole, fvlm_err *err)
 {
-    fvlm_status st = fvlm_weight_bind(&whole->from, whole->source, fvlm_reader_bytes(j->source, whole->source), err);
-    if (!st) st = fvlm_weight_bind(&whole->to, whole->model, fvlm_reader_bytes(j->model, whole->model), err);
+    fvlm_status st =
+        fvlm_weight_bind(&whole->source_weight, whole->source, fvlm_reader_bytes(j->source, whole->source), err);
+    if (!st) st = fvlm_weight_bind(&whole->model_weight, whole->model, fvlm_reader_bytes(j->model, whole->model), err);
     if (st) return st;
     j->out->n_quantized++;
-    return add_tasks(j, *whole, whole->to.m.n_panels, whole->to.m.k, err);
+    return add_tasks(j, *whole, whole->model_weight.m.n_panels, whole->model_weight.m.k, err);
 }
 
 static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
@@ -211,12 +212,12 @@ static fvlm_status plan(job *j, fvlm_err *err)
 /* In the order of the tasks, so that threads do not change a digit. */
 static double share_of_plain(const job *j)
 {
-    double squares = 0, allowed = 0;
+    double error = 0, plain = 0;
     for (size_t i = 0; i < j->n_tasks; i++) {
-        squares += j->tasks[i].squares;
-        allowed += j->tasks[i].allowed;
+        error += j->tasks[i].error;
+        plain += j->tasks[i].plain;
     }
-    return allowed > 0 ? sqrt(squares / allowed) : 0;
+    return plain > 0 ? sqrt(error / plain) : 0;
 }
 
 fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, const fvlm_reader *source,

@@ -24,14 +24,13 @@ import timm
 import tokenizers
 import torch
 import transformers
-from preprocess import read_pixels
+from preprocess import IMAGE, read_pixels
 from safetensors import safe_open
 from timm.layers import LayerNorm2d
 from timm.models.fastvit import RepConditionalPosEnc
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 VISION = "model.vision_tower.vision_tower.model."
-IMAGE = -200  # what Apple's code writes where the picture goes
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from preprocess import padded
+from preprocess import IMAGE, padded
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -75,7 +75,7 @@ class Carried(AppleCode):
         chat = [{"role": "user", "content": "<image>\n" + question}]
         text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
         before, after = (self.tokenizer(t, add_special_tokens=False).input_ids for t in text.split("<image>", 1))
-        return [*before, -200, *after]
+        return [*before, IMAGE, *after]
 
 
 class Package(AppleCode):

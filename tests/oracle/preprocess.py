@@ -1,8 +1,11 @@
-"""A picture as FastVLM takes it, by Apple's predict.py: RGB, padded black to a square, bicubic, divided by 255."""
+"""A picture as FastVLM takes it, by Apple's predict.py: RGB, padded black to a square, bicubic, divided by 255.
+And where it goes: IMAGE stands for it among the prompt's ids."""
 
 import numpy as np
 import torch
 from PIL import Image
+
+IMAGE = -200
 
 
 def padded(path):

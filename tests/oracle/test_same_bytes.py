@@ -6,9 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from apple import IMAGE
 from dump_activations import rows_of
-from preprocess import read_pixels
+from preprocess import IMAGE, read_pixels
 from under_test import ROOT, TINY, WORK, activations, checkpoint, fvlm, picture
 
 IDS = [300, 17, IMAGE, 5, 99, 203, 41]
