@@ -18,11 +18,11 @@ PKG_CFLAGS = $(shell $(PKG_ENV) pkg-config --cflags $(PKG))
 PKG_LIBS   = $(shell $(PKG_ENV) pkg-config --libs $(PKG))
 LDLIBS     = $(PKG_LIBS) -lm -lpthread
 
-LIB_DIRS := format convert quant reference reference/kernels verify
-SRC      := $(wildcard $(addsuffix /*.c,$(LIB_DIRS)))
+ROOMS    := format convert quant reference verify
+SRC      := $(sort $(shell find $(ROOMS) -name '*.c'))
 OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 LIB      := $(BUILD)/libfvlm.a
-TEST_SRC := $(wildcard $(addprefix tests/,$(addsuffix /*.c,format convert quant reference verify)))
+TEST_SRC := $(sort $(shell find $(addprefix tests/,$(ROOMS)) -name '*.c'))
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_HELPERS := $(wildcard tests/support/*.c)
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
@@ -84,7 +84,7 @@ deps:  ## deps: check who includes whom against the table in tests/deps.sh
 	@tests/deps.sh
 
 format:  ## format: clang-format every C file
-	@clang-format -i $(SRC) fvlm.c $(TEST_SRC) $(wildcard */*.h reference/kernels/*.h tests/*/*.h tests/tools/*.c)
+	@clang-format -i $(shell git ls-files '*.c' '*.h')
 
 oracle: all tools  ## oracle: the tests against PyTorch, timm, transformers, tokenizers, Pillow (needs Python)
 	@tests/oracle/run.sh $(BUILD)

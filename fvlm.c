@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/cli.h"
-#include "format/mapped.h"
+#include "format/cli/cli.h"
+#include "format/base/mapped.h"
 
 static const struct {
     const fvlm_command *about;

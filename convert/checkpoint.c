@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/vocabulary.h"
-#include "format/json.h"
+#include "convert/vocabulary/vocabulary.h"
+#include "format/base/json.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define NAME "\"config.json\""

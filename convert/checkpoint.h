@@ -3,13 +3,13 @@
 #ifndef FVLM_CHECKPOINT_H
 #define FVLM_CHECKPOINT_H
 
-#include "convert/source.h"
+#include "convert/source/source.h"
 
 typedef struct {
     fvlm_config config;    /* llm, projector, eos, prompt, image_size; the tower comes from the tensors */
     uint32_t embed_rows;   /* vocab_size: rows the embedding is stored with */
     bool tied_given, tied; /* tie_word_embeddings */
-    char *tokenizer;       /* JSON as reference/tokenizer.h reads it, malloc'd */
+    char *tokenizer;       /* JSON as reference/tokenizer/tokenizer.h reads it, malloc'd */
     size_t tokenizer_bytes;
     uint32_t n_ids; /* 1 + the highest id: rows of the embedding that can be reached */
 } fvlm_checkpoint;

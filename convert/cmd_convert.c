@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "convert/convert.h"
-#include "format/cli.h"
+#include "format/cli/cli.h"
 
 static const char *opt_output, *opt_type, *opt_cpu;
 static bool opt_dry_run, opt_json, opt_verbose, opt_quiet, opt_force;

@@ -8,7 +8,7 @@
 #include <threads.h>
 
 #include "convert/conversion.h"
-#include "format/cli.h"
+#include "format/cli/cli.h"
 
 #define NO_TASK SIZE_MAX
 

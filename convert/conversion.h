@@ -4,7 +4,7 @@
 
 #include "convert/checkpoint.h"
 #include "convert/convert.h"
-#include "convert/names.h"
+#include "convert/names/names.h"
 #include "convert/pack.h"
 
 typedef struct {

@@ -2,7 +2,7 @@
 #ifndef FVLM_CONVERT_H
 #define FVLM_CONVERT_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 typedef struct {
     const char *type; /* NULL = keep: source dtype, fused tensors f32; else "f32" "bf16" "f16" */

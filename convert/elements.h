@@ -2,7 +2,7 @@
 #ifndef FVLM_ELEMENTS_H
 #define FVLM_ELEMENTS_H
 
-#include "convert/source.h"
+#include "convert/source/source.h"
 
 /* n elements to f64; exact for every type that holds weights. */
 void fvlm_elements_decode(unsigned src_type, const uint8_t *raw, size_t n, double *out);

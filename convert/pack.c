@@ -12,7 +12,7 @@
 #include "convert/elements.h"
 #include "convert/fuse.h"
 #include "convert/prove.h"
-#include "format/cli.h"
+#include "format/cli/cli.h"
 
 #define BLOCK_BYTES ((size_t)1 << 18)
 

@@ -18,7 +18,7 @@
 #ifndef FVLM_RECIPE_H
 #define FVLM_RECIPE_H
 
-#include "convert/source.h"
+#include "convert/source/source.h"
 
 #define FVLM_MAX_BRANCHES 8
 #define FVLM_NORM_EPS 1e-5 /* of BatchNorm and of LayerNormChannel */

@@ -1,12 +1,12 @@
-/* report.c - what a conversion plans and has done, as JSON: the container's metadata, and the report that
+/* parity_report.c - what a conversion plans and has done, as JSON: the container's metadata, and the report that
  * --dry-run, -v and --json print. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "convert/conversion.h"
-#include "format/cli.h"
-#include "format/json.h"
+#include "format/cli/cli.h"
+#include "format/base/json.h"
 
 /* ---- where a tensor comes from ---- */
 

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "format/json.h"
+#include "format/base/json.h"
 
 #define MAX_WIDTH 262144 /* channels, hidden sizes */
 #define MAX_DEPTH 1024   /* blocks of a stage, layers */

@@ -22,7 +22,7 @@
 
 #include <jansson.h>
 
-#include "format/base.h"
+#include "format/base/base.h"
 
 #define FVLM_MAX_STAGES 8
 

@@ -3,7 +3,7 @@
 #ifndef FVLM_HEADER_H
 #define FVLM_HEADER_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 #define FVLM_FORMAT_VERSION 1
 #define FVLM_HEADER_BYTES 4096

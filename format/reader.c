@@ -1,16 +1,16 @@
 /* reader.c - opens a .fvlm file and answers questions about it. All structure is
  * read with pread into private memory and checked there; only the tensors' bytes
  * are used through the mapping, since a mapped file can change under us. */
-#include "format/reader.h"
+#include "format/reader_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "format/file.h"
-#include "format/json.h"
-#include "format/mapped.h"
+#include "format/base/file.h"
+#include "format/base/json.h"
+#include "format/base/mapped.h"
 #include "format/section.h"
 
 static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)

@@ -1,26 +1,114 @@
-/* reader.h - the inside of a reader, shared by reader.c, verify.c and writer.c. */
-#ifndef FVLM_READER_H
-#define FVLM_READER_H
+/* container.h - read and write .fvlm files. SPEC.md defines every byte.
+ *
+ *   fvlm_reader *r;  fvlm_err err;
+ *   if (fvlm_reader_open(&r, "model.fvlm", &err)) return complain(&err);
+ *   const fvlm_tensor *t = fvlm_reader_find(r, "llm.norm.weight");
+ *   const uint8_t *bytes = fvlm_reader_bytes(r, t);
+ *   ...
+ *   fvlm_reader_close(&r);
+ */
+#ifndef FVLM_CONTAINER_H
+#define FVLM_CONTAINER_H
 
-#include <pthread.h>
+#include "format/config.h"
+#include "format/base/pool.h"
+#include "format/types.h"
 
-#include "format/file.h"
-#include "format/index.h"
+#define FVLM_MAX_NAME 255
 
-struct fvlm_reader {
-    char *path;
-    int fd;
-    fvlm_stamp stamp;   /* of the file as it was opened */
-    const uint8_t *map; /* the whole file; read only for tensors' bytes */
-    fvlm_header header;
-    fvlm_index index;
-    fvlm_config config;
-    json_t *meta;
-    pthread_mutex_t lock; /* guards tokenizer, which is decompressed when first asked for */
-    char *tokenizer;
-};
+typedef struct {
+    uint8_t bytes[16]; /* XXH3-128, canonical (big-endian) order */
+} fvlm_hash;
 
-/* Takes over fd, also on failure. */
-fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, const char *path, fvlm_err *err);
+fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes);
+void fvlm_hash_text(const fvlm_hash *h, char out[33]);
+
+typedef struct {
+    const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */
+    fvlm_type type;
+    uint8_t layout; /* fvlm_layout */
+    uint8_t rank;
+    uint64_t dims[FVLM_MAX_RANK];
+    uint64_t offset; /* from the start of the file */
+    uint64_t n_bytes;
+    fvlm_hash hash; /* of the n_bytes stored */
+} fvlm_tensor;
+
+/* ---- reading ---- */
+
+typedef struct fvlm_reader fvlm_reader;
+
+/* Maps the file and checks header, section hashes and every byte of the index;
+ * tensors are not touched. Bytes of the mapping are there as long as the file is: see format/base/mapped.h
+ * for what happens when another program cuts it short. On failure *out is NULL and nothing is left open.
+ * A reader may be shared between threads. */
+fvlm_status fvlm_reader_open(fvlm_reader **out, const char *path, fvlm_err *err);
+void fvlm_reader_close(fvlm_reader **r); /* NULL is fine; sets NULL */
+
+const char *fvlm_reader_path(const fvlm_reader *r);
+uint64_t fvlm_reader_file_bytes(const fvlm_reader *r);
+size_t fvlm_reader_n_tensors(const fvlm_reader *r);
+const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);        /* sorted by name */
+const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);  /* NULL if absent */
+const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t); /* 64-byte aligned, in the mapping */
+const fvlm_config *fvlm_reader_config(const fvlm_reader *r);
+const json_t *fvlm_reader_meta(const fvlm_reader *r); /* borrowed: "config" "provenance" ... */
+const fvlm_hash *fvlm_reader_identity(
+    const fvlm_reader *r); /* the header's hash: it covers, through the section and tensor hashes, every byte */
+
+/* Decompressed tokenizer section; valid until close. */
+fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err);
+
+/* n_bytes of tensor t from its byte 'at' on, with pread into memory of the caller's: a mapping can
+ * change under us. Thread-safe. */
+fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_t at, size_t n_bytes, void *out,
+                             fvlm_err *err);
+
+/* A private copy of a whole tensor that has been held against its hash; 64-byte aligned, free with free(). */
+fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err);
+
+/* To be asked before an output is published or a verdict printed: st, unless the file is no longer the
+ * one that was opened; then FVLM_CHANGED, and a message that says so instead of what was wrong with it.
+ * See fvlm_stamp_settle. A file replaced by a new one of its name is no change: the reader keeps the old one. */
+fvlm_status fvlm_reader_settle(const fvlm_reader *r, fvlm_status st, fvlm_err *err);
+
+/* Checks everything: all hashes, and that every byte no hash covers is zero. Tensors are shared
+ * out over pool (NULL = the caller alone), read with pread in pieces of 1 MiB a thread.
+ * progress may be NULL; it is called from the calling thread with bytes done and in all. */
+typedef void (*fvlm_progress_fn)(void *ctx, uint64_t done, uint64_t total);
+fvlm_status fvlm_reader_verify(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
+                               fvlm_err *err);
+
+/* ---- writing ---- */
+
+typedef struct fvlm_writer fvlm_writer;
+
+/* Prepares an output beside 'path' that has no name until it is finished. Refuses a
+ * target that exists without force, and one that is not a regular file. */
+fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, fvlm_err *err);
+
+/* Threads for the check that fvlm_writer_finish makes; borrowed until then. Without it: the caller alone. */
+void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool);
+
+/* Declares a tensor; tensors lie in the file in the order declared. *id counts from 0. */
+fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout, unsigned rank,
+                                const uint64_t *dims, size_t *id, fvlm_err *err);
+
+/* After the last declare: fixes every offset and reserves the space on disk
+ * (a full disk is found here, before the work). *n_bytes = file size without
+ * metadata and tokenizer. */
+fvlm_status fvlm_writer_begin(fvlm_writer *w, uint64_t *n_bytes, fvlm_err *err);
+
+/* Appends the next n_bytes of tensor id. Different tensors may be written by
+ * different threads at once; one tensor by one thread at a time, in order. */
+fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, size_t n_bytes, fvlm_err *err);
+
+/* Writes index, metadata, tokenizer and, last, the header; syncs, reads the whole
+ * file back and checks every hash; then puts it in place of 'path'. meta must hold "config";
+ * it is borrowed. On failure nothing has happened to 'path'. Frees and clears *w either way. */
+fvlm_status fvlm_writer_finish(fvlm_writer **w, const json_t *meta, const char *tokenizer_json, size_t tokenizer_bytes,
+                               fvlm_err *err);
+void fvlm_writer_abort(fvlm_writer **w); /* NULL is fine */
+const fvlm_tensor *fvlm_writer_tensor(const fvlm_writer *w, size_t id);
 
 #endif

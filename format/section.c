@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "format/file.h"
+#include "format/base/file.h"
 
 #define LEVEL 9 /* the tokenizer of the 0.5B: 0.2 s; higher levels gain 3 % and cost seconds */
 

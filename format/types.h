@@ -7,7 +7,7 @@
 #ifndef FVLM_TYPES_H
 #define FVLM_TYPES_H
 
-#include "format/base.h"
+#include "format/base/base.h"
 
 typedef enum { FVLM_F32 = 1, FVLM_F16 = 2, FVLM_BF16 = 3, FVLM_INT = 4 } fvlm_kind;
 

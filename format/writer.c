@@ -8,8 +8,8 @@
 #include <xxhash.h>
 #include <zstd.h>
 
-#include "format/output.h"
-#include "format/reader.h"
+#include "format/base/output.h"
+#include "format/reader_internal.h"
 #include "format/section.h"
 
 typedef struct {

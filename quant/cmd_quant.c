@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format/cli.h"
+#include "format/cli/cli.h"
 #include "quant/quant.h"
 
 static struct {

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "format/json.h"
+#include "format/base/json.h"
 #include "quant/plan.h"
 
 /* Families in the order the table shows them; the first pattern found in the name decides. */

@@ -2,7 +2,7 @@
 #ifndef FVLM_FLOATS_H
 #define FVLM_FLOATS_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 /* n stored floats of kind (fvlm_kind) to x. Returns the index of the first that is not finite, or n. */
 size_t fvlm_floats_load(uint8_t kind, const uint8_t *stored, size_t n, float *x);

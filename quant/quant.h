@@ -16,7 +16,7 @@
 #ifndef FVLM_QUANT_H
 #define FVLM_QUANT_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 typedef struct {
     const char *regex; /* PCRE2; must match a whole canonical name */

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-#include "format/cli.h"
-#include "format/file.h"
+#include "format/cli/cli.h"
+#include "format/base/file.h"
 #include "quant/piece.h"
 
 enum { PIECE_BYTES = 1 << 20 };

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli.h"
-#include "format/json.h"
+#include "format/cli/cli.h"
+#include "format/base/json.h"
 #include "reference/work.h"
 
 #define MAX_RUNS 101

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "format/cli.h"
-#include "format/json.h"
+#include "format/cli/cli.h"
+#include "format/base/json.h"
 #include "reference/reference.h"
 
 static struct {

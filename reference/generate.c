@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli.h"
+#include "format/cli/cli.h"
 #include "reference/model.h"
 #include "reference/sample.h"
 #include "reference/text_stream.h"

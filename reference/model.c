@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli.h"
+#include "format/cli/cli.h"
 #include "reference/model.h"
 
 static bool is_quantized(const fvlm_reader *r)

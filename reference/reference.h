@@ -13,9 +13,9 @@
 #ifndef FVLM_REFERENCE_H
 #define FVLM_REFERENCE_H
 
-#include "reference/image.h"
-#include "reference/ops.h"
-#include "reference/tokenizer.h"
+#include "reference/image/image.h"
+#include "reference/ops/ops.h"
+#include "reference/tokenizer/tokenizer.h"
 
 /* Sees every block's output: name is canonical ("vision.stem", "vision.stage1.downsample",
  * "vision.stage3.pos", "vision.stage2.block7", "vision.final", "projector", "llm.embed",

@@ -3,7 +3,7 @@
 #ifndef FVLM_AGAINST_H
 #define FVLM_AGAINST_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 typedef struct {
     char path[4096];   /* of a .fvlm file that can be opened until fvlm_against_close */

@@ -2,8 +2,8 @@
 #ifndef FVLM_BOUNDS_H
 #define FVLM_BOUNDS_H
 
-#include "format/container.h"
-#include "reference/ops.h"
+#include "format/reader.h"
+#include "reference/ops/ops.h"
 
 typedef enum {
     FVLM_GRADE_EXACT, /* same types as the source, or wider: what is left is the order of sums */

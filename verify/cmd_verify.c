@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/cli.h"
+#include "format/cli/cli.h"
 #include "verify/against.h"
-#include "verify/parity_report.h"
+#include "verify/report/parity_report.h"
 
 static struct {
     const char *against, *activations, *prompt, *act, *cpu;

@@ -2,7 +2,7 @@
 #ifndef FVLM_DIVERGENCE_H
 #define FVLM_DIVERGENCE_H
 
-#include "format/base.h"
+#include "format/base/base.h"
 
 /* Of y against the truth x. Anything that is not finite counts as infinitely far. */
 typedef struct {

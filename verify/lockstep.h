@@ -8,7 +8,7 @@
 #ifndef FVLM_LOCKSTEP_H
 #define FVLM_LOCKSTEP_H
 
-#include "format/base.h"
+#include "format/base/base.h"
 
 enum { FVLM_MAX_RUNNERS = 3 };
 

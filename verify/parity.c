@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "format/cli.h"
+#include "format/cli/cli.h"
 #include "verify/lockstep.h"
 #include "verify/parity.h"
 

@@ -3,7 +3,7 @@
 #ifndef FVLM_PROMISE_H
 #define FVLM_PROMISE_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 enum { FVLM_MAX_STEPS = 4 };
 

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "convert/safetensors.h"
-#include "format/file.h"
+#include "convert/source/safetensors.h"
+#include "format/base/file.h"
 #include "verify/recorded.h"
 
 struct fvlm_recorded {

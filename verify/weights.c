@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli.h"
+#include "format/cli/cli.h"
 #include "quant/floats.h"
-#include "reference/ops.h"
+#include "reference/ops/ops.h"
 #include "verify/promise.h"
 #include "verify/weights.h"
 

@@ -4,8 +4,8 @@
 #ifndef FVLM_WEIGHTS_H
 #define FVLM_WEIGHTS_H
 
-#include "format/container.h"
-#include "format/pool.h"
+#include "format/reader.h"
+#include "format/base/pool.h"
 
 enum { FVLM_MAX_PLACE = FVLM_MAX_NAME + 96 };
 

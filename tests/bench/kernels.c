@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "reference/ops.h"
+#include "reference/ops/ops.h"
 #include "tests/support/ops_cases.h"
 
 static double cpu_seconds(void)

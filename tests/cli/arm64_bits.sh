@@ -1,5 +1,5 @@
 #!/bin/bash
-# Guards: the operations give the same bits on ARM as on x86. Cross-builds tests/reference/ops_bits.c
+# Guards: the operations give the same bits on ARM as on x86. Cross-builds tests/reference/ops/ops_bits.c
 # (which compares NEON and dotprod with scalar on the ARM side), runs it under qemu and compares the
 # hash of all its results with this machine's own.
 set -u
@@ -8,16 +8,16 @@ cc=aarch64-linux-gnu-gcc
 skip() { echo "ok 1 - same bits on ARM # SKIP $1"; echo "1..1"; exit 0; }
 command -v $cc >/dev/null || skip "needs $cc (package gcc-aarch64-linux-gnu)"
 qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static) || skip "needs qemu-aarch64 (package qemu-user)"
-[ -x "$BUILD/tests/reference/ops_bits" ] || skip "needs $BUILD/tests/reference/ops_bits (make test)"
+[ -x "$BUILD/tests/reference/ops/ops_bits" ] || skip "needs $BUILD/tests/reference/ops/ops_bits (make test)"
 
 out=$BUILD/arm64-bits
 mkdir -p "$out"
 # Static: qemu would otherwise mix the cross libc with one installed for arm64, and hang in pthread_create.
 # /usr/include last: for jansson.h, which headers name but this program does not use.
 if ! $cc -static -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -I. -idirafter /usr/include \
-    -o "$out/ops_bits" format/base.c format/types.c format/pool.c reference/exec.c reference/weight.c \
-    reference/ops_*.c reference/kernels/*.c tests/support/guarded.c tests/support/ops_cases.c \
-    tests/reference/ops_bits.c -lm -lpthread 2>"$out/build.log"; then
+    -o "$out/ops_bits" format/base/base.c format/types.c format/base/pool.c reference/ops/exec.c format/decode.c \
+    reference/ops/ops_*.c reference/ops/kernels/*.c tests/support/guarded.c tests/support/ops_cases.c \
+    tests/reference/ops/ops_bits.c -lm -lpthread 2>"$out/build.log"; then
     sed 's/^/# /' "$out/build.log" | head -20
     echo "not ok 1 - cross-building the operations for ARM"
     echo "1..1"
@@ -25,7 +25,7 @@ if ! $cc -static -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -fno-math-errno -f
 fi
 timeout 200 $qemu "$out/ops_bits" quick >"$out/arm.tap" 2>&1
 arm_rc=$?
-"$BUILD/tests/reference/ops_bits" quick >"$out/x86.tap" 2>&1
+"$BUILD/tests/reference/ops/ops_bits" quick >"$out/x86.tap" 2>&1
 arm=$(grep '^hash' "$out/arm.tap") x86=$(grep '^hash' "$out/x86.tap")
 grep '^#' "$out/arm.tap" | head -20
 if [ $arm_rc = 0 ]; then echo "ok 1 - $(grep -o '[0-9]* of [0-9]* pairs of operation and level run, .*' "$out/arm.tap")"

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "convert/safetensors.h"
+#include "convert/source/safetensors.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "format/reader.h"
+#include "format/reader_internal.h"
 #include "tests/support/support.h"
 
 static uint8_t *whole;

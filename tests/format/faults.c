@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "format/info.h"
+#include "verify/info/info.h"
 #include "tests/support/support.h"
 
 /* ---- the machine that fails: these definitions stand before libc's ---- */

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "format/output.h"
+#include "format/base/output.h"
 #include "tests/support/support.h"
 
 #define N_BYTES 300000

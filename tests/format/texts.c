@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "format/json.h"
+#include "format/base/json.h"
 #include "tests/support/repair.h"
 #include "tests/support/support.h"
 

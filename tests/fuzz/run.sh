@@ -6,7 +6,7 @@ seconds=${FUZZ_SECONDS:-60}
 cc=${FUZZ_CC:-clang}
 command -v "$cc" >/dev/null || { echo "fuzz: needs clang with libFuzzer (Debian: clang, libclang-rt-dev)"; exit 1; }
 libraries=$(pkg-config --cflags --libs libzstd libxxhash jansson)
-sources=$(ls format/*.c convert/*.c | grep -v /cmd_)
+sources=$(find format convert -name '*.c' | grep -v /cmd_)
 failed=0
 for harness in tests/fuzz/*/harness.c; do
     target=$(basename "$(dirname "$harness")")

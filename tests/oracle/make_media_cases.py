@@ -1,4 +1,4 @@
-"""Writes tests/reference/image_cases.h and tokenizer_cases.h: small files and texts with what Pillow and `tokenizers`
+"""Writes tests/reference/image/image_cases.h and tokenizer_cases.h: small files and texts with what Pillow and `tokenizers`
 make of them, for the C tests, which need no Python.
 
     python tests/oracle/make_media_cases.py"""

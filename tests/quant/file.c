@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "quant/quant.h"
-#include "reference/ops.h"
+#include "reference/ops/ops.h"
 #include "tests/support/blocks.h"
 #include "tests/support/float_model.h"
 

@@ -6,7 +6,7 @@
 #ifndef FVLM_TESTS_CHECKPOINT_H
 #define FVLM_TESTS_CHECKPOINT_H
 
-#include "convert/source.h"
+#include "convert/source/source.h"
 
 #define TEST_TOWER "model.vision_tower.vision_tower.model."
 #define TEST_ROWS 320 /* of the embedding; the tokenizer reaches 310 */

@@ -3,7 +3,7 @@
 #ifndef EDITED_MODEL_H
 #define EDITED_MODEL_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 /* Changes a tensor's bytes as they are stored. */
 typedef void (*test_edit)(const fvlm_tensor *t, uint8_t *bytes, void *ctx);

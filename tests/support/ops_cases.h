@@ -3,7 +3,7 @@
 #ifndef FVLM_TESTS_OPS_CASES_H
 #define FVLM_TESTS_OPS_CASES_H
 
-#include "reference/ops.h"
+#include "reference/ops/ops.h"
 
 typedef struct {
     uint64_t state;

@@ -3,7 +3,7 @@
 #ifndef RANDOM_MODEL_H
 #define RANDOM_MODEL_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 typedef struct {
     fvlm_config config;

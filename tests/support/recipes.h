@@ -2,7 +2,7 @@
 #ifndef FVLM_TESTS_RECIPES_H
 #define FVLM_TESTS_RECIPES_H
 
-#include "convert/names.h"
+#include "convert/names/names.h"
 #include "convert/pack.h"
 #include "tests/support/checkpoint.h"
 

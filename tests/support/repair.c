@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "format/info.h"
+#include "verify/info/info.h"
 
 #define ENTRY(i) (48 + 64 * (size_t)(i))
 

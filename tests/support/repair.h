@@ -3,7 +3,7 @@
 #ifndef FVLM_TESTS_REPAIR_H
 #define FVLM_TESTS_REPAIR_H
 
-#include "format/reader.h"
+#include "format/reader_internal.h"
 
 typedef struct {
     uint8_t *bytes;

@@ -3,7 +3,7 @@
 #ifndef FVLM_TESTS_SUPPORT_H
 #define FVLM_TESTS_SUPPORT_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 /* A fresh folder under $TMPDIR; returns path (at least 256 bytes). Removed when the program ends. */
 const char *test_folder(char path[256]);

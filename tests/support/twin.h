@@ -4,7 +4,7 @@
 #ifndef TWIN_H
 #define TWIN_H
 
-#include "format/container.h"
+#include "format/reader.h"
 
 typedef struct {
     char name[48]; /* as in reference.h's observer */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/image.h"
+#include "reference/image/image.h"
 
 static int complain(const fvlm_err *err)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "reference/tokenizer.h"
+#include "reference/tokenizer/tokenizer.h"
 
 static char *read_all(FILE *f, size_t *n)
 {

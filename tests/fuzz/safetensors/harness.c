@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/safetensors.h"
+#include "convert/source/safetensors.h"
 
 #define MUST(condition)                                                                                                \
     do {                                                                                                               \

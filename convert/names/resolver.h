@@ -1,0 +1,44 @@
+/* resolver.h - finding tensors by name while keeping account of them; inside of names*.c. */
+#ifndef FVLM_RESOLVER_H
+#define FVLM_RESOLVER_H
+
+#include "convert/names/names.h"
+
+#define FVLM_LISTED 10 /* names in a refusal before "and N more" */
+
+typedef struct {
+    const fvlm_source *src;
+    const fvlm_checkpoint *checkpoint;
+    fvlm_names *out;
+    bool *used; /* by index of the source tensor */
+    char *missing[FVLM_LISTED];
+    size_t n_missing;
+    fvlm_err shape; /* the first shape that does not fit: told unless names are wrong, which is the likelier cause */
+    fvlm_err *err;
+    fvlm_status st;                   /* what stops the search at once: memory, limits, broken grammar */
+    unsigned mixer_convs, norm_convs; /* train-time RepMixer: branches that any of them has, all must have */
+    bool mixer_scale, mixer_layer_scale;
+} fvlm_resolver;
+
+#define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
+
+/* The tensor of that name, marked as used; an absent one is noted as missing and gives NULL. */
+const fvlm_source_tensor *fvlm_want(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
+bool fvlm_has(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);       /* exactly this name */
+bool fvlm_has_under(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3); /* a name that begins so */
+
+/* 1 + the largest number that follows this beginning of a name; 0 if none does. */
+unsigned fvlm_count_under(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
+
+/* Shape check; a wanted size of 0 accepts any. t may be NULL (missing: told elsewhere). */
+bool fvlm_shape_is(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims);
+
+fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...) FVLM_PRINTF(3, 4);
+
+/* A bare matrix [out, in] (and bias [out]) of a linear layer, or a vector [out] when in is 0. */
+void fvlm_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
+                       const fvlm_source_tensor *bias, uint64_t out, uint64_t in);
+
+void fvlm_resolve_tower(fvlm_resolver *r);
+
+#endif

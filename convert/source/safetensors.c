@@ -1,0 +1,348 @@
+/* safetensors.c - strict reading of a .safetensors header.
+ *
+ *   u64 N | N bytes of JSON | tensor data
+ *   {"name": {"dtype": "BF16", "shape": [4, 2], "data_offsets": [begin, end]}, ...}
+ *
+ * What looser readers let pass is refused here: a tensor whose shape and bytes disagree, overlap,
+ * holes, trailing bytes, duplicate names or keys, unknown keys. Offsets need not be aligned. */
+#include "convert/source/safetensors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/base/json_pull.h"
+
+#define MAX_NAME 4096
+
+/* Types of the format. Those without 'ours' are legal, but hold no weights of a FastVLM checkpoint. */
+static const struct {
+    const char *name;
+    unsigned bits;
+    fvlm_src_type ours;
+} types[] = {
+    {"F32", 32, FVLM_SRC_F32},
+    {"F16", 16, FVLM_SRC_F16},
+    {"BF16", 16, FVLM_SRC_BF16},
+    {"I64", 64, FVLM_SRC_I64},
+    {"F64", 64, 0},
+    {"I32", 32, 0},
+    {"I16", 16, 0},
+    {"I8", 8, 0},
+    {"U64", 64, 0},
+    {"U32", 32, 0},
+    {"U16", 16, 0},
+    {"U8", 8, 0},
+    {"BOOL", 8, 0},
+    {"F8_E5M2", 8, 0},
+    {"F8_E4M3", 8, 0},
+};
+enum { N_TYPES = sizeof types / sizeof types[0] };
+
+const char *fvlm_src_type_name(unsigned type)
+{
+    return type >= FVLM_SRC_F32 && type <= FVLM_SRC_I64 ? types[type - 1].name : "?";
+}
+
+size_t fvlm_src_type_bytes(unsigned type)
+{
+    return type >= FVLM_SRC_F32 && type <= FVLM_SRC_I64 ? types[type - 1].bits / 8 : 0;
+}
+
+const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128])
+{
+    int n = snprintf(out, 128, "%s [", fvlm_src_type_name(t->type));
+    for (unsigned i = 0; i < t->rank && n < 100; i++)
+        n += snprintf(out + n, 128 - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64, t->dims[i]);
+    snprintf(out + n, 128 - (size_t)n, "]");
+    return out;
+}
+
+fvlm_status fvlm_safetensors_length(uint64_t *n_header, const uint8_t *first, uint64_t file_bytes, const char *what,
+                                    fvlm_err *err)
+{
+    if (file_bytes < 8)
+        return fvlm_refuse(err, file_bytes,
+                           "\"%s\": byte %" PRIu64 ": the file ends inside its first 8 bytes, the "
+                           "header's length; download it again",
+                           what, file_bytes);
+    uint64_t n = fvlm_load_u64(first);
+    if (n > FVLM_SAFETENSORS_MAX_HEADER)
+        return fvlm_fail(err, FVLM_LIMIT,
+                         "\"%s\": byte 0: the header says it has %" PRIu64 " bytes, at most %d are "
+                         "allowed; is this a safetensors file?",
+                         what, n, FVLM_SAFETENSORS_MAX_HEADER);
+    if (n > file_bytes - 8)
+        return fvlm_refuse(err, file_bytes,
+                           "\"%s\": byte %" PRIu64 ": the file ends inside its header of %" PRIu64
+                           " bytes; download it again",
+                           what, file_bytes, n);
+    *n_header = n;
+    return FVLM_OK;
+}
+
+/* One entry while it is read. */
+typedef struct {
+    fvlm_source_tensor t;
+    const char *type_name;
+    unsigned bits;
+    bool has_type, has_shape, has_range;
+    size_t key_at, range_at;
+    uint64_t begin, end;
+} entry;
+
+static bool read_type(fvlm_scan *s, entry *e)
+{
+    char *text;
+    size_t at;
+    if (!fvlm_scan_string(s, &text, &at)) return false;
+    for (unsigned i = 0; i < N_TYPES; i++) {
+        if (strcmp(text, types[i].name) != 0) continue;
+        if (!types[i].ours)
+            return fvlm_scan_refuse(s, at, FVLM_UNSUPPORTED,
+                                    "tensor \"%.200s\": dtype %s holds no weights we can read; "
+                                    "use the original checkpoint (BF16, F16 or F32)",
+                                    e->t.name, types[i].name);
+        e->t.type = (uint8_t)types[i].ours;
+        e->type_name = types[i].name;
+        e->bits = types[i].bits;
+        return true;
+    }
+    return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown dtype \"%.32s\"", e->t.name, text);
+}
+
+static bool read_shape(fvlm_scan *s, entry *e)
+{
+    bool first = true;
+    uint64_t n = 1;
+    if (!fvlm_scan_expect(s, '[', "'[', a shape")) return false;
+    size_t at = s->pos - 1;
+    while (fvlm_scan_element(s, &first)) {
+        if (e->t.rank == FVLM_SOURCE_MAX_RANK)
+            return fvlm_scan_refuse(s, s->pos, FVLM_LIMIT, "tensor \"%.200s\": more than %d dimensions", e->t.name,
+                                    FVLM_SOURCE_MAX_RANK);
+        if (!fvlm_scan_u64(s, &e->t.dims[e->t.rank])) return false;
+        if (!fvlm_mul(n, e->t.dims[e->t.rank++], &n))
+            return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": the shape has over 2^64 elements",
+                                    e->t.name);
+    }
+    e->t.n_elems = n;
+    return !s->st;
+}
+
+static bool read_range(fvlm_scan *s, entry *e)
+{
+    if (!fvlm_scan_expect(s, '[', "'[', two offsets")) return false;
+    e->range_at = s->pos - 1;
+    return fvlm_scan_u64(s, &e->begin) && fvlm_scan_expect(s, ',', "',' between two offsets") &&
+           fvlm_scan_u64(s, &e->end) && fvlm_scan_expect(s, ']', "']' after two offsets");
+}
+
+static bool read_field(fvlm_scan *s, entry *e, const char *key, size_t key_at)
+{
+    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
+    bool *const seen[] = {&e->has_type, &e->has_shape, &e->has_range};
+    bool (*const read[])(fvlm_scan *, entry *) = {read_type, read_shape, read_range};
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(key, keys[i]) != 0) continue;
+        if (*seen[i])
+            return fvlm_scan_refuse(s, key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": \"%s\" is given twice", e->t.name,
+                                    key);
+        *seen[i] = true;
+        return read[i](s, e);
+    }
+    return fvlm_scan_refuse(s, key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown key \"%.64s\"", e->t.name, key);
+}
+
+/* What the finished entry must satisfy on its own; turns offsets into positions in the file. */
+static bool check_entry(fvlm_scan *s, entry *e, uint64_t data_at, uint64_t n_data)
+{
+    const char *missing = !e->has_type ? "dtype" : !e->has_shape ? "shape" : !e->has_range ? "data_offsets" : NULL;
+    if (missing)
+        return fvlm_scan_refuse(s, e->key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": \"%s\" is missing", e->t.name,
+                                missing);
+    if (e->end < e->begin)
+        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT,
+                                "tensor \"%.200s\": data ends (%" PRIu64 ") before it begins (%" PRIu64 ")", e->t.name,
+                                e->end, e->begin);
+    uint64_t want, have = e->end - e->begin;
+    char shape[128];
+    fvlm_source_shape_text(&e->t, shape);
+    if (!fvlm_mul(e->t.n_elems, e->bits / 8, &want))
+        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT, "tensor \"%.200s\": %s has over 2^64 bytes", e->t.name,
+                                shape);
+    if (want != have)
+        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT,
+                                "tensor \"%.200s\": data_offsets span %" PRIu64 " bytes, but %s takes %" PRIu64,
+                                e->t.name, have, shape, want);
+    if (e->end > n_data)
+        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT,
+                                "tensor \"%.200s\": data ends at %" PRIu64 ", but the file holds only %" PRIu64
+                                " bytes of data; download it again",
+                                e->t.name, e->end, n_data);
+    e->t.offset = data_at + e->begin;
+    e->t.n_bytes = have;
+    return true;
+}
+
+static bool check_name(fvlm_scan *s, const char *name, size_t at)
+{
+    size_t n = strlen(name);
+    if (n == 0) return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "a tensor without a name");
+    if (n > MAX_NAME)
+        return fvlm_scan_refuse(s, at, FVLM_LIMIT, "a name of %zu bytes, at most %d are allowed", n, MAX_NAME);
+    for (size_t i = 0; i < n; i++) /* names end up on terminals */
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "a tensor's name holds a control character");
+    return true;
+}
+
+static int text_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* {"format": "pt", ...}: text to text, no key twice. Nothing in it concerns us. */
+static bool read_metadata(fvlm_scan *s)
+{
+    bool first = true, ok = true;
+    char *key, *value, **keys = NULL;
+    size_t at, n = 0, room = 0;
+    if (!fvlm_scan_expect(s, '{', "'{', __metadata__")) return false;
+    size_t begin = s->pos - 1;
+    while (ok && fvlm_scan_member(s, &first, &key, &at)) {
+        if (n == room) {
+            char **more = realloc(keys, (room = room ? 2 * room : 16) * sizeof *keys);
+            if (!more) {
+                free(keys);
+                return fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory");
+            }
+            keys = more;
+        }
+        keys[n++] = key;
+        if (fvlm_scan_peek(s) != '"')
+            ok =
+                fvlm_scan_refuse(s, s->pos, FVLM_BAD_INPUT, "__metadata__ may hold text only, \"%.64s\" does not", key);
+        else
+            ok = fvlm_scan_string(s, &value, &at);
+    }
+    if (!s->st && n) {
+        qsort(keys, n, sizeof *keys, text_order);
+        for (size_t i = 1; i < n && ok; i++)
+            if (!strcmp(keys[i - 1], keys[i]))
+                ok = fvlm_scan_refuse(s, begin, FVLM_BAD_INPUT, "__metadata__ has the key \"%.64s\" twice", keys[i]);
+    }
+    free(keys);
+    return !s->st;
+}
+
+/* Grows with the text: 2^20 entries at most, each at least 50 bytes of it. */
+static bool append(fvlm_scan *s, fvlm_safetensors *out, size_t *room, const entry *e)
+{
+    if (out->n_tensors == FVLM_SOURCE_MAX_TENSORS)
+        return fvlm_scan_refuse(s, e->key_at, FVLM_LIMIT, "more than %u tensors", FVLM_SOURCE_MAX_TENSORS);
+    if (out->n_tensors == *room) {
+        size_t more = *room ? 2 * *room : 64;
+        fvlm_source_tensor *t = realloc(out->tensors, more * sizeof *t);
+        if (!t) return fvlm_scan_refuse(s, e->key_at, FVLM_NOMEM, "out of memory");
+        out->tensors = t;
+        *room = more;
+    }
+    out->tensors[out->n_tensors++] = e->t;
+    return true;
+}
+
+static bool read_entries(fvlm_scan *s, fvlm_safetensors *out, uint64_t data_at, uint64_t n_data)
+{
+    bool first = true, first_field, metadata = false;
+    size_t room = 0, at;
+    char *name, *key;
+    if (s->n_bytes == 0 || s->text[0] != '{')
+        return fvlm_scan_refuse(s, 0, FVLM_BAD_INPUT,
+                                "the header does not begin with '{'; is this a safetensors file?");
+    s->pos = 1;
+    while (fvlm_scan_member(s, &first, &name, &at)) {
+        if (!strcmp(name, "__metadata__")) {
+            if (metadata) return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "__metadata__ is given twice");
+            metadata = true;
+            if (!read_metadata(s)) return false;
+            continue;
+        }
+        entry e = {.key_at = at, .t.name = name};
+        if (!check_name(s, name, at) || !fvlm_scan_expect(s, '{', "'{', a tensor")) return false;
+        first_field = true;
+        while (fvlm_scan_member(s, &first_field, &key, &at))
+            if (!read_field(s, &e, key, at)) return false;
+        if (s->st || !check_entry(s, &e, data_at, n_data) || !append(s, out, &room, &e)) return false;
+    }
+    return fvlm_scan_end(s);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const fvlm_source_tensor *x = a, *y = b;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+    if (x->n_bytes != y->n_bytes) return x->n_bytes < y->n_bytes ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const fvlm_source_tensor *)a)->name, ((const fvlm_source_tensor *)b)->name);
+}
+
+/* No hole, no overlap, nothing after the last tensor. */
+static fvlm_status check_cover(fvlm_safetensors *f, uint64_t data_at, uint64_t file_bytes, const char *what,
+                               fvlm_err *err)
+{
+    uint64_t at = data_at;
+    if (f->n_tensors) qsort(f->tensors, f->n_tensors, sizeof *f->tensors, by_offset);
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        const fvlm_source_tensor *t = &f->tensors[i];
+        if (t->offset < at)
+            return fvlm_refuse(err, t->offset, "\"%s\": byte %" PRIu64 ": tensor \"%.150s\" overlaps \"%.150s\"", what,
+                               t->offset, t->name, f->tensors[i - 1].name);
+        if (t->offset > at)
+            return fvlm_refuse(err, at,
+                               "\"%s\": byte %" PRIu64 ": %" PRIu64 " bytes before tensor \"%.200s\" belong to no "
+                               "tensor",
+                               what, at, t->offset - at, t->name);
+        at = t->offset + t->n_bytes; /* both inside the file: checked above */
+    }
+    if (at != file_bytes)
+        return fvlm_refuse(err, at,
+                           "\"%s\": byte %" PRIu64 ": %" PRIu64 " bytes after the last tensor belong to no tensor",
+                           what, at, file_bytes - at);
+    return FVLM_OK;
+}
+
+static fvlm_status check_names(fvlm_safetensors *f, const char *header, const char *what, fvlm_err *err)
+{
+    if (f->n_tensors) qsort(f->tensors, f->n_tensors, sizeof *f->tensors, by_name);
+    for (size_t i = 1; i < f->n_tensors; i++) {
+        const char *a = f->tensors[i - 1].name, *b = f->tensors[i].name;
+        if (strcmp(a, b) != 0) continue;
+        uint64_t at = 8 + (uint64_t)((a > b ? a : b) - header) - 1;
+        return fvlm_refuse(err, at, "\"%s\": byte %" PRIu64 ": tensor \"%.200s\" is given twice", what, at, a);
+    }
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_safetensors_parse(fvlm_safetensors *out, char *header, size_t n_header, uint64_t file_bytes,
+                                   const char *what, fvlm_err *err)
+{
+    *out = (fvlm_safetensors){0};
+    uint64_t data_at = 8 + (uint64_t)n_header;
+    fvlm_scan s = fvlm_scan_over(header, n_header, what, 8, err);
+    read_entries(&s, out, data_at, file_bytes - data_at);
+    fvlm_status st = s.st;
+    if (!st) st = check_names(out, header, what, err); /* before overlap: a repeat would show as one */
+    if (!st) st = check_cover(out, data_at, file_bytes, what, err);
+    if (!st && out->n_tensors) qsort(out->tensors, out->n_tensors, sizeof *out->tensors, by_name);
+    if (st) {
+        free(out->tensors);
+        *out = (fvlm_safetensors){0};
+    }
+    return st;
+}

@@ -1,0 +1,76 @@
+/* source.h - a checkpoint as convert sees it: named tensors that are byte ranges of files.
+ *
+ *   fvlm_source *src;
+ *   if (fvlm_source_open(&src, "FastVLM-0.5B", &err)) return complain(&err);
+ *   const fvlm_source_tensor *t = fvlm_source_find(src, "model.norm.weight");
+ *   fvlm_source_read(src, t, 0, t->n_bytes, buffer, &err);
+ *   fvlm_source_close(&src);
+ *
+ * Weights are read with pread into memory of our own, never mapped: a mapping can change or
+ * vanish under us. Whatever else can say "tensor = range of a file" fits behind this header. */
+#ifndef FVLM_SOURCE_H
+#define FVLM_SOURCE_H
+
+#include "format/reader.h"
+
+#define FVLM_SOURCE_MAX_RANK 8
+#define FVLM_SOURCE_MAX_FILES 1024
+#define FVLM_SOURCE_MAX_TENSORS (1u << 20)
+
+typedef enum { FVLM_SRC_F32 = 1, FVLM_SRC_F16 = 2, FVLM_SRC_BF16 = 3, FVLM_SRC_I64 = 4 } fvlm_src_type;
+
+typedef struct {
+    const char *name; /* lives as long as its source */
+    uint8_t type;     /* fvlm_src_type */
+    uint8_t rank;
+    uint32_t file; /* which file of the source */
+    uint64_t dims[FVLM_SOURCE_MAX_RANK];
+    uint64_t n_elems;
+    uint64_t offset; /* from the start of the file; may be unaligned */
+    uint64_t n_bytes;
+} fvlm_source_tensor;
+
+const char *fvlm_src_type_name(unsigned type); /* "BF16" */
+size_t fvlm_src_type_bytes(unsigned type);
+
+/* "BF16 [96, 3, 3, 3]" for messages. */
+const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128]);
+
+typedef struct fvlm_source fvlm_source;
+
+/* Opens a folder with model.safetensors, or model.safetensors.index.json and its shards, and
+ * reads every header. On failure *out is NULL and nothing is left open. */
+fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err);
+void fvlm_source_close(fvlm_source **src); /* NULL is fine */
+
+size_t fvlm_source_n_tensors(const fvlm_source *src);
+const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i);    /* sorted by name */
+const fvlm_source_tensor *fvlm_source_find(const fvlm_source *src, const char *name); /* NULL if absent */
+size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name);       /* index; n if none */
+
+/* n_bytes of tensor t from its byte 'at' on. Thread-safe. */
+fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t, uint64_t at, size_t n_bytes,
+                             void *out, fvlm_err *err);
+
+/* A text file of the folder, NUL-terminated, malloc'd. Absent: *text is NULL and FVLM_OK.
+ * Every file read this way, and every weights file, is listed for the provenance. */
+fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
+                             fvlm_err *err);
+bool fvlm_source_has(const fvlm_source *src, const char *name);
+
+size_t fvlm_source_n_files(const fvlm_source *src);
+const char *fvlm_source_file_name(const fvlm_source *src, size_t i);
+uint64_t fvlm_source_file_bytes(const fvlm_source *src, size_t i);
+const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i);
+
+/* Hashes file i (a text file has its hash already). Different files may be hashed by different threads. */
+fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err);
+
+/* Whether the path is one of the source's own files, by whatever name. */
+bool fvlm_source_holds(const fvlm_source *src, const char *path);
+
+/* To be asked when the last byte has been read: st, unless one of the files read so far is no longer what it was when
+ * it was opened; then FVLM_CHANGED. See fvlm_stamp_settle. */
+fvlm_status fvlm_source_settle(const fvlm_source *src, fvlm_status st, fvlm_err *err);
+
+#endif

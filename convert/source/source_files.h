@@ -1,0 +1,36 @@
+/* source_files.h - inside of a source, shared by source.c and shards.c only. */
+#ifndef FVLM_SOURCE_FILES_H
+#define FVLM_SOURCE_FILES_H
+
+#include "convert/source/source.h"
+#include "format/base/file.h"
+
+typedef struct {
+    char *name; /* plain file name inside the folder */
+    int fd;
+    fvlm_stamp stamp; /* size and time of the file as it was opened */
+    char *header;     /* weights files: the decoded header, which owns the tensors' names */
+    fvlm_hash hash;
+    bool hashed;
+} fvlm_source_file;
+
+struct fvlm_source {
+    int dir;
+    char *folder;
+    fvlm_source_file *files; /* FVLM_SOURCE_MAX_FILES */
+    size_t n_files;
+    fvlm_source_tensor *tensors;
+    size_t n_tensors;
+};
+
+/* Opens a regular file of the folder; *index = its place in files. */
+fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err);
+fvlm_status fvlm_source_add_tensors(fvlm_source *src, size_t file, fvlm_err *err);
+
+/* Sorts the tensors by name; two shards must not both hold one. */
+fvlm_status fvlm_source_sort(fvlm_source *src, fvlm_err *err);
+
+/* Opens every shard that the index names and checks the index and the shards against each other. */
+fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err *err);
+
+#endif

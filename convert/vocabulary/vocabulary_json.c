@@ -1,0 +1,101 @@
+/* vocabulary_json.c - a collected tokenizer as the container's JSON (format/SPEC.md, section 6). Written by hand
+ * rather than from a tree, as it holds hundreds of thousands of strings. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/vocabulary/vocabulary_parts.h"
+
+/* Text that grows; 'failed' once memory was out. */
+typedef struct {
+    char *bytes;
+    size_t n, room;
+    bool failed;
+} writer;
+
+static void put(writer *w, const char *bytes, size_t n)
+{
+    if (w->failed || !fvlm_vocabulary_grow(&w->bytes, &w->room, w->n + n + 1, 1)) {
+        w->failed = true;
+        return;
+    }
+    memcpy(w->bytes + w->n, bytes, n);
+    w->n += n;
+}
+
+static void put_text(writer *w, const char *text)
+{
+    put(w, text, strlen(text));
+}
+
+/* The inside of a JSON string: quotes, backslashes and control characters are escaped, the rest is UTF-8 as it is. */
+static void put_escaped(writer *w, const char *text)
+{
+    const char *begin = text;
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        put(w, begin, (size_t)(text - begin));
+        char escape[8];
+        snprintf(escape, sizeof escape, c < 0x20 ? "\\u%04x" : "\\%c", c);
+        put_text(w, escape);
+        begin = text + 1;
+    }
+    put(w, begin, (size_t)(text - begin));
+}
+
+static void put_string(writer *w, const char *text)
+{
+    put_text(w, "\"");
+    put_escaped(w, text);
+    put_text(w, "\"");
+}
+
+static void write_json(writer *w, const fvlm_vocabulary *v)
+{
+    put_text(w, "{\"tokens\":[");
+    for (size_t i = 0; i < v->n_tokens; i++) {
+        if (i) put_text(w, ",");
+        put_string(w, v->tokens[i]);
+    }
+    put_text(w, "],\"merges\":[");
+    for (size_t i = 0; i < v->n_merges; i++) {
+        put_text(w, i ? ",\"" : "\"");
+        put_escaped(w, v->merges[i].left);
+        put_text(w, " ");
+        put_escaped(w, v->merges[i].right);
+        put_text(w, "\"");
+    }
+    put_text(w, "],\"added\":[");
+    for (size_t i = 0; i < v->n_added; i++) {
+        char head[48];
+        snprintf(head, sizeof head, "%s{\"id\":%" PRIu32 ",\"text\":", i ? "," : "", v->added[i].id);
+        put_text(w, head);
+        put_string(w, v->added[i].text);
+        put_text(w, v->added[i].special ? ",\"special\":true" : ",\"special\":false");
+        put_text(w, v->added[i].normalized ? ",\"normalized\":true}" : "}");
+    }
+    put_text(w, "],\"pattern\":");
+    put_string(w, v->pattern);
+    put_text(w, ",\"normalizer\":");
+    if (v->normalizer)
+        put_string(w, v->normalizer);
+    else
+        put_text(w, "null");
+    put_text(w, "}");
+}
+
+fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err)
+{
+    writer w = {0};
+    write_json(&w, v);
+    if (w.failed) {
+        free(w.bytes);
+        return fvlm_fail(err, FVLM_NOMEM, "out of memory for the tokenizer");
+    }
+    w.bytes[w.n] = 0; /* put() keeps room for it */
+    *json = w.bytes;
+    *n_bytes = w.n;
+    return FVLM_OK;
+}

@@ -1,0 +1,55 @@
+/* vocabulary_parts.h - a tokenizer while it is collected; inside of vocabulary.c, its two readers and its writer. */
+#ifndef FVLM_VOCABULARY_PARTS_H
+#define FVLM_VOCABULARY_PARTS_H
+
+#include <jansson.h>
+
+#include "format/base/json_pull.h"
+#include "convert/source/source.h"
+
+#define FVLM_MAX_TOKENS (1u << 21)
+#define FVLM_MAX_VOCABULARY_BYTES (64u << 20)
+
+typedef struct {
+    const char *left, *right;
+} fvlm_merge;
+
+typedef struct {
+    uint32_t id;
+    const char *text;
+    bool special;
+    bool normalized; /* looked for after NFC, not before */
+} fvlm_added;
+
+typedef struct {
+    const char **tokens; /* [n_tokens] by id, in the GPT-2 byte alphabet */
+    size_t n_tokens, tokens_room;
+    fvlm_merge *merges; /* [n_merges] by rank */
+    size_t n_merges, merges_room;
+    fvlm_added *added; /* [n_added] by id */
+    size_t n_added, added_room;
+    const char *pattern, *normalizer; /* normalizer may be NULL */
+    char *texts[4];                   /* decoded file texts that all of the above point into */
+    json_t *trees[4];                 /* the same, for the small files */
+    unsigned n_texts, n_trees;
+} fvlm_vocabulary;
+
+/* Room in *array for 'need' elements of 'size' bytes; new ones are zero. False when memory is out. */
+bool fvlm_vocabulary_grow(void *array, size_t *room, size_t need, size_t size);
+
+fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);
+
+/* what = file name for messages; flags = the token's JSON object, or NULL. */
+fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json_int_t id, const char *text,
+                                      const json_t *flags, fvlm_err *err);
+
+/* {"token": id, ...} at the scanner's place. */
+bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s);
+
+fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+
+/* *json is malloc'd, NUL after its n_bytes. */
+fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err);
+
+#endif

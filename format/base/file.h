@@ -1,0 +1,37 @@
+/* file.h - reading input files: regular files only, whole reads, errors that name the file, and
+ * whether a file is still what it was when it was opened. */
+#ifndef FVLM_FILE_H
+#define FVLM_FILE_H
+
+#include <time.h>
+
+#include "format/base/base.h"
+
+/* A file's size and time of change, which tell (nearly always) that somebody wrote to it. They do not where the
+ * writer puts the time back, and where it writes twice within one tick of the file system's clock, some milliseconds.
+ */
+typedef struct {
+    uint64_t n_bytes;
+    struct timespec changed;
+} fvlm_stamp;
+
+fvlm_status fvlm_stamp_take(fvlm_stamp *out, int fd, const char *path, fvlm_err *err);
+
+/* Opens a regular file for reading (a symlink the user typed is followed; FIFOs, devices and
+ * folders are refused) and stamps it. The caller closes *fd. */
+fvlm_status fvlm_file_open(int *fd, fvlm_stamp *stamp, const char *path, fvlm_err *err);
+
+/* Reads exactly n_bytes at offset: loops over short reads and EINTR, refuses an early end. */
+fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out, size_t n_bytes, fvlm_err *err);
+
+/* Whatever was concluded from a file (st: that it is fine, or damaged) means nothing if the file has changed since
+ * the stamp was taken: then this is FVLM_CHANGED and says so. Otherwise st, and what has another cause anyway (exit
+ * code 2 or 3), is returned as it is, with *err untouched. */
+fvlm_status fvlm_stamp_settle(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err);
+
+#define FVLM_TRY_AGAIN "; run the command again when nothing writes to it"
+
+/* Both paths name the same existing file (hard links and symlinks included). */
+bool fvlm_file_same(const char *a, const char *b);
+
+#endif

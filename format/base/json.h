@@ -1,0 +1,24 @@
+/* json.h - JSON text from a file to a jansson tree, within limits. */
+#ifndef FVLM_JSON_H
+#define FVLM_JSON_H
+
+#include <jansson.h>
+
+#include "format/base/base.h"
+
+#define FVLM_MAX_JSON_DEPTH 64
+#define FVLM_MAX_JSON_VALUES (1u << 20)
+
+/* Parses text[n_bytes]; duplicate keys, bad UTF-8 and anything after the value are refused, and
+ * so are more than the limits above, before memory is spent on them. what names the text in messages. */
+fvlm_status fvlm_json_parse(json_t **out, const char *text, size_t n_bytes, const char *what, fvlm_err *err);
+
+/* "missing", "null", "a string" ... for messages. */
+const char *fvlm_json_kind(const json_t *v);
+
+/* Append or set, and take over the element. An array or object that could not take it becomes NULL: out of memory
+ * the whole must fail, not shrink. */
+void fvlm_json_append(json_t **array, json_t *element);
+void fvlm_json_set(json_t **object, const char *key, json_t *value);
+
+#endif

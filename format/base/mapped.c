@@ -1,0 +1,118 @@
+/* mapped.c - see mapped.h. The list is a fixed table without locks, since a signal handler reads it: any thread may
+ * be interrupted anywhere, and what it holds then stays held. */
+#include "format/base/mapped.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/cli/cli.h"
+#include "format/base/file.h"
+
+#define N_SLOTS 64 /* a command maps four files at most; what a library maps beyond goes unlisted */
+
+/* begin is written last and cleared first: while it is set, the rest holds. The thread that faults is using
+ * its mapping, so that nobody is closing the one that is looked for. */
+typedef struct {
+    atomic_bool taken;
+    _Atomic uintptr_t begin; /* 0: nothing here */
+    _Atomic size_t n_bytes;
+    _Atomic int fd;
+    const char *_Atomic path;
+} slot;
+
+static slot slots[N_SLOTS];
+
+fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err)
+{
+    void *p = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) return fvlm_fail_errno(err, "\"%s\": cannot map it", path);
+    *out = p;
+    for (size_t i = 0; i < N_SLOTS; i++) {
+        if (atomic_exchange(&slots[i].taken, true)) continue;
+        slots[i].n_bytes = n_bytes;
+        slots[i].fd = fd;
+        slots[i].path = path;
+        slots[i].begin = (uintptr_t)p;
+        break;
+    }
+    return FVLM_OK;
+}
+
+void fvlm_mapped_close(const uint8_t *map, size_t n_bytes)
+{
+    if (!map) return;
+    for (size_t i = 0; i < N_SLOTS; i++) {
+        if (slots[i].begin != (uintptr_t)map) continue;
+        slots[i].begin = 0;
+        slots[i].taken = false;
+        break;
+    }
+    munmap((void *)(uintptr_t)map, n_bytes);
+}
+
+/* ---- the signal: from here on only what POSIX allows in a handler ---- */
+
+static const slot *slot_of(uintptr_t address)
+{
+    for (size_t i = 0; i < N_SLOTS; i++) {
+        const uintptr_t begin = slots[i].begin;
+        if (begin && address >= begin && address - begin < slots[i].n_bytes) return &slots[i];
+    }
+    return NULL;
+}
+
+static void append(char *line, size_t size, const char *text)
+{
+    const size_t at = strlen(line), n = strlen(text), fits = n < size - at ? n : size - at - 1;
+    memcpy(line + at, text, fits);
+    line[at + fits] = 0;
+}
+
+static void tell(const slot *s)
+{
+    struct stat now;
+    char line[PATH_MAX + 256] = "fvlm: \"";
+    const bool cut = fstat(s->fd, &now) == 0 && (uint64_t)now.st_size < s->n_bytes;
+    append(line, sizeof line, s->path);
+    append(line, sizeof line,
+           cut ? "\" became shorter while it was in use" FVLM_TRY_AGAIN "\n"
+               : "\" could not be read while it was in use; check the disk, then the file with 'fvlm verify'\n");
+    fvlm_line_clear();
+    for (size_t at = 0, n = strlen(line); at < n;) {
+        const ssize_t written = write(STDERR_FILENO, line + at, n - at);
+        if (written <= 0) break;
+        at += (size_t)written;
+    }
+}
+
+/* A SIGBUS that somebody sent has no address (si_code tells). What is not ours dies as it would have. */
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    (void)context;
+    const slot *s = info->si_code > 0 ? slot_of((uintptr_t)info->si_addr) : NULL;
+    if (!s) {
+        signal(sig, SIG_DFL);
+        raise(sig); /* blocked here: comes when this function returns */
+        return;
+    }
+    while (atomic_flag_test_and_set(&told)) pause(); /* another thread came first and is about to end us all */
+    tell(s);
+    _exit(fvlm_exit_code(FVLM_CHANGED));
+}
+
+void fvlm_mapped_guard(void)
+{
+    struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+    sigset_t bus;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+    sigemptyset(&bus);
+    sigaddset(&bus, SIGBUS);
+    sigprocmask(SIG_UNBLOCK, &bus, NULL); /* a fault while its signal is blocked kills, handler or not */
+}

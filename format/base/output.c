@@ -1,0 +1,216 @@
+/* output.c - the atomic output file, see output.h. Every step after opening the
+ * target's directory is relative to that directory's descriptor, so that a folder
+ * renamed meanwhile cannot send the file elsewhere. */
+#include "format/base/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/base/output_path.h"
+
+struct fvlm_output {
+    char *path; /* as the user typed it, for messages */
+    char *name; /* the target's name in dir, links resolved */
+    int dir, fd;
+    char temp[FVLM_TEMP_MAX]; /* our name in dir; empty while the file has none */
+    mode_t mode;
+    bool force, had_target;
+};
+
+static fvlm_status fail(const fvlm_output *o, int cause, const char *what, fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_IO, "\"%s\": %s: %s%s", o->path, what, strerror(cause),
+                     o->had_target ? "; the previous file is untouched" : "");
+}
+
+/* Looks at what is there now: refuses what may not be replaced, remembers its mode. */
+static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
+{
+    struct stat s;
+    if (fstatat(o->dir, o->name, &s, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) return fvlm_fail_errno(err, "\"%s\"", o->path);
+        o->mode = 0666 & ~fvlm_umask();
+        return FVLM_OK;
+    }
+    if (!S_ISREG(s.st_mode))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, not a regular file", o->path,
+                         S_ISDIR(s.st_mode) ? "a folder" : "a device, pipe or socket");
+    if (!o->force) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists; --force replaces it", o->path);
+    o->had_target = true;
+    o->mode = s.st_mode & 0777;
+    return FVLM_OK;
+}
+
+/* A file without a name where the file system can make one and /proc can name it later, else one
+ * with a temporary name. The lock tells other runs that its owner lives; between open and lock
+ * another run may take the name for stale and remove it: then try the next. */
+static fvlm_status open_unnamed(fvlm_output *o, fvlm_err *err)
+{
+    if (access("/proc/self/fd", X_OK) == 0) {
+        o->fd = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (o->fd >= 0) {
+            (void)flock(o->fd, LOCK_EX | LOCK_NB);
+            return FVLM_OK;
+        }
+        if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
+            return fail(o, errno, "cannot create it", err);
+    }
+    for (int attempt = 0; attempt < 16; attempt++) {
+        fvlm_temp_name(o->name, o->temp);
+        o->fd = openat(o->dir, o->temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+        if (o->fd < 0 && errno == EEXIST) continue;
+        if (o->fd < 0) break;
+        (void)flock(o->fd, LOCK_EX | LOCK_NB);
+        struct stat s;
+        if (fstat(o->fd, &s) == 0 && s.st_nlink > 0) return FVLM_OK;
+        close(o->fd);
+        o->fd = -1;
+    }
+    int cause = errno;
+    o->temp[0] = 0;
+    return fail(o, cause, "cannot create it", err);
+}
+
+fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, fvlm_err *err)
+{
+    *out = NULL;
+    signal(SIGXFSZ, SIG_IGN); /* over the file size limit: EFBIG instead of death */
+    fvlm_output *o = calloc(1, sizeof *o);
+    if (!o) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    o->dir = o->fd = -1;
+    o->force = force;
+    o->path = fvlm_strdup(path);
+    fvlm_status st = o->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!st) st = fvlm_output_resolve(path, &o->dir, &o->name, err);
+    if (!st) st = examine_target(o, err);
+    if (!st) {
+        fvlm_remove_stale(o->dir, o->name);
+        st = open_unnamed(o, err);
+    }
+    if (st) fvlm_output_discard(&o);
+    *out = o;
+    return st;
+}
+
+fvlm_status fvlm_output_reserve(fvlm_output *o, uint64_t n_bytes, fvlm_err *err)
+{
+    if (n_bytes > INT64_MAX) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": larger than a file can be", o->path);
+    if (n_bytes == 0) return FVLM_OK;
+    int r;
+    do r = fallocate(o->fd, 0, 0, (off_t)n_bytes);
+    while (r != 0 && errno == EINTR);
+    /* Not posix_fallocate: where the file system cannot reserve, it writes every block by hand. */
+    if (r != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) r = ftruncate(o->fd, (off_t)n_bytes);
+    return r == 0 ? FVLM_OK : fail(o, errno, "cannot reserve its space", err);
+}
+
+fvlm_status fvlm_output_write(fvlm_output *o, uint64_t offset, const void *bytes, size_t n_bytes, fvlm_err *err)
+{
+    const uint8_t *from = bytes;
+    while (n_bytes > 0) {
+        if (offset > INT64_MAX) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": larger than a file can be", o->path);
+        ssize_t n = pwrite(o->fd, from, n_bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return fail(o, n < 0 ? errno : ENOSPC, "cannot write", err);
+        from += n;
+        n_bytes -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return FVLM_OK;
+}
+
+int fvlm_output_fd(const fvlm_output *o)
+{
+    return o->fd;
+}
+
+/* ---- publishing ---- */
+
+static int link_unnamed(const fvlm_output *o, const char *name)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", o->fd);
+    return linkat(AT_FDCWD, self, o->dir, name, AT_SYMLINK_FOLLOW);
+}
+
+/* Without force the name must still be free. */
+static int rename_no_replace(const fvlm_output *o)
+{
+    if (renameat2(o->dir, o->temp, o->dir, o->name, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    if (linkat(o->dir, o->temp, o->dir, o->name, 0) != 0) return -1;
+    return unlinkat(o->dir, o->temp, 0);
+}
+
+/* Gives the file its name; the only step that changes what others see. */
+static int put_in_place(fvlm_output *o)
+{
+    bool unnamed = o->temp[0] == 0;
+    if (unnamed && !o->force) return link_unnamed(o, o->name);
+    for (int attempt = 0; unnamed && attempt < 16; attempt++) {
+        fvlm_temp_name(o->name, o->temp);
+        if (link_unnamed(o, o->temp) == 0) {
+            unnamed = false;
+        } else {
+            o->temp[0] = 0;
+            if (errno != EEXIST) return -1;
+        }
+    }
+    if (unnamed) return -1;
+    if ((o->force ? renameat(o->dir, o->temp, o->dir, o->name) : rename_no_replace(o)) != 0) return -1;
+    o->temp[0] = 0;
+    return 0;
+}
+
+/* The name is in place: from here on a failure no longer means "nothing happened". */
+static fvlm_status settle(fvlm_output *o, fvlm_err *err)
+{
+    /* EINVAL: a file system that cannot sync a directory. */
+    if (fsync(o->dir) != 0 && errno != EINVAL)
+        return fvlm_fail_errno(err, "\"%s\" is written, but its folder cannot be synced", o->path);
+    int fd = o->fd;
+    o->fd = -1;
+    if (close(fd) != 0 && errno != EINTR)
+        return fvlm_fail_errno(err, "\"%s\" is written, but closing it failed", o->path);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_output_publish(fvlm_output **out, fvlm_err *err)
+{
+    fvlm_output *o = *out;
+    fvlm_status st = FVLM_OK;
+    /* The mode first: until now it was 0600, and at no moment is it wider than it shall be. */
+    if (fchmod(o->fd, o->mode) != 0) st = fail(o, errno, "cannot set its mode", err);
+    /* A failed fsync is final: the kernel may have dropped the pages, a second try would lie. */
+    else if (fsync(o->fd) != 0)
+        st = fail(o, errno, "cannot write", err);
+    else if (put_in_place(o) != 0)
+        st = errno == EEXIST ? fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists; --force replaces it", o->path)
+                             : fail(o, errno, "cannot put it in place", err);
+    else
+        st = settle(o, err);
+    fvlm_output_discard(out);
+    return st;
+}
+
+void fvlm_output_discard(fvlm_output **out)
+{
+    fvlm_output *o = *out;
+    if (!o) return;
+    *out = NULL;
+    if (o->temp[0]) unlinkat(o->dir, o->temp, 0);
+    if (o->fd >= 0) close(o->fd);
+    if (o->dir >= 0) close(o->dir);
+    free(o->path);
+    free(o->name);
+    free(o);
+}

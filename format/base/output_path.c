@@ -1,0 +1,137 @@
+/* output_path.c - see output_path.h. */
+#include "format/base/output_path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_LINKS 40 /* as the kernel */
+
+/* What the link at path points to, as a path usable from here; NULL with errno. */
+static char *follow(const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    if (n < 0) return NULL;
+    target[n] = 0;
+    const char *slash = strrchr(path, '/');
+    if (target[0] == '/' || !slash) return fvlm_strdup(target);
+    return fvlm_format("%.*s/%s", (int)(slash - path), path, target);
+}
+
+/* The path with links at its end followed, malloc'd. */
+static fvlm_status resolve_links(const char *path, char **out, fvlm_err *err)
+{
+    char *now = fvlm_strdup(path);
+    for (int i = 0; now; i++) {
+        struct stat s;
+        if (lstat(now, &s) != 0 || !S_ISLNK(s.st_mode)) break;
+        char *next = i < MAX_LINKS ? follow(now) : (errno = ELOOP, NULL);
+        free(now);
+        if (!next) return fvlm_fail_errno(err, "\"%s\"", path);
+        now = next;
+    }
+    *out = now;
+    return now ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+}
+
+fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_err *err)
+{
+    *dir = -1;
+    *name = NULL;
+    char *real;
+    fvlm_status st = resolve_links(path, &real, err);
+    if (st) return st;
+    char *slash = strrchr(real, '/');
+    const char *base = slash ? slash + 1 : real;
+    if (!*base || !strcmp(base, ".") || !strcmp(base, "..")) {
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" names a folder, expected a file", path);
+    } else if (strlen(base) >= FVLM_TEMP_MAX) {
+        st = fvlm_fail(err, FVLM_LIMIT, "\"%.60s...\": the file name is too long", path);
+    } else if (!(*name = fvlm_strdup(base))) {
+        st = fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    } else {
+        if (slash == real)
+            slash[1] = 0; /* "/name": the root */
+        else if (slash)
+            *slash = 0;
+        *dir = open(slash ? real : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (*dir < 0) st = fvlm_fail_errno(err, "\"%s\": cannot open its folder", path);
+    }
+    free(real);
+    return st;
+}
+
+/* What all temporary names of a target begin with. */
+static int temp_prefix(const char *name, char out[FVLM_TEMP_MAX])
+{
+    return snprintf(out, FVLM_TEMP_MAX, ".fvlm-%.200s-", name);
+}
+
+void fvlm_temp_name(const char *name, char out[FVLM_TEMP_MAX])
+{
+    uint32_t random = 0;
+    if (getrandom(&random, sizeof random, 0) < 0) random = (uint32_t)getpid();
+    int n = temp_prefix(name, out);
+    snprintf(out + n, (size_t)(FVLM_TEMP_MAX - n), "%08x.tmp", (unsigned)random);
+}
+
+static bool is_temp(const char *entry, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(entry, prefix, n) == 0 && strspn(entry + n, "0123456789abcdef") == 8 &&
+           strcmp(entry + n + 8, ".tmp") == 0;
+}
+
+/* By lock, never by age: whoever still writes holds one, and a dead process holds none. */
+static void remove_if_unlocked(int dir, const char *entry)
+{
+    int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return;
+    struct stat s;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(dir, entry, 0);
+    close(fd);
+}
+
+void fvlm_remove_stale(int dir, const char *name)
+{
+    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own read position */
+    if (copy < 0) return;
+    DIR *d = fdopendir(copy);
+    if (!d) {
+        close(copy);
+        return;
+    }
+    char prefix[FVLM_TEMP_MAX];
+    temp_prefix(name, prefix);
+    for (struct dirent *e; (e = readdir(d));)
+        if (is_temp(e->d_name, prefix)) remove_if_unlocked(dir, e->d_name);
+    closedir(d);
+}
+
+/* From /proc, since asking umask() means setting it, for all threads. */
+mode_t fvlm_umask(void)
+{
+    mode_t mask = 077;
+    FILE *f = fopen("/proc/self/status", "re");
+    if (f) {
+        char line[256];
+        unsigned value;
+        bool found = false;
+        while (!found && fgets(line, sizeof line, f)) found = sscanf(line, "Umask: %o", &value) == 1;
+        fclose(f);
+        if (found) return (mode_t)value;
+    }
+    mask = umask(mask);
+    umask(mask);
+    return mask;
+}

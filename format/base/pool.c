@@ -1,0 +1,134 @@
+/* pool.c - threads that wait for a numbered set of tasks and take the next number
+ * from one atomic counter. The caller works too.
+ *
+ * A token is some hundred runs of a fraction of a millisecond each; falling asleep and
+ * being woken would cost a tenth of that. So who has to wait looks a few times first,
+ * giving its core to whoever needs it meanwhile, and only then sleeps. */
+#include "format/base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 64, LOOKS = 100 /* some 30 microseconds */ };
+
+struct fvlm_pool {
+    unsigned n_threads;
+    pthread_t thread[MAX_THREADS];
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    _Atomic uint64_t round;   /* counts runs; a change wakes the threads. Written under the lock, like the next two */
+    _Atomic unsigned working; /* threads that have not finished this round */
+    atomic_bool stop;
+    fvlm_task task;
+    void *ctx;
+    size_t n_tasks;
+    atomic_size_t next;
+};
+
+typedef struct {
+    fvlm_pool *pool;
+    unsigned index;
+} start_arg;
+
+static void work(fvlm_pool *p, unsigned thread)
+{
+    for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->n_tasks;) p->task(p->ctx, i, thread);
+}
+
+static void *thread_main(void *arg)
+{
+    fvlm_pool *p = ((start_arg *)arg)->pool;
+    unsigned index = ((start_arg *)arg)->index;
+    free(arg);
+    uint64_t seen = 0;
+    for (;;) {
+        for (int i = 0; i < LOOKS && p->round == seen && !p->stop; i++) sched_yield();
+        pthread_mutex_lock(&p->lock);
+        while (p->round == seen && !p->stop) pthread_cond_wait(&p->wake, &p->lock);
+        if (p->stop) break;
+        seen = p->round;
+        pthread_mutex_unlock(&p->lock);
+        work(p, index);
+        pthread_mutex_lock(&p->lock);
+        if (--p->working == 0) pthread_cond_signal(&p->done);
+        pthread_mutex_unlock(&p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+static unsigned machine_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (unsigned)n;
+}
+
+fvlm_status fvlm_pool_create(fvlm_pool **out, unsigned n_threads, fvlm_err *err)
+{
+    *out = NULL;
+    if (n_threads == 0) n_threads = machine_threads();
+    if (n_threads > MAX_THREADS)
+        return fvlm_fail(err, FVLM_LIMIT, "%u threads are more than %d", n_threads, MAX_THREADS);
+    fvlm_pool *p = fvlm_alloc(1, sizeof *p);
+    if (!p) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a thread pool");
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    pthread_cond_init(&p->done, NULL);
+    for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads++) {
+        start_arg *arg = malloc(sizeof *arg);
+        if (arg) *arg = (start_arg){p, p->n_threads};
+        if (!arg || pthread_create(&p->thread[p->n_threads], NULL, thread_main, arg) != 0) {
+            free(arg);
+            fvlm_pool_destroy(&p);
+            return fvlm_fail(err, FVLM_NOMEM, "cannot start %u threads", n_threads);
+        }
+    }
+    *out = p;
+    return FVLM_OK;
+}
+
+void fvlm_pool_destroy(fvlm_pool **pool)
+{
+    fvlm_pool *p = *pool;
+    if (!p) return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 1; i < p->n_threads; i++) pthread_join(p->thread[i], NULL);
+    pthread_cond_destroy(&p->done);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+    *pool = NULL;
+}
+
+unsigned fvlm_pool_threads(const fvlm_pool *p)
+{
+    return p ? p->n_threads : 1;
+}
+
+void fvlm_pool_run(fvlm_pool *p, size_t n_tasks, fvlm_task task, void *ctx)
+{
+    if (!p || p->n_threads == 1 || n_tasks <= 1) {
+        for (size_t i = 0; i < n_tasks; i++) task(ctx, i, 0);
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    p->task = task;
+    p->ctx = ctx;
+    p->n_tasks = n_tasks;
+    atomic_store(&p->next, 0);
+    p->working = p->n_threads - 1;
+    p->round++;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    work(p, 0);
+    for (int i = 0; i < LOOKS && p->working; i++) sched_yield();
+    pthread_mutex_lock(&p->lock);
+    while (p->working) pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}

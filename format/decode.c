@@ -1,0 +1,63 @@
+/* decode.c - a tensor of the file as a matrix to multiply with, and its rows decoded. */
+#include "reference/ops/ops.h"
+
+#include <math.h>
+
+/* A group's sum of 255 * 127 a product must fit int32. */
+#define MAX_GROUP 65536
+
+fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t *bytes, fvlm_err *err)
+{
+    *w = (fvlm_weight){0};
+    if (t->layout != FVLM_PANELS)
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "tensor \"%s\": not stored in panels, so it cannot be multiplied with",
+                         t->name);
+    if (t->rank < 1 || t->rank > FVLM_MAX_RANK)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": rank %u is not 1 to 4", t->name, t->rank);
+    uint64_t k = 1;
+    for (unsigned i = 1; i < t->rank; i++)
+        if (!fvlm_mul(k, t->dims[i], &k))
+            return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\": its shape is too large", t->name);
+    const fvlm_status st = fvlm_matrix_layout(&w->m, t->type, t->dims[0], k, err);
+    if (st) return fvlm_prefix(err, "tensor \"%s\"", t->name);
+    if (w->m.n_bytes != t->n_bytes)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": %llu bytes, its shape and type need %zu", t->name,
+                         (unsigned long long)t->n_bytes, w->m.n_bytes);
+    if (t->type.kind == FVLM_INT && w->m.group > MAX_GROUP)
+        return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\": groups of %zu inputs, at most %d", t->name, w->m.group,
+                         MAX_GROUP);
+    w->values = bytes;
+    if (t->type.kind == FVLM_INT) {
+        w->scales = (const uint16_t *)(const void *)(bytes + w->m.scales_at);
+        if (t->type.asymmetric) w->offsets = (const uint16_t *)(const void *)(bytes + w->m.offsets_at);
+    }
+    return FVLM_OK;
+}
+
+static float float_at(const fvlm_weight *w, size_t n, size_t k)
+{
+    const uint8_t *p = w->values + fvlm_matrix_float_at(&w->m, n, k) * fvlm_float_bytes(w->m.type);
+    if (w->m.type.kind == FVLM_F16) return fvlm_f16_to_f32(fvlm_load_u16(p));
+    if (w->m.type.kind == FVLM_BF16) return fvlm_bf16_to_f32(fvlm_load_u16(p));
+    union {
+        uint32_t bits;
+        float value;
+    } u = {fvlm_load_u32(p)};
+    return u.value;
+}
+
+static float int_at(const fvlm_weight *w, size_t n, size_t k)
+{
+    unsigned shift;
+    const uint8_t byte = w->values[fvlm_matrix_q_at(&w->m, n, k, &shift)];
+    const int q = w->m.type.bits == 4 ? byte >> shift & 15 : byte, zero = w->m.type.bits == 4 ? 8 : 128;
+    const size_t at = fvlm_matrix_scale_at(&w->m, n, k / w->m.group);
+    const float scale = fvlm_bf16_to_f32(w->scales[at]);
+    if (w->offsets) return fmaf((float)q, scale, fvlm_bf16_to_f32(w->offsets[at]));
+    return (float)(q - zero) * scale;
+}
+
+void fvlm_weight_row(const fvlm_weight *w, size_t n, float *out)
+{
+    for (size_t k = 0; k < w->m.k; k++) out[k] = w->m.type.kind == FVLM_INT ? int_at(w, n, k) : float_at(w, n, k);
+}

@@ -1,0 +1,26 @@
+/* reader.h - the inside of a reader, shared by reader.c, verify.c and writer.c. */
+#ifndef FVLM_READER_H
+#define FVLM_READER_H
+
+#include <pthread.h>
+
+#include "format/base/file.h"
+#include "format/index.h"
+
+struct fvlm_reader {
+    char *path;
+    int fd;
+    fvlm_stamp stamp;   /* of the file as it was opened */
+    const uint8_t *map; /* the whole file; read only for tensors' bytes */
+    fvlm_header header;
+    fvlm_index index;
+    fvlm_config config;
+    json_t *meta;
+    pthread_mutex_t lock; /* guards tokenizer, which is decompressed when first asked for */
+    char *tokenizer;
+};
+
+/* Takes over fd, also on failure. */
+fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, const char *path, fvlm_err *err);
+
+#endif

@@ -1,0 +1,142 @@
+/* search_group_tmpl.h - sixteen groups side by side, one to a lane: how far off codes with a given scale and offset
+ * would be, and the best scale and offset so far. Included by search_tmpl.h, once for each instruction set. */
+
+#define LANES FVLM_LANES
+#define EACH(l) for (int l = 0; l < LANES; l++)
+#define LOCAL SEARCH_TARGET static
+
+/* Adding and subtracting 1.5 * 2^23 rounds to nearest, ties to even, on every machine. */
+#define ROUND_F32 0x1.8p23f
+#define ROUND_F64 0x1.8p52
+
+typedef struct {
+    float at[LANES];
+} lanes;
+
+typedef struct {
+    lanes q, qq, xq; /* sums over the group of q, q^2, x*q */
+} sums;
+
+typedef struct {
+    const float *x; /* [n][16], largest magnitude of a lane in 1..2 */
+    size_t n;
+    float top;                  /* largest code */
+    float zero_point;           /* symmetric: offset = -zero_point * scale */
+    lanes low, high;            /* extremes of a lane */
+    lanes total;                /* sum of x */
+    lanes scale, offset, error; /* the best so far */
+} group;
+
+/* Nearest bf16 value; only finite values come here. */
+LOCAL lanes to_bf16(lanes v)
+{
+    EACH(l)
+    {
+        uint32_t u;
+        memcpy(&u, &v.at[l], 4);
+        u = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
+        memcpy(&v.at[l], &u, 4);
+    }
+    return v;
+}
+
+/* The bf16 value 'steps' units in the last place away from zero (towards it if negative). */
+LOCAL lanes step_bf16(lanes v, int steps)
+{
+    EACH(l)
+    {
+        uint32_t u;
+        memcpy(&u, &v.at[l], 4);
+        u += (uint32_t)steps << 16;
+        memcpy(&v.at[l], &u, 4);
+    }
+    return v;
+}
+
+/* bf16 towards minus infinity */
+LOCAL lanes floor_bf16(lanes v)
+{
+    EACH(l)
+    {
+        uint32_t u;
+        memcpy(&u, &v.at[l], 4);
+        uint32_t away = u >> 31 ? 0xffffu : 0u;
+        u = (u + away) & 0xffff0000u;
+        memcpy(&v.at[l], &u, 4);
+    }
+    return v;
+}
+
+/* What codes with this scale and offset would be off by (sum of squares), and the sum of the codes. This loop
+ * is where quantization spends its time. */
+LOCAL void measure(const group *g, const lanes *scale, const lanes *offset, lanes *error, lanes *codes)
+{
+    float s[LANES], o[LANES], inverse[LANES], e[LANES] = {0}, q[LANES] = {0};
+    const float top = g->top;
+    EACH(l)
+    {
+        s[l] = scale->at[l];
+        o[l] = offset->at[l];
+        inverse[l] = s[l] == 0.0f ? 0.0f : 1.0f / s[l];
+    }
+    const float *x = g->x;
+    for (size_t k = 0; k < g->n; k++, x += LANES) EACH(l)
+        {
+            float t = (x[l] - o[l]) * inverse[l];
+            t = t < 0.0f ? 0.0f : t;
+            t = t > top ? top : t;
+            t = (t + ROUND_F32) - ROUND_F32;
+            float d = x[l] - (s[l] * t + o[l]);
+            e[l] += d * d;
+            q[l] += t;
+        }
+    EACH(l) error->at[l] = e[l], codes->at[l] = q[l];
+}
+
+/* The sums that least squares needs, for the same codes. */
+LOCAL sums moments(const group *g, const lanes *scale, const lanes *offset)
+{
+    sums m = {0};
+    for (size_t k = 0; k < g->n; k++) EACH(l)
+        {
+            float x = g->x[k * LANES + (size_t)l], s = scale->at[l];
+            float t = (x - offset->at[l]) * (s == 0.0f ? 0.0f : 1.0f / s);
+            t = t < 0.0f ? 0.0f : t;
+            t = t > g->top ? g->top : t;
+            t = (t + ROUND_F32) - ROUND_F32;
+            m.q.at[l] += t;
+            m.qq.at[l] += t * t;
+            m.xq.at[l] += x * t;
+        }
+    return m;
+}
+
+/* Measures, and keeps in g what is better there than the best so far. Returns the sum of the codes. */
+LOCAL lanes attempt(group *g, const lanes *scale, const lanes *offset)
+{
+    lanes error, codes;
+    measure(g, scale, offset, &error, &codes);
+    EACH(l)
+    {
+        bool better = error.at[l] < g->error.at[l];
+        g->error.at[l] = better ? error.at[l] : g->error.at[l];
+        g->scale.at[l] = better ? scale->at[l] : g->scale.at[l];
+        g->offset.at[l] = better ? offset->at[l] : g->offset.at[l];
+    }
+    return codes;
+}
+
+/* Absmax or minmax, as everybody's first version does it, with the scale that is stored. */
+LOCAL void plain(const group *g, bool asymmetric, lanes *scale, lanes *offset)
+{
+    EACH(l)
+    {
+        float low = g->low.at[l], high = g->high.at[l];
+        float largest = high > -low ? high : -low;
+        scale->at[l] = asymmetric ? (high - low) / g->top : largest / (g->zero_point - 1.0f);
+        offset->at[l] = low;
+    }
+    *scale = to_bf16(*scale);
+    *offset = to_bf16(*offset);
+    if (!asymmetric) EACH(l) offset->at[l] = -g->zero_point * scale->at[l];
+}

@@ -1,0 +1,9 @@
+/* search_scalar.c - the definition: search_tmpl.h as any machine compiles it. */
+#include <math.h>
+#include <string.h>
+
+#include "quant/encode.h"
+
+#define SEARCH_NAME fvlm_encode_group__scalar
+#define SEARCH_TARGET
+#include "quant/search/search_tmpl.h"

@@ -1,0 +1,268 @@
+/* search_tmpl.h - the scale search, for 16 rows at a time. Plain C; included by search_*.c, which compile
+ * it once for each instruction set: SEARCH_NAME is the function's name, SEARCH_TARGET its attribute.
+ *
+ * What is searched: the value of a code is scale * q + offset with bf16 scale and offset. A symmetric
+ * type has offset = -zero_point * scale, so one loop serves both. bf16 has 128 scales to an octave: few enough to
+ * walk over the scales *that can be stored*, instead of finding a real number and rounding it away.
+ *
+ *   symmetric    walk the magnitudes around |largest| / codes in both signs (the extreme value may sit
+ *                on either end of -2^(b-1) .. 2^(b-1)-1, the longer end usually wins), then halve the
+ *                stride around the best.
+ *   asymmetric   walk the scales; for each, three places to put the range, and one least-squares step
+ *                of the offset from there; then joint least squares from the best and a last look at
+ *                its neighbours.
+ *
+ * The winner is compared with plain absmax / minmax in f64 on the codes really written, and the better is
+ * kept: "never worse" holds by construction (tests/quant/search/search.c tries to prove it wrong).
+ * Groups are first scaled by a power of two to largest magnitude 1..2, which is exact and makes the search
+ * independent of the weights' size. */
+
+#include "quant/search/search_group_tmpl.h"
+
+/* A walk over bf16 scales: from start, count steps of stride units in the last place. */
+typedef struct {
+    float from; /* factor on the plain scale */
+    int stride, count;
+} walk;
+
+/* Chosen so that the optimum of normal, uniform, Laplace and heavy-tailed groups lies inside (tests/quant/search/search.c
+ * tries them all on small groups); long groups gain by clipping more, so they start lower. */
+LOCAL walk choose_walk(fvlm_type t, size_t n)
+{
+    static const walk table[2][2][2] = {
+        /*  group <= 128       longer           */
+        {{{0.690f, 8, 16}, {0.350f, 16, 17}},  /* int4 symmetric: of absmax / 7 */
+         {{0.680f, 8, 12}, {0.450f, 16, 12}}}, /* int4 asymmetric: of range / 15 */
+        {{{0.970f, 1, 54}, {0.745f, 2, 38}},   /* int8 symmetric: of absmax / 127 */
+         {{0.950f, 2, 13}, {0.800f, 5, 12}}},  /* int8 asymmetric: of range / 255 */
+    };
+    return table[t.bits == 8][t.asymmetric][n > 128];
+}
+
+/* ---- symmetric ---- */
+
+LOCAL void attempt_signs(group *g, lanes scale)
+{
+    lanes offset;
+    for (int sign = 0; sign < 2; sign++) {
+        EACH(l) scale.at[l] = -scale.at[l];
+        EACH(l) offset.at[l] = -g->zero_point * scale.at[l];
+        attempt(g, &scale, &offset);
+    }
+}
+
+LOCAL void search_symmetric(group *g, walk w)
+{
+    lanes scale, start;
+    EACH(l)
+    {
+        float largest = g->high.at[l] > -g->low.at[l] ? g->high.at[l] : -g->low.at[l];
+        start.at[l] = w.from * largest / (g->zero_point - 1.0f);
+    }
+    start = to_bf16(start);
+    for (int i = 0; i < w.count; i++) attempt_signs(g, step_bf16(start, i * w.stride));
+    for (int step = w.stride / 2; step >= 1; step /= 2) {
+        lanes centre = g->scale, offset;
+        for (int side = -1; side <= 1; side += 2) {
+            scale = step_bf16(centre, side * step);
+            EACH(l) offset.at[l] = -g->zero_point * scale.at[l];
+            attempt(g, &scale, &offset);
+        }
+    }
+}
+
+/* ---- asymmetric ---- */
+
+/* Least-squares offset for codes of this sum. */
+LOCAL lanes fit_offset(const group *g, const lanes *codes, const lanes *scale)
+{
+    lanes o;
+    EACH(l) o.at[l] = (g->total.at[l] - scale->at[l] * codes->at[l]) / (float)g->n;
+    return to_bf16(o);
+}
+
+/* Least-squares scale and offset together; the scale once more for the offset as rounded. */
+LOCAL void fit_both(const group *g, const sums *m, lanes *scale, lanes *offset)
+{
+    const float n = (float)g->n;
+    EACH(l)
+    {
+        float det = n * m->qq.at[l] - m->q.at[l] * m->q.at[l];
+        float s = n * m->xq.at[l] - m->q.at[l] * g->total.at[l];
+        scale->at[l] = det > 0.0f ? s / det : scale->at[l];
+    }
+    *offset = fit_offset(g, &m->q, scale);
+    EACH(l)
+    {
+        float qq = m->qq.at[l];
+        float s = m->xq.at[l] - offset->at[l] * m->q.at[l];
+        scale->at[l] = qq > 0.0f ? s / qq : scale->at[l];
+    }
+    *scale = to_bf16(*scale);
+}
+
+LOCAL void attempt_fitted(group *g, const lanes *scale, const lanes *offset)
+{
+    lanes codes = attempt(g, scale, offset);
+    lanes o = fit_offset(g, &codes, scale);
+    attempt(g, scale, &o);
+}
+
+LOCAL void search_asymmetric(group *g, walk w)
+{
+    /* From the bf16 below the least value, or a group far from zero could not reach its own values. */
+    lanes base = floor_bf16(g->low), start, scale, offset;
+    EACH(l) start.at[l] = w.from * (g->high.at[l] - base.at[l]) / g->top;
+    start = to_bf16(start);
+    for (int i = 0; i < w.count; i++) {
+        scale = step_bf16(start, i * w.stride);
+        for (int place = 0; place < 3; place++) {
+            const float share = 0.15f + 0.35f * (float)place;
+            EACH(l)
+            {
+                float slack = g->high.at[l] - base.at[l] - g->top * scale.at[l];
+                offset.at[l] = base.at[l] + share * slack;
+            }
+            offset = to_bf16(offset);
+            attempt_fitted(g, &scale, &offset);
+        }
+    }
+    for (int round = 0; round < 2; round++) {
+        scale = g->scale, offset = g->offset;
+        sums m = moments(g, &scale, &offset);
+        fit_both(g, &m, &scale, &offset);
+        attempt(g, &scale, &offset);
+    }
+    for (int step = w.stride / 2; step >= 1; step /= 2) {
+        lanes centre = g->scale, beside = g->offset;
+        for (int side = -1; side <= 1; side += 2) {
+            scale = step_bf16(centre, side * step);
+            EACH(l) offset.at[l] = beside.at[l] + (centre.at[l] - scale.at[l]) * g->top * 0.5f;
+            offset = to_bf16(offset);
+            attempt_fitted(g, &scale, &offset);
+        }
+    }
+}
+
+/* ---- the group ---- */
+
+/* Codes as they are written, and their squared error in f64. q may be NULL. */
+LOCAL void settle(const group *g, const lanes *scale, const lanes *offset, uint8_t *q, double *error)
+{
+    double e[LANES] = {0}, inverse_ok[LANES], s[LANES], o[LANES];
+    const double top = (double)g->top;
+    EACH(l)
+    {
+        inverse_ok[l] = scale->at[l] == 0.0f ? 0.0 : 1.0;
+        s[l] = scale->at[l] == 0.0f ? 1.0 : (double)scale->at[l];
+        o[l] = (double)offset->at[l];
+    }
+    const float *x = g->x;
+    for (size_t k = 0; k < g->n; k++, x += LANES) {
+        double t[LANES];
+        EACH(l)
+        {
+            t[l] = ((double)x[l] - o[l]) / s[l] * inverse_ok[l];
+            t[l] = t[l] < 0.0 ? 0.0 : t[l];
+            t[l] = t[l] > top ? top : t[l];
+            t[l] = (t[l] + ROUND_F64) - ROUND_F64;
+            double d = (double)x[l] - (double)(scale->at[l] * (float)t[l] + offset->at[l]);
+            e[l] += d * d;
+        }
+        if (q) EACH(l) q[k * LANES + (size_t)l] = (uint8_t)(int)t[l];
+    }
+    EACH(l) error[l] = e[l];
+}
+
+/* Brings every lane to largest magnitude 1..2; factor[l] is what undoes it. Lanes of (next to) nothing
+ * become zeros with factor 0. */
+LOCAL void normalize(group *g, const float *x, float *scratch, float *factor)
+{
+    lanes up, largest = {{0}};
+    for (size_t i = 0; i < g->n * LANES; i += LANES) EACH(l)
+        {
+            float a = x[i + (size_t)l] < 0.0f ? -x[i + (size_t)l] : x[i + (size_t)l];
+            largest.at[l] = a > largest.at[l] ? a : largest.at[l];
+        }
+    EACH(l)
+    {
+        uint32_t u;
+        memcpy(&u, &largest.at[l], 4);
+        bool empty = largest.at[l] < FVLM_ENCODE_MIN;
+        u &= 0x7f800000u; /* 2^e with 1 <= largest / 2^e < 2 */
+        uint32_t inverse = (254u << 23) - u;
+        memcpy(&factor[l], &u, 4);
+        memcpy(&up.at[l], &inverse, 4);
+        factor[l] = empty ? 0.0f : factor[l];
+        up.at[l] = empty ? 0.0f : up.at[l];
+    }
+    EACH(l) g->low.at[l] = 4.0f, g->high.at[l] = -4.0f, g->total.at[l] = 0.0f;
+    for (size_t i = 0; i < g->n * LANES; i += LANES) EACH(l)
+        {
+            float v = x[i + (size_t)l] * up.at[l];
+            scratch[i + (size_t)l] = v;
+            g->low.at[l] = v < g->low.at[l] ? v : g->low.at[l];
+            g->high.at[l] = v > g->high.at[l] ? v : g->high.at[l];
+            g->total.at[l] += v;
+        }
+    g->x = scratch;
+}
+
+/* A lane whose values are all one number c: offset = c cut to bf16 and scale = the rest, q = 1, so that
+ * c survives with 16 bits instead of 8. */
+LOCAL void flat_lanes(group *g)
+{
+    EACH(l)
+    {
+        float c = g->low.at[l], cut, rest;
+        if (c != g->high.at[l]) continue;
+        uint32_t u;
+        memcpy(&u, &c, 4);
+        u &= 0xffff0000u;
+        memcpy(&cut, &u, 4);
+        rest = c - cut;
+        memcpy(&u, &rest, 4);
+        u = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
+        memcpy(&g->scale.at[l], &u, 4);
+        g->offset.at[l] = cut;
+    }
+}
+
+SEARCH_TARGET void SEARCH_NAME(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
+                               float *scale, float *offset, double *error)
+{
+    group g = {.n = n, .top = t.bits == 8 ? 255.0f : 15.0f, .zero_point = t.bits == 8 ? 128.0f : 8.0f};
+    float factor[LANES];
+    lanes s, o;
+    double plain_error[LANES];
+    normalize(&g, x, scratch, factor);
+    plain(&g, t.asymmetric, &s, &o);
+    settle(&g, &s, &o, NULL, plain_error);
+    if (search) {
+        EACH(l) g.error.at[l] = INFINITY, g.scale.at[l] = s.at[l], g.offset.at[l] = o.at[l];
+        if (t.asymmetric)
+            search_asymmetric(&g, choose_walk(t, n));
+        else
+            search_symmetric(&g, choose_walk(t, n));
+        if (t.asymmetric) flat_lanes(&g);
+        settle(&g, &g.scale, &g.offset, NULL, error);
+        EACH(l)
+        {
+            bool better = error[l] < plain_error[l];
+            s.at[l] = better ? g.scale.at[l] : s.at[l];
+            o.at[l] = better ? g.offset.at[l] : o.at[l];
+        }
+    }
+    EACH(l) if (factor[l] == 0.0f) s.at[l] = 0.0f, o.at[l] = 0.0f;
+    settle(&g, &s, &o, q, error);
+    EACH(l)
+    {
+        scale[l] = s.at[l] * factor[l];
+        offset[l] = t.asymmetric ? o.at[l] * factor[l] : 0.0f;
+        error[l] *= (double)factor[l] * (double)factor[l];
+    }
+    /* The symmetric zero: scale 0 already says it; the code says it too. */
+    if (!t.asymmetric)
+        for (size_t i = 0; i < n * LANES; i++)
+            if (factor[i % LANES] == 0.0f) q[i] = (uint8_t)g.zero_point;
+}

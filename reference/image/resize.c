@@ -1,0 +1,219 @@
+/* resize.c - Pillow's bicubic, bit for bit.
+ *
+ * The filter is Keys' cubic with a = -0.5, widened when shrinking (antialiasing); weights are computed and
+ * normalized in double, then rounded to 22-bit fixed point. Two passes over uint8: horizontal first, its result
+ * rounded and clipped to uint8, then vertical. (Pillow 13 turns that order round when the height shrinks much more
+ * than the width, which a square never does.) Sums are integers, so their order is free, and the passes are
+ * arranged for speed: 16 rows at a time are turned on their side, so that the horizontal pass runs over 48
+ * neighbouring bytes (16 rows x RGB) with one weight; each finished row is then added into the few output rows
+ * that its window reaches. What is held is the output's sums and 16 input rows. */
+#include "reference/image/resize.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PRECISION_BITS = 32 - 8 - 2, ROWS = 16, LANES = 3 * ROWS };
+
+/* Integer code compiled once for each vector width: the same bits from all. */
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
+/* One output sample is the sum of weights[at + i] * input[first + i], i < count. */
+typedef struct {
+    uint32_t first, count;
+    size_t at;
+} window;
+
+typedef struct {
+    window *windows; /* [n_out]; first and first + count never decrease */
+    int32_t *weights;
+    uint32_t n_out;
+} filter;
+
+struct fvlm_resizer {
+    fvlm_resize_plan plan;
+    filter across, down;
+    uint8_t *tile;       /* [width][3][ROWS]: input rows on their side */
+    uint8_t *turned;     /* [out_width][3][ROWS]: after the horizontal pass */
+    uint8_t *row;        /* [out_width][3] */
+    int32_t *sums;       /* [out_height][out_width][3] */
+    uint32_t n_rows;     /* pushed so far */
+    uint32_t n_tile;     /* of them, waiting in tile */
+    uint32_t first_open; /* first output row whose window is not yet behind us */
+};
+
+static double bicubic(double x)
+{
+    const double a = -0.5;
+    x = fabs(x);
+    if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+    return 0.0;
+}
+
+static int32_t to_fixed(double w)
+{
+    const double scaled = w * (1 << PRECISION_BITS);
+    return (int32_t)(w < 0 ? scaled - 0.5 : scaled + 0.5);
+}
+
+/* Weights of output sample o over the whole canvas [0, n_canvas) into w; returns their number, *first the
+ * first input. The expressions are Pillow's, operation by operation. */
+static uint32_t canvas_window(uint32_t o, uint32_t n_canvas, uint32_t n_out, double *w, uint32_t *first)
+{
+    const double scale = (double)n_canvas / n_out;
+    const double filterscale = scale < 1.0 ? 1.0 : scale;
+    const double support = 2.0 * filterscale, inverse = 1.0 / filterscale;
+    const double center = (o + 0.5) * scale;
+    double from = center - support + 0.5, to = center + support + 0.5, sum = 0.0;
+    if (from < 0) from = 0;
+    if (to > n_canvas) to = n_canvas;
+    const uint32_t lo = (uint32_t)from, n = (uint32_t)to - lo;
+    for (uint32_t i = 0; i < n; i++) {
+        w[i] = bicubic((i + (double)lo - center + 0.5) * inverse);
+        sum += w[i];
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (sum != 0.0) w[i] /= sum;
+    *first = lo;
+    return n;
+}
+
+static void filter_free(filter *f)
+{
+    free(f->windows);
+    free(f->weights);
+    *f = (filter){0};
+}
+
+/* Windows over the picture's n_in samples, which begin at n_before of the canvas. */
+static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_canvas, uint32_t n_out)
+{
+    const double scale = (double)n_canvas / n_out;
+    const size_t widest = (size_t)ceil(2.0 * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
+    double *w = fvlm_alloc(widest, sizeof *w);
+    f->n_out = n_out;
+    f->windows = fvlm_alloc(n_out, sizeof *f->windows);
+    f->weights = fvlm_alloc(n_out, (widest < n_in ? widest : n_in) * sizeof *f->weights);
+    bool ok = w && f->windows && f->weights;
+    size_t at = 0;
+    for (uint32_t o = 0; ok && o < n_out; o++) {
+        uint32_t lo, n = canvas_window(o, n_canvas, n_out, w, &lo), hi = lo + n;
+        const uint32_t from = lo < n_before ? n_before : lo;
+        const uint32_t to = hi > n_before + n_in ? n_before + n_in : hi;
+        window *v = &f->windows[o];
+        *v = (window){.first = from - n_before, .count = to > from ? to - from : 0, .at = at};
+        if (v->first > n_in) v->first = n_in; /* wholly in the black below the picture */
+        for (uint32_t i = 0; i < v->count; i++) f->weights[at++] = to_fixed(w[from - lo + i]);
+    }
+    free(w);
+    if (!ok) filter_free(f);
+    return ok;
+}
+
+fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, fvlm_err *err)
+{
+    fvlm_resizer *r = fvlm_alloc(1, sizeof *r);
+    *out = r;
+    if (r) {
+        r->plan = *p;
+        r->tile = fvlm_alloc(p->width, LANES);
+        r->turned = fvlm_alloc(p->out_width, LANES);
+        r->row = fvlm_alloc(p->out_width, 3);
+        r->sums = fvlm_alloc(p->out_height, (size_t)p->out_width * 3 * sizeof *r->sums);
+        if (r->tile && r->turned && r->row && r->sums &&
+            filter_make(&r->across, p->width, p->left, p->canvas_width, p->out_width) &&
+            filter_make(&r->down, p->height, p->top, p->canvas_height, p->out_height))
+            return FVLM_OK;
+    }
+    fvlm_resizer_destroy(out);
+    return fvlm_fail(err, FVLM_NOMEM, "not enough memory to resize a picture of %u x %u pixels", p->width, p->height);
+}
+
+void fvlm_resizer_destroy(fvlm_resizer **r)
+{
+    if (!*r) return;
+    filter_free(&(*r)->across);
+    filter_free(&(*r)->down);
+    free((*r)->tile);
+    free((*r)->turned);
+    free((*r)->row);
+    free((*r)->sums);
+    free(*r);
+    *r = NULL;
+}
+
+static inline uint8_t round_and_clip(int32_t sum)
+{
+    const int32_t v = (sum + (1 << (PRECISION_BITS - 1))) >> PRECISION_BITS;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+/* turned [n_out][LANES] = the filter across tile [n_in][LANES]. */
+WIDE static void resample_tile(const filter *f, const uint8_t *restrict tile, uint8_t *restrict turned)
+{
+    for (uint32_t o = 0; o < f->n_out; o++) {
+        const window v = f->windows[o];
+        const int32_t *w = f->weights + v.at;
+        int32_t sum[LANES] = {0};
+        for (uint32_t i = 0; i < v.count; i++) {
+            const uint8_t *in = tile + (size_t)(v.first + i) * LANES;
+            for (int j = 0; j < LANES; j++) sum[j] += w[i] * in[j];
+        }
+        for (int j = 0; j < LANES; j++) turned[(size_t)o * LANES + (size_t)j] = round_and_clip(sum[j]);
+    }
+}
+
+WIDE static void add_row(int32_t *restrict sums, const uint8_t *restrict row, size_t n, int32_t weight)
+{
+    for (size_t i = 0; i < n; i++) sums[i] += weight * row[i];
+}
+
+/* Adds input row y, already resampled across, to every output row that sees it. */
+static void scatter_row(fvlm_resizer *r, uint32_t y)
+{
+    const filter *f = &r->down;
+    const size_t n = (size_t)r->plan.out_width * 3;
+    while (r->first_open < f->n_out && f->windows[r->first_open].first + f->windows[r->first_open].count <= y)
+        r->first_open++;
+    for (uint32_t o = r->first_open; o < f->n_out && f->windows[o].first <= y; o++) {
+        const window v = f->windows[o];
+        if (y - v.first >= v.count) continue;
+        const int32_t weight = f->weights[v.at + (y - v.first)];
+        if (weight) add_row(r->sums + o * n, r->row, n, weight);
+    }
+}
+
+static void flush_tile(fvlm_resizer *r)
+{
+    const size_t n = (size_t)r->plan.out_width * 3;
+    resample_tile(&r->across, r->tile, r->turned);
+    for (uint32_t i = 0; i < r->n_tile; i++) {
+        for (size_t j = 0; j < n; j++) r->row[j] = r->turned[j * ROWS + i];
+        scatter_row(r, r->n_rows - r->n_tile + i);
+    }
+    r->n_tile = 0;
+}
+
+void fvlm_resizer_push(fvlm_resizer *r, const uint8_t *rgb)
+{
+    if (r->n_rows >= r->plan.height) return;
+    const size_t n = (size_t)r->plan.width * 3;
+    for (size_t j = 0; j < n; j++) r->tile[j * ROWS + r->n_tile] = rgb[j];
+    r->n_rows++;
+    if (++r->n_tile == ROWS || r->n_rows == r->plan.height) flush_tile(r);
+}
+
+WIDE static void round_all(const int32_t *restrict sums, size_t n, uint8_t *restrict out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = round_and_clip(sums[i]);
+}
+
+void fvlm_resizer_finish(fvlm_resizer *r, uint8_t *rgb)
+{
+    round_all(r->sums, (size_t)r->plan.out_height * r->plan.out_width * 3, rgb);
+}

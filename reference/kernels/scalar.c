@@ -1,4 +1,0 @@
-/* scalar.c - the kernels in plain C: the definition that the others must equal. */
-#define V_TABLE fvlm_kernels_scalar
-#define V_NAME "scalar"
-#include "reference/kernels/kernels.inc.h"

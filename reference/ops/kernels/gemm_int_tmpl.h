@@ -1,0 +1,255 @@
+/* gemm_int_tmpl.h - products of int8 activations with int8 or int4 weights. Sums inside
+ * a group are exact int32; groups are added in order:
+ *   symmetric   acc = fma(sum (q - zero) x, scale_w * scale_x, acc)
+ *   asymmetric  acc = fma(sum q x, scale_w * scale_x, acc); acc = fma((sum x) * scale_x, offset_w, acc) */
+#ifndef FVLM_GEMM_INT_H
+#define FVLM_GEMM_INT_H
+
+#include "reference/ops/kernels/gemm_f32_tmpl.h"
+
+#define INT_K_BLOCK 512 /* inputs of whole groups to a block: 2 panels of them are 16 KB in int8 */
+
+/* One row and group: scale = absmax / 127, q = x * (127 / absmax) to nearest even, which is
+ * within +-127. An absmax under 2^-100 (whose reciprocal could overflow) counts as zero.
+ * Returns the sum of the q's. */
+V_FN int32_t quantize_group(const float *x, size_t n, int8_t *q, float *scale)
+{
+    v16 top = v_zero();
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) top = v_max(v_abs(v_load(x + i)), top);
+    if (i < n) top = v_max(v_abs(v_load_n(x + i, n - i)), top);
+    float absmax = v_top(top);
+    if (absmax < 0x1p-100f) absmax = 0.0f;
+    *scale = absmax / 127.0f;
+    const v16 inverse = v_set1(absmax > 0.0f ? 127.0f / absmax : 0.0f);
+    v16i total = vi_set1(0);
+    for (i = 0; i + 16 <= n; i += 16) {
+        const v16i v = v_to_int(v_mul(v_load(x + i), inverse));
+        total = vi_add(total, v);
+        vi_store_i8(q + i, v);
+    }
+    if (i < n) {
+        int8_t last[16];
+        const v16i v = v_to_int(v_mul(v_load_n(x + i, n - i), inverse));
+        total = vi_add(total, v);
+        vi_store_i8(last, v);
+        memcpy(q + i, last, n - i);
+    }
+    return vi_sum(total);
+}
+
+static void quantize(const fvlm_rows *a, size_t n_rows, const fvlm_weight *w)
+{
+    const size_t k = w->m.k, group = w->m.group, n_groups = w->m.n_groups, padded = (k + 7) / 8 * 8;
+    /* dot4 multiplies with q - bias (int8) or q (int4); the formula wants q, or q - zero. */
+    const int32_t bias = w->m.type.bits == 4 ? 0 : W8_BIAS, zero = w->m.type.bits == 4 ? 8 : 128;
+    const int32_t more = w->offsets ? bias : bias - zero;
+    for (size_t r = 0; r < n_rows; r++) {
+        int8_t *q = a->q + r * a->q_stride;
+        for (size_t g = 0; g < n_groups; g++) {
+            const size_t k0 = g * group, n = k - k0 < group ? k - k0 : group;
+            fvlm_group *to = &a->group[g * a->group_stride + r];
+            const int32_t sum = quantize_group(a->x + r * a->x_stride + k0, n, q + k0, &to->scale);
+            to->start = more * sum;
+            to->moved = (float)sum * to->scale;
+        }
+        memset(q + k, 0, padded - k);
+    }
+}
+
+/* One register tile over groups g0 .. g1-1. */
+typedef struct {
+    const fvlm_weight *w;
+    size_t panel, g0, g1;
+    const int8_t *q;
+    size_t q_stride;
+    const fvlm_group *group; /* of the tile's first row */
+    size_t group_stride;
+    float *c; /* [R][SUMS_STRIDE] */
+} int_product;
+
+/* dots += the products of one group; 'tiles' >= 1 of 64 bytes. */
+V_FN void dots_int8(const size_t R, const size_t P, v16i dots[TILE_INT_ROWS][TILE_INT_PANELS], const uint8_t *values,
+                    size_t panel_bytes, const int8_t *x, size_t q_stride, size_t tiles)
+{
+    do {
+        w_tile w[TILE_INT_PANELS];
+        V_UNROLL
+        for (size_t p = 0; p < P; p++) w[p] = w_load8(values + p * panel_bytes);
+        V_UNROLL
+        for (size_t r = 0; r < R; r++) {
+            const x_quad quad = x_load(x + r * q_stride);
+            V_UNROLL
+            for (size_t p = 0; p < P; p++) dots[r][p] = dot4(dots[r][p], w[p], quad);
+        }
+        values += 64;
+        x += 4;
+    } while (--tiles);
+}
+
+V_FN void dots_int4(const size_t R, const size_t P, v16i dots[TILE_INT_ROWS][TILE_INT_PANELS], const uint8_t *values,
+                    size_t panel_bytes, const int8_t *x, size_t q_stride, size_t tiles)
+{
+    do {
+        w_tile even[TILE_INT_PANELS], odd[TILE_INT_PANELS];
+        V_UNROLL
+        for (size_t p = 0; p < P; p++) w_load4(values + p * panel_bytes, &even[p], &odd[p]);
+        V_UNROLL
+        for (size_t r = 0; r < R; r++) {
+            const x_quad x0 = x_load(x + r * q_stride), x1 = x_load(x + r * q_stride + 4);
+            V_UNROLL
+            for (size_t p = 0; p < P; p++) dots[r][p] = dot4(dots[r][p], even[p], x0);
+            V_UNROLL
+            for (size_t p = 0; p < P; p++) dots[r][p] = dot4(dots[r][p], odd[p], x1);
+        }
+        values += 64;
+        x += 8;
+    } while (--tiles);
+}
+
+V_FN void tile_int(const size_t R, const size_t P, const bool four, const bool offsets, const int_product *t)
+{
+    const fvlm_matrix *m = &t->w->m;
+    const size_t n_groups = m->n_groups, panel_bytes = m->panel_bytes, inputs = four ? 8 : 4;
+    const size_t tiles_of_group = (m->group + inputs - 1) / inputs, tiles_of_row = (m->k + inputs - 1) / inputs;
+    const uint8_t *values = t->w->values + t->panel * panel_bytes + t->g0 * tiles_of_group * 64;
+    const uint16_t *scales = t->w->scales + (t->panel * n_groups + t->g0) * 16;
+    const uint16_t *offset_at = offsets ? t->w->offsets + (t->panel * n_groups + t->g0) * 16 : NULL;
+    const int8_t *x = t->q + t->g0 * m->group;
+    const fvlm_group *group = t->group + t->g0 * t->group_stride;
+    v16 acc[TILE_INT_ROWS][TILE_INT_PANELS];
+    V_UNROLL
+    for (size_t r = 0; r < R; r++) {
+        V_UNROLL
+        for (size_t p = 0; p < P; p++) acc[r][p] = t->g0 ? v_load(t->c + r * SUMS_STRIDE + 16 * p) : v_zero();
+    }
+    for (size_t g = t->g0; g < t->g1; g++) {
+        v16i dots[TILE_INT_ROWS][TILE_INT_PANELS];
+        const size_t left = tiles_of_row - g * tiles_of_group, tiles = left < tiles_of_group ? left : tiles_of_group;
+        V_UNROLL
+        for (size_t r = 0; r < R; r++) {
+            V_UNROLL
+            for (size_t p = 0; p < P; p++) dots[r][p] = vi_set1(group[r].start);
+        }
+        if (four)
+            dots_int4(R, P, dots, values, panel_bytes, x, t->q_stride, tiles);
+        else
+            dots_int8(R, P, dots, values, panel_bytes, x, t->q_stride, tiles);
+        v16 scale[TILE_INT_PANELS], offset[TILE_INT_PANELS];
+        V_UNROLL
+        for (size_t p = 0; p < P; p++) {
+            scale[p] = v_load_bf16(scales + p * n_groups * 16);
+            offset[p] = offsets ? v_load_bf16(offset_at + p * n_groups * 16) : v_zero();
+        }
+        V_UNROLL
+        for (size_t r = 0; r < R; r++) {
+            V_UNROLL
+            for (size_t p = 0; p < P; p++) {
+                acc[r][p] = v_fma(v_from_int(dots[r][p]), v_mul(scale[p], v_set1(group[r].scale)), acc[r][p]);
+                if (offsets) acc[r][p] = v_fma(v_set1(group[r].moved), offset[p], acc[r][p]);
+            }
+        }
+        values += tiles_of_group * 64;
+        x += m->group;
+        scales += 16;
+        if (offsets) offset_at += 16;
+        group += t->group_stride;
+    }
+    V_UNROLL
+    for (size_t r = 0; r < R; r++) {
+        V_UNROLL
+        for (size_t p = 0; p < P; p++) v_store(t->c + r * SUMS_STRIDE + 16 * p, acc[r][p]);
+    }
+}
+
+#if TILE_INT_PANELS == 2
+#define TILE_CASE(R)                                                                                                   \
+    case R:                                                                                                            \
+        if (panels == 2)                                                                                               \
+            tile_int(R, 2, four, offsets, t);                                                                          \
+        else                                                                                                           \
+            tile_int(R, 1, four, offsets, t);                                                                          \
+        break;
+#else
+#define TILE_CASE(R)                                                                                                   \
+    case R:                                                                                                            \
+        tile_int(R, 1, four, offsets, t);                                                                              \
+        break;
+#endif
+
+V_FN void any_tile_int(size_t rows, size_t panels, const bool four, const bool offsets, const int_product *t)
+{
+    (void)panels;
+    switch (rows) {
+        TILE_CASE(1)
+        TILE_CASE(2)
+#if TILE_INT_ROWS >= 3
+        TILE_CASE(3)
+#endif
+#if TILE_INT_ROWS >= 6
+        TILE_CASE(4)
+        TILE_CASE(5)
+        TILE_CASE(6)
+#endif
+    }
+}
+#undef TILE_CASE
+
+static void tile_8s(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, false, false, t);
+}
+static void tile_8a(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, false, true, t);
+}
+static void tile_4s(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, true, false, t);
+}
+static void tile_4a(size_t rows, size_t panels, const int_product *t)
+{
+    any_tile_int(rows, panels, true, true, t);
+}
+
+static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
+                       const fvlm_finish *f, float *sums)
+{
+    const fvlm_matrix *m = &w->m;
+    void (*const tile)(size_t, size_t, const int_product *) =
+        m->type.bits == 4 ? (w->offsets ? tile_4a : tile_4s) : (w->offsets ? tile_8a : tile_8s);
+    const size_t step = m->group < INT_K_BLOCK ? INT_K_BLOCK / m->group : 1;
+    /* One row reads the weights once, at the speed of memory: panel after panel is one stream. */
+    const size_t width = n_rows == 1 ? 1 : TILE_INT_PANELS;
+    for (size_t p = panel; p < panel_end; p += width) {
+        const size_t panels = panel_end - p < width ? panel_end - p : width;
+        for (size_t g = 0; g < m->n_groups; g += step) {
+            const size_t g1 = m->n_groups - g < step ? m->n_groups : g + step;
+            for (size_t r = 0; r < n_rows; r += TILE_INT_ROWS) {
+                const size_t rows = n_rows - r < TILE_INT_ROWS ? n_rows - r : TILE_INT_ROWS;
+                const int_product t = {.w = w,
+                                       .panel = p,
+                                       .g0 = g,
+                                       .g1 = g1,
+                                       .q = a->q + r * a->q_stride,
+                                       .q_stride = a->q_stride,
+                                       .group = a->group + r,
+                                       .group_stride = a->group_stride,
+                                       .c = sums + r * SUMS_STRIDE};
+                tile(rows, panels, &t);
+                if (g1 == m->n_groups) finish_tile(f, t.c, r, rows, p, panels, m->n);
+            }
+        }
+    }
+}
+
+static void linear(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
+                   const fvlm_finish *f, float *scratch)
+{
+    if (a->q)
+        linear_int(w, a, n_rows, panel, panel_end, f, scratch);
+    else
+        linear_f32(w, a, n_rows, panel, panel_end, f, scratch);
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* kernels_tmpl.h - every kernel, compiled for the instruction set that the including
+ * file has chosen (V_ISA_..., V_TABLE, V_NAME), and the table of them. */
+#include "reference/ops/kernels/depthwise_tmpl.h"
+#include "reference/ops/kernels/gemm_f32_tmpl.h"
+#include "reference/ops/kernels/gemm_int_tmpl.h"
+#include "reference/ops/kernels/peak_tmpl.h"
+#include "reference/ops/kernels/rows_tmpl.h"
+
+_Static_assert(TILE_INT_PANELS <= TILE_F32_PANELS, "the sums of both kinds of product share SUMS_STRIDE");
+_Static_assert(FVLM_ROW_BLOCK *SUMS_STRIDE + K_BLOCK * 16 * TILE_F32_PANELS <= FVLM_LINEAR_SCRATCH, "scratch");
+
+const fvlm_kernels V_TABLE = {
+    .name = V_NAME,
+    .linear = linear,
+    .quantize = quantize,
+    .matmul = matmul,
+    .depthwise = depthwise,
+    .layer_norm = layer_norm,
+    .rms_norm = rms_norm,
+    .softmax = softmax,
+    .divide = divide,
+    .silu_mul = silu_mul,
+    .gate_gelu = gate_gelu,
+    .activate = activate,
+    .channel_mean = channel_mean,
+    .rope = rope,
+    .panel = panel,
+    .peak_f32 = peak_f32,
+    .peak_int8 = peak_int8,
+};

@@ -1,0 +1,134 @@
+/* rows_tmpl.h - what is done to one row at a time: norms, softmax, gates, rotations.
+ * Sums run in 16 lanes by index mod 16 and end in v_sum's tree. */
+#ifndef FVLM_ROWS_H
+#define FVLM_ROWS_H
+
+#include "reference/ops/kernels/kernels.h"
+#include "reference/ops/kernels/vmath_tmpl.h"
+
+/* for each 16 of n values: i, and how many of them exist */
+#define EACH_16(i, left, n) for (size_t i = 0, left; i < (n) && (left = (n)-i < 16 ? (n)-i : 16, true); i += 16)
+
+V_FN v16 get(const float *p, size_t left)
+{
+    return left == 16 ? v_load(p) : v_load_n(p, left);
+}
+V_FN void put(float *p, v16 v, size_t left)
+{
+    if (left == 16)
+        v_store(p, v);
+    else
+        v_store_n(p, v, left);
+}
+
+/* y = (x - mean) * (1 / sqrt(var + eps)), var = mean of (x - mean)^2 */
+static void layer_norm(const float *x, size_t c, float eps, float *y)
+{
+    v16 sum = v_zero(), squares = v_zero();
+    EACH_16(i, left, c) sum = v_add(sum, get(x + i, left));
+    const v16 mean = v_set1(v_sum(sum) / (float)c);
+    EACH_16(i, left, c)
+    {
+        v16 d = v_sub(get(x + i, left), mean);
+        if (left < 16) d = v_keep_n(d, left);
+        squares = v_fma(d, d, squares);
+    }
+    const v16 factor = v_set1(1.0f / sqrtf(v_sum(squares) / (float)c + eps));
+    EACH_16(i, left, c) put(y + i, v_mul(v_sub(get(x + i, left), mean), factor), left);
+}
+
+/* y = x * (1 / sqrt(mean of x^2 + eps)) * gamma */
+static void rms_norm(const float *x, size_t c, const float *gamma, float eps, float *y)
+{
+    v16 squares = v_zero();
+    EACH_16(i, left, c)
+    {
+        const v16 v = get(x + i, left);
+        squares = v_fma(v, v, squares);
+    }
+    const v16 factor = v_set1(1.0f / sqrtf(v_sum(squares) / (float)c + eps));
+    EACH_16(i, left, c) put(y + i, v_mul(v_mul(get(x + i, left), factor), get(gamma + i, left)), left);
+}
+
+static float softmax(float *s, size_t n, float scale)
+{
+    const v16 by = v_set1(scale);
+    v16 top = v_set1(-INFINITY), sum = v_zero();
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) top = v_max(v_mul(v_load(s + i), by), top);
+    float most = v_top(top);
+    for (; i < n; i++) most = s[i] * scale > most ? s[i] * scale : most;
+    const v16 shift = v_set1(most);
+    for (i = 0; i + 16 <= n; i += 16) {
+        const v16 e = v_exp(v_sub(v_mul(v_load(s + i), by), shift));
+        sum = v_add(sum, e);
+        v_store(s + i, e);
+    }
+    if (i < n) {
+        const v16 e = v_keep_n(v_exp(v_sub(v_mul(v_load_n(s + i, n - i), by), shift)), n - i);
+        sum = v_add(sum, e);
+        v_store_n(s + i, e, n - i);
+    }
+    return v_sum(sum);
+}
+
+static void divide(const float *x, size_t n, float by, float *y)
+{
+    EACH_16(i, left, n) put(y + i, v_div(get(x + i, left), v_set1(by)), left);
+}
+
+/* silu(g) * up, silu(g) = g / (1 + e^-g) */
+static void silu_mul(const float *gate, const float *up, size_t n, float *y)
+{
+    EACH_16(i, left, n)
+    {
+        const v16 g = get(gate + i, left), e = v_exp(v_sub(v_zero(), g));
+        put(y + i, v_mul(v_div(g, v_add(v_set1(1.0f), e)), get(up + i, left)), left);
+    }
+}
+
+static void gate_gelu(float *x, const float *gate, size_t c)
+{
+    EACH_16(i, left, c) put(x + i, v_gelu(v_mul(get(x + i, left), v_sigmoid(get(gate + i, left)))), left);
+}
+
+static void activate(float *x, size_t n, fvlm_activation act)
+{
+    EACH_16(i, left, n) put(x + i, v_activate(get(x + i, left), act), left);
+}
+
+/* Rows are summed in 16 lanes by row mod 16, each lane here being a vector of channels. */
+static void channel_mean(const float *x, size_t m, size_t c, size_t first, size_t end, float *mean)
+{
+    for (size_t o = first; o < end; o += 16) {
+        const size_t left = end - o < 16 ? end - o : 16;
+        v16 lane[16];
+        for (size_t l = 0; l < 16; l++) lane[l] = v_zero();
+        for (size_t r = 0; r < m; r++) lane[r % 16] = v_add(lane[r % 16], get(x + r * c + o, left));
+        for (size_t half = 8; half > 0; half /= 2)
+            for (size_t l = 0; l < half; l++) lane[l] = v_add(lane[l], lane[l + half]);
+        put(mean + o, v_div(lane[0], v_set1((float)m)), left);
+    }
+}
+
+/* (a, b) -> (a cos - b sin, b cos + a sin) for the pairs (i, i + head_dim/2) */
+static void rope(float *x, size_t head_dim, const float *cos_sin)
+{
+    const size_t half = head_dim / 2;
+    EACH_16(i, left, half)
+    {
+        const v16 a = get(x + i, left), b = get(x + half + i, left);
+        const v16 c = get(cos_sin + i, left), s = get(cos_sin + half + i, left);
+        put(x + i, v_fnma(b, s, v_mul(a, c)), left);
+        put(x + half + i, v_fma(a, s, v_mul(b, c)), left);
+    }
+}
+
+static void panel(const float *x, size_t stride, size_t n, size_t k, float *out)
+{
+    if (n < 16) memset(out, 0, k * 16 * sizeof *out);
+    for (size_t l = 0; l < n; l++)
+        for (size_t i = 0; i < k; i++) out[i * 16 + l] = x[l * stride + i];
+}
+
+#endif

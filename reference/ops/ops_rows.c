@@ -1,0 +1,108 @@
+/* ops_rows.c - operations that look at one row, or one channel, at a time. */
+#include "reference/ops/exec.h"
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Rows to a task so that a task is worth handing out: some 16 K values. */
+static size_t rows_each(size_t c)
+{
+    const size_t each = 16384 / (c ? c : 1);
+    return each ? each : 1;
+}
+
+typedef struct {
+    fvlm_exec *e;
+    const float *x, *other;
+    float *y;
+    size_t m, c, each;
+    float eps;
+} rows_job;
+
+static void run_rows(rows_job *j, fvlm_task task)
+{
+    j->each = rows_each(j->c);
+    const size_t n = (j->m + j->each - 1) / j->each;
+    fvlm_pool_run(n > 1 ? j->e->pool : NULL, n, task, j);
+}
+
+static void layer_norm_task(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    const rows_job *j = ctx;
+    for (size_t r = i * j->each; r < min_size((i + 1) * j->each, j->m); r++)
+        j->e->k->layer_norm(j->x + r * j->c, j->c, j->eps, j->y + r * j->c);
+}
+
+void fvlm_op_layer_norm(fvlm_exec *e, const float *x, size_t m, size_t c, float eps, float *y)
+{
+    run_rows(&(rows_job){.e = e, .x = x, .y = y, .m = m, .c = c, .eps = eps}, layer_norm_task);
+}
+
+static void rms_norm_task(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    const rows_job *j = ctx;
+    for (size_t r = i * j->each; r < min_size((i + 1) * j->each, j->m); r++)
+        j->e->k->rms_norm(j->x + r * j->c, j->c, j->other, j->eps, j->y + r * j->c);
+}
+
+void fvlm_op_rms_norm(fvlm_exec *e, const float *x, size_t m, size_t c, const float *gamma, float eps, float *y)
+{
+    run_rows(&(rows_job){.e = e, .x = x, .other = gamma, .y = y, .m = m, .c = c, .eps = eps}, rms_norm_task);
+}
+
+static void gate_gelu_task(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    const rows_job *j = ctx;
+    for (size_t r = i * j->each; r < min_size((i + 1) * j->each, j->m); r++)
+        j->e->k->gate_gelu(j->y + r * j->c, j->other, j->c);
+}
+
+void fvlm_op_gate_gelu(fvlm_exec *e, float *x, size_t m, size_t c, const float *gate)
+{
+    run_rows(&(rows_job){.e = e, .other = gate, .y = x, .m = m, .c = c}, gate_gelu_task);
+}
+
+/* m values, 16384 to a task. */
+static void silu_mul_task(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    const rows_job *j = ctx;
+    const size_t at = i * 16384, n = min_size(16384, j->m - at);
+    j->e->k->silu_mul(j->x + at, j->other + at, n, j->y + at);
+}
+
+void fvlm_op_silu_mul(fvlm_exec *e, const float *gate, const float *up, size_t n, float *y)
+{
+    rows_job j = {.e = e, .x = gate, .other = up, .y = y, .m = n};
+    const size_t tasks = (n + 16383) / 16384;
+    fvlm_pool_run(tasks > 1 ? e->pool : NULL, tasks, silu_mul_task, &j);
+}
+
+#define CHANNELS_EACH 64
+
+static void channel_mean_task(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    const rows_job *j = ctx;
+    const size_t first = i * CHANNELS_EACH;
+    j->e->k->channel_mean(j->x, j->m, j->c, first, min_size(first + CHANNELS_EACH, j->c), j->y);
+}
+
+void fvlm_op_channel_mean(fvlm_exec *e, const float *x, size_t m, size_t c, float *mean)
+{
+    rows_job j = {.e = e, .x = x, .y = mean, .m = m, .c = c};
+    fvlm_pool_run(e->pool, (c + CHANNELS_EACH - 1) / CHANNELS_EACH, channel_mean_task, &j);
+}
+
+void fvlm_op_rope(fvlm_exec *e, float *x, size_t m, size_t heads, size_t head_dim, const float *cos_sin, size_t pos)
+{
+    /* 0.1 % of a prefill: not worth waking threads for. */
+    for (size_t r = 0; r < m; r++)
+        for (size_t h = 0; h < heads; h++)
+            e->k->rope(x + (r * heads + h) * head_dim, head_dim, cos_sin + (pos + r) * head_dim);
+}

@@ -1,0 +1,26 @@
+/* added_tokens.h - added tokens, found in the text before anything else looks at it. */
+#ifndef FVLM_TOKENIZER_ADDED_H
+#define FVLM_TOKENIZER_ADDED_H
+
+#include "format/base/base.h"
+
+typedef struct {
+    char *text;
+    size_t n_bytes;
+    uint32_t id;
+} fvlm_added_token;
+
+/* In order of text after fvlm_added_sort, no two alike. */
+typedef struct {
+    fvlm_added_token *tokens;
+    size_t n, room;
+} fvlm_added;
+
+fvlm_status fvlm_added_put(fvlm_added *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err);
+fvlm_status fvlm_added_sort(fvlm_added *a, fvlm_err *err); /* refuses two of the same text */
+void fvlm_added_free(fvlm_added *a);
+
+/* The leftmost token in s, the longest of those that begin there; NULL if there is none. */
+const fvlm_added_token *fvlm_added_find(const fvlm_added *a, const char *s, size_t n_bytes, size_t *at);
+
+#endif

@@ -1,0 +1,98 @@
+/* bpe.c - byte-pair merging in n log n: symbols in a linked list, possible merges in a heap.
+ *
+ * A merge in the heap may be out of date when it comes up, because a neighbour was merged meanwhile. Symbols
+ * only ever grow, so it is current exactly when its result is still as long as the two symbols at its place. */
+#include "reference/tokenizer/bpe.h"
+
+#include <stdlib.h>
+
+#define NONE UINT32_MAX
+
+struct fvlm_symbol {
+    uint32_t id, n_bytes; /* n_bytes 0: merged into the one before */
+    uint32_t prev, next;
+};
+
+struct fvlm_candidate {
+    uint64_t order; /* rank, then place */
+    uint32_t result;
+};
+
+static bool reserve(fvlm_bpe *b, size_t n)
+{
+    if (n <= b->room) return true;
+    fvlm_bpe_free(b);
+    b->room = n < 64 ? 64 : n;
+    b->symbols = fvlm_alloc(b->room, sizeof *b->symbols);
+    b->heap = fvlm_alloc(b->room, 3 * sizeof *b->heap); /* n - 1 at first, and two more for each of n - 1 merges */
+    if (b->symbols && b->heap) return true;
+    fvlm_bpe_free(b);
+    return false;
+}
+
+void fvlm_bpe_free(fvlm_bpe *b)
+{
+    free(b->symbols);
+    free(b->heap);
+    *b = (fvlm_bpe){0};
+}
+
+static void heap_push(fvlm_bpe *b, struct fvlm_candidate c)
+{
+    struct fvlm_candidate *h = b->heap;
+    size_t i = b->n_heap++;
+    for (size_t up; i && h[up = (i - 1) / 2].order > c.order; i = up) h[i] = h[up];
+    h[i] = c;
+}
+
+static struct fvlm_candidate heap_pop(fvlm_bpe *b)
+{
+    struct fvlm_candidate *h = b->heap;
+    const struct fvlm_candidate top = h[0], last = h[--b->n_heap];
+    size_t i = 0;
+    for (size_t down; (down = 2 * i + 1) < b->n_heap; i = down) {
+        if (down + 1 < b->n_heap && h[down + 1].order < h[down].order) down++;
+        if (h[down].order >= last.order) break;
+        h[i] = h[down];
+    }
+    h[i] = last;
+    return top;
+}
+
+static void propose(fvlm_bpe *b, const fvlm_vocab *v, uint32_t at)
+{
+    const struct fvlm_symbol *s = b->symbols;
+    if (at == NONE || s[at].next == NONE) return;
+    const fvlm_merge *m = fvlm_vocab_merge(v, s[at].id, s[s[at].next].id);
+    if (m) heap_push(b, (struct fvlm_candidate){(uint64_t)m->rank << 32 | at, m->result});
+}
+
+static void merge_all(fvlm_bpe *b, const fvlm_vocab *v)
+{
+    struct fvlm_symbol *s = b->symbols;
+    while (b->n_heap) {
+        const struct fvlm_candidate c = heap_pop(b);
+        const uint32_t at = (uint32_t)c.order, gone = s[at].next;
+        if (!s[at].n_bytes || gone == NONE || s[at].n_bytes + s[gone].n_bytes != v->tokens[c.result].n_bytes) continue;
+        s[at].id = c.result;
+        s[at].n_bytes += s[gone].n_bytes;
+        s[at].next = s[gone].next;
+        s[gone].n_bytes = 0;
+        if (s[at].next != NONE) s[s[at].next].prev = at;
+        propose(b, v, s[at].prev);
+        propose(b, v, at);
+    }
+}
+
+size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_vocab *v, const char *s, size_t n, uint32_t *ids)
+{
+    if (!reserve(b, n)) return 0;
+    for (uint32_t i = 0; i < n; i++)
+        b->symbols[i] = (struct fvlm_symbol){v->of_byte[(uint8_t)s[i]], 1, i ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE};
+    b->n_heap = 0;
+    for (uint32_t i = 0; i < n; i++) propose(b, v, i);
+    merge_all(b, v);
+    size_t n_ids = 0;
+    for (uint32_t i = 0; i != NONE; i = b->symbols[i].next) ids[n_ids++] = b->symbols[i].id;
+    return n_ids;
+}

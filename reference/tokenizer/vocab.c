@@ -1,0 +1,268 @@
+/* vocab.c - reading tokens and merges into tables.
+ *
+ * The files spell bytes in GPT-2's alphabet: printable Latin-1 stands for itself, the 68 other bytes for U+0100
+ * and up, in order. It is undone here, once, so that everything after works on bytes. */
+#include "reference/tokenizer/vocab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "reference/tokenizer/unicode.h"
+
+static bool stands_for_itself(int32_t c)
+{
+    return (c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff);
+}
+
+/* byte_of[c] for c < 324, -1 where the alphabet has no letter. */
+static void make_alphabet(int16_t byte_of[324])
+{
+    int32_t next = 0x100;
+    for (int i = 0; i < 324; i++) byte_of[i] = -1;
+    for (int b = 0; b < 256; b++) byte_of[stands_for_itself(b) ? b : next++] = (int16_t)b;
+}
+
+/* Token text to bytes at out; false if a letter is outside the alphabet. */
+static bool to_bytes(const int16_t byte_of[324], const char *s, size_t n, char *out, size_t *n_out)
+{
+    *n_out = 0;
+    for (size_t at = 0; at < n;) {
+        int32_t c;
+        at += fvlm_utf8_next((const uint8_t *)s + at, n - at, &c);
+        if (c < 0 || c >= 324 || byte_of[c] < 0) return false;
+        out[(*n_out)++] = (char)byte_of[c];
+    }
+    return true;
+}
+
+static fvlm_status no_memory(fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
+}
+
+/* Doubles a block of count items until it holds want. */
+static bool grow(void **block, size_t size, size_t used, size_t room)
+{
+    void *bigger = fvlm_alloc(room, size);
+    if (!bigger) return false;
+    if (used) memcpy(bigger, *block, used * size);
+    free(*block);
+    *block = bigger;
+    return true;
+}
+
+static bool grow_ids(fvlm_vocab *v, size_t want)
+{
+    if (want <= v->room) return true;
+    const size_t room = want * 2 > 1024 ? want * 2 : 1024;
+    if (!grow((void **)&v->tokens, sizeof *v->tokens, v->n, room) || !grow((void **)&v->special, 1, v->n, room))
+        return false;
+    v->room = room;
+    return true;
+}
+
+static bool grow_text(fvlm_vocab *v, size_t more)
+{
+    if (more <= v->text_room - v->n_text) return true;
+    const size_t room = (v->n_text + more) * 2;
+    if (!grow((void **)&v->text, 1, v->n_text, room)) return false;
+    v->text_room = room;
+    return true;
+}
+
+static fvlm_status read_token(fvlm_vocab *v, fvlm_pull *j, const int16_t byte_of[324])
+{
+    fvlm_slice s;
+    size_t n;
+    if (v->n >= FVLM_MAX_TOKENS) return fvlm_pull_refuse(j, "more than 4000000 tokens");
+    if (!grow_ids(v, v->n + 1)) return no_memory(j->err);
+    if (fvlm_pull_peek(j) == 'n') {
+        v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
+        return fvlm_pull_null(j);
+    }
+    const fvlm_status st = fvlm_pull_string(j, &s);
+    if (st) return st;
+    if (!grow_text(v, s.n)) return no_memory(j->err);
+    char *to = v->text + v->n_text;
+    if (!s.n) return fvlm_pull_refuse(j, "a token without text");
+    if (!to_bytes(byte_of, s.s, s.n, to, &n)) { /* not one that merging could reach, so spelled plainly */
+        memcpy(to, s.s, s.n);
+        n = s.n;
+    }
+    v->tokens[v->n] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)n};
+    v->n_text += n;
+    v->n++;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_pull *j)
+{
+    int16_t byte_of[324];
+    size_t n = 0;
+    bool more = true;
+    make_alphabet(byte_of);
+    fvlm_status st = fvlm_pull_expect(j, '[');
+    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) st = read_token(v, j, byte_of);
+    if (st) return st;
+    memset(v->of_byte, 0xff, sizeof v->of_byte);
+    for (size_t id = 0; id < v->n; id++)
+        if (v->tokens[id].n_bytes == 1) v->of_byte[(uint8_t)v->text[v->tokens[id].at]] = (uint32_t)id;
+    for (int b = 0; b < 256; b++)
+        if (v->of_byte[b] == FVLM_NO_TOKEN)
+            return fvlm_fail(j->err, FVLM_UNSUPPORTED,
+                             "tokenizer without a token for byte 0x%02x: only byte-level BPE is implemented",
+                             (unsigned)b);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err)
+{
+    if (id >= FVLM_MAX_TOKENS)
+        return fvlm_fail(err, FVLM_LIMIT, "added token id %u: at most %u", id, FVLM_MAX_TOKENS - 1);
+    if (!grow_ids(v, (size_t)id + 1) || !grow_text(v, text.n)) return no_memory(err);
+    while (v->n <= id) v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
+    if (v->tokens[id].n_bytes == FVLM_NO_TOKEN) {
+        memcpy(v->text + v->n_text, text.s, text.n);
+        v->tokens[id] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)text.n};
+        v->n_text += text.n;
+    } else if (v->tokens[id].n_bytes != text.n || memcmp(v->text + v->tokens[id].at, text.s, text.n) != 0) {
+        return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.*s\" has id %u, which is \"%.*s\"",
+                         (int)(text.n < 64 ? text.n : 64), text.s, id,
+                         (int)(v->tokens[id].n_bytes < 64 ? v->tokens[id].n_bytes : 64), v->text + v->tokens[id].at);
+    }
+    v->special[id] |= special;
+    return FVLM_OK;
+}
+
+void fvlm_vocab_free(fvlm_vocab *v)
+{
+    free(v->text);
+    free(v->tokens);
+    free(v->special);
+    free(v->merges);
+    *v = (fvlm_vocab){0};
+}
+
+/* Ids by text, while merges are read. The rest of the hash is kept beside the id: a collision that it tells
+ * apart costs no walk to the text. */
+typedef struct {
+    uint32_t id, hash;
+} text_slot;
+
+typedef struct {
+    text_slot *slots;
+    size_t mask;
+} text_index;
+
+static size_t slots_for(size_t n)
+{
+    size_t slots = 16;
+    while (slots < n * 2) slots *= 2;
+    return slots;
+}
+
+/* The slot of this text: its own, or the free one where it belongs. */
+static text_slot *find_slot(const text_index *x, const fvlm_vocab *v, const char *s, size_t n)
+{
+    const uint64_t h = XXH3_64bits(s, n);
+    text_slot *slot;
+    for (size_t i = h & x->mask; slot = &x->slots[i], slot->id != FVLM_NO_TOKEN; i = (i + 1) & x->mask) {
+        const fvlm_token t = v->tokens[slot->id];
+        if (slot->hash == h >> 32 && t.n_bytes == n && memcmp(v->text + t.at, s, n) == 0) return slot;
+    }
+    slot->hash = (uint32_t)(h >> 32);
+    return slot;
+}
+
+static fvlm_status index_tokens(text_index *x, const fvlm_vocab *v, fvlm_err *err)
+{
+    const size_t n_slots = slots_for(v->n);
+    x->mask = n_slots - 1;
+    x->slots = fvlm_alloc(n_slots, sizeof *x->slots);
+    if (!x->slots) return no_memory(err);
+    memset(x->slots, 0xff, n_slots * sizeof *x->slots);
+    for (size_t id = 0; id < v->n; id++) {
+        const fvlm_token t = v->tokens[id];
+        if (t.n_bytes == FVLM_NO_TOKEN) continue;
+        text_slot *slot = find_slot(x, v, v->text + t.at, t.n_bytes);
+        if (slot->id != FVLM_NO_TOKEN)
+            return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: ids %u and %zu have the same text", slot->id, id);
+        slot->id = (uint32_t)id;
+    }
+    return FVLM_OK;
+}
+
+static fvlm_merge *merge_slot(const fvlm_vocab *v, uint32_t left, uint32_t right)
+{
+    const uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
+    size_t i = (size_t)(key >> 20) & v->merge_mask;
+    while (v->merges[i].result != FVLM_NO_TOKEN && (v->merges[i].left != left || v->merges[i].right != right))
+        i = (i + 1) & v->merge_mask;
+    return &v->merges[i];
+}
+
+const fvlm_merge *fvlm_vocab_merge(const fvlm_vocab *v, uint32_t left, uint32_t right)
+{
+    const fvlm_merge *m = merge_slot(v, left, right);
+    return m->result == FVLM_NO_TOKEN ? NULL : m;
+}
+
+static bool grow_merges(fvlm_vocab *v, size_t n)
+{
+    if (v->merges && n * 2 <= v->merge_mask + 1) return true;
+    const size_t old = v->merges ? v->merge_mask + 1 : 0, slots = old ? old * 2 : slots_for(v->n);
+    fvlm_merge *from = v->merges, *to = fvlm_alloc(slots, sizeof *to);
+    if (!to) return false;
+    memset(to, 0xff, slots * sizeof *to);
+    v->merges = to;
+    v->merge_mask = slots - 1;
+    for (size_t i = 0; i < old; i++)
+        if (from[i].result != FVLM_NO_TOKEN) *merge_slot(v, from[i].left, from[i].right) = from[i];
+    free(from);
+    return true;
+}
+
+/* "left right" in the byte alphabet, which has no space. A pair given twice keeps its last rank, as in
+ * Hugging Face's map. */
+static fvlm_status read_merge(fvlm_vocab *v, fvlm_pull *j, const text_index *x, const int16_t byte_of[324],
+                              uint32_t rank)
+{
+    fvlm_slice s;
+    size_t n_left, n_right;
+    char bytes[1024];
+    const fvlm_status st = fvlm_pull_string(j, &s);
+    if (st) return st;
+    if (s.n > sizeof bytes) return fvlm_pull_refuse(j, "a merge of over 1024 bytes");
+    const char *space = memchr(s.s, ' ', s.n);
+    const size_t left_text = space ? (size_t)(space - s.s) : 0;
+    if (!left_text || !to_bytes(byte_of, s.s, left_text, bytes, &n_left) ||
+        !to_bytes(byte_of, space + 1, s.n - left_text - 1, bytes + n_left, &n_right) || !n_right)
+        return fvlm_pull_refuse(j, "a merge that is not two tokens");
+    const uint32_t left = find_slot(x, v, bytes, n_left)->id, right = find_slot(x, v, bytes + n_left, n_right)->id;
+    const uint32_t result = find_slot(x, v, bytes, n_left + n_right)->id;
+    if (left == FVLM_NO_TOKEN || right == FVLM_NO_TOKEN || result == FVLM_NO_TOKEN)
+        return fvlm_pull_refuse(j, "a merge of tokens that are not in the vocabulary");
+    if (!grow_merges(v, (size_t)rank + 1)) return no_memory(j->err);
+    *merge_slot(v, left, right) = (fvlm_merge){left, right, rank, result};
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_pull *j)
+{
+    int16_t byte_of[324];
+    text_index x = {0};
+    size_t n = 0;
+    bool more = true;
+    make_alphabet(byte_of);
+    fvlm_status st = index_tokens(&x, v, j->err);
+    if (!st) st = grow_merges(v, 1) ? fvlm_pull_expect(j, '[') : no_memory(j->err);
+    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) {
+        st = n > FVLM_MAX_TOKENS ? fvlm_pull_refuse(j, "more than 4000000 merges")
+                                 : read_merge(v, j, &x, byte_of, (uint32_t)(n - 1));
+    }
+    free(x.slots);
+    return st;
+}

@@ -1,0 +1,329 @@
+/* Guards: the tokenizer's files become one JSON text, the same from vocab.json + merges.txt + added tokens as from
+ * tokenizer.json; what would change ids is refused. Exact messages. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "convert/vocabulary/vocabulary.h"
+#include "tests/support/checkpoint.h"
+#include "tests/support/support.h"
+
+static char folder[256];
+static fvlm_err err;
+static char *json;
+static size_t n_json;
+static uint32_t n_ids;
+
+static fvlm_status read_it(void)
+{
+    fvlm_source *src;
+    free(json);
+    json = NULL;
+    err = (fvlm_err){0};
+    assert_int_equal(fvlm_source_open(&src, folder, NULL), FVLM_OK);
+    fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, src, &err);
+    fvlm_source_close(&src);
+    assert_true(!st == (json != NULL));
+    return st;
+}
+
+static void refused(const char *message)
+{
+    read_it();
+    assert_string_equal(err.msg, message);
+}
+
+#define VOCAB "{\"a\":0,\"b\":1,\"\\u0120\":2,\"ab\":3,\"\\\"\":4,\"\\\\\":5,\"Ġa\":6}"
+#define MERGES "#version: 0.2\na b\nĠ a\n"
+#define ADDED "{\"<|endoftext|>\": 7, \"<|im_end|>\": 9, \"<|im_start|>\": 8}"
+
+static const char *const all_files[] = {"vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json",
+                                        "tokenizer.json"};
+
+static void write_fresh(void)
+{
+    for (size_t i = 0; i < 5; i++) test_remove_file(folder, all_files[i]);
+    test_write_text(folder, "vocab.json", VOCAB);
+    test_write_text(folder, "merges.txt", MERGES);
+    test_write_text(folder, "added_tokens.json", ADDED);
+}
+
+static const char want[] =
+    "{\"tokens\":[\"a\",\"b\",\"Ġ\",\"ab\",\"\\\"\",\"\\\\\",\"Ġa\"],\"merges\":[\"a b\",\"Ġ a\"],\"added\":["
+    "{\"id\":7,\"text\":\"<|endoftext|>\",\"special\":true},{\"id\":8,\"text\":\"<|im_start|>\",\"special\":true},"
+    "{\"id\":9,\"text\":\"<|im_end|>\",\"special\":true}],\"pattern\":\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{"
+    "L}\\\\p{N}]?"
+    "\\\\p{L}+|\\\\p{N}| "
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\",\"normalizer\":\"NFC\"}";
+
+static void from_files(void **state)
+{
+    (void)state;
+    write_fresh();
+    if (read_it()) fail_msg("%s", err.msg);
+    assert_string_equal(json, want);
+    assert_int_equal(n_json, strlen(want));
+    assert_int_equal(n_ids, 10);
+    json_t *tree = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(tree);
+    json_decref(tree);
+    /* Windows line ends, no version line, an empty line: the same. */
+    test_write_text(folder, "merges.txt", "a b\r\n\r\nĠ a");
+    assert_int_equal(read_it(), FVLM_OK);
+    assert_string_equal(json, want);
+}
+
+static void from_the_decoder(void **state)
+{
+    (void)state;
+    write_fresh();
+    test_remove_file(folder, "added_tokens.json");
+    test_write_text(folder, "tokenizer_config.json",
+                    "{\"tokenizer_class\": \"Qwen2Tokenizer\", \"added_tokens_decoder\": {"
+                    "\"9\": {\"content\": \"<|im_end|>\", \"special\": true}, \"7\": {\"content\": \"<|endoftext|>\", "
+                    "\"special\": true},"
+                    "\"8\": {\"content\": \"<|im_start|>\", \"lstrip\": false, \"special\": true}}}");
+    if (read_it()) fail_msg("%s", err.msg);
+    assert_string_equal(json, want);
+    /* Both: they must agree, and the decoder knows which tokens are special. */
+    test_write_text(folder, "added_tokens.json", ADDED);
+    assert_int_equal(read_it(), FVLM_OK);
+    assert_string_equal(json, want);
+    test_write_text(
+        folder, "tokenizer_config.json",
+        "{\"added_tokens_decoder\": {\"9\": {\"content\": \"<|im_end|>\"}, \"7\": {\"content\": \"<|endoftext|>\", "
+        "\"special\": false}, \"8\": {\"content\": \"<|im_start|>\"}}}");
+    assert_int_equal(read_it(), FVLM_OK);
+    assert_non_null(strstr(json, "\"text\":\"<|endoftext|>\",\"special\":false}"));
+    /* A token that only the decoder knows, and how it wants to be found. */
+    test_write_text(
+        folder, "tokenizer_config.json",
+        "{\"added_tokens_decoder\": {\"9\": {\"content\": \"<|im_end|>\"}, \"7\": {\"content\": \"<|endoftext|>\"}, "
+        "\"8\": {\"content\": \"<|im_start|>\"}, "
+        "\"10\": {\"content\": \"né\", \"special\": false, \"normalized\": true}}}");
+    assert_int_equal(read_it(), FVLM_OK);
+    assert_non_null(strstr(json, "{\"id\":10,\"text\":\"né\",\"special\":false,\"normalized\":true}"));
+    assert_int_equal(n_ids, 11);
+}
+
+#define TJ_ADDED                                                                                                       \
+    "\"added_tokens\": [{\"id\": 7, \"content\": \"<|endoftext|>\", \"special\": true}, {\"id\": 8, \"content\": "     \
+    "\"<|im_start|>\", \"special\": true}, {\"id\": 9, \"content\": \"<|im_end|>\", \"special\": true}]"
+#define TJ_PATTERN                                                                                                     \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "                                  \
+    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|"                                                                         \
+    "\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define TJ_SPLIT(behavior, use_regex)                                                                                  \
+    "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": "  \
+    "\"" TJ_PATTERN "\"}, \"behavior\": \"" behavior                                                                   \
+    "\", \"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "                                  \
+    "\"trim_offsets\": false, \"use_regex\": " use_regex "}]}"
+#define TJ_MODEL(extra, merges)                                                                                        \
+    "\"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": \"\", "     \
+    "\"end_of_word_suffix\": \"\", \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false, " extra    \
+    "\"vocab\": " VOCAB ", \"merges\": " merges "}"
+#define TJ_NFC "\"normalizer\": {\"type\": \"NFC\"}"
+#define TJ_REST                                                                                                        \
+    "\"version\": \"1.0\", \"truncation\": null, \"post_processor\": {\"type\": \"ByteLevel\"}, \"decoder\": [1, "     \
+    "{\"x\": [[]]}]"
+
+static void from_tokenizer_json(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "{" TJ_REST ", " TJ_ADDED ", " TJ_NFC
+        ", " TJ_SPLIT("Isolated", "false") ", " TJ_MODEL("", "[\"a b\", \"Ġ a\"]") "}",
+        "{" TJ_MODEL("", "[[\"a\", \"b\"], [\"Ġ\", \"a\"]]") ", " TJ_SPLIT("Isolated", "false") ", " TJ_NFC
+                                                                                                ", " TJ_ADDED "}\n",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        write_fresh();
+        test_remove_file(folder, "vocab.json");
+        test_write_text(folder, "tokenizer.json", forms[i]);
+        if (read_it()) fail_msg("%s", err.msg);
+        assert_string_equal(json, want);
+        assert_int_equal(n_ids, 10);
+    }
+    test_write_text(folder, "tokenizer.json",
+                    "{" TJ_ADDED
+                    ", \"normalizer\": null, " TJ_SPLIT("Isolated", "false") ", " TJ_MODEL("", "[\"a b\"]") "}");
+    assert_int_equal(read_it(), FVLM_OK);
+    assert_non_null(strstr(json, "\"normalizer\":null}"));
+}
+
+static void tokenizer_json_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "\"tokenizer.json\": byte 0: the text ends where '{', the tokenizer was expected"},
+        {"{}", "\"tokenizer.json\": byte 0: \"normalizer\" is missing"},
+        {"{\"normalizer\": null, \"normalizer\": null", "\"tokenizer.json\": byte 21: \"normalizer\" is given twice"},
+        {"{\"normalizer\": {\"type\": \"NFKC\"}",
+         "\"tokenizer.json\": byte 15: only the normalizer NFC, or none, is supported"},
+        {"{" TJ_SPLIT("Removed", "false"), "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by one regex "
+                                           "and then goes to bytes is supported"},
+        {"{" TJ_SPLIT("Isolated", "true"), "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by one regex "
+                                           "and then goes to bytes is supported"},
+        {"{\"pre_tokenizer\": null", "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by one regex and "
+                                     "then goes to bytes is supported"},
+        {"{\"model\": {\"type\": \"WordPiece\"",
+         "\"tokenizer.json\": byte 19: the model's \"type\" is set to \"WordPiece\", which is not supported"},
+        {"{\"model\": {\"byte_fallback\": true",
+         "\"tokenizer.json\": byte 28: the model's \"byte_fallback\" is set to true, which is not supported"},
+        {"{\"model\": {\"vocab\": {}, \"vocab\": {}", "\"tokenizer.json\": byte 24: \"vocab\" is given twice"},
+        {"{\"model\": {\"vocab\": {}}", "\"tokenizer.json\": byte 10: the model has no \"merges\""},
+        {"{\"model\": {\"merges\": []}", "\"tokenizer.json\": byte 10: the model has no \"vocab\""},
+        {"{\"model\": {\"merges\": [\"ab\"]",
+         "\"tokenizer.json\": byte 22: a merge is two tokens with one space between"},
+        {"{\"model\": {\"merges\": [\"a b c\"]",
+         "\"tokenizer.json\": byte 22: a merge is two tokens with one space between"},
+        {"{\"model\": {\"merges\": [[\"a\"]]", "\"tokenizer.json\": byte 26: expected ',' between two tokens"},
+        {"{\"model\": {\"merges\": [[\"a\",\"b\",\"c\"]]",
+         "\"tokenizer.json\": byte 30: expected ']' after two tokens"},
+        {"{\"model\": {\"vocab\": {\"a\": -1}",
+         "\"tokenizer.json\": byte 26: expected a whole number, 0 or more, in plain digits"},
+        {"{\"model\": {\"vocab\": {\"a\": 2097152}",
+         "\"tokenizer.json\": byte 21: token \"a\" has the id 2097152, at most 2097151 are allowed"},
+        {"{\"model\": {\"vocab\": {\"a\": 0, \"b\": 0}",
+         "\"tokenizer.json\": byte 29: tokens \"a\" and \"b\" have the same id 0"},
+        {"{\"added_tokens\": [{\"id\": 7}]",
+         "\"tokenizer.json\": byte 17: added_tokens[0]: expected \"id\" and \"content\""},
+        {"{\"added_tokens\": [{\"id\": 7, \"content\": \"x\", \"single_word\": true}]",
+         "\"tokenizer.json\": token \"x\" has \"single_word\" set, which is not supported"},
+        {"{\"x\": [1, 2,, 3]", "\"tokenizer.json\": byte 12: expected a value"},
+        {"{\"x\": [01]", "\"tokenizer.json\": byte 7: a number may not begin with 0"},
+        {"{\"x\": 1.", "\"tokenizer.json\": byte 6: a number may not end with its point"},
+        {"{\"x\": 1e+", "\"tokenizer.json\": byte 6: a number without digits in its exponent"},
+        {"{\"x\": nul", "\"tokenizer.json\": byte 6: expected a value"},
+        {"{\"x\": {\"y\" 1}", "\"tokenizer.json\": byte 11: expected ':'"},
+        {"{\"x\": {\"y\": 1,}", "\"tokenizer.json\": byte 14: expected a string"},
+        {"{\"x\": [1 2]", "\"tokenizer.json\": byte 9: expected ',' or ']'"},
+        {"{\"x\": [", "\"tokenizer.json\": byte 7: the text ends where a value was expected"},
+    };
+    write_fresh();
+    test_remove_file(folder, "vocab.json");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        test_write_text(folder, "tokenizer.json", cases[i].text);
+        refused(cases[i].message);
+    }
+    char deep[200] = "{\"x\": "; /* 64 levels are allowed, 65 are not, and neither is recursion */
+    for (int depth = 64; depth <= 65; depth++) {
+        memset(deep + 6, '[', (size_t)depth);
+        memset(deep + 6 + depth, ']', (size_t)depth);
+        strcpy(deep + 6 + 2 * depth, "}");
+        test_write_text(folder, "tokenizer.json", deep);
+        refused(depth == 64 ? "\"tokenizer.json\": byte 0: \"normalizer\" is missing"
+                            : "\"tokenizer.json\": byte 70: nested deeper than 64");
+    }
+    print_message("# %zu tokenizer.json refused\n", 1 + sizeof cases / sizeof cases[0]);
+}
+
+static void file_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text; /* NULL: the file is removed */
+        const char *message;
+    } cases[] = {
+        {"vocab.json", NULL, "the folder holds no tokenizer: neither vocab.json with merges.txt nor tokenizer.json"},
+        {"merges.txt", NULL, "\"merges.txt\" is missing beside vocab.json; download it"},
+        {"added_tokens.json", NULL,
+         "neither added_tokens.json nor tokenizer_config.json's added_tokens_decoder is there; download them"},
+        {"vocab.json", "{}", "the tokenizer has no tokens"},
+        {"vocab.json", "{\"a\":0,\"b\":2}", "the vocabulary has no token with the id 1"},
+        {"vocab.json", "{\"a\":0,\"a\":1}", "the vocabulary has the token \"a\" twice"},
+        {"vocab.json", "{\"a\":0,\"\\u0061\":1}", "the vocabulary has the token \"a\" twice"},
+        {"vocab.json", "{\"a\":0} x", "\"vocab.json\": byte 8: something follows the end of the JSON value"},
+        {"vocab.json", "{\"a\":0,\"b\":0}", "\"vocab.json\": byte 7: tokens \"a\" and \"b\" have the same id 0"},
+        {"merges.txt", "#version\na  b\n", "\"merges.txt\": line 2: expected two tokens with one space between"},
+        {"merges.txt", "a b\nab\n", "\"merges.txt\": line 2: expected two tokens with one space between"},
+        {"merges.txt", "a b\n\n ab\n", "\"merges.txt\": line 3: expected two tokens with one space between"},
+        {"merges.txt", "a x\n", "merge 0, \"a x\", uses or makes a token that the vocabulary lacks"},
+        {"merges.txt", "a b\nb a\n", "merge 1, \"b a\", uses or makes a token that the vocabulary lacks"},
+        {"added_tokens.json", "{\"<|im_start|>\": 8}",
+         "the tokenizer has no added token \"<|im_end|>\", which the prompt needs"},
+        {"added_tokens.json", "{}", "the tokenizer has no added token \"<|im_start|>\", which the prompt needs"},
+        {"added_tokens.json", "{\"<|im_start|>\": 8, \"<|im_end|>\": 8}",
+         "the added tokens \"<|im_end|>\" and \"<|im_start|>\" have the same id 8"},
+        {"added_tokens.json", "{\"<|im_start|>\": 8, \"<|im_end|>\": 0}",
+         "the id 0 is the token \"a\" and the added token \"<|im_end|>\""},
+        {"added_tokens.json", "{\"<|im_start|>\": 8, \"<|im_end|>\": 9, \"\": 7}", "the added token 7 has no text"},
+        {"added_tokens.json", "{\"<|im_start|>\": \"8\"}",
+         "\"added_tokens.json\": \"<|im_start|>\" is a string, expected an id"},
+        {"added_tokens.json", "{\"<|im_start|>\": -8}",
+         "\"added_tokens.json\": token \"<|im_start|>\" has the id -8, expected 0 to 2097151"},
+        {"added_tokens.json", "[]", "\"added_tokens.json\" is an array, expected an object"},
+        {"tokenizer_config.json", "{\"tokenizer_class\": \"LlamaTokenizer\"}",
+         "\"tokenizer_config.json\": \"tokenizer_class\" is \"LlamaTokenizer\"; only Qwen2Tokenizer is supported"},
+        {"tokenizer_config.json", "{\"add_prefix_space\": true}",
+         "\"tokenizer_config.json\": \"add_prefix_space\" is set, which is not supported"},
+        {"tokenizer_config.json",
+         "{\"added_tokens_decoder\": {\"7\": {\"content\": \"<|endoftext|>\"}, \"8\": {\"content\": "
+         "\"<|im_start|>\"}}}",
+         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 9 is \"<|im_end|>\" in one and missing "
+         "in the other"},
+        {"tokenizer_config.json",
+         "{\"added_tokens_decoder\": {\"7\": {\"content\": \"<|im_end|>\"}, \"8\": {\"content\": \"<|im_start|>\"}, "
+         "\"9\": {\"content\": "
+         "\"<|endoftext|>\"}}}",
+         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 7 is \"<|endoftext|>\" in one and "
+         "\"<|im_end|>\" in the "
+         "other"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_fresh();
+        if (cases[i].text)
+            test_write_text(folder, cases[i].name, cases[i].text);
+        else
+            test_remove_file(folder, cases[i].name);
+        refused(cases[i].message);
+    }
+    write_fresh();
+    test_remove_file(folder, "added_tokens.json");
+    test_write_text(folder, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"seven\": {\"content\": \"x\"}}}");
+    refused(
+        "\"tokenizer_config.json\": added_tokens_decoder[\"seven\"]: expected an id and an object with \"content\"");
+    write_fresh();
+    char *path = test_path(folder, "merges.txt");
+    assert_true(test_write_file(path, "a b\n\0c d\n", 9));
+    refused("\"merges.txt\": byte 4: NUL in a text file");
+    free(path);
+    print_message("# %zu tokenizer files refused\n", 2 + sizeof cases / sizeof cases[0]);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_write_text(test_folder(folder), "x", "");
+    test_checkpoint c;
+    test_checkpoint_make(&c, false, FVLM_SRC_F32);
+    test_checkpoint_write(&c, folder);
+    test_checkpoint_free(&c);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(json);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_files),          cmocka_unit_test(from_the_decoder),
+        cmocka_unit_test(from_tokenizer_json), cmocka_unit_test(tokenizer_json_refusals),
+        cmocka_unit_test(file_refusals),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

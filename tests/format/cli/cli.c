@@ -1,0 +1,250 @@
+/* Promise: a misused option is named, suggested if it was nearly right, and ends in usage status;
+ * numbers are taken strictly; numbers for people are short and right. */
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "format/cli/cli.h"
+
+static bool quiet, verbose;
+static const char *output;
+static uint64_t threads;
+static double top_p;
+static fvlm_list rules, args;
+static const fvlm_option options[] = {
+    {.name = "output", .letter = 'o', .arg = "FILE", .help = "where to write", .text = &output},
+    {.name = "threads", .arg = "N", .help = "how many", .number = &threads},
+    {.name = "top-p", .arg = "P", .help = "nucleus", .real = &top_p},
+    {.name = "set", .arg = "RULE", .help = "a rule", .list = &rules},
+    {.name = "quiet", .letter = 'q', .help = "say nothing", .flag = &quiet},
+    {.name = "verbose", .letter = 'v', .help = "say more", .flag = &verbose},
+    {0},
+};
+static const fvlm_command command = {"convert", "summary", "FOLDER", options, "fvlm convert a\nfvlm convert b\n"};
+
+static fvlm_err err;
+
+static fvlm_status parse(char *a, char *b, char *c)
+{
+    char *argv[] = {(char *)"convert", a, b, c, NULL};
+    int argc = 1;
+    while (argv[argc]) argc++;
+    bool help;
+    quiet = verbose = false;
+    output = NULL;
+    threads = 99;
+    top_p = 99;
+    fvlm_list_free(&rules);
+    fvlm_list_free(&args);
+    memset(&err, 0, sizeof err);
+    return fvlm_cli_parse(&command, argc, argv, &args, &help, &err);
+}
+
+static char *s(const char *text)
+{
+    return (char *)(uintptr_t)text; /* argv is not const */
+}
+
+static void forms(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(s("--output"), s("f"), s("x")), FVLM_OK);
+    assert_string_equal(output, "f");
+    assert_int_equal(args.n, 1);
+    assert_string_equal(args.items[0], "x");
+    assert_int_equal(parse(s("--output=a=b"), NULL, NULL), FVLM_OK);
+    assert_string_equal(output, "a=b");
+    assert_int_equal(parse(s("-o"), s("f"), NULL), FVLM_OK);
+    assert_string_equal(output, "f");
+    assert_int_equal(parse(s("-of"), NULL, NULL), FVLM_OK);
+    assert_string_equal(output, "f");
+    assert_int_equal(parse(s("-qvof"), NULL, NULL), FVLM_OK);
+    assert_true(quiet && verbose);
+    assert_string_equal(output, "f");
+    assert_int_equal(parse(s("--set"), s("a"), s("--set=b")), FVLM_OK);
+    assert_int_equal(rules.n, 2);
+    assert_string_equal(rules.items[1], "b");
+    assert_int_equal(parse(s("--"), s("--output"), s("-q")), FVLM_OK);
+    assert_int_equal(args.n, 2);
+    assert_int_equal(parse(s("-"), NULL, NULL), FVLM_OK);
+    assert_int_equal(args.n, 1);
+    assert_int_equal(parse(s("--threads"), s("18446744073709551615"), NULL), FVLM_OK);
+    assert_true(threads == UINT64_MAX);
+    assert_int_equal(parse(s("--top-p"), s("-0.5e1"), NULL), FVLM_OK);
+    assert_true(top_p == -5);
+}
+
+static void refuses(char *a, char *b, const char *message)
+{
+    assert_int_equal(parse(a, b, NULL), FVLM_USAGE);
+    char want[256];
+    snprintf(want, sizeof want, "%s; try 'fvlm convert --help'", message);
+    assert_string_equal(err.msg, want);
+}
+
+static void misuse(void **state)
+{
+    (void)state;
+    refuses(s("--outptu"), NULL, "unknown option \"--outptu\", did you mean \"--output\"?");
+    refuses(s("--thread=2"), NULL, "unknown option \"--thread\", did you mean \"--threads\"?");
+    refuses(s("--quite"), NULL, "unknown option \"--quite\", did you mean \"--quiet\"?");
+    refuses(s("--wibble"), NULL, "unknown option \"--wibble\"");
+    refuses(s("--x"), NULL, "unknown option \"--x\"");
+    refuses(s("-z"), NULL, "unknown option \"-z\"");
+    refuses(s("-qz"), NULL, "unknown option \"-z\"");
+    refuses(s("--output"), NULL, "--output needs FILE");
+    refuses(s("-o"), NULL, "--output needs FILE");
+    refuses(s("--output"), s("--quiet"), "--output needs FILE");
+    refuses(s("--output="), NULL, "--output needs FILE, but it is empty");
+    refuses(s("--quiet=yes"), NULL, "--quiet takes no value");
+    static const char *const numbers[] = {"",   "-1", "+1", " 1", "1 ", "0x10", "1e3", "1.0", "18446744073709551616",
+                                          "ten"};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char message[128];
+        snprintf(message, sizeof message, "--threads: \"%s\" is not a whole number", numbers[i]);
+        refuses(s("--threads"), s(numbers[i]), message);
+    }
+    static const char *const reals[] = {"", "nan", "inf", "1e999", "0x1p3", "1,5", "0.5.", "--"};
+    for (size_t i = 0; i + 1 < sizeof reals / sizeof reals[0]; i++) {
+        char message[128];
+        snprintf(message, sizeof message, "--top-p: \"%s\" is not a number", reals[i]);
+        refuses(s("--top-p"), s(reals[i]), message);
+    }
+    refuses(s("--top-p"), s("--"), "--top-p needs P");
+    char long_name[300];
+    memset(long_name, '-', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = 0;
+    assert_int_equal(parse(long_name, NULL, NULL), FVLM_USAGE);
+    assert_true(strlen(err.msg) < 160);
+}
+
+static void human_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t n;
+        const char *text;
+    } cases[] = {{0, "0 B"},
+                 {999, "999 B"},
+                 {1000, "1.00 kB"},
+                 {1004, "1.00 kB"},
+                 {9994, "9.99 kB"},
+                 {9995, "10.0 kB"},
+                 {99949, "99.9 kB"},
+                 {99950, "100 kB"},
+                 {999499, "999 kB"},
+                 {999500, "1.00 MB"},
+                 {1517667520, "1.52 GB"},
+                 {15529176000, "15.5 GB"},
+                 {UINT64_MAX, "18.4 EB"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[16];
+        assert_string_equal(fvlm_human_bytes(cases[i].n, out), cases[i].text);
+    }
+}
+
+/* What half-done work of so many seconds leaves on stderr, a terminal or not. A terminal delivers
+ * later than write() returns, so reading goes on to an end mark. */
+static void progress_text(bool terminal, bool silent, double seconds, char *out, size_t room)
+{
+    int pipe_ends[2], seen = -1, shown = -1;
+    if (terminal) {
+        seen = posix_openpt(O_RDWR | O_NOCTTY);
+        if (seen < 0) skip(); /* a chroot without /dev/pts */
+        assert_int_equal(grantpt(seen) | unlockpt(seen), 0);
+        shown = open(ptsname(seen), O_RDWR | O_NOCTTY);
+    } else {
+        assert_int_equal(pipe(pipe_ends), 0);
+        seen = pipe_ends[0];
+        shown = pipe_ends[1];
+    }
+    int kept = dup(STDERR_FILENO);
+    dup2(shown, STDERR_FILENO);
+    fvlm_progress p;
+    fvlm_progress_start(&p, "convert", silent);
+    p.started -= seconds;
+    p.shown -= seconds;
+    fvlm_progress_update(&p, 1, 2);
+    p.shown += seconds; /* however long the first took, the second comes too soon after it */
+    fvlm_progress_update(&p, 1, 2);
+    fvlm_progress_end(&p);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    assert_int_equal(write(shown, "~", 1), 1);
+    size_t n = 0;
+    while (n + 1 < room && read(seen, out + n, 1) == 1 && out[n] != '~') n++;
+    close(seen);
+    close(shown);
+    out[n] = 0;
+}
+
+static void progress(void **state)
+{
+    (void)state;
+    char text[256];
+    progress_text(true, false, 0, text, sizeof text);
+    assert_string_equal(text, "");
+    progress_text(true, true, 20, text, sizeof text);
+    assert_string_equal(text, "");
+    progress_text(false, false, 20, text, sizeof text);
+    assert_string_equal(text, "");
+    progress_text(true, false, 20, text, sizeof text);
+    assert_string_equal(text, "\rconvert  50 % ###############............... 20 s left \033[K\r\033[K");
+    progress_text(true, false, 600, text, sizeof text);
+    assert_non_null(strstr(text, " 10 min left"));
+}
+
+/* INT sets the flag; re-raised after clean-up the program dies by it, as a shell expects. */
+static void signals(void **state)
+{
+    (void)state;
+    static const int sent[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < 3; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            fvlm_signals_install();
+            if (fvlm_interrupted()) _exit(2);
+            fvlm_signals_reraise(); /* nothing came: nothing happens */
+            raise(SIGPIPE);
+            raise(sent[i]);
+            if (!fvlm_interrupted()) _exit(3);
+            fvlm_signals_reraise();
+            _exit(4);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), sent[i]);
+    }
+}
+
+static void memory_figures(void **state)
+{
+    (void)state;
+    assert_true(fvlm_peak_rss_bytes() > 1000000);
+    uint64_t before = fvlm_peak_anonymous_bytes();
+    enum { MORE = 32 << 20 };
+    char *p = fvlm_alloc(MORE, 1);
+    memset(p, 1, MORE);
+    uint64_t during = fvlm_peak_anonymous_bytes();
+    free(p);
+    assert_true(during >= before + MORE / 2);
+    assert_true(fvlm_peak_anonymous_bytes() >= during); /* the largest seen */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms),       cmocka_unit_test(misuse),
+                                       cmocka_unit_test(human_bytes), cmocka_unit_test(progress),
+                                       cmocka_unit_test(signals),     cmocka_unit_test(memory_figures)};
+    return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
+}

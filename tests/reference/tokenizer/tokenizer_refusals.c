@@ -1,0 +1,118 @@
+/* Promise: a tokenizer section that is not read says what is wrong and at which byte. Each case is the good section
+ * with one thing changed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "reference/tokenizer/tokenizer.h"
+#include "tests/reference/tokenizer/tokenizer_cases.h"
+
+/* from, where it first stands in the good section, becomes to; the message is followed by where, if at >= 0, counted
+ * from the change. */
+static void refuses(const char *from, const char *to, fvlm_status code, const char *message, long at)
+{
+    const char *found = strstr(small_tokenizer, from);
+    assert_non_null(found);
+    const size_t before = (size_t)(found - small_tokenizer);
+    char *json = malloc(N_SMALL_TOKENIZER + strlen(to) + 1), want[400];
+    fvlm_tokenizer *t;
+    fvlm_err err = {0};
+    memcpy(json, small_tokenizer, before);
+    strcpy(json + before, to);
+    strcat(json + before, found + strlen(from));
+    assert_int_equal(fvlm_tokenizer_create(&t, json, strlen(json), &err), code);
+    assert_null(t);
+    if (at < 0)
+        snprintf(want, sizeof want, "%s", message);
+    else
+        snprintf(want, sizeof want, "%s at byte %zu", message, before + (size_t)at);
+    assert_string_equal(err.msg, want);
+    free(json);
+}
+
+#define DAMAGED(from, to, message, at) refuses(from, to, FVLM_BAD_INPUT, "damaged tokenizer: " message, at)
+
+static void json(void **state)
+{
+    (void)state;
+    DAMAGED("{\"tokens\"", "[\"tokens\"", "'{' expected", 0);
+    DAMAGED("\"tokens\":", "\"tokens\";", "':' expected", 8);
+    DAMAGED("\"tokens\":", "\"token\":", "unknown member", 8);
+    DAMAGED("\"merges\":", "\"tokens\":", "a member given twice", 9);
+    DAMAGED("\"normalizer\":\"NFC\"}", "\"normalizer\":\"NFC\"}}", "text after the end", 19);
+    DAMAGED(",\"normalizer\":\"NFC\"", "", "no member \"normalizer\"", -1);
+    DAMAGED("\"!\",", "\"!\"", "',' expected", 3);
+    DAMAGED("\"!\"", "\"\xff\"", "ill-formed UTF-8", 1);
+    DAMAGED("\"!\"", "\"\\q\"", "unknown escape", 2);
+    DAMAGED("\"!\"", "\"\\u00g0\"", "bad \\u escape", 5);
+    DAMAGED("\"!\"", "\"\\ud800\"", "half a surrogate pair", 7);
+    DAMAGED("\"!\"", "\"\n\"", "control character in a string", 1);
+    DAMAGED("\"!\"", "7", "'\"' expected", 0);
+    DAMAGED("\"special\":true", "\"special\":1", "true or false expected", 10);
+    DAMAGED("\"special\":true", "\"lstrip\":true", "unknown member of an added token", 9);
+}
+
+static void vocabulary(void **state)
+{
+    (void)state;
+    DAMAGED("\"!\"", "\"\"", "a token without text", 2);
+    DAMAGED("\"!\",", "\"!\",\"!\",", "ids 0 and 1 have the same text", -1);
+    refuses("\"!\"", "\"!!!!!\"", FVLM_UNSUPPORTED,
+            "tokenizer without a token for byte 0x21: only byte-level BPE is implemented", -1);
+    DAMAGED("\"merges\":[\"", "\"merges\":[\"ab\",\"", "a merge that is not two tokens", 14);
+    DAMAGED("\"merges\":[\"", "\"merges\":[\"q z\",\"", "a merge of tokens that are not in the vocabulary", 15);
+    DAMAGED("\"id\":500", "\"id\":0", "added token \"<|endoftext|>\" has id 0, which is \"!\"", -1);
+    DAMAGED("\"id\":500", "\"id\":99999999999", "number over 4294967295", 15);
+    refuses("\"id\":500", "\"id\":4000000", FVLM_LIMIT, "added token id 4000000: at most 3999999", -1);
+    DAMAGED("\"id\":500,", "", "an added token without id or text", 38);
+    DAMAGED("<|im_end|>", "<|im_start|>", "added token \"<|im_start|>\" is given twice", -1);
+}
+
+static void pattern_and_normalizer(void **state)
+{
+    (void)state;
+    static const char key[] = "\"pattern\":\"";
+    DAMAGED(key, "\"pattern\":\"(", "its pattern does not compile: missing closing parenthesis", -1);
+    DAMAGED(key, "\"pattern\":\"|", "its pattern matches nothing at all", -1);
+    refuses("\"NFC\"", "\"NFKC\"", FVLM_UNSUPPORTED, "tokenizer with normalizer \"NFKC\": only NFC is implemented", -1);
+    char *many = malloc(5200);
+    strcpy(many, key);
+    memset(many + sizeof key - 1, 'x', 5000);
+    many[sizeof key - 1 + 5000] = 0;
+    char want[100];
+    const char *at = strstr(small_tokenizer, key) + sizeof key - 1;
+    size_t n = 0; /* the pattern's own length, its escapes undone */
+    for (; at[n] != '"'; n++) at += at[n] == '\\';
+    snprintf(want, sizeof want, "tokenizer pattern of %zu bytes: at most 4096", n + 5000);
+    refuses(key, many, FVLM_LIMIT, want, -1);
+    free(many);
+}
+
+static void a_text_too_long(void **state)
+{
+    (void)state;
+    fvlm_tokenizer *t;
+    uint32_t *ids;
+    size_t n;
+    fvlm_err err = {0};
+    assert_int_equal(fvlm_tokenizer_create(&t, small_tokenizer, N_SMALL_TOKENIZER, &err), FVLM_OK);
+    assert_int_equal(fvlm_tokenizer_encode(t, "", (64u << 20) + 1, &ids, &n, &err), FVLM_LIMIT); /* not looked at */
+    assert_string_equal(err.msg, "a text of 67108865 bytes: at most 64 MiB");
+    fvlm_tokenizer_destroy(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json),
+        cmocka_unit_test(vocabulary),
+        cmocka_unit_test(pattern_and_normalizer),
+        cmocka_unit_test(a_text_too_long),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

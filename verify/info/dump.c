@@ -1,0 +1,128 @@
+/* dump.c - `fvlm info --dump`: one tensor as a .npy file of f32 in logical order, whatever its
+ * type and layout. Integers are decoded by the executor's own function, so that what is dumped is
+ * what it multiplies with. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli/cli.h"
+#include "verify/info/info.h"
+#include "format/base/output.h"
+#include "reference/ops/ops.h"
+
+#define ROOM_BYTES ((size_t)1 << 20) /* rows are gathered into writes of about this size */
+
+typedef struct {
+    const fvlm_tensor *t;
+    uint8_t *bytes;     /* a private copy: what is dumped is what was held against the hash */
+    fvlm_weight weight; /* FVLM_PANELS only */
+    size_t n, k;        /* rows, values to a row */
+    size_t kernel;      /* kh * kw of a convolution, else 1 */
+    float *row;
+} source;
+
+static float float_at(const source *s, size_t i)
+{
+    if (s->t->type.kind == FVLM_F16) return fvlm_f16_to_f32(fvlm_load_u16(s->bytes + 2 * i));
+    if (s->t->type.kind == FVLM_BF16) return fvlm_bf16_to_f32(fvlm_load_u16(s->bytes + 2 * i));
+    uint32_t bits = fvlm_load_u32(s->bytes + 4 * i);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Row n in logical order into little-endian bytes. */
+static void logical_row(const source *s, size_t n, uint8_t *out)
+{
+    if (s->t->layout == FVLM_PANELS) fvlm_weight_row(&s->weight, n, s->row);
+    size_t inputs = s->k / s->kernel;
+    for (size_t k = 0; k < s->k; k++) {
+        float value;
+        uint32_t bits;
+        if (s->t->layout == FVLM_PANELS)
+            value = s->row[k % s->kernel * inputs + k / s->kernel]; /* was channel fastest */
+        else if (s->t->layout == FVLM_TAPS)
+            value = float_at(s, k * s->n + n);
+        else
+            value = float_at(s, n * s->k + k);
+        memcpy(&bits, &value, sizeof bits);
+        fvlm_store_u32(out + 4 * k, bits);
+    }
+}
+
+/* The header of NumPy's format 1.0: a Python dict, padded so that the data begin on 64 bytes. */
+static size_t npy_header(const fvlm_tensor *t, uint8_t out[256])
+{
+    char shape[96] = "";
+    for (unsigned d = 0, at = 0; d < t->rank; d++)
+        at +=
+            (unsigned)snprintf(shape + at, sizeof shape - at, "%" PRIu64 ",%s", t->dims[d], d + 1 < t->rank ? " " : "");
+    char *text = (char *)out + 10;
+    size_t n = (size_t)snprintf(text, 240, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
+    size_t total = (10 + n + 1 + 63) / 64 * 64;
+    memset(text + n, ' ', total - 10 - n);
+    memcpy(out, "\x93NUMPY\x01\x00", 8);
+    fvlm_store_u16(out + 8, (uint16_t)(total - 10));
+    out[total - 1] = '\n';
+    return total;
+}
+
+static fvlm_status write_rows(const source *s, fvlm_output *o, uint64_t at, fvlm_err *err)
+{
+    size_t row_bytes = 4 * s->k, rows = row_bytes >= ROOM_BYTES ? 1 : ROOM_BYTES / row_bytes;
+    uint8_t *room = fvlm_alloc(rows, row_bytes);
+    if (!room) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a row of %zu values", s->k);
+    fvlm_status st = FVLM_OK;
+    for (size_t n = 0; n < s->n && !st;) {
+        size_t count = rows < s->n - n ? rows : s->n - n;
+        for (size_t i = 0; i < count; i++) logical_row(s, n + i, room + i * row_bytes);
+        st = fvlm_output_write(o, at, room, count * row_bytes, err);
+        at += count * row_bytes;
+        n += count;
+        if (!st && fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+    }
+    free(room);
+    return st;
+}
+
+static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name, fvlm_err *err)
+{
+    memset(s, 0, sizeof *s);
+    s->t = fvlm_reader_find(r, name);
+    if (!s->t)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no tensor \"%.255s\"; 'fvlm info --tensors' lists them",
+                         fvlm_reader_path(r), name);
+    fvlm_status st = fvlm_reader_copy(r, s->t, &s->bytes, err);
+    if (st) return fvlm_reader_settle(r, st, err);
+    s->n = (size_t)s->t->dims[0];
+    s->k = (size_t)(fvlm_params_of(s->t) / s->t->dims[0]);
+    s->kernel = s->t->rank > 2 ? s->k / (size_t)s->t->dims[1] : 1;
+    if (s->k > SIZE_MAX / 8) return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);
+    s->row = fvlm_alloc(s->k, sizeof *s->row);
+    if (!s->row) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a row of %zu values", s->k);
+    return s->t->layout == FVLM_PANELS ? fvlm_weight_bind(&s->weight, s->t, s->bytes, err) : FVLM_OK;
+}
+
+fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, fvlm_err *err)
+{
+    source s;
+    fvlm_output *o = NULL;
+    uint8_t header[256];
+    fvlm_status st = open_source(&s, r, name, err);
+    if (!st) st = fvlm_output_create(&o, path, force, err);
+    if (!st) {
+        size_t header_bytes = npy_header(s.t, header);
+        uint64_t total;
+        if (!fvlm_mul(fvlm_params_of(s.t), 4, &total) || !fvlm_add(total, header_bytes, &total))
+            st = fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);
+        if (!st) st = fvlm_output_reserve(o, total, err);
+        if (!st) st = fvlm_output_write(o, 0, header, header_bytes, err);
+        if (!st) st = write_rows(&s, o, header_bytes, err);
+        if (!st) st = fvlm_output_publish(&o, err);
+    }
+    fvlm_output_discard(&o);
+    free(s.row);
+    free(s.bytes);
+    return st;
+}

@@ -1,0 +1,147 @@
+/* info.c - counts what a file holds, and the same as JSON. info_print.c has the text. */
+#include "verify/info/info.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/base/json.h"
+
+/* By canonical name: "vision." "projector." "llm.embed." and "llm.head." "llm." */
+static fvlm_family family_of(const char *tensor)
+{
+    static const struct {
+        const char *prefix;
+        fvlm_family family;
+    } table[] = {{"vision.", FVLM_TOWER},
+                 {"projector.", FVLM_PROJECTOR},
+                 {"llm.embed.", FVLM_EMBEDDING},
+                 {"llm.head.", FVLM_EMBEDDING},
+                 {"llm.", FVLM_LLM}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strncmp(tensor, table[i].prefix, strlen(table[i].prefix)) == 0) return table[i].family;
+    return FVLM_OTHER;
+}
+
+const char *fvlm_family_name(fvlm_family f)
+{
+    static const char *const names[] = {"tower", "projector", "embedding", "llm", "other"};
+    return names[f];
+}
+
+uint64_t fvlm_params_of(const fvlm_tensor *t)
+{
+    uint64_t n = 1; /* cannot wrap: fewer than the tensor's bytes times 2, which the reader has checked */
+    for (unsigned i = 0; i < t->rank; i++) n *= t->dims[i];
+    return n;
+}
+
+/* ---- gathering ---- */
+
+static void add_tensor(fvlm_info *x, const fvlm_tensor *t)
+{
+    fvlm_family family = family_of(t->name);
+    fvlm_share *s = x->share;
+    while (s < x->share + x->n_shares && !(s->family == family && fvlm_type_equal(s->type, t->type))) s++;
+    if (s == x->share + x->n_shares) {
+        *s = (fvlm_share){.family = family, .type = t->type};
+        x->n_shares++;
+    }
+    s->n_tensors++;
+    s->n_params += fvlm_params_of(t);
+    s->n_bytes += t->n_bytes;
+    x->n_params += fvlm_params_of(t);
+    x->n_bytes += t->n_bytes;
+}
+
+static int by_family(const void *a, const void *b)
+{
+    const fvlm_share *x = a, *y = b;
+    if (x->family != y->family) return x->family < y->family ? -1 : 1;
+    return x->n_bytes > y->n_bytes ? -1 : x->n_bytes < y->n_bytes;
+}
+
+fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) add_tensor(out, fvlm_reader_tensor(r, i));
+    qsort(out->share, out->n_shares, sizeof *out->share, by_family);
+    const char *text;
+    json_t *tokenizer;
+    fvlm_status st = fvlm_reader_tokenizer(r, &text, &out->tokenizer_bytes, err);
+    if (st || out->tokenizer_bytes == 0) return st;
+    st = fvlm_json_parse(&tokenizer, text, out->tokenizer_bytes, "tokenizer", err);
+    if (st) return st;
+    out->tokens = json_array_size(json_object_get(tokenizer, "tokens"));
+    out->merges = json_array_size(json_object_get(tokenizer, "merges"));
+    out->added = json_array_size(json_object_get(tokenizer, "added"));
+    json_decref(tokenizer);
+    return FVLM_OK;
+}
+
+/* ---- JSON ---- */
+
+static json_t *shares_json(const fvlm_info *x)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < x->n_shares; i++) {
+        const fvlm_share *s = &x->share[i];
+        char type[24];
+        fvlm_json_append(&all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "part", fvlm_family_name(s->family), "type",
+                                         fvlm_type_name(s->type, type), "tensors", (json_int_t)s->n_tensors,
+                                         "parameters", (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes,
+                                         "bits_per_weight", 8.0 * (double)s->n_bytes / (double)s->n_params));
+    }
+    return all;
+}
+
+static json_t *tensor_json(const fvlm_tensor *t, const json_t *origin)
+{
+    static const char *const layouts[] = {"?", "rows", "panels", "taps"};
+    char type[24], hash[33];
+    fvlm_hash_text(&t->hash, hash);
+    json_t *shape = json_array();
+    for (unsigned d = 0; d < t->rank; d++) fvlm_json_append(&shape, json_integer((json_int_t)t->dims[d]));
+    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", t->name, "type", fvlm_type_name(t->type, type),
+                          "layout", layouts[t->layout], "shape", shape, "offset", (json_int_t)t->offset, "bytes",
+                          (json_int_t)t->n_bytes, "xxh3_128", hash);
+    /* from, steps, error: as convert recorded them */
+    if (j && json_is_object(origin) && json_object_update_missing(j, (json_t *)(uintptr_t)origin) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
+    return j;
+}
+
+static json_t *tensors_json(const fvlm_reader *r)
+{
+    json_t *all = json_array();
+    const json_t *origins = json_object_get(fvlm_reader_meta(r), "tensors");
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor(r, i);
+        fvlm_json_append(&all, tensor_json(t, json_object_get(origins, t->name)));
+    }
+    return all;
+}
+
+json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors)
+{
+    char identity[33];
+    fvlm_hash_text(fvlm_reader_identity(r), identity);
+    json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I}}", "file", fvlm_reader_path(r),
+                          "bytes", (json_int_t)fvlm_reader_file_bytes(r), "identity", identity, "tensors_total",
+                          (json_int_t)fvlm_reader_n_tensors(r), "parameters", (json_int_t)x->n_params, "parts",
+                          shares_json(x), "tokenizer", "tokens", (json_int_t)x->tokens, "merges", (json_int_t)x->merges,
+                          "added", (json_int_t)x->added, "bytes", (json_int_t)x->tokenizer_bytes);
+    /* everything else the metadata says, but what it says about single tensors */
+    const char *key;
+    json_t *value;
+    bool ok = j != NULL;
+    json_object_foreach((json_t *)(uintptr_t)fvlm_reader_meta(r), key, value)
+    {
+        if (ok && strcmp(key, "tensors") != 0 && !json_object_get(j, key)) ok = json_object_set(j, key, value) == 0;
+    }
+    if (ok && tensors) ok = json_object_set_new(j, "tensors", tensors_json(r)) == 0;
+    if (ok) return j;
+    json_decref(j);
+    return NULL;
+}

@@ -1,0 +1,39 @@
+/* info.h - what `fvlm info` tells about a file: gathered once, then printed for people or as JSON. */
+#ifndef FVLM_INFO_H
+#define FVLM_INFO_H
+
+#include <stdio.h>
+
+#include "format/reader.h"
+
+typedef enum { FVLM_TOWER, FVLM_PROJECTOR, FVLM_EMBEDDING, FVLM_LLM, FVLM_OTHER, FVLM_N_FAMILIES } fvlm_family;
+
+/* Tensors of one type in one part of the model. */
+typedef struct {
+    fvlm_family family;
+    fvlm_type type;
+    size_t n_tensors;
+    uint64_t n_params, n_bytes;
+} fvlm_share;
+
+#define FVLM_MAX_SHARES (FVLM_N_FAMILIES * 19)
+
+typedef struct {
+    fvlm_share share[FVLM_MAX_SHARES]; /* by family, largest first in each */
+    size_t n_shares;
+    uint64_t n_params, n_bytes; /* all tensors */
+    size_t tokens, merges, added, tokenizer_bytes;
+} fvlm_info;
+
+const char *fvlm_family_name(fvlm_family f);
+uint64_t fvlm_params_of(const fvlm_tensor *t);
+
+fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err);
+void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r);
+void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r);
+json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors); /* caller owns */
+
+/* One tensor as .npy, f32, logical order (dump.c). */
+fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, fvlm_err *err);
+
+#endif

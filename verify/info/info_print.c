@@ -1,0 +1,220 @@
+/* info_print.c - the text of `fvlm info`. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "format/cli/cli.h"
+#include "verify/info/info.h"
+
+/* "1351", "24.2 k", "2.19 M": three digits, as fvlm_human_bytes. */
+static const char *human_count(uint64_t n, char out[16])
+{
+    static const char unit[] = " kMGTPE";
+    double v = (double)n;
+    size_t u = 0;
+    if (n < 10000) return snprintf(out, 16, "%" PRIu64, n), out;
+    for (; v >= 999.5; u++) v /= 1000;
+    snprintf(out, 16, "%.*f %c", v < 9.995 ? 2 : v < 99.95 ? 1 : 0, v, unit[u]);
+    return out;
+}
+
+/* Text from a file goes to a terminal only with its control characters shown as escapes. */
+static void print_escaped(FILE *to, const char *s)
+{
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '\n')
+            fputs("\\n", to);
+        else if (c < 0x20 || c == 0x7f)
+            fprintf(to, "\\x%02x", c);
+        else if (c == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
+            fprintf(to, "\\u%04x", (unsigned char)*++s); /* C1 controls */
+        else
+            fputc(c, to);
+    }
+}
+
+/* ---- architecture ---- */
+
+static void print_tower(FILE *to, const fvlm_config *c)
+{
+    uint32_t side = c->vision.image_size / c->vision.stride;
+    fprintf(to, "tower       %" PRIu32 " x %" PRIu32 " pixels to %" PRIu32 " tokens of %" PRIu32 "\n",
+            c->vision.image_size, c->vision.image_size, side * side, c->vision.out_dim);
+    for (uint32_t i = 0; i < c->vision.n_stages; i++) {
+        const fvlm_stage *s = &c->vision.stage[i];
+        fprintf(to, "  stage %" PRIu32 "   %2" PRIu32 " %s blocks of %" PRIu32 " channels, ffn %" PRIu32, i, s->depth,
+                s->mixer == FVLM_ATTENTION ? "attention" : "RepMixer ", s->dim, s->hidden);
+        if (s->mixer == FVLM_ATTENTION) fprintf(to, ", %" PRIu32 " heads of %" PRIu32, s->heads, c->vision.head_dim);
+        fprintf(to, "%s\n", s->pos ? ", position encoding" : "");
+    }
+}
+
+static void print_architecture(FILE *to, const fvlm_config *c)
+{
+    print_tower(to, c);
+    fprintf(to, "projector   %" PRIu32 " - %" PRIu32 " - %" PRIu32 "\n", c->projector.in, c->projector.hidden,
+            c->projector.out);
+    fprintf(to,
+            "llm         %" PRIu32 " layers of %" PRIu32 ", %" PRIu32 " heads of %" PRIu32 " (%" PRIu32
+            " for keys and values), ffn %" PRIu32 "\n",
+            c->llm.layers, c->llm.hidden, c->llm.heads, c->llm.head_dim, c->llm.kv_heads, c->llm.intermediate);
+    fprintf(to, "            vocabulary %" PRIu32 ", context %" PRIu32 ", %s head, rope theta %g\n", c->llm.vocab,
+            c->llm.context, c->llm.tied ? "tied" : "own", c->llm.rope_theta);
+}
+
+/* ---- sizes ---- */
+
+static void print_row(FILE *to, const char *part, const char *type, size_t n_tensors, uint64_t n_params,
+                      uint64_t n_bytes, uint64_t all_bytes)
+{
+    char params[16], bytes[16];
+    fprintf(to, "%-11s %-14s %7zu %11s %12.2f %9s %5.1f %%\n", part, type, n_tensors, human_count(n_params, params),
+            8.0 * (double)n_bytes / (double)n_params, fvlm_human_bytes(n_bytes, bytes),
+            100.0 * (double)n_bytes / (double)all_bytes);
+}
+
+static void print_shares(FILE *to, const fvlm_info *x, const fvlm_reader *r)
+{
+    char type[24];
+    fprintf(to, "%-11s %-14s %7s %11s %12s %9s %7s\n", "part", "type", "tensors", "parameters", "bits/weight", "size",
+            "share");
+    for (size_t i = 0; i < x->n_shares; i++) {
+        const fvlm_share *s = &x->share[i];
+        bool first = i == 0 || s->family != x->share[i - 1].family;
+        print_row(to, first ? fvlm_family_name(s->family) : "", fvlm_type_name(s->type, type), s->n_tensors,
+                  s->n_params, s->n_bytes, x->n_bytes);
+    }
+    print_row(to, "total", "", fvlm_reader_n_tensors(r), x->n_params, x->n_bytes, x->n_bytes);
+}
+
+/* ---- provenance ---- */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void print_sources(FILE *to, const json_t *sources)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach(sources, i, s)
+    {
+        char bytes[16];
+        const char *file = text_of(s, "file"), *hash = text_of(s, "xxh3_128");
+        json_int_t n = json_integer_value(json_object_get(s, "bytes"));
+        fprintf(to, "%-11s ", i == 0 ? "from" : "");
+        print_escaped(to, file ? file : "?");
+        fprintf(to, ", %s, ", fvlm_human_bytes(n > 0 ? (uint64_t)n : 0, bytes));
+        print_escaped(to, hash ? hash : "no hash");
+        fputc('\n', to);
+    }
+}
+
+/* One tool's work: "fvlm 0.1.0 quant, type int4, set a=b". */
+static void print_work(FILE *to, const char *label, const json_t *work, const json_t *options)
+{
+    static const char *const keys[] = {"tool", "version", "command"};
+    fprintf(to, "%-11s", label);
+    for (size_t i = 0; i < 3; i++) {
+        const char *text = text_of(work, keys[i]);
+        if (!text) continue;
+        fputc(' ', to);
+        print_escaped(to, text);
+    }
+    const char *type = text_of(options, "type");
+    if (type) {
+        fputs(", type ", to);
+        print_escaped(to, type);
+    }
+    size_t i;
+    json_t *rule;
+    json_array_foreach(json_object_get(options, "set"), i, rule)
+    {
+        fputs(", set ", to);
+        print_escaped(to, json_is_string(rule) ? json_string_value(rule) : "?");
+    }
+    fputc('\n', to);
+}
+
+static void print_provenance(FILE *to, const fvlm_reader *r)
+{
+    const json_t *p = json_object_get(fvlm_reader_meta(r), "provenance");
+    char identity[33];
+    fvlm_hash_text(fvlm_reader_identity(r), identity);
+    fprintf(to, "identity    %s (covers every byte of the file)\n", identity);
+    if (p) print_work(to, "made by", p, json_object_get(p, "options"));
+    print_sources(to, json_object_get(p, "sources"));
+    size_t i;
+    json_t *work;
+    json_array_foreach(json_object_get(fvlm_reader_meta(r), "transforms"), i, work) print_work(to, "then", work, work);
+}
+
+void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
+{
+    char bytes[16], params[16], tokenizer[16];
+    const fvlm_config *c = fvlm_reader_config(r);
+    fprintf(to, "%s: %s, %s parameters in %zu tensors\n\n", fvlm_reader_path(r),
+            fvlm_human_bytes(fvlm_reader_file_bytes(r), bytes), human_count(x->n_params, params),
+            fvlm_reader_n_tensors(r));
+    print_architecture(to, c);
+    fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges, x->added,
+            fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
+    fputs("prompt      ", to);
+    print_escaped(to, c->prompt);
+    fputs("\n\n", to);
+    print_shares(to, x, r);
+    fputc('\n', to);
+    print_provenance(to, r);
+}
+
+/* ---- every tensor ---- */
+
+static void print_error(FILE *to, const char *what, const json_t *error)
+{
+    if (json_is_number(error)) fprintf(to, " (%s error %.1e)", what, json_number_value(error));
+}
+
+/* How a tensor was made: convert's steps and the error of its fusion, then every change of type. */
+static void print_origin(FILE *to, const json_t *meta, const char *name)
+{
+    const json_t *origin = json_object_get(json_object_get(meta, "tensors"), name);
+    size_t i;
+    json_t *s;
+    json_array_foreach(json_object_get(origin, "steps"), i, s)
+    {
+        fputs(i == 0 ? "  " : ", ", to);
+        print_escaped(to, json_is_string(s) ? json_string_value(s) : "?");
+    }
+    print_error(to, "fusion", json_object_get(origin, "error"));
+    json_array_foreach(json_object_get(meta, "transforms"), i, s)
+    {
+        const json_t *change = json_object_get(json_object_get(s, "tensors"), name);
+        const char *from = text_of(change, "from");
+        if (!from) continue;
+        fputs("  from ", to);
+        print_escaped(to, from);
+        print_error(to, "relative", json_object_get(change, "error"));
+    }
+}
+
+void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r)
+{
+    static const char *const layouts[] = {"?", "rows", "panels", "taps"};
+    int width = 0;
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
+        int n = (int)strlen(fvlm_reader_tensor(r, i)->name);
+        if (n > width) width = n;
+    }
+    fputc('\n', to);
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor(r, i);
+        char type[24], bytes[16], shape[96] = "";
+        for (unsigned d = 0, at = 0; d < t->rank; d++)
+            at += (unsigned)snprintf(shape + at, sizeof shape - at, "%s%" PRIu64, d ? "x" : "", t->dims[d]);
+        fprintf(to, "%-*s  %-14s %-6s %14s %8s", width, t->name, fvlm_type_name(t->type, type), layouts[t->layout],
+                shape, fvlm_human_bytes(t->n_bytes, bytes));
+        print_origin(to, fvlm_reader_meta(r), t->name);
+        fputc('\n', to);
+    }
+}
