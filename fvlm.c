@@ -6,7 +6,7 @@
 #include "format/base/mapped.h"
 
 static const struct {
-    const fvlm_command *about;
+    const fvlm_cli_command *about;
     int (*run)(int argc, char **argv);
 } commands[] = {
     {&fvlm_convert_command, fvlm_cmd_convert}, {&fvlm_quant_command, fvlm_cmd_quant},

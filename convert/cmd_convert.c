@@ -10,7 +10,7 @@
 static const char *opt_output, *opt_type, *opt_cpu;
 static bool opt_dry_run, opt_json, opt_verbose, opt_quiet, opt_force;
 static uint64_t opt_threads;
-static const fvlm_option options[] = {
+static const fvlm_cli_option options[] = {
     {.name = "output", .letter = 'o', .arg = "FILE", .help = "the .fvlm file to write", .text = &opt_output},
     {.name = "type",
      .arg = "T",
@@ -29,7 +29,7 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_convert_command = {
+const fvlm_cli_command fvlm_convert_command = {
     .name = "convert",
     .summary = "fuse and pack a checkpoint folder (safetensors) into one .fvlm file",
     .positional = "CHECKPOINT_FOLDER",
@@ -189,7 +189,7 @@ static fvlm_status check_cpu(fvlm_err *err)
 
 int fvlm_cmd_convert(int argc, char **argv)
 {
-    fvlm_list args = {0};
+    fvlm_cli_list args = {0};
     bool help;
     fvlm_err err = {0};
     fvlm_signals_install();
@@ -203,7 +203,7 @@ int fvlm_cmd_convert(int argc, char **argv)
             st = fvlm_fail(&err, FVLM_USAGE, "where to? give -o FILE, or --dry-run; try 'fvlm convert --help'");
         if (!st) st = run(args.items[0], &err);
     }
-    fvlm_list_free(&args);
+    fvlm_cli_list_free(&args);
     int code = st ? fvlm_cli_complain(&err) : 0;
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return code;

@@ -30,10 +30,11 @@ static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *
         fvlm_planned *p = &c->planned[i];
         p->packing.weight = forced.kind ? forced : fvlm_pack_weight_type(m);
         p->packing.bias = forced.kind ? forced : fvlm_pack_bias_type(m);
-        fvlm_status st = fvlm_tensor_bytes(&p->weight_bytes, p->packing.weight, m->layout, m->rank, m->dims, err);
-        if (!st && m->has_bias) st = fvlm_tensor_bytes(&p->bias_bytes, p->packing.bias, FVLM_ROWS, 1, &m->out, err);
+        fvlm_status st = fvlm_type_tensor_bytes(&p->weight_bytes, p->packing.weight, m->layout, m->rank, m->dims, err);
+        if (!st && m->has_bias)
+            st = fvlm_type_tensor_bytes(&p->bias_bytes, p->packing.bias, FVLM_ROWS, 1, &m->out, err);
         if (st) {
-            fvlm_prefix(err, "\"%s\"", m->name);
+            fvlm_err_prefix(err, "\"%s\"", m->name);
             return st;
         }
         if (m->fused) c->n_fused++;
@@ -69,7 +70,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
         c->planned = fvlm_alloc(c->names.recipes.n, sizeof *c->planned);
         st = c->planned ? choose_types(c, o->type, err) : fvlm_fail(err, FVLM_NOMEM, "out of memory");
     }
-    if (c->source) st = fvlm_source_settle(c->source, st, err);
+    if (c->source) st = fvlm_source_check_unchanged(c->source, st, err);
     if (st)
         fvlm_conversion_free(&c);
     else
@@ -122,7 +123,7 @@ static fvlm_status append(void *ctx, size_t id, const void *bytes, size_t n_byte
     if (s->thread == 0) {
         const fvlm_convert_options *o = &s->w->c->options;
         if (o->progress) o->progress(o->progress_ctx, s->w->done, s->w->total);
-        if (s->w->appends++ % 64 == 0) fvlm_peak_anonymous_bytes();
+        if (s->w->appends++ % 64 == 0) fvlm_memory_peak_anonymous_bytes();
     }
     return st;
 }
@@ -140,8 +141,8 @@ static void run_task(void *ctx, size_t i, unsigned thread)
     } else {
         sink_context s = {w, thread};
         fvlm_sink sink = {append, &s};
-        st = fvlm_pack(&w->c->names.recipes.items[t->index], w->c->source, &w->c->planned[t->index].packing, &sink,
-                       &w->done, &err);
+        st = fvlm_pack_recipe(&w->c->names.recipes.items[t->index], w->c->source, &w->c->planned[t->index].packing,
+                              &sink, &w->done, &err);
     }
     if (!st) return;
     mtx_lock(&w->lock); /* tasks begin in order, so the least failing index is the same at any thread count */
@@ -212,7 +213,7 @@ static fvlm_status finish(work *w, fvlm_err *err)
 
 fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err *err)
 {
-    double began = fvlm_seconds();
+    double began = fvlm_clock_seconds();
     if (fvlm_source_holds(c->source, path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a file of the checkpoint itself; write to another name", path);
     fvlm_pool *pool = NULL;
@@ -227,19 +228,19 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
     if (!st) st = list_tasks(&w, err);
     if (!st) {
         fvlm_pool_run(pool, w.n_tasks, run_task, &w);
-        fvlm_peak_anonymous_bytes();
+        fvlm_memory_peak_anonymous_bytes();
         if (w.failed != NO_TASK) {
             *err = w.err;
             st = w.err.code;
         }
     }
-    st = fvlm_source_settle(c->source, st, err); /* the last byte of it has been read */
+    st = fvlm_source_check_unchanged(c->source, st, err); /* the last byte of it has been read */
     if (!st) st = finish(&w, err);
     fvlm_writer_abort(&w.writer);
     fvlm_pool_destroy(&pool);
     mtx_destroy(&w.lock);
     free(w.tasks);
     c->written = !st;
-    c->seconds = fvlm_seconds() - began;
+    c->seconds = fvlm_clock_seconds() - began;
     return st;
 }

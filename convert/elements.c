@@ -33,9 +33,9 @@ static inline uint32_t to_bits(float f)
 
 void fvlm_elements_decode(unsigned src_type, const uint8_t *raw, size_t n, double *out)
 {
-    if (src_type == FVLM_SRC_BF16)
+    if (src_type == FVLM_SOURCE_BF16)
         for (size_t i = 0; i < n; i++) out[i] = (double)from_bits((uint32_t)u16_at(raw + 2 * i) << 16);
-    else if (src_type == FVLM_SRC_F16)
+    else if (src_type == FVLM_SOURCE_F16)
         for (size_t i = 0; i < n; i++) out[i] = (double)fvlm_f16_to_f32(u16_at(raw + 2 * i));
     else
         for (size_t i = 0; i < n; i++) out[i] = (double)from_bits(u32_at(raw + 4 * i));
@@ -44,13 +44,13 @@ void fvlm_elements_decode(unsigned src_type, const uint8_t *raw, size_t n, doubl
 /* All exponent bits set: infinity or NaN. */
 static uint32_t exponent_mask(unsigned src_type)
 {
-    return src_type == FVLM_SRC_BF16 ? 0x7f80 : src_type == FVLM_SRC_F16 ? 0x7c00 : 0x7f800000;
+    return src_type == FVLM_SOURCE_BF16 ? 0x7f80 : src_type == FVLM_SOURCE_F16 ? 0x7c00 : 0x7f800000;
 }
 
 size_t fvlm_elements_check(unsigned src_type, const uint8_t *raw, size_t n)
 {
     uint32_t mask = exponent_mask(src_type), bad = 0;
-    if (src_type == FVLM_SRC_F32) {
+    if (src_type == FVLM_SOURCE_F32) {
         for (size_t i = 0; i < n; i++) bad |= (uint32_t)((u32_at(raw + 4 * i) & mask) == mask);
         if (!bad) return n;
         for (size_t i = 0; i < n; i++)
@@ -67,7 +67,9 @@ size_t fvlm_elements_check(unsigned src_type, const uint8_t *raw, size_t n)
 
 fvlm_type fvlm_elements_keep(unsigned src_type)
 {
-    return (fvlm_type){.kind = src_type == FVLM_SRC_BF16 ? FVLM_BF16 : src_type == FVLM_SRC_F16 ? FVLM_F16 : FVLM_F32};
+    return (fvlm_type){.kind = src_type == FVLM_SOURCE_BF16  ? FVLM_BF16
+                               : src_type == FVLM_SOURCE_F16 ? FVLM_F16
+                                                             : FVLM_F32};
 }
 
 /* f64 to f32 rounding to odd: toward zero, and the last bit set if anything was lost. Rounding that on
@@ -104,10 +106,10 @@ size_t fvlm_elements_encode(fvlm_type type, const double *x, size_t n, void *out
 size_t fvlm_elements_convert(unsigned src_type, const uint8_t *raw, fvlm_type type, size_t n, void *out)
 {
     if (fvlm_type_equal(type, fvlm_elements_keep(src_type))) {
-        memcpy(out, raw, n * fvlm_src_type_bytes(src_type));
+        memcpy(out, raw, n * fvlm_source_type_bytes(src_type));
         return n;
     }
-    if (src_type == FVLM_SRC_BF16 && type.kind == FVLM_F32) {
+    if (src_type == FVLM_SOURCE_BF16 && type.kind == FVLM_F32) {
         uint32_t *wide = out;
         for (size_t i = 0; i < n; i++) wide[i] = (uint32_t)u16_at(raw + 2 * i) << 16;
         return n;
@@ -115,8 +117,8 @@ size_t fvlm_elements_convert(unsigned src_type, const uint8_t *raw, fvlm_type ty
     double block[256];
     for (size_t at = 0; at < n;) {
         size_t now = n - at < 256 ? n - at : 256;
-        fvlm_elements_decode(src_type, raw + at * fvlm_src_type_bytes(src_type), now, block);
-        size_t fit = fvlm_elements_encode(type, block, now, (uint8_t *)out + at * fvlm_float_bytes(type));
+        fvlm_elements_decode(src_type, raw + at * fvlm_source_type_bytes(src_type), now, block);
+        size_t fit = fvlm_elements_encode(type, block, now, (uint8_t *)out + at * fvlm_type_float_bytes(type));
         if (fit < now) return at + fit;
         at += now;
     }
@@ -151,7 +153,7 @@ fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor 
 {
     size_t n = (size_t)t->n_elems;
     *out = NULL;
-    uint8_t *raw = fvlm_alloc(n, fvlm_src_type_bytes(t->type));
+    uint8_t *raw = fvlm_alloc(n, fvlm_source_type_bytes(t->type));
     double *values = fvlm_alloc(n, sizeof *values);
     fvlm_status st = raw && values ? fvlm_source_read(src, t, 0, (size_t)t->n_bytes, raw, err)
                                    : fvlm_fail(err, FVLM_NOMEM, "tensor \"%.200s\": out of memory", t->name);

@@ -36,7 +36,7 @@ uint64_t fvlm_pack_source_bytes(const fvlm_recipe *m)
 {
     uint64_t n = 0;
     for (unsigned b = 0; b < m->n_branches; b++)
-        if (m->branch[b].kernel) n += m->out * kernel_row(m, b) * fvlm_src_type_bytes(m->branch[b].kernel->type);
+        if (m->branch[b].kernel) n += m->out * kernel_row(m, b) * fvlm_source_type_bytes(m->branch[b].kernel->type);
     return n;
 }
 
@@ -67,7 +67,7 @@ static fvlm_status prepare(packer *k)
 {
     const fvlm_recipe *m = k->m;
     k->row = (size_t)m->in * m->k * m->k;
-    k->size = fvlm_float_bytes(k->p->weight);
+    k->size = fvlm_type_float_bytes(k->p->weight);
     size_t fit = BLOCK_BYTES / (k->row * 4) / FVLM_PANEL * FVLM_PANEL,
            all = ((size_t)m->out + FVLM_PANEL - 1) / FVLM_PANEL * FVLM_PANEL;
     k->rows = fit < FVLM_PANEL ? FVLM_PANEL : fit < all ? fit : all;
@@ -76,7 +76,7 @@ static fvlm_status prepare(packer *k)
     if (!k->typed || !k->laid_out) return no_memory(k);
     for (unsigned b = 0; b < m->n_branches; b++) {
         if (!m->branch[b].kernel) continue;
-        k->raw[b] = fvlm_alloc(k->rows * kernel_row(m, b), fvlm_src_type_bytes(m->branch[b].kernel->type));
+        k->raw[b] = fvlm_alloc(k->rows * kernel_row(m, b), fvlm_source_type_bytes(m->branch[b].kernel->type));
         k->kernel[b] = m->fused ? fvlm_alloc(kernel_row(m, b), sizeof(double)) : NULL;
         if (!k->raw[b] || (m->fused && !k->kernel[b])) return no_memory(k);
     }
@@ -108,7 +108,7 @@ static fvlm_status read_rows(packer *k, uint64_t first, size_t n, atomic_ullong 
     for (unsigned b = 0; b < k->m->n_branches; b++) {
         const fvlm_source_tensor *t = k->m->branch[b].kernel;
         if (!t) continue;
-        size_t row = kernel_row(k->m, b), row_bytes = row * fvlm_src_type_bytes(t->type);
+        size_t row = kernel_row(k->m, b), row_bytes = row * fvlm_source_type_bytes(t->type);
         fvlm_status st = fvlm_source_read(k->src, t, first * row_bytes, n * row_bytes, k->raw[b], k->err);
         if (st) return st;
         size_t bad = fvlm_elements_check(t->type, k->raw[b], n * row);
@@ -137,7 +137,8 @@ static fvlm_status make_rows(packer *k, uint64_t first, size_t n)
         for (unsigned b = 0; b < m->n_branches; b++) {
             const fvlm_source_tensor *t = m->branch[b].kernel;
             size_t row = t ? kernel_row(m, b) : 0;
-            if (t) fvlm_elements_decode(t->type, k->raw[b] + r * row * fvlm_src_type_bytes(t->type), row, k->kernel[b]);
+            if (t)
+                fvlm_elements_decode(t->type, k->raw[b] + r * row * fvlm_source_type_bytes(t->type), row, k->kernel[b]);
         }
         k->bias[first + r] = fvlm_fusion_row(&k->fusion, first + r, k->kernel, k->fused);
         fvlm_proof_row(k->proof, first + r, k->kernel, k->fused, k->bias[first + r]);
@@ -207,21 +208,22 @@ static fvlm_status put_bias(packer *k)
     const fvlm_recipe *m = k->m;
     size_t n = (size_t)m->out;
     double *plain = NULL;
-    uint8_t *typed = fvlm_alloc(n, fvlm_float_bytes(k->p->bias));
+    uint8_t *typed = fvlm_alloc(n, fvlm_type_float_bytes(k->p->bias));
     fvlm_status st = typed ? FVLM_OK : no_memory(k);
     if (!st && !m->fused) st = fvlm_elements_read(k->src, m->branch[0].bias, &plain, k->err);
     if (!st) {
         size_t fit = fvlm_elements_encode(k->p->bias, m->fused ? k->bias : plain, n, typed);
-        st = fit < n ? too_large(k, "bias", fit, 0, k->p->bias)
-                     : k->sink->append(k->sink->ctx, k->p->bias_id, typed, n * fvlm_float_bytes(k->p->bias), k->err);
+        st = fit < n
+                 ? too_large(k, "bias", fit, 0, k->p->bias)
+                 : k->sink->append(k->sink->ctx, k->p->bias_id, typed, n * fvlm_type_float_bytes(k->p->bias), k->err);
     }
     free(plain);
     free(typed);
     return st;
 }
 
-fvlm_status fvlm_pack(const fvlm_recipe *m, const fvlm_source *src, fvlm_packing *p, const fvlm_sink *sink,
-                      atomic_ullong *bytes_done, fvlm_err *err)
+fvlm_status fvlm_pack_recipe(const fvlm_recipe *m, const fvlm_source *src, fvlm_packing *p, const fvlm_sink *sink,
+                             atomic_ullong *bytes_done, fvlm_err *err)
 {
     packer k = {.m = m, .src = src, .sink = sink, .p = p, .err = err};
     p->error = 0;

@@ -20,14 +20,14 @@ typedef struct {
 
 /* Streams one recipe, a few rows at a time: memory is a few hundred kilobytes, whatever the matrix.
  * bytes_done grows by the source bytes as they are read. Stops when the user interrupts. */
-fvlm_status fvlm_pack(const fvlm_recipe *m, const fvlm_source *src, fvlm_packing *p, const fvlm_sink *sink,
-                      atomic_ullong *bytes_done, fvlm_err *err);
+fvlm_status fvlm_pack_recipe(const fvlm_recipe *m, const fvlm_source *src, fvlm_packing *p, const fvlm_sink *sink,
+                             atomic_ullong *bytes_done, fvlm_err *err);
 
 /* Types a recipe is stored with when nothing is forced: what fusion left alone keeps its type. */
 fvlm_type fvlm_pack_weight_type(const fvlm_recipe *m);
 fvlm_type fvlm_pack_bias_type(const fvlm_recipe *m);
 
-/* Bytes that fvlm_pack will read of the source's kernels and plain biases. */
+/* Bytes that fvlm_pack_recipe will read of the source's kernels and plain biases. */
 uint64_t fvlm_pack_source_bytes(const fvlm_recipe *m);
 
 #endif

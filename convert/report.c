@@ -1,4 +1,4 @@
-/* parity_report.c - what a conversion plans and has done, as JSON: the container's metadata, and the report that
+/* report.c - what a conversion plans and has done, as JSON: the container's metadata, and the report that
  * --dry-run, -v and --json print. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,7 +191,7 @@ static void add_measurements(const fvlm_conversion *c, json_t **report)
     fvlm_json_set(report, "worst_error", error_json(c->planned[worst].packing.error));
     if (c->n_fused) fvlm_json_set(report, "worst_module", json_string(c->names.recipes.items[worst].name));
     fvlm_json_set(report, "seconds", json_real(c->seconds));
-    fvlm_json_set(report, "peak_anonymous_bytes", json_integer((json_int_t)fvlm_peak_anonymous_bytes()));
+    fvlm_json_set(report, "peak_anonymous_bytes", json_integer((json_int_t)fvlm_memory_peak_anonymous_bytes()));
 }
 
 json_t *fvlm_conversion_report(const fvlm_conversion *c)

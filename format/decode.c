@@ -16,10 +16,10 @@ fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": rank %u is not 1 to 4", t->name, t->rank);
     uint64_t k = 1;
     for (unsigned i = 1; i < t->rank; i++)
-        if (!fvlm_mul(k, t->dims[i], &k))
+        if (!fvlm_checked_mul(k, t->dims[i], &k))
             return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\": its shape is too large", t->name);
     const fvlm_status st = fvlm_matrix_layout(&w->m, t->type, t->dims[0], k, err);
-    if (st) return fvlm_prefix(err, "tensor \"%s\"", t->name);
+    if (st) return fvlm_err_prefix(err, "tensor \"%s\"", t->name);
     if (w->m.n_bytes != t->n_bytes)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": %llu bytes, its shape and type need %zu", t->name,
                          (unsigned long long)t->n_bytes, w->m.n_bytes);
@@ -36,7 +36,7 @@ fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t
 
 static float float_at(const fvlm_weight *w, size_t n, size_t k)
 {
-    const uint8_t *p = w->values + fvlm_matrix_float_at(&w->m, n, k) * fvlm_float_bytes(w->m.type);
+    const uint8_t *p = w->values + fvlm_matrix_float_at(&w->m, n, k) * fvlm_type_float_bytes(w->m.type);
     if (w->m.type.kind == FVLM_F16) return fvlm_f16_to_f32(fvlm_load_u16(p));
     if (w->m.type.kind == FVLM_BF16) return fvlm_bf16_to_f32(fvlm_load_u16(p));
     union {

@@ -88,21 +88,21 @@ static fvlm_status decode_sections(fvlm_header *h, fvlm_cursor *c, fvlm_err *err
     for (size_t i = 0; i < h->n_sections; i++) {
         fvlm_section *s = &h->section[i];
         uint64_t at = c->pos, expected;
-        s->kind = fvlm_take_u32(c);
-        s->encoding = fvlm_take_u32(c);
-        s->offset = fvlm_take_u64(c);
-        s->n_bytes = fvlm_take_u64(c);
-        s->raw_bytes = fvlm_take_u64(c);
-        const uint8_t *hash = fvlm_take(c, 16), *rest = fvlm_take(c, 16);
+        s->kind = fvlm_cursor_take_u32(c);
+        s->encoding = fvlm_cursor_take_u32(c);
+        s->offset = fvlm_cursor_take_u64(c);
+        s->n_bytes = fvlm_cursor_take_u64(c);
+        s->raw_bytes = fvlm_cursor_take_u64(c);
+        const uint8_t *hash = fvlm_cursor_take(c, 16), *rest = fvlm_cursor_take(c, 16);
         if (!hash || !rest) return fvlm_refuse(err, at, "the section table is cut short");
         memcpy(s->hash.bytes, hash, 16);
         if (!all_zero(rest, 16)) return fvlm_refuse(err, at + 48, "section %zu: reserved bytes are not zero", i);
         fvlm_status st = check_kind(s, i, at, err);
         if (st) return st;
-        if (!fvlm_round_up(end, FVLM_SECTION_ALIGN, &expected) || s->offset != expected)
+        if (!fvlm_checked_round_up(end, FVLM_SECTION_ALIGN, &expected) || s->offset != expected)
             return fvlm_refuse(err, at + 8, "section %zu begins at %" PRIu64 ", expected %" PRIu64, i, s->offset,
                                expected);
-        if (!fvlm_add(s->offset, s->n_bytes, &end) || end > h->file_bytes)
+        if (!fvlm_checked_add(s->offset, s->n_bytes, &end) || end > h->file_bytes)
             return fvlm_refuse(err, at + 16, "section %zu runs past the end of the file", i);
     }
     if (end != h->file_bytes)
@@ -120,21 +120,21 @@ fvlm_status fvlm_header_decode(fvlm_header *out, const uint8_t bytes[FVLM_HEADER
     if (memcmp(out->hash.bytes, bytes + HASH_AT, 16) != 0)
         return fvlm_fail(err, FVLM_MISMATCH, "the header is damaged (its hash differs)");
     fvlm_cursor c = fvlm_cursor_over(bytes, HASH_AT);
-    fvlm_take(&c, sizeof magic);
-    uint32_t version = fvlm_take_u32(&c), n_sections = fvlm_take_u32(&c);
+    fvlm_cursor_take(&c, sizeof magic);
+    uint32_t version = fvlm_cursor_take_u32(&c), n_sections = fvlm_cursor_take_u32(&c);
     if (version != FVLM_FORMAT_VERSION)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "format version %" PRIu32 "; this fvlm reads version %d", version,
                          FVLM_FORMAT_VERSION);
-    out->must_understand = fvlm_take_u64(&c);
-    out->may_ignore = fvlm_take_u64(&c);
-    out->file_bytes = fvlm_take_u64(&c);
+    out->must_understand = fvlm_cursor_take_u64(&c);
+    out->may_ignore = fvlm_cursor_take_u64(&c);
+    out->file_bytes = fvlm_cursor_take_u64(&c);
     if (out->must_understand)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "needs features %#" PRIx64 " that this fvlm does not have",
                          out->must_understand);
     if (out->file_bytes != file_bytes)
         return fvlm_refuse(err, file_bytes, "%s: it has %" PRIu64 " bytes, its header says %" PRIu64,
                            file_bytes < out->file_bytes ? "cut short" : "too long", file_bytes, out->file_bytes);
-    if (fvlm_take_u64(&c)) return fvlm_refuse(err, 40, "reserved bytes of the header are not zero");
+    if (fvlm_cursor_take_u64(&c)) return fvlm_refuse(err, 40, "reserved bytes of the header are not zero");
     if (n_sections < FVLM_N_SECTIONS || n_sections > FVLM_MAX_SECTIONS)
         return fvlm_refuse(err, 12, "%" PRIu32 " sections, expected %d to %d", n_sections, FVLM_N_SECTIONS,
                            FVLM_MAX_SECTIONS);

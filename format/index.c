@@ -22,7 +22,7 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
     return n;
 }
 
-bool fvlm_name_valid(const char *name, size_t n_bytes)
+bool fvlm_index_name_valid(const char *name, size_t n_bytes)
 {
     if (n_bytes < 1 || n_bytes > FVLM_MAX_NAME) return false;
     for (size_t i = 0, n; i < n_bytes; i += n)
@@ -72,11 +72,11 @@ static fvlm_status decode_name(fvlm_index *x, size_t i, uint64_t name_at, size_t
                                uint64_t names_bytes, fvlm_err *err)
 {
     uint64_t left, end;
-    if (name_at != *names_end || !fvlm_sub(names_bytes, name_at, &left) || name_bytes >= left ||
-        !fvlm_add(name_at, name_bytes + 1, &end))
+    if (name_at != *names_end || !fvlm_checked_sub(names_bytes, name_at, &left) || name_bytes >= left ||
+        !fvlm_checked_add(name_at, name_bytes + 1, &end))
         return fvlm_refuse(err, name_at, "tensor %zu: its name lies outside the names", i);
     const char *name = x->names + name_at;
-    if (name[name_bytes] != 0 || !fvlm_name_valid(name, name_bytes))
+    if (name[name_bytes] != 0 || !fvlm_index_name_valid(name, name_bytes))
         return fvlm_refuse(err, name_at, "tensor %zu: its name is not 1 to %d bytes of printable UTF-8", i,
                            FVLM_MAX_NAME);
     if (i > 0 && strcmp(x->tensor[i - 1].name, name) >= 0)
@@ -91,9 +91,9 @@ static fvlm_status check_tensor(const fvlm_tensor *t, fvlm_err *err)
     uint64_t expected;
     if (t->layout < FVLM_ROWS || t->layout > FVLM_TAPS)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "tensor \"%s\": unknown layout %u", t->name, t->layout);
-    fvlm_status st = fvlm_tensor_bytes(&expected, t->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
+    fvlm_status st = fvlm_type_tensor_bytes(&expected, t->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
     if (st) {
-        fvlm_prefix(err, "tensor \"%s\"", t->name);
+        fvlm_err_prefix(err, "tensor \"%s\"", t->name);
         return st;
     }
     if (expected != t->n_bytes)
@@ -141,14 +141,14 @@ static fvlm_status check_places(fvlm_index *x, const fvlm_section *data, fvlm_er
     qsort(p, x->n_tensors, sizeof *p, by_offset);
     fvlm_status st = FVLM_OK;
     uint64_t end = data->offset, data_end, expected;
-    if (!fvlm_add(data->offset, data->n_bytes, &data_end)) st = fvlm_refuse(err, 0, "the data section wraps");
+    if (!fvlm_checked_add(data->offset, data->n_bytes, &data_end)) st = fvlm_refuse(err, 0, "the data section wraps");
     for (size_t i = 0; i < x->n_tensors && !st; i++) {
         const fvlm_tensor *t = &x->tensor[p[i].i];
         x->by_offset[i] = p[i].i;
-        if (!fvlm_round_up(end, FVLM_TENSOR_ALIGN, &expected) || t->offset != expected)
+        if (!fvlm_checked_round_up(end, FVLM_TENSOR_ALIGN, &expected) || t->offset != expected)
             st = fvlm_refuse(err, t->offset, "tensor \"%s\" begins at %" PRIu64 ", expected %" PRIu64, t->name,
                              t->offset, expected);
-        else if (!fvlm_add(t->offset, t->n_bytes, &end) || end > data_end)
+        else if (!fvlm_checked_add(t->offset, t->n_bytes, &end) || end > data_end)
             st = fvlm_refuse(err, t->offset, "tensor \"%s\" runs past the data section", t->name);
     }
     if (!st && end != data_end) st = fvlm_refuse(err, end, "bytes of the data section belong to no tensor");
@@ -161,20 +161,20 @@ fvlm_status fvlm_index_decode(fvlm_index *x, const uint8_t *bytes, size_t n_byte
 {
     memset(x, 0, sizeof *x);
     fvlm_cursor c = fvlm_cursor_over(bytes, n_bytes);
-    uint64_t n = fvlm_take_u64(&c), names_bytes = fvlm_take_u64(&c), entries_bytes, end;
+    uint64_t n = fvlm_cursor_take_u64(&c), names_bytes = fvlm_cursor_take_u64(&c), entries_bytes, end;
     if (n < 1 || n > FVLM_MAX_TENSORS)
         return fvlm_fail(err, FVLM_LIMIT, "the index has %" PRIu64 " tensors, expected 1 to %d", n, FVLM_MAX_TENSORS);
     /* Sizes agree before anything is allocated: memory is bounded by the file. */
-    if (!c.ok || !fvlm_mul(n, FVLM_INDEX_ENTRY_BYTES, &entries_bytes) || !fvlm_add(c.pos, entries_bytes, &end) ||
-        !fvlm_add(end, names_bytes, &end) || end != n_bytes)
+    if (!c.ok || !fvlm_checked_mul(n, FVLM_INDEX_ENTRY_BYTES, &entries_bytes) ||
+        !fvlm_checked_add(c.pos, entries_bytes, &end) || !fvlm_checked_add(end, names_bytes, &end) || end != n_bytes)
         return fvlm_refuse(err, 0, "the index has %zu bytes, which its counts do not explain", n_bytes);
     x->n_tensors = (size_t)n;
     x->tensor = fvlm_alloc(x->n_tensors, sizeof *x->tensor);
     x->by_offset = fvlm_alloc(x->n_tensors, sizeof *x->by_offset);
     x->names = fvlm_alloc((size_t)names_bytes, 1);
     if (!x->tensor || !x->by_offset || !x->names) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the index");
-    const uint8_t *entries = fvlm_take(&c, (size_t)entries_bytes);
-    memcpy(x->names, fvlm_take(&c, (size_t)names_bytes), (size_t)names_bytes);
+    const uint8_t *entries = fvlm_cursor_take(&c, (size_t)entries_bytes);
+    memcpy(x->names, fvlm_cursor_take(&c, (size_t)names_bytes), (size_t)names_bytes);
     uint64_t names_end = 0;
     fvlm_status st = FVLM_OK;
     for (size_t i = 0; i < x->n_tensors && !st; i++)

@@ -16,7 +16,7 @@ typedef struct {
 } fvlm_index;
 
 /* 1 to FVLM_MAX_NAME bytes of UTF-8 without control characters. */
-bool fvlm_name_valid(const char *name, size_t n_bytes);
+bool fvlm_index_name_valid(const char *name, size_t n_bytes);
 
 /* Checks that every entry is well formed, names strictly ascending, and that the tensors fill the
  * data section: in file order each begins on the next multiple of 64 after the one before. */

@@ -21,7 +21,7 @@ static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
     fvlm_status st = fvlm_file_read(r->fd, r->path, 0, bytes, sizeof bytes, err);
     if (st) return st;
     st = fvlm_header_decode(&r->header, bytes, n_bytes, err);
-    if (st) fvlm_prefix(err, "\"%s\"", r->path);
+    if (st) fvlm_err_prefix(err, "\"%s\"", r->path);
     return st;
 }
 
@@ -33,7 +33,7 @@ static fvlm_status read_index(fvlm_reader *r, fvlm_err *err)
     if (st) return st;
     st = fvlm_index_decode(&r->index, bytes, (size_t)s[0].n_bytes, &s[1], err);
     free(bytes);
-    if (st) fvlm_prefix(err, "\"%s\"", r->path);
+    if (st) fvlm_err_prefix(err, "\"%s\"", r->path);
     return st;
 }
 
@@ -41,13 +41,13 @@ static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
 {
     const fvlm_section *s = &r->header.section[FVLM_SECTION_META - 1];
     char *text;
-    fvlm_status st = fvlm_section_text(&text, s, r->fd, r->path, "metadata", err);
+    fvlm_status st = fvlm_section_unpack(&text, s, r->fd, r->path, "metadata", err);
     if (st) return st;
     st = fvlm_json_parse(&r->meta, text, (size_t)s->raw_bytes, "metadata", err);
     free(text);
     if (!st && !json_is_object(r->meta)) st = fvlm_refuse(err, s->offset, "metadata is not a JSON object");
     if (!st) st = fvlm_config_from_json(&r->config, json_object_get(r->meta, "config"), err);
-    if (st) fvlm_prefix(err, "\"%s\"", r->path);
+    if (st) fvlm_err_prefix(err, "\"%s\"", r->path);
     return st;
 }
 
@@ -64,7 +64,7 @@ static fvlm_status check_tokenizer(fvlm_reader *r, fvlm_err *err)
 static fvlm_status map_file(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
 {
     size_t n;
-    if (!fvlm_to_size(n_bytes, &n)) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": too large to map here", r->path);
+    if (!fvlm_checked_size(n_bytes, &n)) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": too large to map here", r->path);
     return fvlm_mapped_open(&r->map, n, r->fd, r->path, err);
 }
 
@@ -87,7 +87,7 @@ fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, con
     if (!st) st = read_meta(r, err);
     if (!st) st = check_tokenizer(r, err);
     if (!st) st = map_file(r, n_bytes, err);
-    if (r->path) st = fvlm_reader_settle(r, st, err);
+    if (r->path) st = fvlm_reader_check_unchanged(r, st, err);
     if (st) fvlm_reader_close(&r);
     *out = r;
     return st;
@@ -161,9 +161,9 @@ fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_
     return fvlm_file_read(r->fd, r->path, t->offset + at, out, n_bytes, err);
 }
 
-fvlm_status fvlm_reader_settle(const fvlm_reader *r, fvlm_status st, fvlm_err *err)
+fvlm_status fvlm_reader_check_unchanged(const fvlm_reader *r, fvlm_status st, fvlm_err *err)
 {
-    return fvlm_stamp_settle(&r->stamp, r->fd, r->path, st, err);
+    return fvlm_stamp_check_unchanged(&r->stamp, r->fd, r->path, st, err);
 }
 
 const fvlm_config *fvlm_reader_config(const fvlm_reader *r)
@@ -186,7 +186,7 @@ fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_b
     const fvlm_section *s = &r->header.section[FVLM_SECTION_TOKENIZER - 1];
     fvlm_status st = FVLM_OK;
     pthread_mutex_lock(&r->lock);
-    if (!r->tokenizer) st = fvlm_section_text(&r->tokenizer, s, r->fd, r->path, "tokenizer", err);
+    if (!r->tokenizer) st = fvlm_section_unpack(&r->tokenizer, s, r->fd, r->path, "tokenizer", err);
     *json = r->tokenizer;
     *n_bytes = st ? 0 : (size_t)s->raw_bytes;
     pthread_mutex_unlock(&r->lock);

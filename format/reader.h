@@ -69,15 +69,16 @@ fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t
 
 /* To be asked before an output is published or a verdict printed: st, unless the file is no longer the
  * one that was opened; then FVLM_CHANGED, and a message that says so instead of what was wrong with it.
- * See fvlm_stamp_settle. A file replaced by a new one of its name is no change: the reader keeps the old one. */
-fvlm_status fvlm_reader_settle(const fvlm_reader *r, fvlm_status st, fvlm_err *err);
+ * See fvlm_stamp_check_unchanged. A file replaced by a new one of its name is no change: the reader keeps the old one.
+ */
+fvlm_status fvlm_reader_check_unchanged(const fvlm_reader *r, fvlm_status st, fvlm_err *err);
 
 /* Checks everything: all hashes, and that every byte no hash covers is zero. Tensors are shared
  * out over pool (NULL = the caller alone), read with pread in pieces of 1 MiB a thread.
  * progress may be NULL; it is called from the calling thread with bytes done and in all. */
 typedef void (*fvlm_progress_fn)(void *ctx, uint64_t done, uint64_t total);
-fvlm_status fvlm_reader_verify(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
-                               fvlm_err *err);
+fvlm_status fvlm_reader_check(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
+                              fvlm_err *err);
 
 /* ---- writing ---- */
 

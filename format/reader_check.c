@@ -83,7 +83,7 @@ static fvlm_status check_stretch(const fvlm_reader *r, const stretch *s, uint8_t
 fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err)
 {
     size_t n;
-    uint8_t *bytes = fvlm_to_size(t->n_bytes, &n) ? fvlm_alloc(n, 1) : NULL;
+    uint8_t *bytes = fvlm_checked_size(t->n_bytes, &n) ? fvlm_alloc(n, 1) : NULL;
     *out = NULL;
     if (!bytes) return fvlm_fail(err, FVLM_NOMEM, "out of memory for tensor \"%s\"", t->name);
     fvlm_status st = fvlm_reader_read(r, t, 0, n, bytes, err);
@@ -139,7 +139,7 @@ static fvlm_status check_header(const fvlm_reader *r, fvlm_err *err)
     if (st) return st;
     st = fvlm_header_decode(&again, bytes, r->header.file_bytes, err);
     if (st) {
-        fvlm_prefix(err, "\"%s\"", r->path);
+        fvlm_err_prefix(err, "\"%s\"", r->path);
         return st;
     }
     if (memcmp(again.hash.bytes, r->header.hash.bytes, sizeof again.hash.bytes) != 0)
@@ -210,13 +210,13 @@ static fvlm_status check_tokenizer_text(const fvlm_reader *r, fvlm_err *err)
 {
     char *text;
     fvlm_status st =
-        fvlm_section_text(&text, &r->header.section[FVLM_SECTION_TOKENIZER - 1], r->fd, r->path, "tokenizer", err);
+        fvlm_section_unpack(&text, &r->header.section[FVLM_SECTION_TOKENIZER - 1], r->fd, r->path, "tokenizer", err);
     free(text);
     return st;
 }
 
-fvlm_status fvlm_reader_verify(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
-                               fvlm_err *err)
+fvlm_status fvlm_reader_check(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
+                              fvlm_err *err)
 {
     job j = {.r = r, .progress = progress, .progress_ctx = ctx, .failed_at = SIZE_MAX};
     fvlm_status st = check_header(r, err);

@@ -38,7 +38,7 @@ fvlm_status fvlm_section_read(uint8_t **out, const fvlm_section *s, int fd, cons
 {
     *out = NULL;
     size_t n_bytes;
-    uint8_t *stored = fvlm_to_size(s->n_bytes, &n_bytes) ? malloc(n_bytes ? n_bytes : 1) : NULL;
+    uint8_t *stored = fvlm_checked_size(s->n_bytes, &n_bytes) ? malloc(n_bytes ? n_bytes : 1) : NULL;
     if (!stored) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the %s", what);
     fvlm_status st = fvlm_file_read(fd, path, s->offset, stored, n_bytes, err);
     if (!st) {
@@ -62,8 +62,8 @@ static bool frame_is_plain(const fvlm_section *s, const uint8_t *stored)
            ZSTD_findFrameCompressedSize(stored, n) == n && ZSTD_getDictID_fromFrame(stored, n) == 0;
 }
 
-fvlm_status fvlm_section_text(char **out, const fvlm_section *s, int fd, const char *path, const char *what,
-                              fvlm_err *err)
+fvlm_status fvlm_section_unpack(char **out, const fvlm_section *s, int fd, const char *path, const char *what,
+                                fvlm_err *err)
 {
     *out = NULL;
     uint8_t *stored;

@@ -13,7 +13,7 @@ fvlm_status fvlm_section_read(uint8_t **out, const fvlm_section *s, int fd, cons
 
 /* The same, decompressed, with a NUL after its s->raw_bytes: exactly one frame without dictionary
  * that says and gives exactly that size. Memory is bounded by the limits of header.h. */
-fvlm_status fvlm_section_text(char **out, const fvlm_section *s, int fd, const char *path, const char *what,
-                              fvlm_err *err);
+fvlm_status fvlm_section_unpack(char **out, const fvlm_section *s, int fd, const char *path, const char *what,
+                                fvlm_err *err);
 
 #endif

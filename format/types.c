@@ -17,7 +17,7 @@ bool fvlm_type_equal(fvlm_type a, fvlm_type b)
     return a.kind == b.kind && a.bits == b.bits && a.asymmetric == b.asymmetric && a.group == b.group;
 }
 
-size_t fvlm_float_bytes(fvlm_type t)
+size_t fvlm_type_float_bytes(fvlm_type t)
 {
     return t.kind == FVLM_F32 ? 4 : t.kind == FVLM_INT ? 0 : 2;
 }
@@ -63,12 +63,12 @@ static bool panel_size(fvlm_matrix *m, uint64_t k)
     bool is_int = m->type.kind == FVLM_INT;
     uint64_t padded, elems, bytes;
     unsigned multiple = !is_int ? 1 : m->type.bits == 8 ? 4 : 8;
-    if (!fvlm_round_up(k, multiple, &padded) || !fvlm_mul(padded, FVLM_PANEL, &elems)) return false;
+    if (!fvlm_checked_round_up(k, multiple, &padded) || !fvlm_checked_mul(padded, FVLM_PANEL, &elems)) return false;
     if (is_int)
         bytes = m->type.bits == 8 ? elems : elems / 2;
-    else if (!fvlm_mul(elems, fvlm_float_bytes(m->type), &bytes))
+    else if (!fvlm_checked_mul(elems, fvlm_type_float_bytes(m->type), &bytes))
         return false;
-    return fvlm_to_size(padded, &m->k_padded) && fvlm_to_size(bytes, &m->panel_bytes);
+    return fvlm_checked_size(padded, &m->k_padded) && fvlm_checked_size(bytes, &m->panel_bytes);
 }
 
 fvlm_status fvlm_matrix_layout(fvlm_matrix *out, fvlm_type t, uint64_t n, uint64_t k, fvlm_err *err)
@@ -77,25 +77,26 @@ fvlm_status fvlm_matrix_layout(fvlm_matrix *out, fvlm_type t, uint64_t n, uint64
     if (n == 0 || k == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "a matrix needs at least one row and one column");
     fvlm_matrix m = {.type = t};
     uint64_t padded_n, values, at, per_row = 0, scales = 0;
-    if (!fvlm_to_size(n, &m.n) || !fvlm_to_size(k, &m.k) || !fvlm_round_up(n, FVLM_PANEL, &padded_n))
+    if (!fvlm_checked_size(n, &m.n) || !fvlm_checked_size(k, &m.k) || !fvlm_checked_round_up(n, FVLM_PANEL, &padded_n))
         return too_big(err, n, k);
     m.n_panels = (size_t)(padded_n / FVLM_PANEL);
-    if (!panel_size(&m, k) || !fvlm_mul(m.n_panels, m.panel_bytes, &values)) return too_big(err, n, k);
+    if (!panel_size(&m, k) || !fvlm_checked_mul(m.n_panels, m.panel_bytes, &values)) return too_big(err, n, k);
     if (t.kind == FVLM_INT) {
         m.group = t.group ? t.group : m.k;
         per_row = k / m.group + (k % m.group != 0);
         m.n_groups = (size_t)per_row;
-        if (!fvlm_mul(padded_n, per_row, &scales) || !fvlm_mul(scales, 2, &scales)) return too_big(err, n, k);
+        if (!fvlm_checked_mul(padded_n, per_row, &scales) || !fvlm_checked_mul(scales, 2, &scales))
+            return too_big(err, n, k);
     }
-    if (!fvlm_round_up(values, 64, &at)) return too_big(err, n, k);
+    if (!fvlm_checked_round_up(values, 64, &at)) return too_big(err, n, k);
     m.scales_at = m.offsets_at = m.n_bytes = (size_t)(t.kind == FVLM_INT ? at : values);
     if (t.kind == FVLM_INT) {
-        if (!fvlm_add(at, scales, &values) || !fvlm_to_size(values, &m.n_bytes)) return too_big(err, n, k);
+        if (!fvlm_checked_add(at, scales, &values) || !fvlm_checked_size(values, &m.n_bytes)) return too_big(err, n, k);
         m.offsets_at = m.n_bytes;
     }
     if (t.asymmetric) {
-        if (!fvlm_round_up(values, 64, &at) || !fvlm_to_size(at, &m.offsets_at)) return too_big(err, n, k);
-        if (!fvlm_add(at, scales, &values) || !fvlm_to_size(values, &m.n_bytes)) return too_big(err, n, k);
+        if (!fvlm_checked_round_up(values, 64, &at) || !fvlm_checked_size(at, &m.offsets_at)) return too_big(err, n, k);
+        if (!fvlm_checked_add(at, scales, &values) || !fvlm_checked_size(values, &m.n_bytes)) return too_big(err, n, k);
     }
     *out = m;
     return FVLM_OK;
@@ -119,8 +120,8 @@ size_t fvlm_matrix_scale_at(const fvlm_matrix *m, size_t n, size_t g)
     return (n / FVLM_PANEL * m->n_groups + g) * FVLM_PANEL + n % FVLM_PANEL;
 }
 
-fvlm_status fvlm_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigned rank, const uint64_t *dims,
-                              fvlm_err *err)
+fvlm_status fvlm_type_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigned rank, const uint64_t *dims,
+                                   fvlm_err *err)
 {
     if (!fvlm_type_valid(t)) return fvlm_fail(err, FVLM_UNSUPPORTED, "unknown element type");
     if (rank < 1 || rank > FVLM_MAX_RANK)
@@ -128,7 +129,7 @@ fvlm_status fvlm_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigne
     uint64_t per_row = 1, bytes;
     for (unsigned i = 0; i < rank; i++) {
         if (dims[i] == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "dimension %u is 0", i);
-        if (i > 0 && !fvlm_mul(per_row, dims[i], &per_row)) return too_big(err, dims[0], dims[i]);
+        if (i > 0 && !fvlm_checked_mul(per_row, dims[i], &per_row)) return too_big(err, dims[0], dims[i]);
     }
     if (l == FVLM_PANELS) {
         fvlm_matrix m;
@@ -140,7 +141,7 @@ fvlm_status fvlm_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigne
     if (t.kind == FVLM_INT) return fvlm_fail(err, FVLM_UNSUPPORTED, "integer types exist in panels only");
     if (l == FVLM_TAPS && (rank != 4 || dims[1] != 1))
         return fvlm_fail(err, FVLM_BAD_INPUT, "a depthwise kernel is [C, 1, kh, kw]");
-    if (!fvlm_mul(per_row, dims[0], &bytes) || !fvlm_mul(bytes, fvlm_float_bytes(t), &bytes))
+    if (!fvlm_checked_mul(per_row, dims[0], &bytes) || !fvlm_checked_mul(bytes, fvlm_type_float_bytes(t), &bytes))
         return too_big(err, dims[0], per_row);
     *out = bytes;
     return FVLM_OK;

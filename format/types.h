@@ -32,7 +32,7 @@ fvlm_status fvlm_type_parse(fvlm_type *out, const char *text, fvlm_err *err);
 const char *fvlm_type_name(fvlm_type t, char out[24]); /* canonical long form; returns out */
 bool fvlm_type_valid(fvlm_type t);
 bool fvlm_type_equal(fvlm_type a, fvlm_type b);
-size_t fvlm_float_bytes(fvlm_type t); /* 4 or 2; 0 for FVLM_INT */
+size_t fvlm_type_float_bytes(fvlm_type t); /* 4 or 2; 0 for FVLM_INT */
 
 typedef enum {
     FVLM_ROWS = 1,   /* logical order, row-major; float types only                     */
@@ -77,7 +77,7 @@ size_t fvlm_matrix_float_at(const fvlm_matrix *m, size_t n, size_t k);
 size_t fvlm_matrix_scale_at(const fvlm_matrix *m, size_t n, size_t g);
 
 /* Bytes a tensor takes in a layout; refuses combinations that do not exist. */
-fvlm_status fvlm_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigned rank, const uint64_t *dims,
-                              fvlm_err *err);
+fvlm_status fvlm_type_tensor_bytes(uint64_t *out, fvlm_type t, fvlm_layout l, unsigned rank, const uint64_t *dims,
+                                   fvlm_err *err);
 
 #endif

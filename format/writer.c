@@ -88,12 +88,12 @@ fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type
                                 const uint64_t *dims, size_t *id, fvlm_err *err)
 {
     fvlm_tensor t = {.type = type, .layout = (uint8_t)layout, .rank = (uint8_t)rank};
-    if (!fvlm_name_valid(name, strlen(name)))
+    if (!fvlm_index_name_valid(name, strlen(name)))
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.80s\": not a name (1 to %d bytes of printable UTF-8)", name,
                          FVLM_MAX_NAME);
-    fvlm_status st = fvlm_tensor_bytes(&t.n_bytes, type, layout, rank, dims, err);
+    fvlm_status st = fvlm_type_tensor_bytes(&t.n_bytes, type, layout, rank, dims, err);
     if (st) {
-        fvlm_prefix(err, "tensor \"%s\"", name);
+        fvlm_err_prefix(err, "tensor \"%s\"", name);
         return st;
     }
     memcpy(t.dims, dims, rank * sizeof *dims);
@@ -131,11 +131,13 @@ fvlm_status fvlm_writer_begin(fvlm_writer *w, uint64_t *n_bytes, fvlm_err *err)
     fvlm_status st = sort_names(w, err);
     if (st) return st;
     uint64_t index_bytes = fvlm_index_bytes(w->sorted, w->n_slots), end;
-    bool fits = fvlm_add(FVLM_SECTION_ALIGN, index_bytes, &end) && fvlm_round_up(end, FVLM_SECTION_ALIGN, &end);
+    bool fits =
+        fvlm_checked_add(FVLM_SECTION_ALIGN, index_bytes, &end) && fvlm_checked_round_up(end, FVLM_SECTION_ALIGN, &end);
     uint64_t data = end;
     for (size_t i = 0; i < w->n_slots && fits; i++) {
         fvlm_tensor *t = &w->slot[i].t;
-        fits = fvlm_round_up(end, FVLM_TENSOR_ALIGN, &t->offset) && fvlm_add(t->offset, t->n_bytes, &end);
+        fits =
+            fvlm_checked_round_up(end, FVLM_TENSOR_ALIGN, &t->offset) && fvlm_checked_add(t->offset, t->n_bytes, &end);
     }
     if (!fits || end > INT64_MAX) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": larger than a file can be", w->path);
     w->header.section[0] = (fvlm_section){
@@ -200,7 +202,7 @@ static fvlm_status write_text(fvlm_writer *w, size_t i, const char *text, size_t
     uint8_t *packed;
     size_t packed_bytes;
     uint64_t offset;
-    if (!fvlm_round_up(before->offset + before->n_bytes, FVLM_SECTION_ALIGN, &offset))
+    if (!fvlm_checked_round_up(before->offset + before->n_bytes, FVLM_SECTION_ALIGN, &offset))
         return fvlm_fail(err, FVLM_LIMIT, "\"%s\": larger than a file can be", w->path);
     fvlm_status st = fvlm_section_pack(&packed, &packed_bytes, text, n_bytes, err);
     if (st) return st;
@@ -249,9 +251,9 @@ static fvlm_status read_back(fvlm_writer *w, fvlm_err *err)
     if (fd < 0) return fvlm_fail_errno(err, "\"%s\": cannot read it back", w->path);
     fvlm_reader *r;
     fvlm_status st = fvlm_reader_open_fd(&r, fd, w->header.file_bytes, w->path, err);
-    if (!st) st = fvlm_reader_verify(r, w->pool, NULL, NULL, err);
+    if (!st) st = fvlm_reader_check(r, w->pool, NULL, NULL, err);
     fvlm_reader_close(&r);
-    if (st && st != FVLM_INTERRUPTED) fvlm_prefix(err, "reading back what was written");
+    if (st && st != FVLM_INTERRUPTED) fvlm_err_prefix(err, "reading back what was written");
     return st;
 }
 

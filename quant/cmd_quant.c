@@ -11,10 +11,10 @@ static struct {
     const char *type, *output, *cpu;
     uint64_t threads;
     bool dry_run, json, verbose, quiet, force;
-    fvlm_list set;
+    fvlm_cli_list set;
 } args;
 
-static const fvlm_option options[] = {
+static const fvlm_cli_option options[] = {
     {"type", 0, "TYPE", "int8, int4, or {int8,int4}-{sym,asym}-{g32,g64,g128,row}; default int8", .text = &args.type},
     {"output", 'o', "FILE", "the file to write", .text = &args.output},
     {"set", 0, "REGEX=TYPE", "type of the tensors whose whole name matches; the last match wins", .list = &args.set},
@@ -28,7 +28,7 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_quant_command = {
+const fvlm_cli_command fvlm_quant_command = {
     .name = "quant",
     .summary = "quantize every matrix of a .fvlm file to int8 or int4",
     .positional = "IN.fvlm",
@@ -95,7 +95,7 @@ static fvlm_status split_rules(fvlm_quant_rule *rules, fvlm_err *err)
     return FVLM_OK;
 }
 
-static fvlm_status check_args(const fvlm_list *positional, fvlm_err *err)
+static fvlm_status check_args(const fvlm_cli_list *positional, fvlm_err *err)
 {
     if (positional->n != 1)
         return fvlm_fail(err, FVLM_USAGE, "quant: expected one input file, got %zu; try 'fvlm quant --help'",
@@ -106,7 +106,7 @@ static fvlm_status check_args(const fvlm_list *positional, fvlm_err *err)
     return FVLM_OK;
 }
 
-static fvlm_status run(const fvlm_list *positional, fvlm_err *err)
+static fvlm_status run(const fvlm_cli_list *positional, fvlm_err *err)
 {
     fvlm_progress progress;
     fvlm_quantization *q = NULL;
@@ -150,7 +150,7 @@ out:
 int fvlm_cmd_quant(int argc, char **argv)
 {
     fvlm_err err = {0};
-    fvlm_list positional = {0};
+    fvlm_cli_list positional = {0};
     bool help = false;
     fvlm_status st = fvlm_cli_parse(&fvlm_quant_command, argc, argv, &positional, &help, &err);
     if (st == FVLM_OK && !help) {
@@ -158,8 +158,8 @@ int fvlm_cmd_quant(int argc, char **argv)
         st = check_args(&positional, &err);
         if (st == FVLM_OK) st = run(&positional, &err);
     }
-    fvlm_list_free(&positional);
-    fvlm_list_free(&args.set);
+    fvlm_cli_list_free(&positional);
+    fvlm_cli_list_free(&args.set);
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return st ? fvlm_cli_complain(&err) : 0;
 }

@@ -25,8 +25,8 @@ static const char *const blocks[][3] = {
 static const char *family_of(const fvlm_quant_item *item)
 {
     const char *name = item->source->name;
-    if (item->role == FVLM_ROLE_VECTOR) return "biases and norms";
-    if (item->role == FVLM_ROLE_TAPS) return "tower taps";
+    if (item->role == FVLM_QUANT_VECTOR) return "biases and norms";
+    if (item->role == FVLM_QUANT_TAPS) return "tower taps";
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
         if (strstr(name, families[i].part)) return families[i].family;
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)

@@ -8,7 +8,7 @@
 /* Never more than is asked for: "avx2" on an AVX-512 machine runs AVX2. */
 static const struct {
     const char *cpu;
-    fvlm_group_fn encode;
+    fvlm_encode_group_fn encode;
 } encoders[] = {
     {"scalar", fvlm_encode_group__scalar},
 #if defined(__x86_64__)
@@ -32,7 +32,7 @@ static bool machine_has(const char *cpu)
     return !strcmp(cpu, "scalar") || !strcmp(cpu, "neon") || !strcmp(cpu, "dotprod");
 }
 
-fvlm_status fvlm_encoder_for(fvlm_group_fn *out, const char *cpu, fvlm_err *err)
+fvlm_status fvlm_encode_select(fvlm_encode_group_fn *out, const char *cpu, fvlm_err *err)
 {
     bool best = !cpu || !cpu[0], known = false;
     *out = NULL;
@@ -46,20 +46,20 @@ fvlm_status fvlm_encoder_for(fvlm_group_fn *out, const char *cpu, fvlm_err *err)
     return FVLM_OK;
 }
 
-fvlm_status fvlm_encode_space_create(fvlm_encode_space *s, size_t longest_group, fvlm_err *err)
+fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t longest_group, fvlm_err *err)
 {
     s->scratch = fvlm_alloc(longest_group, FVLM_LANES * sizeof(float));
     s->q = fvlm_alloc(longest_group, FVLM_LANES);
     if (s->scratch && s->q) return FVLM_OK;
-    fvlm_encode_space_free(s);
+    fvlm_encode_scratch_free(s);
     return fvlm_fail(err, FVLM_NOMEM, "out of memory for groups of %zu weights", longest_group);
 }
 
-void fvlm_encode_space_free(fvlm_encode_space *s)
+void fvlm_encode_scratch_free(fvlm_encode_scratch *s)
 {
     free(s->scratch);
     free(s->q);
-    *s = (fvlm_encode_space){0};
+    *s = (fvlm_encode_scratch){0};
 }
 
 /* Codes q[n][16] of inputs first .. first+n-1 into the panel's tiles (types.h says where). */
@@ -86,8 +86,8 @@ static double squared_norm(const float *x, size_t n)
     return all;
 }
 
-void fvlm_encode_panel(fvlm_group_fn encode, const fvlm_matrix *m, const float *x, size_t rows, fvlm_encode_space *s,
-                       uint8_t *values, uint16_t *scales, uint16_t *offsets, double sums[2])
+void fvlm_encode_panel(fvlm_encode_group_fn encode, const fvlm_matrix *m, const float *x, size_t rows,
+                       fvlm_encode_scratch *s, uint8_t *values, uint16_t *scales, uint16_t *offsets, double sums[2])
 {
     for (size_t g = 0; g < m->n_groups; g++) {
         const size_t first = g * m->group, n = m->k - first < m->group ? m->k - first : m->group;
@@ -111,11 +111,11 @@ double fvlm_encode_row(fvlm_type t, const float *x, size_t k, bool search, uint8
                        uint16_t *offsets)
 {
     const size_t group = t.group ? t.group : k;
-    fvlm_group_fn encode;
-    fvlm_encode_space s;
+    fvlm_encode_group_fn encode;
+    fvlm_encode_scratch s;
     double sum = 0;
     float *panel = fvlm_alloc(group, FVLM_LANES * sizeof *panel);
-    if (!panel || fvlm_encoder_for(&encode, NULL, NULL) || fvlm_encode_space_create(&s, group, NULL)) {
+    if (!panel || fvlm_encode_select(&encode, NULL, NULL) || fvlm_encode_scratch_create(&s, group, NULL)) {
         free(panel);
         return -1;
     }
@@ -130,7 +130,7 @@ double fvlm_encode_row(fvlm_type t, const float *x, size_t k, bool search, uint8
         if (t.asymmetric) offsets[g] = fvlm_f32_to_bf16(offset[0]);
         sum += error[0];
     }
-    fvlm_encode_space_free(&s);
+    fvlm_encode_scratch_free(&s);
     free(panel);
     return sum;
 }

@@ -17,8 +17,8 @@ enum { FVLM_LANES = FVLM_PANEL };
 /* Encodes one group of 16 rows: x[n][16] -> q[n][16], one scale and offset (bf16 values held as float;
  * offset 0 for symmetric types) and the squared error of each row. scratch holds n*16 floats.
  * With search false: plain absmax or minmax. */
-typedef void (*fvlm_group_fn)(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
-                              float *scale, float *offset, double *error);
+typedef void (*fvlm_encode_group_fn)(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
+                                     float *scale, float *offset, double *error);
 
 void fvlm_encode_group__scalar(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
                                float *scale, float *offset, double *error);
@@ -29,20 +29,20 @@ void fvlm_encode_group__avx512(fvlm_type t, const float *x, size_t n, bool searc
 
 /* The best this machine has for cpu NULL or ""; "scalar", "avx2", "avx512" (x86), "neon", "dotprod" (arm)
  * otherwise. Refuses an unknown name and one this machine cannot run. */
-fvlm_status fvlm_encoder_for(fvlm_group_fn *out, const char *cpu, fvlm_err *err);
+fvlm_status fvlm_encode_select(fvlm_encode_group_fn *out, const char *cpu, fvlm_err *err);
 
 /* Memory a thread needs to encode panels of m. */
 typedef struct {
     float *scratch; /* [group][16] */
     uint8_t *q;     /* [group][16] */
-} fvlm_encode_space;
-fvlm_status fvlm_encode_space_create(fvlm_encode_space *s, size_t longest_group, fvlm_err *err);
-void fvlm_encode_space_free(fvlm_encode_space *s);
+} fvlm_encode_scratch;
+fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t longest_group, fvlm_err *err);
+void fvlm_encode_scratch_free(fvlm_encode_scratch *s);
 
 /* Encodes a panel x[k][16], of which the first 'rows' lanes are real and the others zero, into
  * values[panel_bytes] (zeroed by the caller), scales[n_groups*16], offsets (NULL if symmetric).
  * Adds squared error and squared norm to sums[0] and sums[1]. */
-void fvlm_encode_panel(fvlm_group_fn encode, const fvlm_matrix *m, const float *x, size_t rows, fvlm_encode_space *s,
-                       uint8_t *values, uint16_t *scales, uint16_t *offsets, double sums[2]);
+void fvlm_encode_panel(fvlm_encode_group_fn encode, const fvlm_matrix *m, const float *x, size_t rows,
+                       fvlm_encode_scratch *s, uint8_t *values, uint16_t *scales, uint16_t *offsets, double sums[2]);
 
 #endif

@@ -101,7 +101,7 @@ static void locate(const fvlm_tensor *t, uint64_t at, uint64_t *row, uint64_t *i
     }
 }
 
-const char *fvlm_element_name(const fvlm_tensor *t, uint64_t at, char out[FVLM_MAX_NAME + 96])
+const char *fvlm_floats_element_name(const fvlm_tensor *t, uint64_t at, char out[FVLM_MAX_NAME + 96])
 {
     uint64_t row, k, index[FVLM_MAX_RANK] = {0};
     locate(t, at, &row, &k);

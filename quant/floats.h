@@ -12,6 +12,6 @@ size_t fvlm_floats_load(uint8_t kind, const uint8_t *stored, size_t n, float *x)
 size_t fvlm_floats_store(uint8_t kind, const float *x, size_t n, uint8_t *stored, double sums[2]);
 
 /* "llm.embed.weight[17,3]": where stored element 'at' (counted in storage order) lies logically. */
-const char *fvlm_element_name(const fvlm_tensor *t, uint64_t at, char out[FVLM_MAX_NAME + 96]);
+const char *fvlm_floats_element_name(const fvlm_tensor *t, uint64_t at, char out[FVLM_MAX_NAME + 96]);
 
 #endif

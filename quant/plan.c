@@ -19,12 +19,12 @@ static bool starts_with(const char *s, const char *prefix)
     return !strncmp(s, prefix, strlen(prefix));
 }
 
-static fvlm_role role_of(const fvlm_tensor *t)
+static fvlm_quant_role role_of(const fvlm_tensor *t)
 {
-    if (t->layout == FVLM_ROWS) return FVLM_ROLE_VECTOR;
+    if (t->layout == FVLM_ROWS) return FVLM_QUANT_VECTOR;
     /* The 3x3 stem is a matrix of 27 inputs: too short to be worth a scale. */
-    if (t->layout == FVLM_TAPS || starts_with(t->name, "vision.stem.0.")) return FVLM_ROLE_TAPS;
-    return FVLM_ROLE_MATRIX;
+    if (t->layout == FVLM_TAPS || starts_with(t->name, "vision.stem.0.")) return FVLM_QUANT_TAPS;
+    return FVLM_QUANT_MATRIX;
 }
 
 /* Matrices that the int4 preset leaves at 8 bits. The vocabulary, where a row is a token's whole meaning; and what no
@@ -44,7 +44,7 @@ static fvlm_status matrix_type(fvlm_type *out, const char *type, const char *nam
     if (!strcmp(type, "int4")) return *out = deserves_int8(name) ? int8 : int4, FVLM_OK;
     if (!strcmp(type, "int8")) return *out = int8, FVLM_OK;
     fvlm_status st = fvlm_type_parse(out, type, err);
-    if (st) return fvlm_prefix(err, "--type");
+    if (st) return fvlm_err_prefix(err, "--type");
     if (out->kind != FVLM_INT)
         return fvlm_fail(err, FVLM_USAGE, "--type: %s is not an integer type; use 'fvlm convert --type %s'", type,
                          type);
@@ -62,7 +62,7 @@ static fvlm_status check_type(const fvlm_quant_item *item, const char *by, fvlm_
     return FVLM_OK;
 }
 
-static fvlm_status plan_item(fvlm_quant_item *item, const fvlm_tensor *t, const char *type, fvlm_rules *rules,
+static fvlm_status plan_item(fvlm_quant_item *item, const fvlm_tensor *t, const char *type, fvlm_quant_rules *rules,
                              fvlm_err *err)
 {
     char name[24];
@@ -73,15 +73,15 @@ static fvlm_status plan_item(fvlm_quant_item *item, const fvlm_tensor *t, const 
                          "quantized already (\"%s\" is %s); quantize the float file it was made from", t->name,
                          fvlm_type_name(t->type, name));
     for (unsigned i = 0; i < t->rank; i++)
-        if (!fvlm_mul(item->n_weights, t->dims[i], &item->n_weights))
+        if (!fvlm_checked_mul(item->n_weights, t->dims[i], &item->n_weights))
             return fvlm_fail(err, FVLM_LIMIT, "\"%s\" is too large", t->name);
     fvlm_status st = FVLM_OK;
-    if (item->role == FVLM_ROLE_TAPS) item->type = f16;
-    if (item->role == FVLM_ROLE_MATRIX) st = matrix_type(&item->type, type, t->name, err);
-    if (st == FVLM_OK) st = fvlm_rules_apply(rules, t->name, t->type, &item->type, &by, err);
+    if (item->role == FVLM_QUANT_TAPS) item->type = f16;
+    if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, t->name, err);
+    if (st == FVLM_OK) st = fvlm_quant_rules_apply(rules, t->name, t->type, &item->type, &by, err);
     if (st == FVLM_OK) st = check_type(item, by, err);
     if (st) return st;
-    return fvlm_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
+    return fvlm_type_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -90,7 +90,7 @@ static int by_offset(const void *a, const void *b)
     return x->source->offset < y->source->offset ? -1 : x->source->offset > y->source->offset;
 }
 
-static fvlm_status plan_items(fvlm_quantization *q, fvlm_rules *rules, fvlm_err *err)
+static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvlm_err *err)
 {
     uint64_t before = 0, after = 0;
     for (size_t i = 0; i < q->n_items; i++) {
@@ -104,23 +104,23 @@ static fvlm_status plan_items(fvlm_quantization *q, fvlm_rules *rules, fvlm_err 
     /* What is not tensors (index, metadata, tokenizer, padding) stays about as large as it is. */
     uint64_t whole = fvlm_reader_file_bytes(q->reader);
     q->bytes_after = after + (whole > before ? whole - before : 0);
-    return fvlm_rules_all_used(rules, err);
+    return fvlm_quant_rules_all_used(rules, err);
 }
 
 fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, const fvlm_quant_options *o,
                                    fvlm_err *err)
 {
     fvlm_type ignored;
-    fvlm_group_fn encoder;
-    fvlm_rules *rules = NULL;
+    fvlm_encode_group_fn encoder;
+    fvlm_quant_rules *rules = NULL;
     *out = NULL;
     fvlm_status st = matrix_type(&ignored, o->type, "", err);
-    if (st == FVLM_OK) st = fvlm_encoder_for(&encoder, o->cpu, err);
-    if (st == FVLM_OK) st = fvlm_rules_create(&rules, o->rules, o->n_rules, err);
+    if (st == FVLM_OK) st = fvlm_encode_select(&encoder, o->cpu, err);
+    if (st == FVLM_OK) st = fvlm_quant_rules_create(&rules, o->rules, o->n_rules, err);
     if (st) return st;
     fvlm_quantization *q = fvlm_alloc(1, sizeof *q);
     if (!q) {
-        fvlm_rules_destroy(&rules);
+        fvlm_quant_rules_destroy(&rules);
         return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     }
     q->options = *o;
@@ -129,9 +129,9 @@ fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, co
         q->n_items = fvlm_reader_n_tensors(q->reader);
         q->items = fvlm_alloc(q->n_items, sizeof *q->items);
         st = q->items ? plan_items(q, rules, err) : fvlm_fail(err, FVLM_NOMEM, "out of memory");
-        if (st && st != FVLM_USAGE) fvlm_prefix(err, "\"%s\"", path);
+        if (st && st != FVLM_USAGE) fvlm_err_prefix(err, "\"%s\"", path);
     }
-    fvlm_rules_destroy(&rules);
+    fvlm_quant_rules_destroy(&rules);
     if (st) fvlm_quantization_free(&q);
     *out = q;
     return st;

@@ -5,11 +5,11 @@
 #include "quant/quant.h"
 
 /* What a tensor is to quantization, told by its layout: matrices are the bulk of the model. */
-typedef enum { FVLM_ROLE_MATRIX, FVLM_ROLE_TAPS, FVLM_ROLE_VECTOR } fvlm_role;
+typedef enum { FVLM_QUANT_MATRIX, FVLM_QUANT_TAPS, FVLM_QUANT_VECTOR } fvlm_quant_role;
 
 typedef struct {
     const fvlm_tensor *source;
-    fvlm_role role;
+    fvlm_quant_role role;
     fvlm_type type;     /* what it becomes */
     uint64_t n_bytes;   /* what it will take */
     uint64_t n_weights; /* without padding */
@@ -26,13 +26,13 @@ struct fvlm_quantization {
 };
 
 /* The rules of --set, compiled. */
-typedef struct fvlm_rules fvlm_rules;
-fvlm_status fvlm_rules_create(fvlm_rules **out, const fvlm_quant_rule *rules, size_t n, fvlm_err *err);
-void fvlm_rules_destroy(fvlm_rules **r);
+typedef struct fvlm_quant_rules fvlm_quant_rules;
+fvlm_status fvlm_quant_rules_create(fvlm_quant_rules **out, const fvlm_quant_rule *rules, size_t n, fvlm_err *err);
+void fvlm_quant_rules_destroy(fvlm_quant_rules **r);
 /* The last rule that matches decides: *type changes (or becomes 'keep'); *by is its regex, NULL if none matched. */
-fvlm_status fvlm_rules_apply(fvlm_rules *r, const char *name, fvlm_type keep, fvlm_type *type, const char **by,
-                             fvlm_err *err);
-fvlm_status fvlm_rules_all_used(const fvlm_rules *r, fvlm_err *err);
+fvlm_status fvlm_quant_rules_apply(fvlm_quant_rules *r, const char *name, fvlm_type keep, fvlm_type *type,
+                                   const char **by, fvlm_err *err);
+fvlm_status fvlm_quant_rules_all_used(const fvlm_quant_rules *r, fvlm_err *err);
 
 /* The metadata of the new file: the source's, and what was done appended to "transforms". */
 json_t *fvlm_quant_metadata(const fvlm_quantization *q);

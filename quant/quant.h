@@ -27,7 +27,7 @@ typedef struct {
     const char *type; /* "int8", "int4" or an integer type's name */
     const fvlm_quant_rule *rules;
     size_t n_rules;
-    const char *cpu;  /* most to be used, see fvlm_encoder_for; NULL = the best. Never changes a byte */
+    const char *cpu;  /* most to be used, see fvlm_encode_select; NULL = the best. Never changes a byte */
     unsigned threads; /* 0 = all. Never changes a byte */
     bool force;       /* replace an existing output */
     fvlm_progress_fn progress;

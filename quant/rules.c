@@ -13,7 +13,7 @@ typedef struct {
     fvlm_type type;
 } rule;
 
-struct fvlm_rules {
+struct fvlm_quant_rules {
     rule *rules;
     size_t n;
     pcre2_match_data *match;
@@ -26,7 +26,7 @@ static fvlm_status compile(rule *r, const fvlm_quant_rule *from, fvlm_err *err)
     r->regex = from->regex;
     r->keep = !strcmp(from->type, "keep");
     if (!r->keep && fvlm_type_parse(&r->type, from->type, err))
-        return fvlm_prefix(err, "--set '%.100s=%.40s'", from->regex, from->type);
+        return fvlm_err_prefix(err, "--set '%.100s=%.40s'", from->regex, from->type);
     r->code = pcre2_compile((PCRE2_SPTR)from->regex, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code,
                             &at, NULL);
     if (r->code) return FVLM_OK;
@@ -36,28 +36,28 @@ static fvlm_status compile(rule *r, const fvlm_quant_rule *from, fvlm_err *err)
                      (const char *)text, (size_t)at);
 }
 
-fvlm_status fvlm_rules_create(fvlm_rules **out, const fvlm_quant_rule *rules, size_t n, fvlm_err *err)
+fvlm_status fvlm_quant_rules_create(fvlm_quant_rules **out, const fvlm_quant_rule *rules, size_t n, fvlm_err *err)
 {
-    fvlm_rules *r = fvlm_alloc(1, sizeof *r);
+    fvlm_quant_rules *r = fvlm_alloc(1, sizeof *r);
     *out = r;
     if (r) r->rules = fvlm_alloc(n, sizeof *r->rules);
     if (r) r->match = pcre2_match_data_create(1, NULL);
     if (!r || !r->rules || !r->match) {
-        fvlm_rules_destroy(out);
+        fvlm_quant_rules_destroy(out);
         return fvlm_fail(err, FVLM_NOMEM, "out of memory for %zu rules", n);
     }
     for (; r->n < n; r->n++) {
         fvlm_status st = compile(&r->rules[r->n], &rules[r->n], err);
         if (st == FVLM_OK) continue;
-        fvlm_rules_destroy(out);
+        fvlm_quant_rules_destroy(out);
         return st;
     }
     return FVLM_OK;
 }
 
-void fvlm_rules_destroy(fvlm_rules **rp)
+void fvlm_quant_rules_destroy(fvlm_quant_rules **rp)
 {
-    fvlm_rules *r = *rp;
+    fvlm_quant_rules *r = *rp;
     if (!r) return;
     for (size_t i = 0; i < r->n; i++) pcre2_code_free(r->rules[i].code);
     if (r->match) pcre2_match_data_free(r->match);
@@ -66,8 +66,8 @@ void fvlm_rules_destroy(fvlm_rules **rp)
     *rp = NULL;
 }
 
-fvlm_status fvlm_rules_apply(fvlm_rules *r, const char *name, fvlm_type keep, fvlm_type *type, const char **by,
-                             fvlm_err *err)
+fvlm_status fvlm_quant_rules_apply(fvlm_quant_rules *r, const char *name, fvlm_type keep, fvlm_type *type,
+                                   const char **by, fvlm_err *err)
 {
     *by = NULL;
     for (size_t i = 0; i < r->n; i++) {
@@ -84,7 +84,7 @@ fvlm_status fvlm_rules_apply(fvlm_rules *r, const char *name, fvlm_type keep, fv
     return FVLM_OK;
 }
 
-fvlm_status fvlm_rules_all_used(const fvlm_rules *r, fvlm_err *err)
+fvlm_status fvlm_quant_rules_all_used(const fvlm_quant_rules *r, fvlm_err *err)
 {
     for (size_t i = 0; i < r->n; i++)
         if (!r->rules[i].used)

@@ -13,7 +13,7 @@
 
 #include "format/cli/cli.h"
 #include "format/base/file.h"
-#include "quant/piece.h"
+#include "quant/chunk.h"
 
 enum { PIECE_BYTES = 1 << 20 };
 
@@ -34,9 +34,9 @@ typedef struct {
     fvlm_writer *writer;
     stream *streams; /* one an item */
     size_t n_pieces;
-    fvlm_piece_space *spaces; /* one a thread */
+    fvlm_chunk_scratch *spaces; /* one a thread */
     unsigned n_threads;
-    fvlm_group_fn encode;
+    fvlm_encode_group_fn encode;
     pthread_mutex_t lock; /* of everything below, and of stream.next, .hash, .scales */
     pthread_cond_t turn;
     bool failed;
@@ -51,11 +51,11 @@ static fvlm_status plan_stream(job *j, size_t i, fvlm_err *err)
     const fvlm_quant_item *item = &j->q->items[i];
     const fvlm_tensor *t = item->source;
     stream *s = &j->streams[i];
-    const size_t width = fvlm_float_bytes(t->type);
+    const size_t width = fvlm_type_float_bytes(t->type);
     s->unit_elems = 1;
     if (item->type.kind == FVLM_INT) {
         fvlm_status st = fvlm_matrix_layout(&s->m, item->type, t->dims[0], item->n_weights / t->dims[0], err);
-        if (st) return fvlm_prefix(err, "\"%s\"", t->name);
+        if (st) return fvlm_err_prefix(err, "\"%s\"", t->name);
         s->unit_elems = s->m.k * FVLM_LANES;
     }
     const uint64_t unit_bytes = (uint64_t)s->unit_elems * width;
@@ -86,7 +86,7 @@ static fvlm_status make_spaces(job *j, fvlm_err *err)
     j->spaces = fvlm_alloc(j->n_threads, sizeof *j->spaces);
     if (!j->spaces) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     for (unsigned t = 0; t < j->n_threads; t++) {
-        fvlm_status st = fvlm_piece_space_create(&j->spaces[t], elems, out, group, err);
+        fvlm_status st = fvlm_chunk_scratch_create(&j->spaces[t], elems, out, group, err);
         if (st) return st;
     }
     return FVLM_OK;
@@ -118,7 +118,7 @@ static fvlm_status check_source(const job *j, const fvlm_tensor *t, const stream
 }
 
 /* In turn: hashes the source bytes, appends the result; after the last piece, the scales. */
-static fvlm_status deliver(job *j, const fvlm_tensor *source, stream *s, bool last, const fvlm_piece_space *space,
+static fvlm_status deliver(job *j, const fvlm_tensor *source, stream *s, bool last, const fvlm_chunk_scratch *space,
                            fvlm_err *err)
 {
     XXH3_128bits_update(s->hash, space->in, space->n_in);
@@ -196,10 +196,10 @@ static size_t item_of(const job *j, size_t index)
     return low;
 }
 
-static fvlm_piece piece_of(const stream *s, const fvlm_quant_item *item, size_t number)
+static fvlm_chunk piece_of(const stream *s, const fvlm_quant_item *item, size_t number)
 {
     const uint64_t first = number * s->units_a_piece, left = s->n_units - first;
-    return (fvlm_piece){.item = item,
+    return (fvlm_chunk){.item = item,
                         .m = s->m.n ? &s->m : NULL,
                         .first = first * s->unit_elems,
                         .n = (size_t)(left < s->units_a_piece ? left : s->units_a_piece) * s->unit_elems,
@@ -207,7 +207,7 @@ static fvlm_piece piece_of(const stream *s, const fvlm_quant_item *item, size_t 
                         .offsets = s->offsets};
 }
 
-static void count(job *j, stream *s, size_t item, size_t mine, const fvlm_piece_space *space, unsigned thread)
+static void count(job *j, stream *s, size_t item, size_t mine, const fvlm_chunk_scratch *space, unsigned thread)
 {
     pthread_mutex_lock(&j->lock);
     s->next = mine + 1;
@@ -225,12 +225,12 @@ static void piece_task(void *ctx, size_t index, unsigned thread)
     job *j = ctx;
     const size_t item = item_of(j, index);
     stream *s = &j->streams[item];
-    fvlm_piece_space *space = &j->spaces[thread];
+    fvlm_chunk_scratch *space = &j->spaces[thread];
     const size_t mine = index - s->first_piece;
     fvlm_err err = {0};
     if (going(j, &err) && !open_stream(j, s, &err)) {
-        const fvlm_piece p = piece_of(s, &j->q->items[item], mine);
-        if (!fvlm_piece_work(&p, j->encode, j->q->reader, space, &err) && wait_for_turn(j, s, mine))
+        const fvlm_chunk p = piece_of(s, &j->q->items[item], mine);
+        if (!fvlm_chunk_encode(&p, j->encode, j->q->reader, space, &err) && wait_for_turn(j, s, mine))
             deliver(j, p.item->source, s, mine + 1 == s->n_pieces, space, &err);
     }
     if (err.code) fail(j, &err);
@@ -247,7 +247,7 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
     j->streams = fvlm_alloc(j->q->n_items, sizeof *j->streams);
     if (!j->streams) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    fvlm_status st = fvlm_encoder_for(&j->encode, j->q->options.cpu, err);
+    fvlm_status st = fvlm_encode_select(&j->encode, j->q->options.cpu, err);
     if (st == FVLM_OK) st = fvlm_writer_create(&j->writer, path, j->q->options.force, err);
     for (size_t i = 0; i < j->q->n_items && st == FVLM_OK; i++) {
         j->q->items[i].sums[0] = j->q->items[i].sums[1] = 0;
@@ -263,7 +263,7 @@ static fvlm_status finish(job *j, const char *path, fvlm_err *err)
     const char *tokenizer;
     size_t n_bytes;
     fvlm_status st = fvlm_reader_tokenizer(q->reader, &tokenizer, &n_bytes, err);
-    st = fvlm_reader_settle(q->reader, st, err); /* the last byte of it has been read */
+    st = fvlm_reader_check_unchanged(q->reader, st, err); /* the last byte of it has been read */
     json_t *meta = st ? NULL : fvlm_quant_metadata(q);
     if (st == FVLM_OK && !meta) st = fvlm_fail(err, FVLM_NOMEM, "out of memory for the metadata");
     if (st == FVLM_OK) st = fvlm_writer_finish(&j->writer, meta, tokenizer, n_bytes, err);
@@ -276,7 +276,7 @@ static fvlm_status finish(job *j, const char *path, fvlm_err *err)
 static void clean_up(job *j)
 {
     for (size_t i = 0; j->streams && i < j->q->n_items; i++) close_stream(&j->streams[i]);
-    for (unsigned t = 0; j->spaces && t < j->n_threads; t++) fvlm_piece_space_free(&j->spaces[t]);
+    for (unsigned t = 0; j->spaces && t < j->n_threads; t++) fvlm_chunk_scratch_free(&j->spaces[t]);
     free(j->spaces);
     free(j->streams);
     fvlm_writer_abort(&j->writer);
@@ -298,7 +298,7 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
             if (err) *err = j.err;
         }
     }
-    st = fvlm_reader_settle(q->reader, st, err); /* what looked like damage may be somebody writing */
+    st = fvlm_reader_check_unchanged(q->reader, st, err); /* what looked like damage may be somebody writing */
     q->written = st == FVLM_OK;
     if (st == FVLM_OK) st = finish(&j, path, err);
     q->written = st == FVLM_OK;

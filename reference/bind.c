@@ -243,7 +243,7 @@ static fvlm_status reserve(binder *b)
     for (unsigned i = 0; i < m->config->vision.n_stages; i++) blocks += m->config->vision.stage[i].depth;
     for (size_t i = 0; i < fvlm_reader_n_tensors(m->reader); i++) {
         const fvlm_tensor *t = fvlm_reader_tensor(m->reader, i);
-        const size_t width = fvlm_float_bytes(t->type);
+        const size_t width = fvlm_type_float_bytes(t->type);
         if (t->layout != FVLM_PANELS && width) b->n_small += ((size_t)t->n_bytes / width + 15) / 16 * 16;
     }
     m->small = fvlm_alloc(b->n_small, sizeof(float));

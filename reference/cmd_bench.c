@@ -19,7 +19,7 @@ static struct {
     bool json;
 } opt = {.runs = 3, .text = 24};
 
-static const fvlm_option options[] = {
+static const fvlm_cli_option options[] = {
     {"size", 0, "LIST", "picture sides, as 256,512,1024 (default: the model's)", .text = &opt.sizes},
     {"threads", 0, "LIST", "thread counts, as 1,2 (default: all)", .text = &opt.threads},
     {"act", 0, "LIST", "f32, int8 or both (default: int8 for a quantized model)", .text = &opt.act},
@@ -30,10 +30,10 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_bench_command = {"bench", "time a model: medians, the split of time to first token, % of peak",
-                                         "MODEL", options,
-                                         "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 256,512,1024\n"
-                                         "fvlm bench fastvlm-int4.fvlm --act f32,int8 --runs 5 --json\n"};
+const fvlm_cli_command fvlm_bench_command = {
+    "bench", "time a model: medians, the split of time to first token, % of peak", "MODEL", options,
+    "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 256,512,1024\n"
+    "fvlm bench fastvlm-int4.fvlm --act f32,int8 --runs 5 --json\n"};
 
 /* ---- one line of the table ---- */
 
@@ -86,7 +86,8 @@ static void fill(float *x, size_t n, float low, float high)
 static fvlm_status make_inputs(inputs *in, const fvlm_model *m, uint32_t side, fvlm_err *err)
 {
     const fvlm_config *c = m->config;
-    const size_t tokens = fvlm_image_tokens(c, side), positions = tokens + opt.text, n_pixels = (size_t)side * side * 3;
+    const size_t tokens = fvlm_model_image_tokens(c, side), positions = tokens + opt.text,
+                 n_pixels = (size_t)side * side * 3;
     in->pixels = (fvlm_pixels){.side = side, .values = fvlm_alloc(n_pixels, sizeof(float))};
     in->features = fvlm_alloc(tokens * c->vision.out_dim, sizeof(float));
     in->rows = fvlm_alloc(positions * c->llm.hidden, sizeof(float));
@@ -103,17 +104,17 @@ static fvlm_status pass(fvlm_model *m, inputs *in, size_t tokens, double times[4
 {
     const size_t hidden = m->config->llm.hidden, positions = tokens + opt.text;
     double t[5];
-    t[0] = fvlm_seconds();
+    t[0] = fvlm_clock_seconds();
     fvlm_status st = fvlm_model_tower(m, &in->pixels, in->features, err);
-    t[1] = fvlm_seconds();
+    t[1] = fvlm_clock_seconds();
     if (st == FVLM_OK) st = fvlm_model_project(m, in->features, tokens, in->rows + opt.text * hidden, err);
-    t[2] = fvlm_seconds();
+    t[2] = fvlm_clock_seconds();
     fvlm_model_reset(m);
     if (st == FVLM_OK) st = fvlm_model_forward(m, in->rows, positions, false, in->logits, err);
-    t[3] = fvlm_seconds();
+    t[3] = fvlm_clock_seconds();
     for (size_t i = 0; i < DECODED && st == FVLM_OK; i++)
         st = fvlm_model_forward(m, in->rows, 1, false, in->logits, err);
-    t[4] = fvlm_seconds();
+    t[4] = fvlm_clock_seconds();
     for (int i = 0; i < 4; i++) times[i] = t[i + 1] - t[i];
     times[3] /= DECODED;
     return st;
@@ -121,7 +122,7 @@ static fvlm_status pass(fvlm_model *m, inputs *in, size_t tokens, double times[4
 
 static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
 {
-    const size_t tokens = fvlm_image_tokens(m->config, l->side);
+    const size_t tokens = fvlm_model_image_tokens(m->config, l->side);
     double all[5][MAX_RUNS];
     inputs in = {0};
     l->positions = tokens + opt.text;
@@ -141,9 +142,9 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
     l->prefill = median(all[2], opt.runs);
     l->decode = median(all[3], opt.runs);
     l->ttft = median(all[4], opt.runs);
-    l->vision_rate = fvlm_tower_macs(m, l->side) / l->vision;
-    l->prefill_rate = fvlm_prefill_macs(m, (double)l->positions) / l->prefill;
-    l->decode_bandwidth = fvlm_decode_bytes(m) / l->decode;
+    l->vision_rate = fvlm_work_tower_macs(m, l->side) / l->vision;
+    l->prefill_rate = fvlm_work_prefill_macs(m, (double)l->positions) / l->prefill;
+    l->decode_bandwidth = fvlm_work_decode_bytes(m) / l->decode;
     l->memory = fvlm_model_memory_bytes(m);
     return FVLM_OK;
 }
@@ -254,7 +255,7 @@ static fvlm_status bench_model(const char *path, const plan *p, unsigned threads
     for (size_t i = 0; i < n_sizes && st == FVLM_OK; i++) {
         l.side = p->sizes.n ? p->sizes.items[i] : m->config->vision.image_size;
         st = fvlm_model_check_side(m, l.side, err);
-        if (st == FVLM_OK) st = fvlm_reader_settle(m->reader, measure(m, &l, err), err);
+        if (st == FVLM_OK) st = fvlm_reader_check_unchanged(m->reader, measure(m, &l, err), err);
         if (st != FVLM_OK) break;
         fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
         if (!opt.json) print_line(&l);
@@ -263,7 +264,7 @@ static fvlm_status bench_model(const char *path, const plan *p, unsigned threads
     return st;
 }
 
-static fvlm_status bench(const fvlm_list *args, fvlm_err *err)
+static fvlm_status bench(const fvlm_cli_list *args, fvlm_err *err)
 {
     plan p = {0};
     if (args->n != 1) return fvlm_fail(err, FVLM_USAGE, "bench takes one model; try 'fvlm bench --help'");
@@ -282,7 +283,7 @@ static fvlm_status bench(const fvlm_list *args, fvlm_err *err)
 
 int fvlm_cmd_bench(int argc, char **argv)
 {
-    fvlm_list args = {0};
+    fvlm_cli_list args = {0};
     fvlm_err err;
     bool help;
     fvlm_status st = fvlm_cli_parse(&fvlm_bench_command, argc, argv, &args, &help, &err);
@@ -290,7 +291,7 @@ int fvlm_cmd_bench(int argc, char **argv)
         fvlm_signals_install();
         st = bench(&args, &err);
     }
-    fvlm_list_free(&args);
+    fvlm_cli_list_free(&args);
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return st == FVLM_OK ? 0 : fvlm_cli_complain(&err);
 }

@@ -16,7 +16,7 @@ static struct {
     bool json, quiet, tokens_only, no_check;
 } opt = {.max_tokens = 256, .top_p = 1};
 
-static const fvlm_option options[] = {
+static const fvlm_cli_option options[] = {
     {"act", 0, "MODE", "f32, or int8: activations quantized too (default: int8 for a quantized model)",
      .text = &opt.act},
     {"size", 0, "PIXELS", "side the picture is brought to, a multiple of 64 (default: the model's)",
@@ -35,7 +35,7 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_run_command = {
+const fvlm_cli_command fvlm_run_command = {
     "run", "answer a question about a picture (JPEG or PNG; \"none\" for no picture)", "MODEL IMAGE PROMPT", options,
     "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
     "fvlm run fastvlm.fvlm photo.jpg \"Describe it.\" --temperature 0.2 --top-p 0.9 --seed 7\n"};
@@ -53,7 +53,7 @@ static void show_text(void *ctx, const char *text, size_t n_bytes)
     screen *s = ctx;
     fvlm_progress_end(&s->bar);
     if (!s->to) return;
-    if (s->terminal) fvlm_line_is(FVLM_LINE_TEXT);
+    if (s->terminal) fvlm_terminal_line_is(FVLM_LINE_TEXT);
     fwrite(text, 1, n_bytes, s->to);
     fflush(s->to);
 }
@@ -65,7 +65,7 @@ static void show_progress(void *ctx, const char *name, const float *x, size_t ro
     screen *s = ctx;
     if (s->done >= s->blocks) return; /* the answer has begun */
     fvlm_progress_update(&s->bar, ++s->done, s->blocks);
-    fvlm_peak_anonymous_bytes();
+    fvlm_memory_peak_anonymous_bytes();
 }
 
 static uint64_t count_blocks(const fvlm_config *c)
@@ -90,7 +90,8 @@ static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, doubl
         fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", (double)t->decode_steps / t->decode, t->new_tokens,
                 t->new_tokens == 1 ? "" : "s");
     fprintf(stderr, "memory     %s at most, of it %s not the model file's\n",
-            fvlm_human_bytes(fvlm_peak_rss_bytes(), peak), fvlm_human_bytes(fvlm_peak_anonymous_bytes(), own));
+            fvlm_human_bytes(fvlm_memory_peak_bytes(), peak),
+            fvlm_human_bytes(fvlm_memory_peak_anonymous_bytes(), own));
     fvlm_exec *e = fvlm_model_exec(m);
     fprintf(stderr, "with       %s activations, %s, %u thread%s\n", fvlm_exec_mode(e) == FVLM_ACT_INT8 ? "int8" : "f32",
             fvlm_exec_cpu(e), fvlm_pool_threads(fvlm_exec_pool(e)),
@@ -112,12 +113,12 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *answer
                      "tokens", "prompt", (json_int_t)t->prompt_tokens, "image", (json_int_t)t->image_tokens, "new",
                      (json_int_t)t->new_tokens, "seconds", "open", open_seconds, "image", t->image, "vision", t->vision,
                      "projector", t->projector, "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode,
-                     "decode_tokens_per_second", rate, "peak_bytes", (json_int_t)fvlm_peak_rss_bytes(),
-                     "peak_anonymous_bytes", (json_int_t)fvlm_peak_anonymous_bytes());
+                     "decode_tokens_per_second", rate, "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
+                     "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
 }
 
 /* Options that need no model to be refused. */
-static fvlm_status check_options(const fvlm_list *args, fvlm_err *err)
+static fvlm_status check_options(const fvlm_cli_list *args, fvlm_err *err)
 {
     if (args->n != 3)
         return fvlm_fail(err, FVLM_USAGE, "run takes a model, an image and a prompt; try 'fvlm run --help'");
@@ -137,7 +138,7 @@ static fvlm_status close_stdout(fvlm_err *err)
     return fvlm_fail_errno(err, "cannot write the answer to stdout");
 }
 
-static fvlm_status answer(fvlm_model *m, const fvlm_list *args, double open_seconds, screen *s, fvlm_err *err)
+static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
 {
     const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
     const uint32_t side = opt.size ? (uint32_t)opt.size : fvlm_model_config(m)->vision.image_size;
@@ -165,7 +166,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_list *args, double open_seco
         json_decref(json);
     }
     for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < n; i++) printf("%s%" PRIu32, i ? " " : "", ids[i]);
-    if (st == FVLM_OK) printf("\n"), fvlm_line_is(FVLM_LINE_FREE);
+    if (st == FVLM_OK) printf("\n"), fvlm_terminal_line_is(FVLM_LINE_FREE);
     if (st == FVLM_OK) st = close_stdout(err);
     if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &t, side, open_seconds);
     free(ids);
@@ -173,11 +174,11 @@ static fvlm_status answer(fvlm_model *m, const fvlm_list *args, double open_seco
     return st;
 }
 
-static fvlm_status run(const fvlm_list *args, fvlm_err *err)
+static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
     screen s = {0};
     fvlm_model *m = NULL;
-    const double started = fvlm_seconds();
+    const double started = fvlm_clock_seconds();
     fvlm_model_options o = {.threads = (unsigned)opt.threads,
                             .cpu = opt.cpu,
                             .check = !opt.no_check,
@@ -187,14 +188,14 @@ static fvlm_status run(const fvlm_list *args, fvlm_err *err)
     fvlm_status st = check_options(args, err);
     if (st == FVLM_OK) st = fvlm_model_options_act(&o, opt.act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);
-    if (st == FVLM_OK) st = answer(m, args, fvlm_seconds() - started, &s, err);
+    if (st == FVLM_OK) st = answer(m, args, fvlm_clock_seconds() - started, &s, err);
     fvlm_model_close(&m);
     return st;
 }
 
 int fvlm_cmd_run(int argc, char **argv)
 {
-    fvlm_list args = {0};
+    fvlm_cli_list args = {0};
     fvlm_err err;
     bool help;
     fvlm_status st = fvlm_cli_parse(&fvlm_run_command, argc, argv, &args, &help, &err);
@@ -202,7 +203,7 @@ int fvlm_cmd_run(int argc, char **argv)
         fvlm_signals_install();
         st = run(&args, &err);
     }
-    fvlm_list_free(&args);
+    fvlm_cli_list_free(&args);
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return st == FVLM_OK ? 0 : fvlm_cli_complain(&err);
 }

@@ -43,7 +43,7 @@ static void free_answering(answering *a)
 
 static double lap(double *since)
 {
-    const double now = fvlm_seconds(), took = now - *since;
+    const double now = fvlm_clock_seconds(), took = now - *since;
     *since = now;
     return took;
 }
@@ -59,7 +59,7 @@ static fvlm_status prepare(answering *a, const picture *p, const char *question,
     if (st == FVLM_OK) st = fvlm_prompt_ids(m, question, with_image, &a->prompt, &a->n_prompt, &a->split, err);
     if (st != FVLM_OK) return st;
 
-    a->n_image = p->path ? fvlm_image_tokens(c, p->side) : p->n_rows;
+    a->n_image = p->path ? fvlm_model_image_tokens(c, p->side) : p->n_rows;
     a->n_positions = a->n_prompt + a->n_image;
     const size_t context = fvlm_model_context(m);
     const size_t room = a->n_positions < context ? context - a->n_positions : 0;
@@ -83,7 +83,7 @@ static fvlm_status look(answering *a, const picture *p, fvlm_err *err)
     if (!p->path) return FVLM_OK;
 
     fvlm_pixels pixels = {0};
-    double since = fvlm_seconds();
+    double since = fvlm_clock_seconds();
     fvlm_status st = fvlm_pixels_load(&pixels, p->path, p->side, err);
     a->t->image = lap(&since);
     if (st == FVLM_OK) st = fvlm_model_tower(a->m, &pixels, a->features, err);
@@ -98,7 +98,7 @@ static fvlm_status prefill(answering *a, fvlm_err *err)
 {
     fvlm_model *m = a->m;
     const size_t hidden = m->config->llm.hidden, after = a->n_prompt - a->split;
-    double since = fvlm_seconds();
+    double since = fvlm_clock_seconds();
     fvlm_status st = fvlm_model_embed(m, a->prompt, a->split, a->embeddings, err);
     if (st == FVLM_OK)
         st = fvlm_model_embed(m, a->prompt + a->split, after, a->embeddings + (a->split + a->n_image) * hidden, err);
@@ -131,11 +131,11 @@ static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
     fvlm_status st = FVLM_OK;
     double since = 0;
     while (st == FVLM_OK && a->n_answer < a->most) {
-        st = fvlm_reader_settle(a->m->reader, st, err);
+        st = fvlm_reader_check_unchanged(a->m->reader, st, err);
         if (st != FVLM_OK) break;
-        const uint32_t id = fvlm_sample(a->sampler, a->logits);
+        const uint32_t id = fvlm_sampler_draw(a->sampler, a->logits);
         if (since == 0) {
-            since = fvlm_seconds();
+            since = fvlm_clock_seconds();
             a->t->ttft = since - a->started;
         }
         if (ends_answer(a->m->config, id)) {
@@ -149,7 +149,7 @@ static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
         a->t->decode_steps += st == FVLM_OK;
     }
     if (st == FVLM_OK && out->emit) fvlm_text_stream_end(out); /* else half a character would be shown as a whole one */
-    a->t->decode = since > 0 ? fvlm_seconds() - since : 0;
+    a->t->decode = since > 0 ? fvlm_clock_seconds() - since : 0;
     return st;
 }
 
@@ -157,7 +157,7 @@ static fvlm_status answer(fvlm_model *m, const picture *p, const char *question,
                           fvlm_text_stream *out, fvlm_timing *timing, uint32_t **ids_out, size_t *n_out, fvlm_err *err)
 {
     fvlm_timing unused;
-    answering a = {.m = m, .t = timing ? timing : &unused, .started = fvlm_seconds()};
+    answering a = {.m = m, .t = timing ? timing : &unused, .started = fvlm_clock_seconds()};
     *a.t = (fvlm_timing){0};
     fvlm_status st = prepare(&a, p, question, s, err);
     if (st == FVLM_OK) st = look(&a, p, err);

@@ -64,8 +64,8 @@ static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
     if (st == FVLM_OK) st = fvlm_model_bind(m, err);
     if (st == FVLM_OK) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
     if (st == FVLM_OK) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
-    if (st != FVLM_OK) fvlm_prefix(err, "\"%s\"", path);
-    return fvlm_reader_settle(m->reader, st, err);
+    if (st != FVLM_OK) fvlm_err_prefix(err, "\"%s\"", path);
+    return fvlm_reader_check_unchanged(m->reader, st, err);
 }
 
 fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model_options *options, fvlm_err *err)

@@ -34,7 +34,7 @@ static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes,
 static char *fill_template(const char *template, const char *question)
 {
     const char *at = strstr(template, QUESTION);
-    return fvlm_format("%.*s%s%s", (int)(at - template), template, question, at + strlen(QUESTION));
+    return fvlm_asprintf("%.*s%s%s", (int)(at - template), template, question, at + strlen(QUESTION));
 }
 
 static fvlm_status check(const char *question, fvlm_err *err)

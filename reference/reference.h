@@ -49,7 +49,7 @@ fvlm_exec *fvlm_model_exec(fvlm_model *m);
 size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 
 /* Image tokens of a picture of that side (a multiple of the stride). */
-size_t fvlm_image_tokens(const fvlm_config *c, uint32_t side);
+size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side);
 
 /* Bytes of activations the tower works in for a picture of that side: 60 MB for FastViTHD at 1024. */
 size_t fvlm_tower_bytes(const fvlm_config *c, uint32_t side);

@@ -56,7 +56,7 @@ static double draw(fvlm_sampler *s)
     return (double)(z >> 11) * 0x1p-53;
 }
 
-double fvlm_exp_portable(double x)
+double fvlm_sampler_exp(double x)
 {
     if (!(x >= -700)) return 0;
     /* x = k ln2 + r, |r| <= ln2/2; ln2 in two parts, the upper with zeros below so that k times it is exact. */
@@ -105,14 +105,14 @@ static size_t nucleus(fvlm_sampler *s, double total)
     return n;
 }
 
-uint32_t fvlm_sample(fvlm_sampler *s, const float *logits)
+uint32_t fvlm_sampler_draw(fvlm_sampler *s, const float *logits)
 {
     const uint32_t best = highest(logits, s->vocab);
     if (!s->candidates) return best;
 
     double total = 0;
     for (size_t i = 0; i < s->vocab; i++) {
-        const double weight = fvlm_exp_portable(((double)logits[i] - (double)logits[best]) / s->temperature);
+        const double weight = fvlm_sampler_exp(((double)logits[i] - (double)logits[best]) / s->temperature);
         s->candidates[i] = (candidate){.weight = weight, .id = (uint32_t)i};
         total += weight;
     }

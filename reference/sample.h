@@ -12,10 +12,10 @@ void fvlm_sampler_destroy(fvlm_sampler **s); /* NULL is fine */
 
 /* Greedy: the highest logit, the lowest id where several share it. Otherwise one draw from
  * softmax(logits / temperature), cut to the fewest most likely tokens whose probabilities reach top_p. */
-uint32_t fvlm_sample(fvlm_sampler *s, const float *logits);
+uint32_t fvlm_sampler_draw(fvlm_sampler *s, const float *logits);
 
 /* exp for x <= 0 in f64 with nothing but IEEE additions and multiplications, so that a seed means the
  * same answer on every machine, whatever its libm; within 2 ulp. 0 below -700. */
-double fvlm_exp_portable(double x);
+double fvlm_sampler_exp(double x);
 
 #endif

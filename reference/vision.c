@@ -194,7 +194,7 @@ static void final(walk *w, float *features)
 
 /* ---- the pass ---- */
 
-size_t fvlm_image_tokens(const fvlm_config *c, uint32_t side)
+size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side)
 {
     const size_t n = side / c->vision.stride;
     return n * n;

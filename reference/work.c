@@ -11,7 +11,7 @@ static double linear_macs(const fvlm_linear *l, double rows)
     return rows * (double)l->weight.m.n * (double)l->weight.m.k;
 }
 
-double fvlm_tower_macs(const fvlm_model *m, uint32_t side)
+double fvlm_work_tower_macs(const fvlm_model *m, uint32_t side)
 {
     const fvlm_vision_weights *v = &m->vision;
     double tokens = side / 4.0 * (side / 4.0);
@@ -43,13 +43,13 @@ static double layer_macs(const fvlm_llm_layer *y, double rows)
            linear_macs(&y->gate, rows) + linear_macs(&y->up, rows) + linear_macs(&y->down, rows);
 }
 
-double fvlm_prefill_macs(const fvlm_model *m, double n)
+double fvlm_work_prefill_macs(const fvlm_model *m, double n)
 {
     const double width = (double)m->config->llm.heads * m->config->llm.head_dim;
     return m->config->llm.layers * (layer_macs(&m->llm.layers[0], n) + n * n * width) + linear_macs(&m->llm.head, 1);
 }
 
-double fvlm_decode_bytes(const fvlm_model *m)
+double fvlm_work_decode_bytes(const fvlm_model *m)
 {
     double bytes = (double)m->llm.head.weight.m.n_bytes;
     for (unsigned i = 0; i < m->config->llm.layers; i++) {

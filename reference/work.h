@@ -6,12 +6,12 @@
 #include "reference/model.h"
 
 /* 243e9 for FastViTHD at 1024. */
-double fvlm_tower_macs(const fvlm_model *m, uint32_t side);
+double fvlm_work_tower_macs(const fvlm_model *m, uint32_t side);
 
 /* n positions after none, logits of the last: causal attention looks back at half of them. */
-double fvlm_prefill_macs(const fvlm_model *m, double n);
+double fvlm_work_prefill_macs(const fvlm_model *m, double n);
 
 /* Bytes of weights that one decoded token reads. */
-double fvlm_decode_bytes(const fvlm_model *m);
+double fvlm_work_decode_bytes(const fvlm_model *m);
 
 #endif

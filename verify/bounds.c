@@ -26,7 +26,7 @@ const char *fvlm_grade_name(fvlm_grade g)
  * in the stem) and predictions still hold; and random weights have nothing to predict: a random model fails that bound.
  * Wide as they are, they judge the price of a type. Mistakes, a lost bias, a swapped row, a wrong block of scales, are
  * found in the weights themselves (weights.h). */
-fvlm_bound fvlm_bound_for(fvlm_grade g, fvlm_act_mode act)
+fvlm_bound fvlm_bounds_for(fvlm_grade g, fvlm_act_mode act)
 {
     static const fvlm_bound bounds[][2] = {
         /* --act f32        --act int8 (float weights go with f32 activations in both) */

@@ -20,7 +20,7 @@ typedef struct {
 } fvlm_bound;
 
 const char *fvlm_grade_name(fvlm_grade g);
-fvlm_bound fvlm_bound_for(fvlm_grade g, fvlm_act_mode act);
+fvlm_bound fvlm_bounds_for(fvlm_grade g, fvlm_act_mode act);
 
 /* Of a model beside the file it was made from; source NULL (activations from PyTorch): beside
  * the checkpoint, whose types convert kept or not (provenance). */

@@ -3,17 +3,17 @@
 #include <string.h>
 
 #include "format/cli/cli.h"
-#include "verify/against.h"
+#include "verify/baseline.h"
 #include "verify/report/parity_report.h"
 
 static struct {
     const char *against, *activations, *prompt, *act, *cpu;
-    fvlm_list images;
+    fvlm_cli_list images;
     uint64_t tokens, size, threads;
     bool json, quiet;
 } args = {.tokens = 16};
 
-static const fvlm_option options[] = {
+static const fvlm_cli_option options[] = {
     {"against", 0, "SOURCE", "compare weights with its source: a checkpoint folder or .fvlm file",
      .text = &args.against},
     {"image", 0, "FILE", "compare outputs too, on this picture; may be given again", .list = &args.images},
@@ -30,7 +30,7 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_verify_command = {
+const fvlm_cli_command fvlm_verify_command = {
     .name = "verify",
     .summary = "check every byte of a .fvlm file, or its outputs against where it came from",
     .positional = "MODEL.fvlm",
@@ -39,7 +39,7 @@ const fvlm_command fvlm_verify_command = {
                 "  fvlm verify fastvlm-int4.fvlm --against FastVLM-0.5B/ --image photo.jpg\n",
 };
 
-static fvlm_status check_args(const fvlm_list *positional, fvlm_err *err)
+static fvlm_status check_args(const fvlm_cli_list *positional, fvlm_err *err)
 {
     const bool compares = args.against || args.activations;
     if (positional->n != 1)
@@ -61,18 +61,18 @@ static fvlm_status check_args(const fvlm_list *positional, fvlm_err *err)
 }
 
 /* Every hash of the file; *integers = whether it holds quantized tensors. */
-static fvlm_status check_hashes(const fvlm_reader *r, fvlm_hashed *out, bool *integers, fvlm_err *err)
+static fvlm_status check_hashes(const fvlm_reader *r, fvlm_hash_report *out, bool *integers, fvlm_err *err)
 {
     fvlm_pool *pool = NULL;
     fvlm_progress progress;
     fvlm_status st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
-    const double started = fvlm_seconds();
+    const double started = fvlm_clock_seconds();
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "verify", args.quiet || args.json);
-        st = fvlm_reader_verify(r, pool, fvlm_progress_update, &progress, err);
+        st = fvlm_reader_check(r, pool, fvlm_progress_update, &progress, err);
         fvlm_progress_end(&progress);
     }
-    *out = (fvlm_hashed){fvlm_reader_n_tensors(r), fvlm_reader_file_bytes(r), fvlm_seconds() - started};
+    *out = (fvlm_hash_report){fvlm_reader_n_tensors(r), fvlm_reader_file_bytes(r), fvlm_clock_seconds() - started};
     *integers = false;
     for (size_t i = 0; i < out->n_tensors; i++) *integers |= fvlm_reader_tensor(r, i)->type.kind == FVLM_INT;
     fvlm_pool_destroy(&pool);
@@ -88,7 +88,7 @@ static void choose_acts(fvlm_parity_options *o, bool integers)
 
 /* What was found, and which of it was looked for. */
 typedef struct {
-    fvlm_hashed hashed;
+    fvlm_hash_report hashed;
     bool integers, has_weights, has_parity;
     fvlm_weights weights;
     fvlm_parity parity;
@@ -105,11 +105,11 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     st = fvlm_pool_create(&pool, (unsigned)args.threads, err);
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "weights", args.quiet || args.json);
-        if (check) st = fvlm_reader_verify(r, pool, NULL, NULL, err);
+        if (check) st = fvlm_reader_check(r, pool, NULL, NULL, err);
         if (st == FVLM_OK) st = fvlm_weights_compare(&f->weights, model, r, pool, fvlm_progress_update, &progress, err);
         fvlm_progress_end(&progress);
     }
-    st = fvlm_reader_settle(r, st, err);
+    st = fvlm_reader_check_unchanged(r, st, err);
     f->has_weights = st == FVLM_OK;
     fvlm_pool_destroy(&pool);
     fvlm_reader_close(&r);
@@ -143,10 +143,10 @@ static fvlm_status compare_outputs(const char *model, const char *source, fvlm_r
 static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_err *err)
 {
     fvlm_progress progress;
-    fvlm_against against;
+    fvlm_baseline against;
     fvlm_progress_start(&progress, "convert", args.quiet || args.json);
     fvlm_status st =
-        fvlm_against_open(&against, args.against, (unsigned)args.threads, fvlm_progress_update, &progress, err);
+        fvlm_baseline_open(&against, args.against, (unsigned)args.threads, fvlm_progress_update, &progress, err);
     fvlm_progress_end(&progress);
     if (st == FVLM_OK && against.n_bytes && !args.quiet && !args.json) {
         char size[16];
@@ -155,7 +155,7 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
     }
     if (st == FVLM_OK) st = compare_weights(model, against.path, !against.n_bytes, f, err);
     if (st == FVLM_OK && args.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
-    fvlm_against_close(&against);
+    fvlm_baseline_close(&against);
     return st;
 }
 
@@ -208,7 +208,7 @@ static fvlm_status run(const char *path, fvlm_err *err)
     st = check_hashes(r, &f.hashed, &f.integers, err);
     if (st == FVLM_OK && args.against) st = against_source(r, &f, err);
     if (st == FVLM_OK && args.activations) st = against_activations(path, &f, err);
-    st = fvlm_reader_settle(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
+    st = fvlm_reader_check_unchanged(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
     fvlm_reader_close(&r);
     if (st == FVLM_OK) st = print(path, &f, err);
     if (st == FVLM_OK) st = verdict(path, &f, err);
@@ -219,7 +219,7 @@ static fvlm_status run(const char *path, fvlm_err *err)
 int fvlm_cmd_verify(int argc, char **argv)
 {
     fvlm_err err = {0};
-    fvlm_list positional = {0};
+    fvlm_cli_list positional = {0};
     bool help = false;
     fvlm_status st = fvlm_cli_parse(&fvlm_verify_command, argc, argv, &positional, &help, &err);
     if (st == FVLM_OK && !help) {
@@ -227,8 +227,8 @@ int fvlm_cmd_verify(int argc, char **argv)
         st = check_args(&positional, &err);
         if (st == FVLM_OK) st = run(positional.items[0], &err);
     }
-    fvlm_list_free(&positional);
-    fvlm_list_free(&args.images);
+    fvlm_cli_list_free(&positional);
+    fvlm_cli_list_free(&args.images);
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return st ? fvlm_cli_complain(&err) : 0;
 }

@@ -12,7 +12,7 @@ static double add_up(const double *lanes)
     return sum;
 }
 
-fvlm_distance fvlm_distance_of(const float *x, const float *y, size_t n)
+fvlm_distance fvlm_divergence_distance(const float *x, const float *y, size_t n)
 {
     double xx[LANES] = {0}, yy[LANES] = {0}, xy[LANES] = {0}, dd[LANES] = {0}, worst[LANES] = {0};
     for (size_t i = 0; i < n; i += LANES)
@@ -44,7 +44,7 @@ static double log_sum_exp(const float *x, size_t n)
     return top + log(sum);
 }
 
-double fvlm_kl_divergence(const float *x, const float *y, size_t n)
+double fvlm_divergence_kl(const float *x, const float *y, size_t n)
 {
     const double zx = log_sum_exp(x, n), zy = log_sum_exp(y, n);
     double kl = 0;
@@ -56,7 +56,7 @@ double fvlm_kl_divergence(const float *x, const float *y, size_t n)
     return isnan(kl) ? INFINITY : kl < 0 ? 0 : kl; /* below 0 is rounding */
 }
 
-void fvlm_top5(const float *x, size_t n, uint32_t top[5])
+void fvlm_divergence_top5(const float *x, size_t n, uint32_t top[5])
 {
     for (int k = 0; k < 5; k++) {
         size_t best = n;
@@ -72,10 +72,10 @@ void fvlm_top5(const float *x, size_t n, uint32_t top[5])
 void fvlm_agreement_add(fvlm_agreement *a, const float *x, const float *y, size_t n)
 {
     uint32_t p[5], q[5];
-    const double kl = fvlm_kl_divergence(x, y, n);
+    const double kl = fvlm_divergence_kl(x, y, n);
     const size_t most = n < 5 ? n : 5;
-    fvlm_top5(x, n, p);
-    fvlm_top5(y, n, q);
+    fvlm_divergence_top5(x, n, p);
+    fvlm_divergence_top5(y, n, q);
     a->positions++;
     a->compared++;
     a->top1 += p[0] == q[0];
@@ -88,7 +88,7 @@ void fvlm_agreement_add(fvlm_agreement *a, const float *x, const float *y, size_
 void fvlm_agreement_add_token(fvlm_agreement *a, uint32_t token, const float *y, size_t n)
 {
     uint32_t q[5];
-    fvlm_top5(y, n, q);
+    fvlm_divergence_top5(y, n, q);
     a->positions++;
     a->top1 += token == q[0];
 }

@@ -12,13 +12,13 @@ typedef struct {
 } fvlm_distance;
 
 /* Sums in f64, in 8 lanes by index mod 8 and then in order: the same figures on every machine. */
-fvlm_distance fvlm_distance_of(const float *x, const float *y, size_t n);
+fvlm_distance fvlm_divergence_distance(const float *x, const float *y, size_t n);
 
 /* Kullback-Leibler divergence of softmax(x) from softmax(y), sum p log(p/q), in nats and f64. */
-double fvlm_kl_divergence(const float *x, const float *y, size_t n);
+double fvlm_divergence_kl(const float *x, const float *y, size_t n);
 
 /* The five largest, in order; of equals the lower index, as greedy decoding picks. n >= 5 or the rest is repeated. */
-void fvlm_top5(const float *x, size_t n, uint32_t top[5]);
+void fvlm_divergence_top5(const float *x, size_t n, uint32_t top[5]);
 
 /* Agreement of next-token predictions, added up over positions. */
 typedef struct {

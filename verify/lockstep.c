@@ -8,15 +8,15 @@ struct fvlm_lockstep {
     unsigned n_runners, n_arrived;
     uint64_t round;
     bool broken;
-    fvlm_shown shown[FVLM_MAX_RUNNERS];
-    fvlm_meeting meeting;
+    fvlm_lockstep_block shown[FVLM_LOCKSTEP_MAX];
+    fvlm_lockstep_compare meeting;
     void *ctx;
     fvlm_err err;
     pthread_mutex_t lock;
     pthread_cond_t moved;
 };
 
-fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_meeting meeting, void *ctx,
+fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_lockstep_compare meeting, void *ctx,
                                  fvlm_err *err)
 {
     fvlm_lockstep *l = *out = fvlm_alloc(1, sizeof *l);
@@ -43,7 +43,7 @@ bool fvlm_lockstep_meet(fvlm_lockstep *l, unsigned runner, const char *name, con
     pthread_mutex_lock(&l->lock);
     if (!l->broken) {
         const uint64_t round = l->round;
-        l->shown[runner] = (fvlm_shown){name, x, rows, cols};
+        l->shown[runner] = (fvlm_lockstep_block){name, x, rows, cols};
         if (++l->n_arrived == l->n_runners) {
             /* Everybody else waits for us: the lock costs nobody anything. */
             if (l->meeting(l->ctx, l->shown, &l->err)) l->broken = true;

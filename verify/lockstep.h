@@ -10,21 +10,21 @@
 
 #include "format/base/base.h"
 
-enum { FVLM_MAX_RUNNERS = 3 };
+enum { FVLM_LOCKSTEP_MAX = 3 };
 
 /* What a runner has in hand when it meets the others. */
 typedef struct {
     const char *name; /* the observer's name of the block */
     const float *x;   /* [rows, cols] */
     size_t rows, cols;
-} fvlm_shown;
+} fvlm_lockstep_block;
 
 /* Called by the last to arrive, with what each runner shows; the others wait. A failure breaks the walk. */
-typedef fvlm_status (*fvlm_meeting)(void *ctx, const fvlm_shown *shown, fvlm_err *err);
+typedef fvlm_status (*fvlm_lockstep_compare)(void *ctx, const fvlm_lockstep_block *shown, fvlm_err *err);
 
 typedef struct fvlm_lockstep fvlm_lockstep;
 
-fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_meeting meeting, void *ctx,
+fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_lockstep_compare meeting, void *ctx,
                                  fvlm_err *err);
 void fvlm_lockstep_destroy(fvlm_lockstep **l);
 

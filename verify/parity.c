@@ -27,7 +27,7 @@ struct walk {
     const fvlm_parity_options *o;
     fvlm_parity *out;
     fvlm_lockstep *steps;
-    runner runners[FVLM_MAX_RUNNERS]; /* the source first, if it is a model */
+    runner runners[FVLM_LOCKSTEP_MAX]; /* the source first, if it is a model */
     unsigned n_runners, first_candidate;
     fvlm_pixels pixels;
     uint32_t *ids; /* of the prompt; the picture's rows go in after 'split' of them */
@@ -41,7 +41,7 @@ struct walk {
 
 /* ---- where they meet ---- */
 
-static fvlm_block_parity *block_of(fvlm_parity *p, const fvlm_shown *shown, fvlm_err *err)
+static fvlm_block_parity *block_of(fvlm_parity *p, const fvlm_lockstep_block *shown, fvlm_err *err)
 {
     for (size_t i = 0; i < p->n_blocks; i++)
         if (!strcmp(p->blocks[i].name, shown->name)) return &p->blocks[i];
@@ -57,7 +57,7 @@ static fvlm_block_parity *block_of(fvlm_parity *p, const fvlm_shown *shown, fvlm
 
 static void measure(fvlm_distance *worst, const float *x, const float *y, size_t n)
 {
-    const fvlm_distance d = fvlm_distance_of(x, y, n);
+    const fvlm_distance d = fvlm_divergence_distance(x, y, n);
     if (d.relative_l2 > worst->relative_l2) worst->relative_l2 = d.relative_l2;
     if (d.cosine < worst->cosine) worst->cosine = d.cosine;
     if (d.max_error > worst->max_error) worst->max_error = d.max_error;
@@ -72,7 +72,7 @@ static bool ends_answer(const fvlm_config *c, uint32_t id)
 
 /* Logits: how far the predictions are apart, and which token comes next. truth is NULL when only tokens were recorded.
  */
-static void meet_logits(walk *w, const fvlm_shown *shown, const float *truth)
+static void meet_logits(walk *w, const fvlm_lockstep_block *shown, const float *truth)
 {
     const size_t n = shown->rows * shown->cols;
     size_t n_greedy = 0;
@@ -89,14 +89,14 @@ static void meet_logits(walk *w, const fvlm_shown *shown, const float *truth)
         w->next = w->ended ? 0 : (uint32_t)greedy[w->step];
     } else {
         uint32_t top[5];
-        fvlm_top5(truth, n, top);
+        fvlm_divergence_top5(truth, n, top);
         w->next = top[0];
         w->ended = ends_answer(fvlm_model_config(w->runners[0].m), w->next);
     }
     w->step++;
 }
 
-static fvlm_status same_block(const walk *w, const fvlm_shown *shown, fvlm_err *err)
+static fvlm_status same_block(const walk *w, const fvlm_lockstep_block *shown, fvlm_err *err)
 {
     for (unsigned i = 1; i < w->n_runners; i++)
         if (strcmp(shown[i].name, shown[0].name) || shown[i].rows != shown[0].rows || shown[i].cols != shown[0].cols)
@@ -105,8 +105,8 @@ static fvlm_status same_block(const walk *w, const fvlm_shown *shown, fvlm_err *
     return FVLM_OK;
 }
 
-/* An fvlm_meeting. */
-static fvlm_status meeting(void *ctx, const fvlm_shown *shown, fvlm_err *err)
+/* An fvlm_lockstep_compare. */
+static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err *err)
 {
     walk *w = ctx;
     const bool logits = !strcmp(shown->name, "logits"), prompt = w->step == 0;
@@ -147,7 +147,7 @@ typedef struct {
 static fvlm_status make_room(const walk *w, const fvlm_model *m, room *s, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(m);
-    s->n_image = fvlm_image_tokens(c, w->pixels.side);
+    s->n_image = fvlm_model_image_tokens(c, w->pixels.side);
     s->n_positions = w->n_ids + s->n_image;
     if (s->n_positions + w->n_tokens > fvlm_model_context(m))
         return fvlm_fail(err, FVLM_LIMIT, "%zu positions do not fit in the model's context of %zu",
@@ -205,7 +205,7 @@ static void *run_thread(void *ctx)
 /* All models over one picture. */
 static fvlm_status run_together(walk *w, fvlm_err *err)
 {
-    pthread_t threads[FVLM_MAX_RUNNERS];
+    pthread_t threads[FVLM_LOCKSTEP_MAX];
     unsigned started = 0;
     w->step = 0;
     w->ended = false;
@@ -360,14 +360,14 @@ static fvlm_status walk_pictures(walk *w, fvlm_err *err)
 static fvlm_status settle(const walk *w, fvlm_status st, fvlm_err *err)
 {
     for (unsigned i = 0; i < w->n_runners; i++)
-        if (w->runners[i].m) st = fvlm_reader_settle(fvlm_model_reader(w->runners[i].m), st, err);
-    return w->o->recorded ? fvlm_recorded_settle(w->o->recorded, st, err) : st;
+        if (w->runners[i].m) st = fvlm_reader_check_unchanged(fvlm_model_reader(w->runners[i].m), st, err);
+    return w->o->recorded ? fvlm_recorded_check_unchanged(w->o->recorded, st, err) : st;
 }
 
 fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm_err *err)
 {
     walk w = {.o = o, .out = out};
-    const double started = fvlm_seconds();
+    const double started = fvlm_clock_seconds();
     *out = (fvlm_parity){.n_acts = o->n_acts};
     fvlm_status st = open_models(&w, err);
     if (st == FVLM_OK) {
@@ -375,14 +375,14 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
         out->grade = fvlm_grade_of(fvlm_model_reader(w.runners[w.first_candidate].m), source);
         for (unsigned a = 0; a < o->n_acts; a++) {
             out->acts[a] = o->acts[a];
-            out->bounds[a] = fvlm_bound_for(out->grade, o->acts[a]);
+            out->bounds[a] = fvlm_bounds_for(out->grade, o->acts[a]);
         }
         st = o->recorded ? walk_recorded(&w, err) : walk_pictures(&w, err);
     }
     st = settle(&w, st, err);
     free(w.ids);
     for (unsigned i = 0; i < w.n_runners; i++) fvlm_model_close(&w.runners[i].m);
-    out->seconds = fvlm_seconds() - started;
+    out->seconds = fvlm_clock_seconds() - started;
     if (st) fvlm_parity_free(out);
     return st;
 }

@@ -46,7 +46,7 @@ static const fvlm_source_tensor *find(const fvlm_recorded *r, const char *name)
     return NULL;
 }
 
-static fvlm_status find_typed(const fvlm_recorded *r, const char *name, fvlm_src_type type, unsigned rank,
+static fvlm_status find_typed(const fvlm_recorded *r, const char *name, fvlm_source_type type, unsigned rank,
                               const fvlm_source_tensor **out, fvlm_err *err)
 {
     const fvlm_source_tensor *t = *out = find(r, name);
@@ -54,13 +54,13 @@ static fvlm_status find_typed(const fvlm_recorded *r, const char *name, fvlm_src
     if (!t) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": no tensor \"%s\"", r->path, name);
     if (t->type == (uint8_t)type && t->rank == rank) return FVLM_OK;
     return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"%s\" is %s, expected %s of rank %u", r->path, name,
-                     fvlm_source_shape_text(t, shape), fvlm_src_type_name(type), rank);
+                     fvlm_source_shape_text(t, shape), fvlm_source_type_name(type), rank);
 }
 
 static fvlm_status read_ids(fvlm_recorded *r, const char *name, int64_t **ids, size_t *n, fvlm_err *err)
 {
     const fvlm_source_tensor *t;
-    fvlm_status st = find_typed(r, name, FVLM_SRC_I64, 1, &t, err);
+    fvlm_status st = find_typed(r, name, FVLM_SOURCE_I64, 1, &t, err);
     if (st) return st;
     *n = (size_t)t->n_elems;
     *ids = fvlm_alloc(*n, sizeof **ids);
@@ -72,7 +72,7 @@ static fvlm_status read_pixels(fvlm_recorded *r, fvlm_err *err)
 {
     const fvlm_source_tensor *t;
     uint32_t side = 0;
-    fvlm_status st = find_typed(r, "pixels", FVLM_SRC_F32, 2, &t, err);
+    fvlm_status st = find_typed(r, "pixels", FVLM_SOURCE_F32, 2, &t, err);
     if (st) return st;
     while ((uint64_t)side * side < t->dims[0] && side < 65536) side++;
     if ((uint64_t)side * side != t->dims[0] || t->dims[1] != 3)
@@ -93,7 +93,7 @@ fvlm_status fvlm_recorded_open(fvlm_recorded **out, const char *path, fvlm_err *
     if (st == FVLM_OK) st = read_pixels(r, err);
     if (st == FVLM_OK) st = read_ids(r, "input_ids", &r->ids, &r->n_ids, err);
     if (st == FVLM_OK) st = read_ids(r, "greedy", &r->greedy, &r->n_greedy, err);
-    if (r->fd >= 0) st = fvlm_recorded_settle(r, st, err);
+    if (r->fd >= 0) st = fvlm_recorded_check_unchanged(r, st, err);
     if (st) fvlm_recorded_close(out);
     return st;
 }
@@ -114,9 +114,9 @@ void fvlm_recorded_close(fvlm_recorded **rp)
     *rp = NULL;
 }
 
-fvlm_status fvlm_recorded_settle(const fvlm_recorded *r, fvlm_status st, fvlm_err *err)
+fvlm_status fvlm_recorded_check_unchanged(const fvlm_recorded *r, fvlm_status st, fvlm_err *err)
 {
-    return fvlm_stamp_settle(&r->stamp, r->fd, r->path, st, err);
+    return fvlm_stamp_check_unchanged(&r->stamp, r->fd, r->path, st, err);
 }
 
 const fvlm_pixels *fvlm_recorded_pixels(const fvlm_recorded *r)
@@ -140,7 +140,7 @@ fvlm_status fvlm_recorded_block(fvlm_recorded *r, const char *name, size_t rows,
                                 fvlm_err *err)
 {
     const fvlm_source_tensor *t;
-    fvlm_status st = find_typed(r, name, FVLM_SRC_F32, 2, &t, err);
+    fvlm_status st = find_typed(r, name, FVLM_SOURCE_F32, 2, &t, err);
     if (st) return st;
     /* Rows of the vocabulary that no token has may be kept there and dropped here. */
     const bool wider = !strcmp(name, "logits") && rows == 1 && t->dims[0] == 1 && t->dims[1] > cols;

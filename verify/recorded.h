@@ -15,8 +15,8 @@ const fvlm_pixels *fvlm_recorded_pixels(const fvlm_recorded *r);
 const int64_t *fvlm_recorded_ids(const fvlm_recorded *r, size_t *n);
 const int64_t *fvlm_recorded_greedy(const fvlm_recorded *r, size_t *n); /* n may be 0 */
 
-/* See fvlm_stamp_settle. */
-fvlm_status fvlm_recorded_settle(const fvlm_recorded *r, fvlm_status st, fvlm_err *err);
+/* See fvlm_stamp_check_unchanged. */
+fvlm_status fvlm_recorded_check_unchanged(const fvlm_recorded *r, fvlm_status st, fvlm_err *err);
 
 /* Reads the block into memory that belongs to r, valid until the next call. Refuses a block that is not there and
  * one of another shape. */

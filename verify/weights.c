@@ -11,7 +11,7 @@
 #include "format/cli/cli.h"
 #include "quant/floats.h"
 #include "reference/ops/ops.h"
-#include "verify/promise.h"
+#include "verify/rounding.h"
 #include "verify/weights.h"
 
 #define TASK_WEIGHTS ((size_t)1 << 20)
@@ -21,7 +21,7 @@
 typedef struct {
     const fvlm_tensor *model, *source;
     fvlm_weight model_weight, source_weight; /* the same two, when the model's is quantized */
-    fvlm_path path;
+    fvlm_rounding_history path;
     size_t first, n;     /* stored elements of a float tensor, or panels of a quantized one */
     double error, plain; /* found: squared error of its groups, and what the plain method would make it */
 } task;
@@ -51,13 +51,14 @@ typedef struct {
 static void compare_floats(const job *j, const task *t, float *room, finding *f)
 {
     float *x = room, *y = room + t->n, slack;
-    const size_t source_width = fvlm_float_bytes(t->source->type), model_width = fvlm_float_bytes(t->model->type);
+    const size_t source_width = fvlm_type_float_bytes(t->source->type),
+                 model_width = fvlm_type_float_bytes(t->model->type);
     fvlm_floats_load(t->source->type.kind, fvlm_reader_bytes(j->source, t->source) + t->first * source_width, t->n, x);
     fvlm_floats_load(t->model->type.kind, fvlm_reader_bytes(j->model, t->model) + t->first * model_width, t->n, y);
     for (size_t i = 0; i < t->n; i++) {
-        const float want = fvlm_path_follow(&t->path, x[i], &slack);
+        const float want = fvlm_rounding_history_apply(&t->path, x[i], &slack);
         if (fabsf(y[i] - want) <= slack) continue; /* NaN is never within */
-        if (!f->n_bad++) fvlm_element_name(t->model, t->first + i, f->first_bad);
+        if (!f->n_bad++) fvlm_floats_element_name(t->model, t->first + i, f->first_bad);
     }
 }
 
@@ -72,7 +73,7 @@ static void compare_group(task *t, const float *w, const float *stored, size_t n
         const double d = (double)stored[i] - (double)w[i];
         error += d * d;
     }
-    const double plain = fvlm_plain_error(t->model->type, w, n);
+    const double plain = fvlm_rounding_plain_error(t->model->type, w, n);
     t->error += error;
     t->plain += plain;
     f->n_groups++;
@@ -92,7 +93,7 @@ static void compare_row(task *t, size_t row, float *room, finding *f)
         const size_t n = group < k - from ? group : k - from;
         float most = 0, slack;
         for (size_t i = from; i < from + n && t->path.n; i++) {
-            w[i] = fvlm_path_follow(&t->path, w[i], &slack);
+            w[i] = fvlm_rounding_history_apply(&t->path, w[i], &slack);
             if (slack > most) most = slack;
         }
         compare_group(t, w + from, stored + from, n, most, row, from, f);
@@ -179,11 +180,11 @@ static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
     if (!same && whole.source->type.kind == FVLM_INT) return j->out->n_skipped++, FVLM_OK;
     j->out->n_tensors++;
     if (same) return j->out->n_same++, FVLM_OK;
-    fvlm_status st = fvlm_path_of(&whole.path, j->model, t, err);
+    fvlm_status st = fvlm_rounding_history_of(&whole.path, j->model, t, err);
     if (st) return st;
     if (t->type.kind == FVLM_INT) return plan_integers(j, &whole, err);
     j->out->n_rounded++;
-    return add_tasks(j, whole, (size_t)t->n_bytes / fvlm_float_bytes(t->type), 1, err);
+    return add_tasks(j, whole, (size_t)t->n_bytes / fvlm_type_float_bytes(t->type), 1, err);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -223,7 +224,7 @@ static double share_of_plain(const job *j)
 fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, const fvlm_reader *source,
                                  fvlm_pool *pool, fvlm_progress_fn progress, void *progress_ctx, fvlm_err *err)
 {
-    const double started = fvlm_seconds();
+    const double started = fvlm_clock_seconds();
     job j = {.model = model, .source = source, .progress = progress, .progress_ctx = progress_ctx, .out = out};
     j.bad_task = SIZE_MAX;
     *out = (fvlm_weights){0};
@@ -241,6 +242,6 @@ fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, co
     out->share = share_of_plain(&j);
     free(j.room);
     free(j.tasks);
-    out->seconds = fvlm_seconds() - started;
+    out->seconds = fvlm_clock_seconds() - started;
     return st;
 }

@@ -40,10 +40,10 @@ static fvlm_branch *add_branch(fvlm_resolver *r, fvlm_recipe *m, int sign)
 
 static void want_bn(fvlm_resolver *r, fvlm_branch *b, const char *at)
 {
-    b->bn.gamma = fvlm_want(r, "%s.weight", at);
-    b->bn.beta = fvlm_want(r, "%s.bias", at);
-    b->bn.mean = fvlm_want(r, "%s.running_mean", at);
-    b->bn.var = fvlm_want(r, "%s.running_var", at);
+    b->bn.gamma = fvlm_resolver_require(r, "%s.weight", at);
+    b->bn.beta = fvlm_resolver_require(r, "%s.bias", at);
+    b->bn.mean = fvlm_resolver_require(r, "%s.running_mean", at);
+    b->bn.var = fvlm_resolver_require(r, "%s.running_var", at);
 }
 
 /* AT.conv and AT.bn: a convolution without bias, then BatchNorm. */
@@ -51,8 +51,8 @@ static void want_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char 
 {
     char bn[200];
     fvlm_branch *b = add_branch(r, m, sign);
-    b->kernel = fvlm_want(r, "%s.conv.weight", at);
-    if (fvlm_has(r, "%s.conv.bias", at)) b->bias = fvlm_want(r, "%s.conv.bias", at);
+    b->kernel = fvlm_resolver_require(r, "%s.conv.weight", at);
+    if (fvlm_resolver_has(r, "%s.conv.bias", at)) b->bias = fvlm_resolver_require(r, "%s.conv.bias", at);
     snprintf(bn, sizeof bn, "%s.bn", at);
     want_bn(r, b, bn);
 }
@@ -75,8 +75,8 @@ static void want_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, const ch
 static void want_fused(fvlm_resolver *r, fvlm_recipe *m, const char *at)
 {
     fvlm_branch *b = add_branch(r, m, 1);
-    b->kernel = fvlm_want(r, "%s.weight", at);
-    b->bias = fvlm_want(r, "%s.bias", at);
+    b->kernel = fvlm_resolver_require(r, "%s.weight", at);
+    b->bias = fvlm_resolver_require(r, "%s.bias", at);
 }
 
 static bool check_branch(fvlm_resolver *r, const fvlm_recipe *m, fvlm_branch *b)
@@ -86,7 +86,7 @@ static bool check_branch(fvlm_resolver *r, const fvlm_recipe *m, fvlm_branch *b)
     if (b->kernel) {
         uint64_t k = b->kernel->rank == 4 ? b->kernel->dims[2] : 0;
         const uint64_t shape[] = {m->out, m->in, k, k};
-        ok = fvlm_shape_is(r, b->kernel, 4, shape);
+        ok = fvlm_resolver_check_shape(r, b->kernel, 4, shape);
         if (ok && (k % 2 == 0 || k > m->k)) {
             if (!r->shape.code)
                 fvlm_fail(&r->shape, FVLM_BAD_INPUT,
@@ -100,7 +100,7 @@ static bool check_branch(fvlm_resolver *r, const fvlm_recipe *m, fvlm_branch *b)
                   m->name, m->in * m->groups, m->out);
     }
     for (unsigned i = 0; i < 5; i++)
-        if (vectors[i]) ok = fvlm_shape_is(r, vectors[i], 1, &m->out) && ok;
+        if (vectors[i]) ok = fvlm_resolver_check_shape(r, vectors[i], 1, &m->out) && ok;
     return ok;
 }
 
@@ -113,7 +113,7 @@ static void finish_conv(fvlm_resolver *r, fvlm_recipe *m, conv_shape want)
         if (t && t->rank == 4 && (!widest || t->dims[2] > widest->dims[2]))
             widest = t;
         else if (t && t->rank != 4)
-            fvlm_shape_is(r, t, 4, (const uint64_t[]){want.out, want.in, want.k, want.k});
+            fvlm_resolver_check_shape(r, t, 4, (const uint64_t[]){want.out, want.in, want.k, want.k});
     }
     uint64_t k = want.k ? want.k : widest ? widest->dims[2] : 1;
     if (k > 31 && !r->shape.code)
@@ -143,16 +143,17 @@ static void finish_conv(fvlm_resolver *r, fvlm_recipe *m, conv_shape want)
 /* A MobileOne convolution at AT: fused, or branch by branch. An identity branch exists exactly when it can. */
 static fvlm_recipe *conv(fvlm_resolver *r, unsigned part, const char *name, const char *at, conv_shape shape)
 {
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s", name);
-    unsigned n =
-        fvlm_has_under(r, "%s.reparam_conv.", at) ? 0 : fvlm_count_under(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    unsigned n = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at)
+                     ? 0
+                     : fvlm_resolver_count(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);
     if (n == 0) {
         char path[200];
         snprintf(path, sizeof path, "%s.reparam_conv", at);
         want_fused(r, m, path);
     } else {
         bool same = shape.stride == 1 && shape.out && shape.out == (shape.depthwise ? shape.groups : shape.in);
-        want_mobile_one(r, m, 1, at, n, fvlm_has_under(r, "%s.rbr_scale.", at), same);
+        want_mobile_one(r, m, 1, at, n, fvlm_resolver_has_prefix(r, "%s.rbr_scale.", at), same);
     }
     finish_conv(r, m, shape);
     return m;
@@ -176,13 +177,13 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
 {
     char name[64], at[128], path[200];
     unsigned part = FVLM_PART_STAGE + stage;
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "vision.stage%u.downsample.dw", stage);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "vision.stage%u.downsample.dw", stage);
     snprintf(at, sizeof at, T "network.%u.proj.0", place);
-    if (!fvlm_has_under(r, "%s.lkb_reparam.", at) && fvlm_has_under(r, "%s.lkb_origin.", at)) {
+    if (!fvlm_resolver_has_prefix(r, "%s.lkb_reparam.", at) && fvlm_resolver_has_prefix(r, "%s.lkb_origin.", at)) {
         snprintf(path, sizeof path, "%s.lkb_origin", at);
         want_conv_bn(r, m, 1, path);
         snprintf(path, sizeof path, "%s.small_conv", at);
-        if (fvlm_has_under(r, "%s.", path)) want_conv_bn(r, m, 1, path);
+        if (fvlm_resolver_has_prefix(r, "%s.", path)) want_conv_bn(r, m, 1, path);
     } else {
         snprintf(path, sizeof path, "%s.lkb_reparam", at);
         want_fused(r, m, path);
@@ -199,8 +200,8 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
 static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
 {
     char path[200];
-    fvlm_recipe *m = fvlm_new_recipe(r, FVLM_PART_STAGE + stage, "vision.stage%u.pos", stage);
-    bool fused = fvlm_has_under(r, T "network.%u.reparam_conv.", place);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_STAGE + stage, "vision.stage%u.pos", stage);
+    bool fused = fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place);
     snprintf(path, sizeof path, T "network.%u.%s", place, fused ? "reparam_conv" : "pe");
     want_fused(r, m, path);
     m->eye = !fused;
@@ -210,18 +211,18 @@ static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, u
 /* [c, 1, 1] */
 static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, const char *name, uint64_t c)
 {
-    const fvlm_source_tensor *t = fvlm_want(r, "%s.%s", at, name);
-    fvlm_shape_is(r, t, 3, (const uint64_t[]){c, 1, 1});
+    const fvlm_source_tensor *t = fvlm_resolver_require(r, "%s.%s", at, name);
+    fvlm_resolver_check_shape(r, t, 3, (const uint64_t[]){c, 1, 1});
     return t;
 }
 
 static void resolve_repmixer(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
 {
     char at[160], path[200];
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s.mixer", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.mixer", name);
     snprintf(at, sizeof at, "%s.token_mixer", block);
-    bool fused = fvlm_has_under(r, "%s.reparam_conv.", at) ||
-                 !(fvlm_has_under(r, "%s.mixer.", at) || fvlm_has_under(r, "%s.norm.", at));
+    bool fused = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at) ||
+                 !(fvlm_resolver_has_prefix(r, "%s.mixer.", at) || fvlm_resolver_has_prefix(r, "%s.norm.", at));
     if (fused) {
         snprintf(path, sizeof path, "%s.reparam_conv", at);
         want_fused(r, m, path);
@@ -242,9 +243,9 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
 {
     char at[160], path[200];
     snprintf(at, sizeof at, "%s.convffn", block);
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s.ffn.dw", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.ffn.dw", name);
     snprintf(path, sizeof path, "%s.conv.conv", at);
-    if (fvlm_has(r, "%s.bias", path) && !fvlm_has_under(r, "%s.conv.bn.", at)) {
+    if (fvlm_resolver_has(r, "%s.bias", path) && !fvlm_resolver_has_prefix(r, "%s.conv.bn.", at)) {
         want_fused(r, m, path);
     } else {
         snprintf(path, sizeof path, "%s.conv", at);
@@ -252,7 +253,7 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
     }
     finish_conv(r, m, (conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true});
     for (unsigned i = 1; i <= 2; i++) {
-        m = fvlm_new_recipe(r, part, "%s.ffn.fc%u", name, i);
+        m = fvlm_resolver_new_recipe(r, part, "%s.ffn.fc%u", name, i);
         snprintf(path, sizeof path, "%s.fc%u", at, i);
         want_fused(r, m, path);
         finish_conv(r, m, (conv_shape){.out = i == 1 ? hidden : c, .in = i == 1 ? c : hidden, .k = 1});
@@ -265,23 +266,23 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
 
 static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
 {
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s.attn.qkv", name);
-    fvlm_plain_linear(r, m, fvlm_want(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c);
-    if (fvlm_has(r, "%s.token_mixer.qkv.bias", block)) {
-        m->branch[0].bias = fvlm_want(r, "%s.token_mixer.qkv.bias", block);
-        fvlm_shape_is(r, m->branch[0].bias, 1, (const uint64_t[]){3 * c});
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.attn.qkv", name);
+    fvlm_resolver_plain_linear(r, m, fvlm_resolver_require(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c);
+    if (fvlm_resolver_has(r, "%s.token_mixer.qkv.bias", block)) {
+        m->branch[0].bias = fvlm_resolver_require(r, "%s.token_mixer.qkv.bias", block);
+        fvlm_resolver_check_shape(r, m->branch[0].bias, 1, (const uint64_t[]){3 * c});
     }
-    m->norm_gain = fvlm_want(r, "%s.norm.weight", block);
-    m->norm_shift = fvlm_want(r, "%s.norm.bias", block);
-    fvlm_shape_is(r, m->norm_gain, 1, &c);
-    fvlm_shape_is(r, m->norm_shift, 1, &c);
+    m->norm_gain = fvlm_resolver_require(r, "%s.norm.weight", block);
+    m->norm_shift = fvlm_resolver_require(r, "%s.norm.bias", block);
+    fvlm_resolver_check_shape(r, m->norm_gain, 1, &c);
+    fvlm_resolver_check_shape(r, m->norm_shift, 1, &c);
     m->q_rows = c;
     m->q_scale = 1 / sqrt((double)HEAD_DIM);
     m->fused = m->has_bias = true;
-    m = fvlm_new_recipe(r, part, "%s.attn.proj", name);
-    const fvlm_source_tensor *weight = fvlm_want(r, "%s.token_mixer.proj.weight", block);
-    const fvlm_source_tensor *bias = fvlm_want(r, "%s.token_mixer.proj.bias", block);
-    fvlm_plain_linear(r, m, weight, bias, c, c);
+    m = fvlm_resolver_new_recipe(r, part, "%s.attn.proj", name);
+    const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.token_mixer.proj.weight", block);
+    const fvlm_source_tensor *bias = fvlm_resolver_require(r, "%s.token_mixer.proj.bias", block);
+    fvlm_resolver_plain_linear(r, m, weight, bias, c, c);
     m->has_bias = true;
     m->layer_scale = layer_scale(r, block, "layer_scale_1", c);
     m->fused = true;
@@ -291,9 +292,10 @@ static void resolve_blocks(fvlm_resolver *r, unsigned stage, unsigned place, uin
 {
     fvlm_stage *s = &r->out->config.vision.stage[stage];
     unsigned part = FVLM_PART_STAGE + stage;
-    unsigned depth = fvlm_count_under(r, MAX_BLOCKS, T "network.%u.", place);
+    unsigned depth = fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", place);
     bool attention = false;
-    for (unsigned b = 0; b < depth; b++) attention |= fvlm_has_under(r, T "network.%u.%u.token_mixer.qkv.", place, b);
+    for (unsigned b = 0; b < depth; b++)
+        attention |= fvlm_resolver_has_prefix(r, T "network.%u.%u.token_mixer.qkv.", place, b);
     uint64_t hidden = 0;
     for (unsigned b = 0; b < depth && !r->st; b++) {
         char name[64], block[128];
@@ -320,10 +322,11 @@ typedef enum { NOTHING, DOWNSAMPLE, POSITION, BLOCKS } place_kind;
 
 static place_kind kind_of(fvlm_resolver *r, unsigned place)
 {
-    if (fvlm_has_under(r, T "network.%u.proj.", place)) return DOWNSAMPLE;
-    if (fvlm_has_under(r, T "network.%u.reparam_conv.", place) || fvlm_has_under(r, T "network.%u.pe.", place))
+    if (fvlm_resolver_has_prefix(r, T "network.%u.proj.", place)) return DOWNSAMPLE;
+    if (fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place) ||
+        fvlm_resolver_has_prefix(r, T "network.%u.pe.", place))
         return POSITION;
-    return fvlm_count_under(r, MAX_BLOCKS, T "network.%u.", place) > 0 ? BLOCKS : NOTHING;
+    return fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", place) > 0 ? BLOCKS : NOTHING;
 }
 
 /* stage = [downsample] [position] blocks; 'next' is the least kind that may follow. */
@@ -331,7 +334,7 @@ static void resolve_network(fvlm_resolver *r, uint64_t c)
 {
     static const char *const kinds[] = {"nothing we know", "a downsample", "a position encoding", "blocks"};
     fvlm_config *config = &r->out->config;
-    unsigned n_places = fvlm_count_under(r, MAX_PLACES, T "network."), stage = 0;
+    unsigned n_places = fvlm_resolver_count(r, MAX_PLACES, T "network."), stage = 0;
     place_kind next = POSITION; /* the first stage has no downsample */
     for (unsigned place = 0; place < n_places && !r->st; place++) {
         place_kind kind = kind_of(r, place);
@@ -353,7 +356,8 @@ static void resolve_network(fvlm_resolver *r, uint64_t c)
     if (!r->st && n_places && next != DOWNSAMPLE)
         r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower in the middle of a stage",
                           n_places - 1);
-    if (!n_places) fvlm_want(r, T "network.0.0.token_mixer.reparam_conv.weight"); /* notes that the tower is missing */
+    if (!n_places)
+        fvlm_resolver_require(r, T "network.0.0.token_mixer.reparam_conv.weight"); /* notes that the tower is missing */
     config->vision.n_stages = stage;
 }
 
@@ -363,11 +367,11 @@ static void resolve_final(fvlm_resolver *r, uint64_t c)
     fvlm_recipe *m = conv(r, FVLM_PART_FINAL, "vision.final.dw", T "conv_exp",
                           (conv_shape){.groups = c, .stride = 1, .depthwise = true});
     uint64_t out = m->out;
-    m = fvlm_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.reduce");
+    m = fvlm_resolver_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.reduce");
     want_fused(r, m, T "conv_exp.se.reduce");
     finish_conv(r, m, (conv_shape){.in = out, .k = 1});
     uint64_t inner = m->out;
-    m = fvlm_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.expand");
+    m = fvlm_resolver_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.expand");
     want_fused(r, m, T "conv_exp.se.expand");
     finish_conv(r, m, (conv_shape){.out = out, .in = inner, .k = 1});
     config->vision.out_dim = (uint32_t)out;
@@ -394,7 +398,7 @@ static void look_at_mixers(fvlm_resolver *r)
     }
 }
 
-void fvlm_resolve_tower(fvlm_resolver *r)
+void fvlm_apple_tower_resolve(fvlm_resolver *r)
 {
     fvlm_config *c = &r->out->config;
     look_at_mixers(r);

@@ -23,7 +23,7 @@
         va_end(args);                                                                                                  \
     } while (0)
 
-const fvlm_source_tensor *fvlm_want(fvlm_resolver *r, const char *fmt, ...)
+const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...)
 {
     char name[MAX_NAME];
     FORMAT_NAME(name, fmt);
@@ -32,7 +32,7 @@ const fvlm_source_tensor *fvlm_want(fvlm_resolver *r, const char *fmt, ...)
         const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
         if (!strcmp(t->name, name)) {
             r->used[i] = true;
-            if (t->type == FVLM_SRC_I64 && !r->shape.code)
+            if (t->type == FVLM_SOURCE_I64 && !r->shape.code)
                 fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\": I64 cannot hold a weight", name);
             return t;
         }
@@ -43,14 +43,14 @@ const fvlm_source_tensor *fvlm_want(fvlm_resolver *r, const char *fmt, ...)
     return NULL;
 }
 
-bool fvlm_has(const fvlm_resolver *r, const char *fmt, ...)
+bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...)
 {
     char name[MAX_NAME];
     FORMAT_NAME(name, fmt);
     return fvlm_source_find(r->src, name) != NULL;
 }
 
-bool fvlm_has_under(const fvlm_resolver *r, const char *fmt, ...)
+bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
 {
     char name[MAX_NAME];
     FORMAT_NAME(name, fmt);
@@ -58,7 +58,7 @@ bool fvlm_has_under(const fvlm_resolver *r, const char *fmt, ...)
     return i < fvlm_source_n_tensors(r->src) && !strncmp(fvlm_source_tensor_at(r->src, i)->name, name, strlen(name));
 }
 
-unsigned fvlm_count_under(fvlm_resolver *r, unsigned max, const char *fmt, ...)
+unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...)
 {
     char name[MAX_NAME];
     FORMAT_NAME(name, fmt);
@@ -77,7 +77,7 @@ unsigned fvlm_count_under(fvlm_resolver *r, unsigned max, const char *fmt, ...)
     return most > max ? max : (unsigned)most;
 }
 
-bool fvlm_shape_is(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims)
+bool fvlm_resolver_check_shape(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims)
 {
     if (!t) return false;
     bool fits = t->rank == rank;
@@ -97,7 +97,7 @@ bool fvlm_shape_is(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank,
     return false;
 }
 
-fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...)
+fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...)
 {
     static fvlm_recipe nowhere; /* what a search out of memory writes to; never read */
     char name[MAX_NAME];
@@ -121,8 +121,8 @@ fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, .
 
 /* ---- projector and language model ---- */
 
-void fvlm_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
-                       const fvlm_source_tensor *bias, uint64_t out, uint64_t in)
+void fvlm_resolver_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
+                                const fvlm_source_tensor *bias, uint64_t out, uint64_t in)
 {
     m->branch[0] = (fvlm_branch){.kernel = weight, .bias = bias, .sign = 1, .k = 1};
     m->n_branches = 1;
@@ -131,28 +131,28 @@ void fvlm_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tenso
     m->rank = in ? 2 : 1;
     m->layout = in ? FVLM_PANELS : FVLM_ROWS;
     m->has_bias = bias != NULL;
-    fvlm_shape_is(r, weight, m->rank, m->dims);
-    if (bias) fvlm_shape_is(r, bias, 1, &out);
+    fvlm_resolver_check_shape(r, weight, m->rank, m->dims);
+    if (bias) fvlm_resolver_check_shape(r, bias, 1, &out);
 }
 
 static void resolve_projector(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
     for (unsigned i = 0; i <= 2; i += 2) {
-        fvlm_recipe *m = fvlm_new_recipe(r, FVLM_PART_PROJECTOR, "projector.%u", i);
-        const fvlm_source_tensor *weight = fvlm_want(r, "model.mm_projector.%u.weight", i);
-        const fvlm_source_tensor *bias = fvlm_want(r, "model.mm_projector.%u.bias", i);
-        fvlm_plain_linear(r, m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in);
+        fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_PROJECTOR, "projector.%u", i);
+        const fvlm_source_tensor *weight = fvlm_resolver_require(r, "model.mm_projector.%u.weight", i);
+        const fvlm_source_tensor *bias = fvlm_resolver_require(r, "model.mm_projector.%u.bias", i);
+        fvlm_resolver_plain_linear(r, m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in);
     }
 }
 
 static void plain(fvlm_resolver *r, unsigned part, const char *name, const char *source, bool biased, uint64_t out,
                   uint64_t in)
 {
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s", name);
-    const fvlm_source_tensor *weight = fvlm_want(r, "%s.weight", source);
-    const fvlm_source_tensor *bias = biased ? fvlm_want(r, "%s.bias", source) : NULL;
-    fvlm_plain_linear(r, m, weight, bias, out, in);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.weight", source);
+    const fvlm_source_tensor *bias = biased ? fvlm_resolver_require(r, "%s.bias", source) : NULL;
+    fvlm_resolver_plain_linear(r, m, weight, bias, out, in);
 }
 
 static void resolve_layer(fvlm_resolver *r, unsigned layer)
@@ -188,7 +188,7 @@ static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, c
                                 uint64_t rows, bool *equal)
 {
     *equal = a->type == b->type;
-    uint64_t left = rows * a->dims[1] * fvlm_src_type_bytes(a->type);
+    uint64_t left = rows * a->dims[1] * fvlm_source_type_bytes(a->type);
     uint8_t *block = fvlm_alloc(2, COMPARE_BLOCK);
     if (!block) return fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
     fvlm_status st = FVLM_OK;
@@ -207,7 +207,7 @@ static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, c
 static void embedding(fvlm_resolver *r, unsigned part, const char *name, const fvlm_source_tensor *t)
 {
     const fvlm_config *c = &r->out->config;
-    fvlm_recipe *m = fvlm_new_recipe(r, part, "%s", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
     const uint64_t stored[] = {r->checkpoint->embed_rows, c->llm.hidden};
     m->branch[0] = (fvlm_branch){.kernel = t, .sign = 1, .k = 1};
     m->n_branches = 1;
@@ -215,7 +215,7 @@ static void embedding(fvlm_resolver *r, unsigned part, const char *name, const f
     m->out = m->dims[0] = c->llm.vocab;
     m->in = m->dims[1] = c->llm.hidden;
     m->layout = FVLM_PANELS;
-    fvlm_shape_is(r, t, 2, stored);
+    fvlm_resolver_check_shape(r, t, 2, stored);
 }
 
 static void drop(fvlm_resolver *r, size_t i, const char *rule)
@@ -235,12 +235,12 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
 {
     static const char name[] = "lm_head.weight";
     const fvlm_checkpoint *k = r->checkpoint;
-    bool stored = fvlm_has(r, "%s", name), equal = false;
+    bool stored = fvlm_resolver_has(r, "%s", name), equal = false;
     bool tied = k->tied_given ? k->tied : !stored;
-    const fvlm_source_tensor *head = tied && !stored ? NULL : fvlm_want(r, "%s", name);
+    const fvlm_source_tensor *head = tied && !stored ? NULL : fvlm_resolver_require(r, "%s", name);
     const uint64_t shape[] = {k->embed_rows, k->config.llm.hidden};
-    if (embed && head && fvlm_shape_is(r, embed, 2, shape) && fvlm_shape_is(r, head, 2, shape) && !r->n_missing &&
-        !r->st)
+    if (embed && head && fvlm_resolver_check_shape(r, embed, 2, shape) &&
+        fvlm_resolver_check_shape(r, head, 2, shape) && !r->n_missing && !r->st)
         r->st = compare_rows(r, embed, head, r->out->config.llm.vocab, &equal);
     r->out->head_differs = tied && head && !equal;
     r->out->config.llm.tied = tied || equal;
@@ -253,7 +253,7 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
 static void resolve_llm(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
-    const fvlm_source_tensor *embed = fvlm_want(r, "model.embed_tokens.weight");
+    const fvlm_source_tensor *embed = fvlm_resolver_require(r, "model.embed_tokens.weight");
     embedding(r, FVLM_PART_EMBEDDING, "llm.embed", embed);
     for (unsigned i = 0; i < c->llm.layers && !r->st; i++) resolve_layer(r, i);
     plain(r, FVLM_PART_NORMS, "llm.norm", "model.norm", false, c->llm.hidden, 0);
@@ -275,7 +275,7 @@ static void drop_by_rule(fvlm_resolver *r)
     for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
         const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
         if (r->used[i]) continue;
-        if (t->type == FVLM_SRC_I64 && t->rank == 0 && ends_with(t->name, ".num_batches_tracked"))
+        if (t->type == FVLM_SOURCE_I64 && t->rank == 0 && ends_with(t->name, ".num_batches_tracked"))
             drop(r, i, "BatchNorm counters");
         else if (!strcmp(t->name, FVLM_TOWER_PREFIX "head.proj"))
             drop(r, i, "CLIP head, which the language model never sees");
@@ -296,12 +296,12 @@ static size_t list(char *to, size_t room, const char *const *names, size_t n_nam
 /* Names of another producer, recognised so that the refusal can say what the folder is. */
 static const char *dialect_hint(const fvlm_resolver *r)
 {
-    if (fvlm_has_under(r, "model.vision_tower.timm_model."))
+    if (fvlm_resolver_has_prefix(r, "model.vision_tower.timm_model."))
         return "; these are the transformers port's names: give Apple's own checkpoint";
-    if (fvlm_has_under(r, "vision_tower.vision_model.") || fvlm_has_under(r, "language_model."))
+    if (fvlm_resolver_has_prefix(r, "vision_tower.vision_model.") || fvlm_resolver_has_prefix(r, "language_model."))
         return "; these are MLX names: give Apple's own checkpoint";
-    if (fvlm_has_under(r, "image_encoder.")) return "; this is a MobileCLIP checkpoint, not a FastVLM one";
-    if (!fvlm_has_under(r, FVLM_TOWER_PREFIX)) return "; the vision tower is not in this checkpoint";
+    if (fvlm_resolver_has_prefix(r, "image_encoder.")) return "; this is a MobileCLIP checkpoint, not a FastVLM one";
+    if (!fvlm_resolver_has_prefix(r, FVLM_TOWER_PREFIX)) return "; the vision tower is not in this checkpoint";
     return "";
 }
 
@@ -340,7 +340,7 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
     fvlm_resolver r = {.src = src, .checkpoint = checkpoint, .out = out, .err = err};
     r.used = fvlm_alloc(fvlm_source_n_tensors(src), sizeof *r.used);
     if (!r.used) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    fvlm_resolve_tower(&r);
+    fvlm_apple_tower_resolve(&r);
     if (!r.st) resolve_projector(&r);
     if (!r.st) resolve_llm(&r);
     if (!r.st) drop_by_rule(&r);

@@ -23,22 +23,23 @@ typedef struct {
 #define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
 
 /* The tensor of that name, marked as used; an absent one is noted as missing and gives NULL. */
-const fvlm_source_tensor *fvlm_want(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
-bool fvlm_has(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);       /* exactly this name */
-bool fvlm_has_under(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3); /* a name that begins so */
+const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
+bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3); /* exactly this name */
+bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
+    FVLM_PRINTF(2, 3); /* a name that begins so */
 
 /* 1 + the largest number that follows this beginning of a name; 0 if none does. */
-unsigned fvlm_count_under(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
+unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 /* Shape check; a wanted size of 0 accepts any. t may be NULL (missing: told elsewhere). */
-bool fvlm_shape_is(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims);
+bool fvlm_resolver_check_shape(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims);
 
-fvlm_recipe *fvlm_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...) FVLM_PRINTF(3, 4);
+fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 /* A bare matrix [out, in] (and bias [out]) of a linear layer, or a vector [out] when in is 0. */
-void fvlm_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
-                       const fvlm_source_tensor *bias, uint64_t out, uint64_t in);
+void fvlm_resolver_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
+                                const fvlm_source_tensor *bias, uint64_t out, uint64_t in);
 
-void fvlm_resolve_tower(fvlm_resolver *r);
+void fvlm_apple_tower_resolve(fvlm_resolver *r);
 
 #endif

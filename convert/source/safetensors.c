@@ -20,12 +20,12 @@
 static const struct {
     const char *name;
     unsigned bits;
-    fvlm_src_type ours;
+    fvlm_source_type ours;
 } types[] = {
-    {"F32", 32, FVLM_SRC_F32},
-    {"F16", 16, FVLM_SRC_F16},
-    {"BF16", 16, FVLM_SRC_BF16},
-    {"I64", 64, FVLM_SRC_I64},
+    {"F32", 32, FVLM_SOURCE_F32},
+    {"F16", 16, FVLM_SOURCE_F16},
+    {"BF16", 16, FVLM_SOURCE_BF16},
+    {"I64", 64, FVLM_SOURCE_I64},
     {"F64", 64, 0},
     {"I32", 32, 0},
     {"I16", 16, 0},
@@ -40,19 +40,19 @@ static const struct {
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
-const char *fvlm_src_type_name(unsigned type)
+const char *fvlm_source_type_name(unsigned type)
 {
-    return type >= FVLM_SRC_F32 && type <= FVLM_SRC_I64 ? types[type - 1].name : "?";
+    return type >= FVLM_SOURCE_F32 && type <= FVLM_SOURCE_I64 ? types[type - 1].name : "?";
 }
 
-size_t fvlm_src_type_bytes(unsigned type)
+size_t fvlm_source_type_bytes(unsigned type)
 {
-    return type >= FVLM_SRC_F32 && type <= FVLM_SRC_I64 ? types[type - 1].bits / 8 : 0;
+    return type >= FVLM_SOURCE_F32 && type <= FVLM_SOURCE_I64 ? types[type - 1].bits / 8 : 0;
 }
 
 const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128])
 {
-    int n = snprintf(out, 128, "%s [", fvlm_src_type_name(t->type));
+    int n = snprintf(out, 128, "%s [", fvlm_source_type_name(t->type));
     for (unsigned i = 0; i < t->rank && n < 100; i++)
         n += snprintf(out + n, 128 - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64, t->dims[i]);
     snprintf(out + n, 128 - (size_t)n, "]");
@@ -123,7 +123,7 @@ static bool read_shape(fvlm_scan *s, entry *e)
             return fvlm_scan_refuse(s, s->pos, FVLM_LIMIT, "tensor \"%.200s\": more than %d dimensions", e->t.name,
                                     FVLM_SOURCE_MAX_RANK);
         if (!fvlm_scan_u64(s, &e->t.dims[e->t.rank])) return false;
-        if (!fvlm_mul(n, e->t.dims[e->t.rank++], &n))
+        if (!fvlm_checked_mul(n, e->t.dims[e->t.rank++], &n))
             return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": the shape has over 2^64 elements",
                                     e->t.name);
     }
@@ -169,7 +169,7 @@ static bool check_entry(fvlm_scan *s, entry *e, uint64_t data_at, uint64_t n_dat
     uint64_t want, have = e->end - e->begin;
     char shape[128];
     fvlm_source_shape_text(&e->t, shape);
-    if (!fvlm_mul(e->t.n_elems, e->bits / 8, &want))
+    if (!fvlm_checked_mul(e->t.n_elems, e->bits / 8, &want))
         return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT, "tensor \"%.200s\": %s has over 2^64 bytes", e->t.name,
                                 shape);
     if (want != have)

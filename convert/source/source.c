@@ -161,7 +161,7 @@ fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *er
                            src->folder, single, index);
     }
     if (!st) st = fvlm_source_sort(src, err);
-    st = fvlm_source_settle(src, st, err);
+    st = fvlm_source_check_unchanged(src, st, err);
     if (st)
         fvlm_source_close(&src);
     else
@@ -308,10 +308,10 @@ bool fvlm_source_holds(const fvlm_source *src, const char *path)
     return false;
 }
 
-fvlm_status fvlm_source_settle(const fvlm_source *src, fvlm_status st, fvlm_err *err)
+fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, fvlm_err *err)
 {
     char path[PATH_ROOM];
     for (size_t i = 0; i < src->n_files; i++)
-        st = fvlm_stamp_settle(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
+        st = fvlm_stamp_check_unchanged(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
     return st;
 }

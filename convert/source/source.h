@@ -17,11 +17,11 @@
 #define FVLM_SOURCE_MAX_FILES 1024
 #define FVLM_SOURCE_MAX_TENSORS (1u << 20)
 
-typedef enum { FVLM_SRC_F32 = 1, FVLM_SRC_F16 = 2, FVLM_SRC_BF16 = 3, FVLM_SRC_I64 = 4 } fvlm_src_type;
+typedef enum { FVLM_SOURCE_F32 = 1, FVLM_SOURCE_F16 = 2, FVLM_SOURCE_BF16 = 3, FVLM_SOURCE_I64 = 4 } fvlm_source_type;
 
 typedef struct {
     const char *name; /* lives as long as its source */
-    uint8_t type;     /* fvlm_src_type */
+    uint8_t type;     /* fvlm_source_type */
     uint8_t rank;
     uint32_t file; /* which file of the source */
     uint64_t dims[FVLM_SOURCE_MAX_RANK];
@@ -30,8 +30,8 @@ typedef struct {
     uint64_t n_bytes;
 } fvlm_source_tensor;
 
-const char *fvlm_src_type_name(unsigned type); /* "BF16" */
-size_t fvlm_src_type_bytes(unsigned type);
+const char *fvlm_source_type_name(unsigned type); /* "BF16" */
+size_t fvlm_source_type_bytes(unsigned type);
 
 /* "BF16 [96, 3, 3, 3]" for messages. */
 const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128]);
@@ -70,7 +70,7 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err);
 bool fvlm_source_holds(const fvlm_source *src, const char *path);
 
 /* To be asked when the last byte has been read: st, unless one of the files read so far is no longer what it was when
- * it was opened; then FVLM_CHANGED. See fvlm_stamp_settle. */
-fvlm_status fvlm_source_settle(const fvlm_source *src, fvlm_status st, fvlm_err *err);
+ * it was opened; then FVLM_CHANGED. See fvlm_stamp_check_unchanged. */
+fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, fvlm_err *err);
 
 #endif

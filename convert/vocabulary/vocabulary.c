@@ -51,7 +51,7 @@ fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, cons
 {
     if (v->n_merges == FVLM_MAX_TOKENS) return fvlm_fail(err, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
     if (!fvlm_vocabulary_grow(&v->merges, &v->merges_room, v->n_merges + 1, sizeof *v->merges)) return no_memory(err);
-    v->merges[v->n_merges++] = (fvlm_merge){left, right};
+    v->merges[v->n_merges++] = (fvlm_vocabulary_merge){left, right};
     return FVLM_OK;
 }
 
@@ -69,8 +69,8 @@ fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json
                              what, text, unsupported[i]);
     if (!fvlm_vocabulary_grow(&v->added, &v->added_room, v->n_added + 1, sizeof *v->added)) return no_memory(err);
     const json_t *special = json_object_get(flags, "special");
-    v->added[v->n_added++] = (fvlm_added){(uint32_t)id, text, .special = !special || json_is_true(special),
-                                          .normalized = json_is_true(json_object_get(flags, "normalized"))};
+    v->added[v->n_added++] = (fvlm_vocabulary_added){(uint32_t)id, text, .special = !special || json_is_true(special),
+                                                     .normalized = json_is_true(json_object_get(flags, "normalized"))};
     return FVLM_OK;
 }
 
@@ -134,7 +134,7 @@ static fvlm_status check_merges(const fvlm_vocabulary *v, const text_set *set, f
 {
     char joined[1024];
     for (size_t i = 0; i < v->n_merges; i++) {
-        const fvlm_merge *m = &v->merges[i];
+        const fvlm_vocabulary_merge *m = &v->merges[i];
         int n = snprintf(joined, sizeof joined, "%s%s", m->left, m->right);
         if (n < 0 || (size_t)n >= sizeof joined)
             return fvlm_fail(err, FVLM_LIMIT, "merge %zu makes a token of %d bytes, at most %zu are allowed", i, n,
@@ -149,13 +149,13 @@ static fvlm_status check_merges(const fvlm_vocabulary *v, const text_set *set, f
 
 static int by_id(const void *a, const void *b)
 {
-    const fvlm_added *x = a, *y = b;
+    const fvlm_vocabulary_added *x = a, *y = b;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static int by_text(const void *a, const void *b)
 {
-    return strcmp(((const fvlm_added *)a)->text, ((const fvlm_added *)b)->text);
+    return strcmp(((const fvlm_vocabulary_added *)a)->text, ((const fvlm_vocabulary_added *)b)->text);
 }
 
 static fvlm_status check_added(fvlm_vocabulary *v, fvlm_err *err)
@@ -167,14 +167,14 @@ static fvlm_status check_added(fvlm_vocabulary *v, fvlm_err *err)
             return fvlm_fail(err, FVLM_BAD_INPUT, "the added token \"%.64s\" has the ids %" PRIu32 " and %" PRIu32,
                              v->added[i].text, v->added[i - 1].id, v->added[i].id);
     for (unsigned k = 0; k < 2; k++) {
-        fvlm_added key = {.text = needed[k]};
+        fvlm_vocabulary_added key = {.text = needed[k]};
         if (!v->n_added || !bsearch(&key, v->added, v->n_added, sizeof key, by_text))
             return fvlm_fail(err, FVLM_BAD_INPUT, "the tokenizer has no added token \"%s\", which the prompt needs",
                              needed[k]);
     }
     qsort(v->added, v->n_added, sizeof *v->added, by_id);
     for (size_t i = 0; i < v->n_added; i++) {
-        const fvlm_added *a = &v->added[i];
+        const fvlm_vocabulary_added *a = &v->added[i];
         if (!a->text[0]) return fvlm_fail(err, FVLM_BAD_INPUT, "the added token %" PRIu32 " has no text", a->id);
         if (i > 0 && a->id == a[-1].id)
             return fvlm_fail(err, FVLM_BAD_INPUT, "the added tokens \"%.64s\" and \"%.64s\" have the same id %" PRIu32,

@@ -12,21 +12,21 @@
 
 typedef struct {
     const char *left, *right;
-} fvlm_merge;
+} fvlm_vocabulary_merge;
 
 typedef struct {
     uint32_t id;
     const char *text;
     bool special;
     bool normalized; /* looked for after NFC, not before */
-} fvlm_added;
+} fvlm_vocabulary_added;
 
 typedef struct {
     const char **tokens; /* [n_tokens] by id, in the GPT-2 byte alphabet */
     size_t n_tokens, tokens_room;
-    fvlm_merge *merges; /* [n_merges] by rank */
+    fvlm_vocabulary_merge *merges; /* [n_merges] by rank */
     size_t n_merges, merges_room;
-    fvlm_added *added; /* [n_added] by id */
+    fvlm_vocabulary_added *added; /* [n_added] by id */
     size_t n_added, added_room;
     const char *pattern, *normalizer; /* normalizer may be NULL */
     char *texts[4];                   /* decoded file texts that all of the above point into */

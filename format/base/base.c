@@ -49,7 +49,7 @@ fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...)
     return FVLM_IO;
 }
 
-fvlm_status fvlm_prefix(fvlm_err *err, const char *fmt, ...)
+fvlm_status fvlm_err_prefix(fvlm_err *err, const char *fmt, ...)
 {
     if (!err) return FVLM_BAD_INPUT; /* which failure is unknown, but it is one: callers return this */
     char rest[sizeof err->msg];
@@ -80,7 +80,7 @@ int fvlm_exit_code(fvlm_status st)
     }
 }
 
-bool fvlm_add(uint64_t a, uint64_t b, uint64_t *out)
+bool fvlm_checked_add(uint64_t a, uint64_t b, uint64_t *out)
 {
     uint64_t r;
     if (__builtin_add_overflow(a, b, &r)) return false;
@@ -88,14 +88,14 @@ bool fvlm_add(uint64_t a, uint64_t b, uint64_t *out)
     return true;
 }
 
-bool fvlm_sub(uint64_t a, uint64_t b, uint64_t *out)
+bool fvlm_checked_sub(uint64_t a, uint64_t b, uint64_t *out)
 {
     if (b > a) return false;
     *out = a - b;
     return true;
 }
 
-bool fvlm_mul(uint64_t a, uint64_t b, uint64_t *out)
+bool fvlm_checked_mul(uint64_t a, uint64_t b, uint64_t *out)
 {
     uint64_t r;
     if (__builtin_mul_overflow(a, b, &r)) return false;
@@ -103,13 +103,13 @@ bool fvlm_mul(uint64_t a, uint64_t b, uint64_t *out)
     return true;
 }
 
-bool fvlm_round_up(uint64_t a, uint64_t multiple, uint64_t *out)
+bool fvlm_checked_round_up(uint64_t a, uint64_t multiple, uint64_t *out)
 {
     uint64_t rest = a % multiple;
-    return rest == 0 ? (*out = a, true) : fvlm_add(a, multiple - rest, out);
+    return rest == 0 ? (*out = a, true) : fvlm_checked_add(a, multiple - rest, out);
 }
 
-bool fvlm_to_size(uint64_t a, size_t *out)
+bool fvlm_checked_size(uint64_t a, size_t *out)
 {
     if (a > SIZE_MAX) return false;
     *out = (size_t)a;
@@ -119,7 +119,9 @@ bool fvlm_to_size(uint64_t a, size_t *out)
 void *fvlm_alloc(size_t n, size_t size)
 {
     uint64_t bytes;
-    if (!fvlm_mul(n, size, &bytes) || !fvlm_round_up(bytes ? bytes : 1, 64, &bytes) || bytes > PTRDIFF_MAX) return NULL;
+    if (!fvlm_checked_mul(n, size, &bytes) || !fvlm_checked_round_up(bytes ? bytes : 1, 64, &bytes) ||
+        bytes > PTRDIFF_MAX)
+        return NULL;
     void *p = aligned_alloc(64, (size_t)bytes);
     if (p) memset(p, 0, (size_t)bytes);
     return p;
@@ -133,7 +135,7 @@ char *fvlm_strdup(const char *s)
     return copy;
 }
 
-char *fvlm_format(const char *fmt, ...)
+char *fvlm_asprintf(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -181,7 +183,7 @@ fvlm_cursor fvlm_cursor_over(const void *bytes, size_t n_bytes)
     return (fvlm_cursor){.bytes = bytes, .n_bytes = n_bytes, .ok = true};
 }
 
-const uint8_t *fvlm_take(fvlm_cursor *c, size_t n_bytes)
+const uint8_t *fvlm_cursor_take(fvlm_cursor *c, size_t n_bytes)
 {
     if (!c->ok || n_bytes > c->n_bytes - c->pos) {
         c->ok = false;
@@ -192,15 +194,15 @@ const uint8_t *fvlm_take(fvlm_cursor *c, size_t n_bytes)
     return p;
 }
 
-uint32_t fvlm_take_u32(fvlm_cursor *c)
+uint32_t fvlm_cursor_take_u32(fvlm_cursor *c)
 {
-    const uint8_t *p = fvlm_take(c, 4);
+    const uint8_t *p = fvlm_cursor_take(c, 4);
     return p ? fvlm_load_u32(p) : 0;
 }
 
-uint64_t fvlm_take_u64(fvlm_cursor *c)
+uint64_t fvlm_cursor_take_u64(fvlm_cursor *c)
 {
-    const uint8_t *p = fvlm_take(c, 8);
+    const uint8_t *p = fvlm_cursor_take(c, 8);
     return p ? fvlm_load_u64(p) : 0;
 }
 

@@ -45,7 +45,7 @@ fvlm_status fvlm_refuse(fvlm_err *err, uint64_t offset, const char *fmt, ...) FV
 fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
 /* Puts "prefix: " in front of the message already in *err; returns err->code. */
-fvlm_status fvlm_prefix(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 3);
+fvlm_status fvlm_err_prefix(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
 /* Exit code of a status: 0 done, 1 refused or mismatched, 2 usage, 3 system. */
 int fvlm_exit_code(fvlm_status st);
@@ -53,17 +53,17 @@ int fvlm_exit_code(fvlm_status st);
 /* Checked arithmetic: false on wrap, *out untouched. The only arithmetic allowed
  * on a number that comes from a file (faults: every known CVE of this field is
  * one raw '+', '*' or round-up). */
-bool fvlm_add(uint64_t a, uint64_t b, uint64_t *out);
-bool fvlm_sub(uint64_t a, uint64_t b, uint64_t *out);
-bool fvlm_mul(uint64_t a, uint64_t b, uint64_t *out);
-bool fvlm_round_up(uint64_t a, uint64_t multiple, uint64_t *out); /* multiple >= 1 */
-bool fvlm_to_size(uint64_t a, size_t *out);
+bool fvlm_checked_add(uint64_t a, uint64_t b, uint64_t *out);
+bool fvlm_checked_sub(uint64_t a, uint64_t b, uint64_t *out);
+bool fvlm_checked_mul(uint64_t a, uint64_t b, uint64_t *out);
+bool fvlm_checked_round_up(uint64_t a, uint64_t multiple, uint64_t *out); /* multiple >= 1 */
+bool fvlm_checked_size(uint64_t a, size_t *out);
 
 /* Memory for n elements of size bytes, zeroed, 64-byte aligned; NULL if the
  * product wraps or memory is out. Free with free(). n*size of 0 gives a valid block. */
 void *fvlm_alloc(size_t n, size_t size);
 char *fvlm_strdup(const char *s);
-char *fvlm_format(const char *fmt, ...) FVLM_PRINTF(1, 2); /* malloc'd text, NULL if out of memory */
+char *fvlm_asprintf(const char *fmt, ...) FVLM_PRINTF(1, 2); /* malloc'd text, NULL if out of memory */
 
 /* Little-endian loads and stores through bytes: no alignment, no aliasing. */
 uint16_t fvlm_load_u16(const uint8_t *p);
@@ -82,9 +82,9 @@ typedef struct {
 } fvlm_cursor;
 
 fvlm_cursor fvlm_cursor_over(const void *bytes, size_t n_bytes);
-const uint8_t *fvlm_take(fvlm_cursor *c, size_t n_bytes); /* NULL when short */
-uint32_t fvlm_take_u32(fvlm_cursor *c);
-uint64_t fvlm_take_u64(fvlm_cursor *c);
+const uint8_t *fvlm_cursor_take(fvlm_cursor *c, size_t n_bytes); /* NULL when short */
+uint32_t fvlm_cursor_take_u32(fvlm_cursor *c);
+uint64_t fvlm_cursor_take_u64(fvlm_cursor *c);
 
 /* IEEE 754 binary16 and bfloat16. To half: round to nearest, ties to even; NaN
  * stays a quiet NaN, overflow becomes infinity. From half: exact. */

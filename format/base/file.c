@@ -54,7 +54,7 @@ fvlm_status fvlm_stamp_take(fvlm_stamp *out, int fd, const char *path, fvlm_err 
     return FVLM_OK;
 }
 
-fvlm_status fvlm_stamp_settle(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err)
+fvlm_status fvlm_stamp_check_unchanged(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err)
 {
     fvlm_stamp now;
     if (fvlm_exit_code(st) > 1) return st;

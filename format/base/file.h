@@ -27,7 +27,7 @@ fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out,
 /* Whatever was concluded from a file (st: that it is fine, or damaged) means nothing if the file has changed since
  * the stamp was taken: then this is FVLM_CHANGED and says so. Otherwise st, and what has another cause anyway (exit
  * code 2 or 3), is returned as it is, with *err untouched. */
-fvlm_status fvlm_stamp_settle(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err);
+fvlm_status fvlm_stamp_check_unchanged(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err);
 
 #define FVLM_TRY_AGAIN "; run the command again when nothing writes to it"
 

@@ -203,7 +203,7 @@ bool fvlm_scan_u64(fvlm_scan *s, uint64_t *out)
     if (!digit_at(s, pos)) return bad(s, at, "expected a whole number, 0 or more, in plain digits");
     if (s->text[pos] == '0' && digit_at(s, pos + 1)) return bad(s, at, "a number may not begin with 0");
     for (; digit_at(s, pos); pos++)
-        if (!fvlm_mul(v, 10, &v) || !fvlm_add(v, (uint64_t)(s->text[pos] - '0'), &v))
+        if (!fvlm_checked_mul(v, 10, &v) || !fvlm_checked_add(v, (uint64_t)(s->text[pos] - '0'), &v))
             return bad(s, at, "a number over 2^64 - 1");
     if (pos < s->n_bytes && (s->text[pos] == '.' || s->text[pos] == 'e' || s->text[pos] == 'E'))
         return bad(s, at, "expected a whole number, 0 or more, in plain digits");

@@ -82,7 +82,7 @@ static void tell(const slot *s)
     append(line, sizeof line,
            cut ? "\" became shorter while it was in use" FVLM_TRY_AGAIN "\n"
                : "\" could not be read while it was in use; check the disk, then the file with 'fvlm verify'\n");
-    fvlm_line_clear();
+    fvlm_terminal_line_clear();
     for (size_t at = 0, n = strlen(line); at < n;) {
         const ssize_t written = write(STDERR_FILENO, line + at, n - at);
         if (written <= 0) break;

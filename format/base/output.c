@@ -38,7 +38,7 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
     struct stat s;
     if (fstatat(o->dir, o->name, &s, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != ENOENT) return fvlm_fail_errno(err, "\"%s\"", o->path);
-        o->mode = 0666 & ~fvlm_umask();
+        o->mode = 0666 & ~fvlm_output_umask();
         return FVLM_OK;
     }
     if (!S_ISREG(s.st_mode))
@@ -65,7 +65,7 @@ static fvlm_status open_unnamed(fvlm_output *o, fvlm_err *err)
             return fail(o, errno, "cannot create it", err);
     }
     for (int attempt = 0; attempt < 16; attempt++) {
-        fvlm_temp_name(o->name, o->temp);
+        fvlm_output_temp_name(o->name, o->temp);
         o->fd = openat(o->dir, o->temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
         if (o->fd < 0 && errno == EEXIST) continue;
         if (o->fd < 0) break;
@@ -93,7 +93,7 @@ fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, 
     if (!st) st = fvlm_output_resolve(path, &o->dir, &o->name, err);
     if (!st) st = examine_target(o, err);
     if (!st) {
-        fvlm_remove_stale(o->dir, o->name);
+        fvlm_output_remove_stale(o->dir, o->name);
         st = open_unnamed(o, err);
     }
     if (st) fvlm_output_discard(&o);
@@ -157,7 +157,7 @@ static int put_in_place(fvlm_output *o)
     bool unnamed = o->temp[0] == 0;
     if (unnamed && !o->force) return link_unnamed(o, o->name);
     for (int attempt = 0; unnamed && attempt < 16; attempt++) {
-        fvlm_temp_name(o->name, o->temp);
+        fvlm_output_temp_name(o->name, o->temp);
         if (link_unnamed(o, o->temp) == 0) {
             unnamed = false;
         } else {

@@ -24,7 +24,7 @@ static char *follow(const char *path)
     target[n] = 0;
     const char *slash = strrchr(path, '/');
     if (target[0] == '/' || !slash) return fvlm_strdup(target);
-    return fvlm_format("%.*s/%s", (int)(slash - path), path, target);
+    return fvlm_asprintf("%.*s/%s", (int)(slash - path), path, target);
 }
 
 /* The path with links at its end followed, malloc'd. */
@@ -76,7 +76,7 @@ static int temp_prefix(const char *name, char out[FVLM_TEMP_MAX])
     return snprintf(out, FVLM_TEMP_MAX, ".fvlm-%.200s-", name);
 }
 
-void fvlm_temp_name(const char *name, char out[FVLM_TEMP_MAX])
+void fvlm_output_temp_name(const char *name, char out[FVLM_TEMP_MAX])
 {
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, 0) < 0) random = (uint32_t)getpid();
@@ -102,7 +102,7 @@ static void remove_if_unlocked(int dir, const char *entry)
     close(fd);
 }
 
-void fvlm_remove_stale(int dir, const char *name)
+void fvlm_output_remove_stale(int dir, const char *name)
 {
     int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own read position */
     if (copy < 0) return;
@@ -119,7 +119,7 @@ void fvlm_remove_stale(int dir, const char *name)
 }
 
 /* From /proc, since asking umask() means setting it, for all threads. */
-mode_t fvlm_umask(void)
+mode_t fvlm_output_umask(void)
 {
     mode_t mask = 077;
     FILE *f = fopen("/proc/self/status", "re");

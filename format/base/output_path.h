@@ -13,11 +13,11 @@
 fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_err *err);
 
 /* ".fvlm-NAME-1a2b3c4d.tmp" with fresh random digits. */
-void fvlm_temp_name(const char *name, char out[FVLM_TEMP_MAX]);
+void fvlm_output_temp_name(const char *name, char out[FVLM_TEMP_MAX]);
 
 /* Removes temporary files of this target that nobody has locked any more. */
-void fvlm_remove_stale(int dir, const char *name);
+void fvlm_output_remove_stale(int dir, const char *name);
 
-mode_t fvlm_umask(void);
+mode_t fvlm_output_umask(void);
 
 #endif

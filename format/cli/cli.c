@@ -10,14 +10,14 @@
 
 #define SUGGEST_MAX 32 /* longest option name that is compared for a suggestion */
 
-void fvlm_list_free(fvlm_list *l)
+void fvlm_cli_list_free(fvlm_cli_list *l)
 {
     free(l->items);
     l->items = NULL;
     l->n = 0;
 }
 
-static fvlm_status list_add(fvlm_list *l, const char *item, fvlm_err *err)
+static fvlm_status list_add(fvlm_cli_list *l, const char *item, fvlm_err *err)
 {
     const char **grown = realloc(l->items, (l->n + 1) * sizeof *grown);
     if (!grown) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
@@ -26,8 +26,8 @@ static fvlm_status list_add(fvlm_list *l, const char *item, fvlm_err *err)
     return FVLM_OK;
 }
 
-static fvlm_status misuse(const fvlm_command *cmd, fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(3, 4);
-static fvlm_status misuse(const fvlm_command *cmd, fvlm_err *err, const char *fmt, ...)
+static fvlm_status misuse(const fvlm_cli_command *cmd, fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(3, 4);
+static fvlm_status misuse(const fvlm_cli_command *cmd, fvlm_err *err, const char *fmt, ...)
 {
     char text[320];
     va_list args;
@@ -50,15 +50,15 @@ static void print_examples(const char *text)
     }
 }
 
-static void print_help(const fvlm_command *cmd)
+static void print_help(const fvlm_cli_command *cmd)
 {
     printf("usage: fvlm %s %s [options]\n%s\n\n", cmd->name, cmd->positional ? cmd->positional : "", cmd->summary);
     int width = (int)strlen("help");
-    for (const fvlm_option *o = cmd->options; o->name; o++) {
+    for (const fvlm_cli_option *o = cmd->options; o->name; o++) {
         int n = (int)(strlen(o->name) + (o->arg ? 1 + strlen(o->arg) : 0));
         if (n > width) width = n;
     }
-    for (const fvlm_option *o = cmd->options; o->name; o++) {
+    for (const fvlm_cli_option *o = cmd->options; o->name; o++) {
         char head[96];
         snprintf(head, sizeof head, "%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
         char letter[5] = "    ";
@@ -93,12 +93,12 @@ static size_t edit_distance(const char *a, const char *b)
     return d[na][nb];
 }
 
-static const char *nearest(const fvlm_command *cmd, const char *name)
+static const char *nearest(const fvlm_cli_command *cmd, const char *name)
 {
     const char *best = NULL;
     size_t best_edits = 3, n = strlen(name);
     if (n < 2 || n > SUGGEST_MAX) return NULL;
-    for (const fvlm_option *o = cmd->options; o->name; o++) {
+    for (const fvlm_cli_option *o = cmd->options; o->name; o++) {
         if (strlen(o->name) > SUGGEST_MAX) continue;
         size_t edits = strncmp(o->name, name, n) == 0 ? 1 : edit_distance(o->name, name);
         if (edits < best_edits) best = o->name, best_edits = edits;
@@ -106,7 +106,7 @@ static const char *nearest(const fvlm_command *cmd, const char *name)
     return best;
 }
 
-static fvlm_status unknown_option(const fvlm_command *cmd, const char *name, fvlm_err *err)
+static fvlm_status unknown_option(const fvlm_cli_command *cmd, const char *name, fvlm_err *err)
 {
     const char *near = nearest(cmd, name);
     if (near) return misuse(cmd, err, "unknown option \"--%.80s\", did you mean \"--%s\"?", name, near);
@@ -115,7 +115,7 @@ static fvlm_status unknown_option(const fvlm_command *cmd, const char *name, fvl
 
 /* ---- values ---- */
 
-static fvlm_status take_number(const fvlm_command *cmd, const fvlm_option *o, const char *value, fvlm_err *err)
+static fvlm_status take_number(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *value, fvlm_err *err)
 {
     errno = 0;
     char *end = NULL;
@@ -126,7 +126,7 @@ static fvlm_status take_number(const fvlm_command *cmd, const fvlm_option *o, co
     return FVLM_OK;
 }
 
-static fvlm_status take_real(const fvlm_command *cmd, const fvlm_option *o, const char *value, fvlm_err *err)
+static fvlm_status take_real(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *value, fvlm_err *err)
 {
     char *end = NULL;
     double d = 0;
@@ -136,7 +136,7 @@ static fvlm_status take_real(const fvlm_command *cmd, const fvlm_option *o, cons
     return FVLM_OK;
 }
 
-static fvlm_status take_value(const fvlm_command *cmd, const fvlm_option *o, const char *value, fvlm_err *err)
+static fvlm_status take_value(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *value, fvlm_err *err)
 {
     if (o->number) return take_number(cmd, o, value, err);
     if (o->real) return take_real(cmd, o, value, err);
@@ -148,8 +148,8 @@ static fvlm_status take_value(const fvlm_command *cmd, const fvlm_option *o, con
 
 /* The value is what follows '=', or the next argument, which may not look like an option:
  * "--output --force" is a forgotten file name far more often than a file named --force. */
-static fvlm_status take_option(const fvlm_command *cmd, const fvlm_option *o, const char *inline_value, int argc,
-                               char **argv, int *i, fvlm_err *err)
+static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *inline_value,
+                               int argc, char **argv, int *i, fvlm_err *err)
 {
     if (o->flag) {
         if (inline_value) return misuse(cmd, err, "--%s takes no value", o->name);
@@ -162,11 +162,11 @@ static fvlm_status take_option(const fvlm_command *cmd, const fvlm_option *o, co
     return take_value(cmd, o, argv[++*i], err);
 }
 
-static fvlm_status parse_long(const fvlm_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
+static fvlm_status parse_long(const fvlm_cli_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
 {
     const char *text = argv[*i] + 2, *equals = strchr(text, '=');
     size_t n = equals ? (size_t)(equals - text) : strlen(text);
-    for (const fvlm_option *o = cmd->options; o->name; o++)
+    for (const fvlm_cli_option *o = cmd->options; o->name; o++)
         if (strlen(o->name) == n && memcmp(o->name, text, n) == 0)
             return take_option(cmd, o, equals ? equals + 1 : NULL, argc, argv, i, err);
     char name[96];
@@ -175,10 +175,10 @@ static fvlm_status parse_long(const fvlm_command *cmd, int argc, char **argv, in
 }
 
 /* "-q", "-vq", "-o FILE", "-oFILE" */
-static fvlm_status parse_short(const fvlm_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
+static fvlm_status parse_short(const fvlm_cli_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
 {
     for (const char *p = argv[*i] + 1; *p; p++) {
-        const fvlm_option *o = cmd->options;
+        const fvlm_cli_option *o = cmd->options;
         while (o->name && o->letter != *p) o++;
         if (!o->name) return misuse(cmd, err, "unknown option \"-%c\"", *p);
         bool last = o->flag == NULL;
@@ -188,7 +188,8 @@ static fvlm_status parse_short(const fvlm_command *cmd, int argc, char **argv, i
     return FVLM_OK;
 }
 
-fvlm_status fvlm_cli_parse(const fvlm_command *cmd, int argc, char **argv, fvlm_list *args, bool *help, fvlm_err *err)
+fvlm_status fvlm_cli_parse(const fvlm_cli_command *cmd, int argc, char **argv, fvlm_cli_list *args, bool *help,
+                           fvlm_err *err)
 {
     *help = false;
     bool options_end = false;
@@ -213,7 +214,7 @@ fvlm_status fvlm_cli_parse(const fvlm_command *cmd, int argc, char **argv, fvlm_
 
 int fvlm_cli_complain(const fvlm_err *err)
 {
-    fvlm_line_clear();
+    fvlm_terminal_line_clear();
     fprintf(stderr, "fvlm: %s\n", err->msg);
     return fvlm_exit_code(err->code);
 }

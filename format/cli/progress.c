@@ -13,7 +13,7 @@
 #define SHOW_EVERY 0.1
 #define BAR_CELLS 30
 
-double fvlm_seconds(void)
+double fvlm_clock_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -24,12 +24,12 @@ double fvlm_seconds(void)
 
 static volatile sig_atomic_t current_line = FVLM_LINE_FREE;
 
-void fvlm_line_is(fvlm_line what)
+void fvlm_terminal_line_is(fvlm_terminal_line what)
 {
     current_line = what;
 }
 
-void fvlm_line_clear(void)
+void fvlm_terminal_line_clear(void)
 {
     ssize_t ignored = 0;
     if (current_line == FVLM_LINE_BAR) ignored = write(STDERR_FILENO, "\r\033[K", 4);
@@ -42,7 +42,7 @@ void fvlm_line_clear(void)
 
 void fvlm_progress_start(fvlm_progress *p, const char *what, bool quiet)
 {
-    double now = fvlm_seconds();
+    double now = fvlm_clock_seconds();
     *p = (fvlm_progress){.what = what, .started = now, .shown = now, .quiet = quiet || !isatty(STDERR_FILENO)};
 }
 
@@ -65,7 +65,7 @@ void fvlm_progress_update(void *ctx, uint64_t done, uint64_t total)
 {
     fvlm_progress *p = ctx;
     if (p->quiet || total == 0) return;
-    double now = fvlm_seconds();
+    double now = fvlm_clock_seconds();
     if (now - p->started < SHOW_AFTER || now - p->shown < SHOW_EVERY) return;
     p->shown = now;
     p->drawn = true;
@@ -76,7 +76,7 @@ void fvlm_progress_update(void *ctx, uint64_t done, uint64_t total)
 
 void fvlm_progress_end(fvlm_progress *p)
 {
-    if (p->drawn) fvlm_line_clear();
+    if (p->drawn) fvlm_terminal_line_clear();
     p->drawn = false;
 }
 
@@ -151,12 +151,12 @@ static uint64_t status_kilobytes(const char *name)
     return kb;
 }
 
-uint64_t fvlm_peak_rss_bytes(void)
+uint64_t fvlm_memory_peak_bytes(void)
 {
     return status_kilobytes("VmHWM") * 1024;
 }
 
-uint64_t fvlm_peak_anonymous_bytes(void)
+uint64_t fvlm_memory_peak_anonymous_bytes(void)
 {
     static _Atomic uint64_t peak;
     uint64_t now = status_kilobytes("RssAnon") * 1024, before = atomic_load(&peak);

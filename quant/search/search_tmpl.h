@@ -25,8 +25,9 @@ typedef struct {
     int stride, count;
 } walk;
 
-/* Chosen so that the optimum of normal, uniform, Laplace and heavy-tailed groups lies inside (tests/quant/search/search.c
- * tries them all on small groups); long groups gain by clipping more, so they start lower. */
+/* Chosen so that the optimum of normal, uniform, Laplace and heavy-tailed groups lies inside
+ * (tests/quant/search/search.c tries them all on small groups); long groups gain by clipping more, so they start lower.
+ */
 LOCAL walk choose_walk(fvlm_type t, size_t n)
 {
     static const walk table[2][2][2] = {

@@ -83,7 +83,7 @@ static fvlm_status read_whole(const char *path, uint8_t **bytes, size_t *n_bytes
         const fvlm_stamp stamp = {(uint64_t)s.st_size, s.st_mtim};
         *n_bytes = (size_t)s.st_size;
         st = fvlm_file_read(fd, path, 0, *bytes, *n_bytes, err);
-        st = fvlm_stamp_settle(&stamp, fd, path, st, err);
+        st = fvlm_stamp_check_unchanged(&stamp, fd, path, st, err);
     }
     if (fd >= 0) close(fd);
     return st;
@@ -125,7 +125,7 @@ fvlm_status fvlm_rgb_load(fvlm_rgb *out, const char *path, fvlm_err *err)
     size_t n_bytes = 0;
     *out = (fvlm_rgb){0};
     fvlm_status st = read_whole(path, &bytes, &n_bytes, err);
-    if (!st && (st = fvlm_rgb_decode(out, bytes, n_bytes, err))) fvlm_prefix(err, "\"%s\"", path);
+    if (!st && (st = fvlm_rgb_decode(out, bytes, n_bytes, err))) fvlm_err_prefix(err, "\"%s\"", path);
     free(bytes);
     return st;
 }
@@ -239,7 +239,7 @@ fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, uint32_t side, 
     *out = (fvlm_pixels){.side = side};
     fvlm_status st = fvlm_image_check_size(side, side, err);
     if (!st) st = read_whole(path, &bytes, &n_bytes, err);
-    if (!st && (st = decode_pixels(out, bytes, n_bytes, err))) fvlm_prefix(err, "\"%s\"", path);
+    if (!st && (st = decode_pixels(out, bytes, n_bytes, err))) fvlm_err_prefix(err, "\"%s\"", path);
     free(bytes);
     if (st) fvlm_pixels_free(out);
     return st;

@@ -162,7 +162,7 @@ void *fvlm_carve_take(fvlm_carve *c, size_t n, size_t size)
     return p;
 }
 
-size_t fvlm_row_stride(size_t n)
+size_t fvlm_exec_row_stride(size_t n)
 {
     const size_t lines = (n + 15) / 16;
     return (lines | 1) * 16;
@@ -170,14 +170,14 @@ size_t fvlm_row_stride(size_t n)
 
 fvlm_rows fvlm_carve_rows(fvlm_carve *c, size_t n_rows, const fvlm_weight *w)
 {
-    fvlm_rows a = {.q_stride = fvlm_row_stride((w->m.k + 7) / 8 * 2) * 4};
+    fvlm_rows a = {.q_stride = fvlm_exec_row_stride((w->m.k + 7) / 8 * 2) * 4};
     a.q = fvlm_carve_take(c, n_rows, a.q_stride);
     a.group_stride = n_rows;
     a.group = fvlm_carve_take(c, n_rows * w->m.n_groups, sizeof *a.group);
     return a;
 }
 
-bool fvlm_is_int8(const fvlm_exec *e, const fvlm_weight *w)
+bool fvlm_exec_is_int8(const fvlm_exec *e, const fvlm_weight *w)
 {
     return e->mode == FVLM_ACT_INT8 && w->m.type.kind == FVLM_INT;
 }

@@ -33,12 +33,12 @@ void *fvlm_carve_take(fvlm_carve *c, size_t n, size_t size);
 
 /* Floats from row to row for rows of n that are read side by side: whole cache lines,
  * an odd count of them, so that the rows do not fall on the same L1 sets. */
-size_t fvlm_row_stride(size_t n);
+size_t fvlm_exec_row_stride(size_t n);
 
 /* Quantized rows for products with w, room taken from c. */
 fvlm_rows fvlm_carve_rows(fvlm_carve *c, size_t n_rows, const fvlm_weight *w);
 
 /* True when products with w run on int8 activations. */
-bool fvlm_is_int8(const fvlm_exec *e, const fvlm_weight *w);
+bool fvlm_exec_is_int8(const fvlm_exec *e, const fvlm_weight *w);
 
 #endif

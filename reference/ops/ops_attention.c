@@ -60,7 +60,7 @@ typedef struct {
 static attention_room carve_attention(fvlm_carve *c, const attention_job *j)
 {
     const size_t n = keys_in_all(j);
-    attention_room r = {.stride = fvlm_row_stride(panels_of(n) * 16)};
+    attention_room r = {.stride = fvlm_exec_row_stride(panels_of(n) * 16)};
     r.scores = fvlm_carve_take(c, QUERIES * r.stride, sizeof(float));
     r.mixed = fvlm_carve_take(c, QUERIES * panels_of(j->head_dim) * 16, sizeof(float));
     if (j->head_dim % 16) r.values = fvlm_carve_take(c, n * 16, sizeof(float));

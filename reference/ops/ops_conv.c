@@ -74,7 +74,7 @@ static stem_room carve_stem(fvlm_carve *c, const stem_job *j)
 {
     stem_room r = {0};
     if (j->int8) r.rows = fvlm_carve_rows(c, FVLM_ROW_BLOCK, j->w);
-    r.rows.x_stride = fvlm_row_stride(STEM_K);
+    r.rows.x_stride = fvlm_exec_row_stride(STEM_K);
     r.x = fvlm_carve_take(c, FVLM_ROW_BLOCK * r.rows.x_stride, sizeof *r.x);
     r.rows.x = r.x;
     r.scratch = fvlm_carve_take(c, FVLM_LINEAR_SCRATCH, sizeof *r.scratch);
@@ -97,7 +97,7 @@ void fvlm_op_stem(fvlm_exec *e, const float *image, size_t height, size_t width,
                   const float *bias, float *y)
 {
     const size_t out_h = (height + 1) / 2, out_w = (width + 1) / 2;
-    stem_job j = {e, image, bias, w, y, height, width, out_w, out_h * out_w, fvlm_is_int8(e, w)};
+    stem_job j = {e, image, bias, w, y, height, width, out_w, out_h * out_w, fvlm_exec_is_int8(e, w)};
     fvlm_carve measure = {0};
     (void)carve_stem(&measure, &j);
     if (!fvlm_exec_reserve(e, 0, measure.used)) return;
@@ -128,8 +128,8 @@ static ffn_room carve_ffn(fvlm_carve *c, const ffn_job *j)
     ffn_room r = {0};
     if (j->int1) r.in1 = fvlm_carve_rows(c, j->tile, j->fc1);
     if (j->int2) r.in2 = fvlm_carve_rows(c, j->tile, j->fc2);
-    r.in1.x_stride = fvlm_row_stride(j->fc1->m.k);
-    r.in2.x_stride = fvlm_row_stride(j->fc2->m.k);
+    r.in1.x_stride = fvlm_exec_row_stride(j->fc1->m.k);
+    r.in2.x_stride = fvlm_exec_row_stride(j->fc2->m.k);
     r.mixed = fvlm_carve_take(c, j->tile * r.in1.x_stride, sizeof(float));
     r.hidden = fvlm_carve_take(c, j->tile * r.in2.x_stride, sizeof(float));
     r.in1.x = r.mixed;
@@ -178,8 +178,8 @@ void fvlm_op_conv_ffn(fvlm_exec *e, const float *x, size_t height, size_t width,
                  width,
                  height * width,
                  ffn_tile(fc1->m.n),
-                 fvlm_is_int8(e, fc1),
-                 fvlm_is_int8(e, fc2)};
+                 fvlm_exec_is_int8(e, fc1),
+                 fvlm_exec_is_int8(e, fc2)};
     fvlm_carve measure = {0};
     (void)carve_ffn(&measure, &j);
     if (!fvlm_exec_reserve(e, 0, measure.used)) return;

@@ -80,7 +80,7 @@ void fvlm_op_linear(fvlm_exec *e, const float *x, size_t m, const fvlm_weight *w
                     fvlm_activation act, const float *residual, float *y)
 {
     const size_t k = w->m.k, n = w->m.n, most = m < ROWS_AT_ONCE ? m : ROWS_AT_ONCE;
-    const bool int8 = fvlm_is_int8(e, w);
+    const bool int8 = fvlm_exec_is_int8(e, w);
     fvlm_carve measure = {0};
     if (int8) (void)fvlm_carve_rows(&measure, most, w);
     if (!fvlm_exec_reserve(e, measure.used, FVLM_LINEAR_SCRATCH * sizeof(float))) return;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-fvlm_status fvlm_added_put(fvlm_added *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err)
+fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err)
 {
     if (a->n == a->room) {
         const size_t room = a->room ? a->room * 2 : 32;
@@ -29,7 +29,7 @@ static int by_text(const void *x, const void *y)
     return c ? c : (a->n_bytes > b->n_bytes) - (a->n_bytes < b->n_bytes);
 }
 
-fvlm_status fvlm_added_sort(fvlm_added *a, fvlm_err *err)
+fvlm_status fvlm_added_tokens_sort(fvlm_added_tokens *a, fvlm_err *err)
 {
     if (a->n) qsort(a->tokens, a->n, sizeof *a->tokens, by_text);
     for (size_t i = 1; i < a->n; i++)
@@ -39,15 +39,15 @@ fvlm_status fvlm_added_sort(fvlm_added *a, fvlm_err *err)
     return FVLM_OK;
 }
 
-void fvlm_added_free(fvlm_added *a)
+void fvlm_added_tokens_free(fvlm_added_tokens *a)
 {
     for (size_t i = 0; i < a->n; i++) free(a->tokens[i].text);
     free(a->tokens);
-    *a = (fvlm_added){0};
+    *a = (fvlm_added_tokens){0};
 }
 
 /* First of tokens [lo, hi), alike up to depth, whose byte there is at least c. */
-static size_t lower_bound(const fvlm_added *a, size_t lo, size_t hi, size_t depth, int c)
+static size_t lower_bound(const fvlm_added_tokens *a, size_t lo, size_t hi, size_t depth, int c)
 {
     while (lo < hi) {
         const size_t mid = lo + (hi - lo) / 2;
@@ -60,7 +60,7 @@ static size_t lower_bound(const fvlm_added *a, size_t lo, size_t hi, size_t dept
 }
 
 /* The longest token that s begins with: the tokens that agree with s narrow down byte by byte. */
-static const fvlm_added_token *longest_at(const fvlm_added *a, const char *s, size_t n_bytes)
+static const fvlm_added_token *longest_at(const fvlm_added_tokens *a, const char *s, size_t n_bytes)
 {
     const fvlm_added_token *best = NULL;
     size_t lo = 0, hi = a->n;
@@ -74,7 +74,7 @@ static const fvlm_added_token *longest_at(const fvlm_added *a, const char *s, si
     return best;
 }
 
-const fvlm_added_token *fvlm_added_find(const fvlm_added *a, const char *s, size_t n_bytes, size_t *at)
+const fvlm_added_token *fvlm_added_tokens_find(const fvlm_added_tokens *a, const char *s, size_t n_bytes, size_t *at)
 {
     if (!a->n) return NULL;
     for (size_t i = 0; i < n_bytes; i++) {

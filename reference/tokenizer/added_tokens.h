@@ -10,17 +10,17 @@ typedef struct {
     uint32_t id;
 } fvlm_added_token;
 
-/* In order of text after fvlm_added_sort, no two alike. */
+/* In order of text after fvlm_added_tokens_sort, no two alike. */
 typedef struct {
     fvlm_added_token *tokens;
     size_t n, room;
-} fvlm_added;
+} fvlm_added_tokens;
 
-fvlm_status fvlm_added_put(fvlm_added *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err);
-fvlm_status fvlm_added_sort(fvlm_added *a, fvlm_err *err); /* refuses two of the same text */
-void fvlm_added_free(fvlm_added *a);
+fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err);
+fvlm_status fvlm_added_tokens_sort(fvlm_added_tokens *a, fvlm_err *err); /* refuses two of the same text */
+void fvlm_added_tokens_free(fvlm_added_tokens *a);
 
 /* The leftmost token in s, the longest of those that begin there; NULL if there is none. */
-const fvlm_added_token *fvlm_added_find(const fvlm_added *a, const char *s, size_t n_bytes, size_t *at);
+const fvlm_added_token *fvlm_added_tokens_find(const fvlm_added_tokens *a, const char *s, size_t n_bytes, size_t *at);
 
 #endif

@@ -59,15 +59,15 @@ static struct fvlm_candidate heap_pop(fvlm_bpe *b)
     return top;
 }
 
-static void propose(fvlm_bpe *b, const fvlm_vocab *v, uint32_t at)
+static void propose(fvlm_bpe *b, const fvlm_token_table *v, uint32_t at)
 {
     const struct fvlm_symbol *s = b->symbols;
     if (at == NONE || s[at].next == NONE) return;
-    const fvlm_merge *m = fvlm_vocab_merge(v, s[at].id, s[s[at].next].id);
+    const fvlm_bpe_merge *m = fvlm_token_table_merge(v, s[at].id, s[s[at].next].id);
     if (m) heap_push(b, (struct fvlm_candidate){(uint64_t)m->rank << 32 | at, m->result});
 }
 
-static void merge_all(fvlm_bpe *b, const fvlm_vocab *v)
+static void merge_all(fvlm_bpe *b, const fvlm_token_table *v)
 {
     struct fvlm_symbol *s = b->symbols;
     while (b->n_heap) {
@@ -84,7 +84,7 @@ static void merge_all(fvlm_bpe *b, const fvlm_vocab *v)
     }
 }
 
-size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_vocab *v, const char *s, size_t n, uint32_t *ids)
+size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids)
 {
     if (!reserve(b, n)) return 0;
     for (uint32_t i = 0; i < n; i++)

@@ -2,7 +2,7 @@
 #ifndef FVLM_TOKENIZER_BPE_H
 #define FVLM_TOKENIZER_BPE_H
 
-#include "reference/tokenizer/vocab.h"
+#include "reference/tokenizer/token_table.h"
 
 /* Scratch that grows to the longest piece seen. Start it zeroed. */
 typedef struct {
@@ -12,7 +12,7 @@ typedef struct {
 } fvlm_bpe;
 
 /* Ids of s (n >= 1 bytes) into ids, which has room for n; returns how many, or 0 when out of memory. */
-size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_vocab *v, const char *s, size_t n, uint32_t *ids);
+size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids);
 void fvlm_bpe_free(fvlm_bpe *b);
 
 #endif

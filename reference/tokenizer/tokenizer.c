@@ -9,15 +9,15 @@
 #include "reference/tokenizer/bpe.h"
 #include "reference/tokenizer/split.h"
 #include "reference/tokenizer/unicode.h"
-#include "reference/tokenizer/vocab.h"
+#include "reference/tokenizer/token_table.h"
 
 #define MAX_TEXT_BYTES ((size_t)64 << 20)
 #define MAX_SECTION_BYTES ((size_t)1 << 30)
 #define MAX_ADDED 65536
 
 struct fvlm_tokenizer {
-    fvlm_vocab vocab;
-    fvlm_added raw, normalized; /* looked for before and after NFC */
+    fvlm_token_table vocab;
+    fvlm_added_tokens raw, normalized; /* looked for before and after NFC */
     fvlm_splitter *splitter;
     bool nfc;
 };
@@ -52,11 +52,12 @@ static fvlm_status find_members(fvlm_pull *j, const uint8_t *at[N_MEMBERS])
 static fvlm_status put_added(fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t id, bool normalized,
                              fvlm_err *err)
 {
-    if (!normalized || !t->nfc) return fvlm_added_put(normalized ? &t->normalized : &t->raw, text, n_bytes, id, err);
-    fvlm_text nfc;
-    fvlm_status st = fvlm_text_nfc(&nfc, text, n_bytes, err);
+    if (!normalized || !t->nfc)
+        return fvlm_added_tokens_add(normalized ? &t->normalized : &t->raw, text, n_bytes, id, err);
+    fvlm_unicode_text nfc;
+    fvlm_status st = fvlm_unicode_nfc(&nfc, text, n_bytes, err);
     if (st) return st;
-    st = fvlm_added_put(&t->normalized, nfc.bytes, nfc.n_bytes, id, err);
+    st = fvlm_added_tokens_add(&t->normalized, nfc.bytes, nfc.n_bytes, id, err);
     free(nfc.bytes);
     return st;
 }
@@ -90,7 +91,7 @@ static fvlm_status read_added_token(fvlm_tokenizer *t, fvlm_pull *j)
         }
     }
     if (!st && (!n_text || id == FVLM_NO_TOKEN)) st = fvlm_pull_refuse(j, "an added token without id or text");
-    if (!st) st = fvlm_vocab_add(&t->vocab, id, (fvlm_slice){text, n_text}, special, j->err);
+    if (!st) st = fvlm_token_table_add(&t->vocab, id, (fvlm_slice){text, n_text}, special, j->err);
     if (!st) st = put_added(t, text, n_text, id, normalized, j->err);
     free(text);
     return st;
@@ -103,8 +104,8 @@ static fvlm_status read_added(fvlm_tokenizer *t, fvlm_pull *j)
     fvlm_status st = fvlm_pull_expect(j, '[');
     while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more)
         st = n > MAX_ADDED ? fvlm_pull_refuse(j, "more than 65536 added tokens") : read_added_token(t, j);
-    if (!st) st = fvlm_added_sort(&t->raw, j->err);
-    if (!st) st = fvlm_added_sort(&t->normalized, j->err);
+    if (!st) st = fvlm_added_tokens_sort(&t->raw, j->err);
+    if (!st) st = fvlm_added_tokens_sort(&t->normalized, j->err);
     return st;
 }
 
@@ -126,9 +127,9 @@ static fvlm_status read_member(fvlm_tokenizer *t, member m, fvlm_pull *j)
     fvlm_status st;
     switch (m) {
     case TOKENS:
-        return fvlm_vocab_read_tokens(&t->vocab, j);
+        return fvlm_token_table_read_tokens(&t->vocab, j);
     case MERGES:
-        return fvlm_vocab_read_merges(&t->vocab, j);
+        return fvlm_token_table_read_merges(&t->vocab, j);
     case ADDED:
         return read_added(t, j);
     case NORMALIZER:
@@ -172,9 +173,9 @@ fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t
 void fvlm_tokenizer_destroy(fvlm_tokenizer **t)
 {
     if (!*t) return;
-    fvlm_vocab_free(&(*t)->vocab);
-    fvlm_added_free(&(*t)->raw);
-    fvlm_added_free(&(*t)->normalized);
+    fvlm_token_table_free(&(*t)->vocab);
+    fvlm_added_tokens_free(&(*t)->raw);
+    fvlm_added_tokens_free(&(*t)->normalized);
     fvlm_splitter_destroy(&(*t)->splitter);
     free(*t);
     *t = NULL;
@@ -182,7 +183,7 @@ void fvlm_tokenizer_destroy(fvlm_tokenizer **t)
 
 const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n_bytes)
 {
-    const fvlm_vocab *v = &t->vocab;
+    const fvlm_token_table *v = &t->vocab;
     *n_bytes = 0;
     if (id >= v->n || v->tokens[id].n_bytes == FVLM_NO_TOKEN) return NULL;
     *n_bytes = v->tokens[id].n_bytes;
@@ -248,12 +249,12 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
 typedef fvlm_status (*encode_fn)(run *r, const char *s, size_t n_bytes);
 
 /* Cuts s at the added tokens; what lies between them goes to rest. */
-static fvlm_status cut_at_added(run *r, const fvlm_added *added, const char *s, size_t n_bytes, encode_fn rest)
+static fvlm_status cut_at_added(run *r, const fvlm_added_tokens *added, const char *s, size_t n_bytes, encode_fn rest)
 {
     fvlm_status st = FVLM_OK;
     while (n_bytes) {
         size_t at = n_bytes;
-        const fvlm_added_token *found = fvlm_added_find(added, s, n_bytes, &at);
+        const fvlm_added_token *found = fvlm_added_tokens_find(added, s, n_bytes, &at);
         if (at) st = rest(r, s, at);
         if (!st && found) st = reserve_ids(r, 1);
         if (st || !found) return st;
@@ -272,8 +273,8 @@ static fvlm_status encode_normalized(run *r, const char *s, size_t n_bytes)
 static fvlm_status encode_raw(run *r, const char *s, size_t n_bytes)
 {
     if (!r->t->nfc) return encode_normalized(r, s, n_bytes);
-    fvlm_text nfc;
-    fvlm_status st = fvlm_text_nfc(&nfc, s, n_bytes, r->err);
+    fvlm_unicode_text nfc;
+    fvlm_status st = fvlm_unicode_nfc(&nfc, s, n_bytes, r->err);
     if (st) return st;
     st = encode_normalized(r, nfc.bytes, nfc.n_bytes);
     free(nfc.bytes);
@@ -284,11 +285,11 @@ fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, siz
                                   fvlm_err *err)
 {
     run r = {.t = t, .err = err};
-    fvlm_text repaired = {0};
+    fvlm_unicode_text repaired = {0};
     *ids = NULL;
     *n = 0;
     if (n_bytes > MAX_TEXT_BYTES) return fvlm_fail(err, FVLM_LIMIT, "a text of %zu bytes: at most 64 MiB", n_bytes);
-    fvlm_status st = fvlm_text_repair(&repaired, text, n_bytes, err);
+    fvlm_status st = fvlm_unicode_repair(&repaired, text, n_bytes, err);
     if (!st) st = fvlm_split_begin(&r.split, t->splitter, err);
     if (!st) st = reserve_ids(&r, 1);
     if (!st) st = cut_at_added(&r, &t->raw, repaired.bytes, repaired.n_bytes, encode_raw);

@@ -40,7 +40,7 @@ static fvlm_status no_memory(fvlm_err *err)
     return fvlm_fail(err, FVLM_NOMEM, "not enough memory to tokenize this text");
 }
 
-fvlm_status fvlm_text_repair(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err)
+fvlm_status fvlm_unicode_repair(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err)
 {
     const uint8_t *in = (const uint8_t *)s;
     uint8_t *to = fvlm_alloc(n_bytes + 1, 3); /* one bad byte becomes three */
@@ -54,7 +54,7 @@ fvlm_status fvlm_text_repair(fvlm_text *out, const char *s, size_t n_bytes, fvlm
         memcpy(to + n, from, k);
         n += k;
     }
-    *out = (fvlm_text){(char *)to, n};
+    *out = (fvlm_unicode_text){(char *)to, n};
     return FVLM_OK;
 }
 
@@ -157,14 +157,14 @@ static size_t normalize(const uint8_t *s, size_t n_bytes, int32_t *c, uint64_t *
     return begin + compose(c + begin, n - begin, keys);
 }
 
-fvlm_status fvlm_text_nfc(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err)
+fvlm_status fvlm_unicode_nfc(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err)
 {
     const uint8_t *in = (const uint8_t *)s;
     if (plainly_nfc(in, n_bytes)) {
         char *copy = fvlm_alloc(n_bytes + 1, 1);
         if (!copy) return no_memory(err);
         memcpy(copy, s, n_bytes);
-        *out = (fvlm_text){copy, n_bytes};
+        *out = (fvlm_unicode_text){copy, n_bytes};
         return FVLM_OK;
     }
     size_t n_chars = 0;
@@ -177,7 +177,7 @@ fvlm_status fvlm_text_nfc(fvlm_text *out, const char *s, size_t n_bytes, fvlm_er
         to = fvlm_alloc(n + 1, 4);
         size_t k = 0;
         for (size_t i = 0; to && i < n; i++) k += fvlm_utf8_put(c[i], to + k);
-        *out = (fvlm_text){(char *)to, k};
+        *out = (fvlm_unicode_text){(char *)to, k};
     }
     free(c);
     free(keys);

@@ -15,12 +15,12 @@ size_t fvlm_utf8_put(int32_t c, uint8_t out[4]);
 typedef struct {
     char *bytes;
     size_t n_bytes;
-} fvlm_text;
+} fvlm_unicode_text;
 
 /* A copy of s with every ill-formed sequence replaced by U+FFFD. */
-fvlm_status fvlm_text_repair(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err);
+fvlm_status fvlm_unicode_repair(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err);
 
 /* NFC of well-formed s, as of the Unicode version that `tokenizers` uses. */
-fvlm_status fvlm_text_nfc(fvlm_text *out, const char *s, size_t n_bytes, fvlm_err *err);
+fvlm_status fvlm_unicode_nfc(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err);
 
 #endif

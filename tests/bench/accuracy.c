@@ -71,7 +71,7 @@ static char *field(char **line, char end)
 
 static questions read_questions(const char *folder)
 {
-    char *path = fvlm_format("%s/questions.tsv", folder);
+    char *path = fvlm_asprintf("%s/questions.tsv", folder);
     questions q = {.text = read_text(path)};
     char *line = q.text;
     q.items = fvlm_alloc(strlen(q.text) / 4, sizeof *q.items);
@@ -104,11 +104,11 @@ static void hear(void *ctx, const char *text, size_t n_bytes)
 static void look(fvlm_model *m, const char *folder, const char *picture, float *features, float *rows)
 {
     const uint32_t side = fvlm_model_config(m)->vision.image_size;
-    char *path = fvlm_format("%s/%s", folder, picture);
+    char *path = fvlm_asprintf("%s/%s", folder, picture);
     fvlm_pixels p = {0};
     fvlm_err err;
     if (fvlm_pixels_load(&p, path, side, &err) || fvlm_model_tower(m, &p, features, &err) ||
-        fvlm_model_project(m, features, fvlm_image_tokens(fvlm_model_config(m), side), rows, &err))
+        fvlm_model_project(m, features, fvlm_model_image_tokens(fvlm_model_config(m), side), rows, &err))
         quit(path, &err);
     fvlm_pixels_free(&p);
     free(path);
@@ -117,7 +117,7 @@ static void look(fvlm_model *m, const char *folder, const char *picture, float *
 static void ask_all(fvlm_model *m, const questions *q, const char *folder, column *c)
 {
     const fvlm_config *config = fvlm_model_config(m);
-    const size_t tokens = fvlm_image_tokens(config, config->vision.image_size);
+    const size_t tokens = fvlm_model_image_tokens(config, config->vision.image_size);
     float *features = fvlm_alloc(tokens * config->vision.out_dim, sizeof *features);
     float *rows = fvlm_alloc(tokens * config->llm.hidden, sizeof *rows);
     const fvlm_sampling greedy = {MAX_ANSWER, 0, 1, 0};
@@ -154,9 +154,9 @@ static void test_model(const char *path, const questions *q, const char *folder,
         column *c = &columns[(*n)++];
         name_weights(m, c->weights);
         c->act = modes[i] == FVLM_ACT_INT8 ? "int8" : "f32";
-        const double since = fvlm_seconds();
+        const double since = fvlm_clock_seconds();
         ask_all(m, q, folder, c);
-        c->seconds = fvlm_seconds() - since;
+        c->seconds = fvlm_clock_seconds() - since;
         fvlm_model_close(&m);
     }
 }

@@ -169,7 +169,7 @@ static fvlm_weight quick_weight(cases_rng *r, const char *name, size_t n, size_t
     fvlm_err err = {0};
     if (fvlm_type_parse(&type, name, &err)) exit(2);
     fvlm_tensor t = {.name = "bench", .type = type, .layout = FVLM_PANELS, .rank = 2, .dims = {n, k}};
-    if (fvlm_tensor_bytes(&t.n_bytes, type, FVLM_PANELS, 2, t.dims, &err)) exit(2);
+    if (fvlm_type_tensor_bytes(&t.n_bytes, type, FVLM_PANELS, 2, t.dims, &err)) exit(2);
     uint8_t *bytes = fvlm_alloc(t.n_bytes, 1);
     fvlm_weight w;
     if (!bytes || fvlm_weight_bind(&w, &t, bytes, &err)) exit(2);

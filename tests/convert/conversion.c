@@ -58,7 +58,7 @@ static void same_bytes(void **state)
     (void)state;
     static const char *const types[] = {NULL, "f32", "bf16", "f16"};
     for (int train_time = 0; train_time < 2; train_time++) {
-        write_checkpoint(train_time, FVLM_SRC_BF16);
+        write_checkpoint(train_time, FVLM_SOURCE_BF16);
         for (size_t i = 0; i < 4; i++) {
             size_t n_one, n;
             uint8_t *one = converted(types[i], 1, &n_one);
@@ -80,11 +80,11 @@ static void reads_back(void **state)
     fvlm_reader *reader;
     test_recipes r;
     size_t n, n_tensors = 0;
-    write_checkpoint(true, FVLM_SRC_BF16);
+    write_checkpoint(true, FVLM_SOURCE_BF16);
     free(converted(NULL, 2, &n));
     char *path = test_path(out_folder, "m.fvlm");
     if (fvlm_reader_open(&reader, path, &err)) fail_msg("%s", err.msg);
-    if (fvlm_reader_verify(reader, NULL, NULL, NULL, &err)) fail_msg("%s", err.msg);
+    if (fvlm_reader_check(reader, NULL, NULL, NULL, &err)) fail_msg("%s", err.msg);
     assert_int_equal(test_recipes_open(&r, folder, &err), FVLM_OK);
     const json_t *origins = json_object_get(fvlm_reader_meta(reader), "tensors");
     for (size_t i = 0; i < r.names.recipes.n; i++) {
@@ -129,7 +129,7 @@ static void provenance(void **state)
     fvlm_reader *reader;
     size_t n, i;
     json_t *source;
-    write_checkpoint(false, FVLM_SRC_BF16);
+    write_checkpoint(false, FVLM_SOURCE_BF16);
     free(converted("bf16", 2, &n));
     char *path = test_path(out_folder, "m.fvlm");
     assert_int_equal(fvlm_reader_open(&reader, path, &err), FVLM_OK);
@@ -211,7 +211,7 @@ static void bad_weights(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         test_checkpoint c;
-        test_checkpoint_make(&c, false, FVLM_SRC_F32);
+        test_checkpoint_make(&c, false, FVLM_SOURCE_F32);
         test_tensor_find(&c, cases[i].name)->values[cases[i].at] = cases[i].value;
         test_checkpoint_write(&c, folder);
         test_checkpoint_free(&c);
@@ -223,7 +223,7 @@ static void two_faults_one_message(void **state)
 {
     (void)state;
     test_checkpoint c;
-    test_checkpoint_make(&c, false, FVLM_SRC_F32);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_F32);
     test_tensor_find(&c, "model.layers.0.mlp.up_proj.weight")->values[0] = NAN;
     test_tensor_find(&c, "model.layers.1.mlp.down_proj.weight")->values[9] = NAN;
     test_tensor_find(&c, "model.norm.weight")->values[9] = NAN;
@@ -241,7 +241,7 @@ static void unreachable_rows_do_not_matter(void **state)
     (void)state;
     test_checkpoint c;
     size_t n;
-    test_checkpoint_make(&c, false, FVLM_SRC_F32);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_F32);
     test_tensor_find(&c, "model.embed_tokens.weight")->values[TEST_IDS * 32] = NAN;
     test_checkpoint_write(&c, folder);
     test_checkpoint_free(&c);
@@ -252,7 +252,7 @@ static void existing_output(void **state)
 {
     (void)state;
     size_t n_before, n_after;
-    write_checkpoint(false, FVLM_SRC_BF16);
+    write_checkpoint(false, FVLM_SOURCE_BF16);
     uint8_t *before = converted(NULL, 2, &n_before);
     fvlm_convert_options o = {.threads = 2};
     assert_int_not_equal(convert("m.fvlm", &o), FVLM_OK); /* not without --force */
@@ -272,7 +272,7 @@ static void output_is_input(void **state)
     fvlm_convert_options o = {.force = true};
     char *model = test_path(folder, "model.safetensors"), *link_path = test_path(out_folder, "link"), want[400];
     size_t n;
-    write_checkpoint(false, FVLM_SRC_BF16);
+    write_checkpoint(false, FVLM_SOURCE_BF16);
     assert_int_equal(link(model, link_path), 0);
     fvlm_conversion *c;
     assert_int_equal(fvlm_conversion_plan(&c, folder, &o, &err), FVLM_OK);
@@ -304,7 +304,7 @@ static void source_changes(void **state)
 {
     (void)state;
     char *model = test_path(folder, "model.safetensors"), want[400];
-    write_checkpoint(false, FVLM_SRC_BF16);
+    write_checkpoint(false, FVLM_SOURCE_BF16);
     fvlm_convert_options o = {.threads = 1, .progress = touch, .progress_ctx = model};
     assert_int_equal(convert("never.fvlm", &o), FVLM_CHANGED);
     snprintf(want, sizeof want,
@@ -319,7 +319,7 @@ static void report(void **state)
     (void)state;
     fvlm_conversion *c;
     fvlm_convert_options o = {.type = "bf16", .threads = 2, .force = true};
-    write_checkpoint(true, FVLM_SRC_BF16);
+    write_checkpoint(true, FVLM_SOURCE_BF16);
     assert_int_equal(fvlm_conversion_plan(&c, folder, &o, &err), FVLM_OK);
     json_t *plan = fvlm_conversion_report(c);
     char *path = test_path(out_folder, "m.fvlm");
@@ -357,7 +357,7 @@ static void wrong_types(void **state)
 {
     (void)state;
     static const char *const types[] = {"int8", "int4-asym-g64", "f64", ""};
-    write_checkpoint(false, FVLM_SRC_BF16);
+    write_checkpoint(false, FVLM_SOURCE_BF16);
     for (size_t i = 0; i < 4; i++) {
         char want[300];
         fvlm_convert_options o = {.type = types[i]};

@@ -44,7 +44,7 @@ static bool accepted(const uint8_t *bytes, size_t n_bytes)
     for (size_t i = 0; i < f.n_tensors; i++) {
         const fvlm_source_tensor *t = &f.tensors[i];
         assert_true(t->offset >= 8 + n_header && t->n_bytes <= n_bytes - t->offset);
-        assert_int_equal(t->n_bytes, t->n_elems * fvlm_src_type_bytes(t->type));
+        assert_int_equal(t->n_bytes, t->n_elems * fvlm_source_type_bytes(t->type));
         if (i > 0) assert_true(strcmp(f.tensors[i - 1].name, t->name) < 0);
         covered += t->n_bytes;
     }
@@ -59,7 +59,7 @@ static void every_truncation(void **state)
     (void)state;
     test_checkpoint c;
     size_t n_bytes, n = 0;
-    test_checkpoint_make(&c, true, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, true, FVLM_SOURCE_BF16);
     uint8_t *bytes = test_checkpoint_bytes(&c, 0, 40, &n_bytes); /* the stem and a RepMixer */
     assert_true(accepted(bytes, n_bytes));
     for (; n < n_bytes; n++) {
@@ -135,7 +135,7 @@ static void check_packed(const test_recipes *r, const fvlm_recipe *m, const test
     }
     const fvlm_source_tensor *t = m->branch[0].kernel;
     uint8_t *raw = malloc(n * 2);
-    assert_int_equal(t->type, FVLM_SRC_BF16);
+    assert_int_equal(t->type, FVLM_SOURCE_BF16);
     assert_int_equal(fvlm_source_read(r->source, t, 0, n * 2, raw, NULL), FVLM_OK);
     for (size_t i = 0; i < n; i++) assert_true(p->w[i] == (double)fvlm_bf16_to_f32(fvlm_load_u16(raw + 2 * i)));
     free(raw);
@@ -180,7 +180,7 @@ static void random_mutations(void **state)
     test_rng r = {20261124};
     image whole = {0};
     size_t n_accepted = 0;
-    test_checkpoint_make(&c, true, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, true, FVLM_SOURCE_BF16);
     test_checkpoint_write(&c, test_folder(folder));
     whole.bytes = test_checkpoint_bytes(&c, 0, c.n, &whole.n_bytes);
     whole.n_header = (size_t)fvlm_load_u64(whole.bytes);
@@ -221,7 +221,7 @@ static void small_files(void **state)
     test_checkpoint c;
     test_rng r = {77};
     size_t n_runs = 0, n_accepted = 0;
-    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
     test_checkpoint_write(&c, test_folder(folder));
     for (size_t k = 0; k < 5; k++) {
         char *path = test_path(folder, names[k]);

@@ -86,7 +86,7 @@ static void short_ways(void **state)
 {
     (void)state;
     test_rng r = {99};
-    for (unsigned src = FVLM_SRC_F32; src <= FVLM_SRC_BF16; src++)
+    for (unsigned src = FVLM_SOURCE_F32; src <= FVLM_SOURCE_BF16; src++)
         for (unsigned k = 0; k < 3; k++) {
             enum { N = 1000 };
             const fvlm_type type = k == 0 ? f32 : k == 1 ? f16 : bf16;
@@ -96,14 +96,14 @@ static void short_ways(void **state)
                 float f = test_normal(&r) * (i % 3 ? 1.0f : 1e-5f);
                 uint32_t bits;
                 memcpy(&bits, &f, 4);
-                if (src == FVLM_SRC_F32) fvlm_store_u32(raw + 4 * i, bits);
-                if (src == FVLM_SRC_F16) fvlm_store_u16(raw + 2 * i, fvlm_f32_to_f16(f));
-                if (src == FVLM_SRC_BF16) fvlm_store_u16(raw + 2 * i, fvlm_f32_to_bf16(f));
+                if (src == FVLM_SOURCE_F32) fvlm_store_u32(raw + 4 * i, bits);
+                if (src == FVLM_SOURCE_F16) fvlm_store_u16(raw + 2 * i, fvlm_f32_to_f16(f));
+                if (src == FVLM_SOURCE_BF16) fvlm_store_u16(raw + 2 * i, fvlm_f32_to_bf16(f));
             }
             fvlm_elements_decode(src, raw, N, values);
             assert_int_equal(fvlm_elements_encode(type, values, N, want), N);
             assert_int_equal(fvlm_elements_convert(src, raw, type, N, got), N);
-            assert_memory_equal(got, want, N * fvlm_float_bytes(type));
+            assert_memory_equal(got, want, N * fvlm_type_float_bytes(type));
         }
 }
 
@@ -114,15 +114,16 @@ static void finds_what_is_not_finite(void **state)
         unsigned type;
         uint32_t bits;
     } bad[] = {
-        {FVLM_SRC_BF16, 0x7f80},    {FVLM_SRC_BF16, 0xff80},    {FVLM_SRC_BF16, 0x7fc0},    {FVLM_SRC_BF16, 0xff81},
-        {FVLM_SRC_F16, 0x7c00},     {FVLM_SRC_F16, 0xfc00},     {FVLM_SRC_F16, 0x7c01},     {FVLM_SRC_F32, 0x7f800000},
-        {FVLM_SRC_F32, 0xff800000}, {FVLM_SRC_F32, 0x7f800001}, {FVLM_SRC_F32, 0xffffffff},
+        {FVLM_SOURCE_BF16, 0x7f80},    {FVLM_SOURCE_BF16, 0xff80},    {FVLM_SOURCE_BF16, 0x7fc0},
+        {FVLM_SOURCE_BF16, 0xff81},    {FVLM_SOURCE_F16, 0x7c00},     {FVLM_SOURCE_F16, 0xfc00},
+        {FVLM_SOURCE_F16, 0x7c01},     {FVLM_SOURCE_F32, 0x7f800000}, {FVLM_SOURCE_F32, 0xff800000},
+        {FVLM_SOURCE_F32, 0x7f800001}, {FVLM_SOURCE_F32, 0xffffffff},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         for (size_t at = 0; at < 77; at++) {
             uint8_t raw[4 * 77];
             memset(raw, 0x3f, sizeof raw);
-            size_t size = fvlm_src_type_bytes(bad[i].type);
+            size_t size = fvlm_source_type_bytes(bad[i].type);
             assert_int_equal(fvlm_elements_check(bad[i].type, raw, 77), 77);
             if (size == 4)
                 fvlm_store_u32(raw + 4 * at, bad[i].bits);

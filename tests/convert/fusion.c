@@ -324,33 +324,33 @@ static void check_fusions(unsigned type, fvlm_type stored, double unit)
 static void from_f32(void **state)
 {
     (void)state;
-    check_fusions(FVLM_SRC_F32, (fvlm_type){0}, 0x1p-24);
+    check_fusions(FVLM_SOURCE_F32, (fvlm_type){0}, 0x1p-24);
 }
 
 static void from_bf16(void **state)
 {
     (void)state;
-    check_fusions(FVLM_SRC_BF16, (fvlm_type){0}, 0x1p-24);
+    check_fusions(FVLM_SOURCE_BF16, (fvlm_type){0}, 0x1p-24);
 }
 
 static void from_f16(void **state)
 {
     (void)state;
-    check_fusions(FVLM_SRC_F16, (fvlm_type){0}, 0x1p-24);
+    check_fusions(FVLM_SOURCE_F16, (fvlm_type){0}, 0x1p-24);
 }
 
 /* One rounding to bf16, not two: still within half a unit of bf16. */
 static void to_bf16(void **state)
 {
     (void)state;
-    check_fusions(FVLM_SRC_F32, (fvlm_type){.kind = FVLM_BF16}, 0x1p-8);
+    check_fusions(FVLM_SOURCE_F32, (fvlm_type){.kind = FVLM_BF16}, 0x1p-8);
 }
 
 /* What fusion leaves alone keeps its type and every value; the embedding keeps the rows that an id reaches. */
 static void left_alone(void **state)
 {
     (void)state;
-    for (unsigned type = FVLM_SRC_F32; type <= FVLM_SRC_BF16; type++) {
+    for (unsigned type = FVLM_SOURCE_F32; type <= FVLM_SOURCE_BF16; type++) {
         char folder[256];
         test_checkpoint c;
         test_recipes r;
@@ -365,7 +365,7 @@ static void left_alone(void **state)
             test_packed p;
             if (test_pack(&p, &r, m, (fvlm_type){0}, &err)) fail_msg("%s", err.msg);
             const test_tensor *t = test_tensor_find(&c, m->branch[0].kernel->name);
-            assert_int_equal(p.packing.weight.kind, type); /* fvlm_src_type and fvlm_kind agree on floats */
+            assert_int_equal(p.packing.weight.kind, type); /* fvlm_source_type and fvlm_kind agree on floats */
             for (size_t j = 0; j < m->out * m->in * m->k * m->k; j++)
                 if (t->values[j] != p.w[j]) fail_msg("%s: value %zu", m->name, j);
             if (p.b)
@@ -425,7 +425,7 @@ static void proof_notices(void **state)
     test_checkpoint c;
     test_recipes r;
     fvlm_err err = {0};
-    test_checkpoint_make(&c, true, FVLM_SRC_F32);
+    test_checkpoint_make(&c, true, FVLM_SOURCE_F32);
     test_checkpoint_write(&c, test_folder(folder));
     if (test_recipes_open(&r, folder, &err)) fail_msg("%s", err.msg);
     for (unsigned i = 0; i < N_FUSIONS; i++) test_proof_of(&r, test_recipe_find(&r, fusions[i].recipe));

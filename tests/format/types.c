@@ -143,20 +143,20 @@ static void sizes_of_tensors(void **state)
     uint64_t n;
     const fvlm_type f32 = {.kind = FVLM_F32}, int8 = int_type(4);
     const uint64_t conv[] = {20, 1, 3, 3}, full[] = {20, 7, 3, 3}, zero[] = {4, 0, 1, 1};
-    assert_int_equal(fvlm_tensor_bytes(&n, f32, FVLM_TAPS, 4, conv, &err), FVLM_OK);
+    assert_int_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_TAPS, 4, conv, &err), FVLM_OK);
     assert_int_equal(n, 20 * 9 * 4);
-    assert_int_equal(fvlm_tensor_bytes(&n, f32, FVLM_ROWS, 4, full, &err), FVLM_OK);
+    assert_int_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_ROWS, 4, full, &err), FVLM_OK);
     assert_int_equal(n, 20 * 63 * 4);
-    assert_int_equal(fvlm_tensor_bytes(&n, f32, FVLM_PANELS, 4, full, &err), FVLM_OK);
+    assert_int_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_PANELS, 4, full, &err), FVLM_OK);
     assert_int_equal(n, 32 * 63 * 4);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, f32, FVLM_TAPS, 4, full, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, f32, FVLM_TAPS, 2, conv, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, int8, FVLM_ROWS, 4, full, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, int8, FVLM_TAPS, 4, conv, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, f32, FVLM_ROWS, 0, full, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, f32, FVLM_ROWS, 5, full, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, f32, FVLM_ROWS, 4, zero, &err), FVLM_OK);
-    assert_int_not_equal(fvlm_tensor_bytes(&n, (fvlm_type){0}, FVLM_ROWS, 1, full, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_TAPS, 4, full, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_TAPS, 2, conv, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, int8, FVLM_ROWS, 4, full, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, int8, FVLM_TAPS, 4, conv, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_ROWS, 0, full, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_ROWS, 5, full, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, f32, FVLM_ROWS, 4, zero, &err), FVLM_OK);
+    assert_int_not_equal(fvlm_type_tensor_bytes(&n, (fvlm_type){0}, FVLM_ROWS, 1, full, &err), FVLM_OK);
 }
 
 /* No product, sum or round-up may wrap: compare with 128-bit arithmetic. */

@@ -80,7 +80,7 @@ static void compare_all(const twin *t)
 static void look(fvlm_model *m, uint32_t side)
 {
     const fvlm_config *c = fvlm_model_config(m);
-    const size_t tokens = fvlm_image_tokens(c, side);
+    const size_t tokens = fvlm_model_image_tokens(c, side);
     fvlm_pixels p = random_pixels(side, side);
     float *features = fvlm_alloc(tokens * c->vision.out_dim, sizeof *features);
     float *rows = fvlm_alloc(tokens * c->llm.hidden, sizeof *rows);

@@ -54,7 +54,7 @@ static size_t calls;
 
 static void pass(fvlm_model *m, const fvlm_pixels *p, float *features, float *rows, float *logits)
 {
-    const size_t tokens = fvlm_image_tokens(fvlm_model_config(m), p->side);
+    const size_t tokens = fvlm_model_image_tokens(fvlm_model_config(m), p->side);
     fvlm_err err = {0};
     assert_int_equal(fvlm_model_tower(m, p, features, &err), FVLM_OK);
     assert_int_equal(fvlm_model_project(m, features, tokens, rows, &err), FVLM_OK);

@@ -24,7 +24,7 @@ static result run_model(const char *path, unsigned threads, const char *cpu, fvl
     const fvlm_model_options o = {.threads = threads, .cpu = cpu, .act = act};
     fvlm_model *m = open_model(path, &o);
     const fvlm_config *c = fvlm_model_config(m);
-    const size_t tokens = fvlm_image_tokens(c, SIDE), n = tokens + TEXT;
+    const size_t tokens = fvlm_model_image_tokens(c, SIDE), n = tokens + TEXT;
     result r = {.n_features = tokens * c->vision.out_dim, .n_logits = n * c->llm.vocab};
     r.features = fvlm_alloc(r.n_features, sizeof(float));
     r.logits = fvlm_alloc(r.n_logits, sizeof(float));

@@ -170,7 +170,7 @@ static void prompts_that_are_refused(void **state)
 static size_t answer_by_hand(fixture *f, const char *question, uint32_t side, size_t most, uint32_t *out)
 {
     const fvlm_config *c = fvlm_model_config(f->m);
-    const size_t hidden = c->llm.hidden, tokens = fvlm_image_tokens(c, side);
+    const size_t hidden = c->llm.hidden, tokens = fvlm_model_image_tokens(c, side);
     uint32_t *ids;
     size_t n, split;
     fvlm_err err = {0};

@@ -37,9 +37,9 @@ void test_tensor_round(test_tensor *t)
 {
     for (size_t i = 0; i < t->n; i++) {
         float f = (float)t->values[i];
-        if (t->type == FVLM_SRC_BF16) f = fvlm_bf16_to_f32(fvlm_f32_to_bf16(f));
-        if (t->type == FVLM_SRC_F16) f = fvlm_f16_to_f32(fvlm_f32_to_f16(f));
-        if (t->type != FVLM_SRC_I64) t->values[i] = (double)f;
+        if (t->type == FVLM_SOURCE_BF16) f = fvlm_bf16_to_f32(fvlm_f32_to_bf16(f));
+        if (t->type == FVLM_SOURCE_F16) f = fvlm_f16_to_f32(fvlm_f32_to_f16(f));
+        if (t->type != FVLM_SOURCE_I64) t->values[i] = (double)f;
     }
 }
 
@@ -112,7 +112,7 @@ static void batch_norm(maker *k, const char *at, uint64_t c)
     uniform(k, 0.1, 10, 1, &c, "%s.running_var", at);
     char name[220];
     snprintf(name, sizeof name, "%s.num_batches_tracked", at);
-    test_tensor_add(k->c, name, FVLM_SRC_I64, 0, NULL)->values[0] = 1000;
+    test_tensor_add(k->c, name, FVLM_SOURCE_I64, 0, NULL)->values[0] = 1000;
 }
 
 static void conv_bn(maker *k, const char *at, uint64_t out, uint64_t in, uint64_t side)
@@ -287,7 +287,7 @@ void test_config_replace(test_checkpoint *c, const char *from, const char *to)
 
 static size_t element_bytes(unsigned type)
 {
-    return type == FVLM_SRC_F32 ? 4 : type == FVLM_SRC_I64 ? 8 : 2;
+    return type == FVLM_SOURCE_F32 ? 4 : type == FVLM_SOURCE_I64 ? 8 : 2;
 }
 
 static void store(uint8_t *to, unsigned type, double v)
@@ -295,10 +295,10 @@ static void store(uint8_t *to, unsigned type, double v)
     float f = (float)v;
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
-    if (type == FVLM_SRC_I64) fvlm_store_u64(to, (uint64_t)v);
-    if (type == FVLM_SRC_F32) fvlm_store_u32(to, bits);
-    if (type == FVLM_SRC_BF16) fvlm_store_u16(to, fvlm_f32_to_bf16(f));
-    if (type == FVLM_SRC_F16) fvlm_store_u16(to, fvlm_f32_to_f16(f));
+    if (type == FVLM_SOURCE_I64) fvlm_store_u64(to, (uint64_t)v);
+    if (type == FVLM_SOURCE_F32) fvlm_store_u32(to, bits);
+    if (type == FVLM_SOURCE_BF16) fvlm_store_u16(to, fvlm_f32_to_bf16(f));
+    if (type == FVLM_SOURCE_F16) fvlm_store_u16(to, fvlm_f32_to_f16(f));
 }
 
 uint8_t *test_checkpoint_bytes(const test_checkpoint *c, size_t first, size_t end, size_t *n_bytes)

@@ -14,7 +14,7 @@
 
 typedef struct {
     char name[256];
-    unsigned type; /* fvlm_src_type */
+    unsigned type; /* fvlm_source_type */
     unsigned rank;
     uint64_t dims[4];
     size_t n;

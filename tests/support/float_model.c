@@ -33,7 +33,7 @@ static bool is_padding(const fvlm_tensor *t, size_t at)
 
 static uint8_t *make_bytes(const fvlm_tensor *t, test_rng *r, const test_plant *plants, size_t n_plants)
 {
-    const size_t width = fvlm_float_bytes(t->type), n = (size_t)t->n_bytes / width;
+    const size_t width = fvlm_type_float_bytes(t->type), n = (size_t)t->n_bytes / width;
     uint8_t *bytes = fvlm_alloc((size_t)t->n_bytes, 1);
     for (size_t i = 0; bytes && i < n; i++) {
         float v = is_padding(t, i) ? 0 : 0.05f * test_normal(r);

@@ -46,7 +46,7 @@ static void fill_floats(cases_rng *r, const fvlm_weight *w, uint8_t *bytes)
     for (size_t n = 0; n < w->m.n; n++)
         for (size_t k = 0; k < w->m.k; k++) {
             const float x = cases_float(r) * 0.3f;
-            uint8_t *p = bytes + fvlm_matrix_float_at(&w->m, n, k) * fvlm_float_bytes(w->m.type);
+            uint8_t *p = bytes + fvlm_matrix_float_at(&w->m, n, k) * fvlm_type_float_bytes(w->m.type);
             if (w->m.type.kind == FVLM_F32)
                 memcpy(p, &x, 4);
             else
@@ -78,7 +78,7 @@ fvlm_weight cases_weight(cases_rng *r, fvlm_type type, size_t n, size_t k)
     fvlm_err err = {0};
     fvlm_weight w = {0};
     fvlm_tensor t = {.name = "case", .type = type, .layout = FVLM_PANELS, .rank = 2, .dims = {n, k}};
-    if (fvlm_tensor_bytes(&t.n_bytes, type, FVLM_PANELS, 2, t.dims, &err)) {
+    if (fvlm_type_tensor_bytes(&t.n_bytes, type, FVLM_PANELS, 2, t.dims, &err)) {
         fprintf(stderr, "%s\n", err.msg);
         exit(3);
     }

@@ -75,15 +75,15 @@ fvlm_status test_pack(test_packed *p, const test_recipes *r, const fvlm_recipe *
                                    .bias_id = 1}};
     fvlm_sink sink = {collect, p};
     atomic_ullong done = 0;
-    fvlm_status st = fvlm_pack(m, r->source, &p->packing, &sink, &done, err);
+    fvlm_status st = fvlm_pack_recipe(m, r->source, &p->packing, &sink, &done, err);
     if (st) {
         test_packed_free(p);
         return st;
     }
     uint64_t n_bytes;
-    assert_int_equal(fvlm_tensor_bytes(&n_bytes, p->packing.weight, m->layout, m->rank, m->dims, NULL), FVLM_OK);
+    assert_int_equal(fvlm_type_tensor_bytes(&n_bytes, p->packing.weight, m->layout, m->rank, m->dims, NULL), FVLM_OK);
     assert_int_equal(n_bytes, p->weight_bytes);
-    assert_int_equal(p->bias_bytes, m->has_bias ? m->out * fvlm_float_bytes(p->packing.bias) : 0);
+    assert_int_equal(p->bias_bytes, m->has_bias ? m->out * fvlm_type_float_bytes(p->packing.bias) : 0);
     assert_int_equal(done, fvlm_pack_source_bytes(m));
     size_t out = (size_t)m->out, in = (size_t)m->in, taps = (size_t)m->k * m->k;
     p->w = calloc(out * in * taps, sizeof *p->w);

@@ -72,7 +72,7 @@ void test_sample_tensor(size_t i, char name[64], fvlm_tensor *t)
              fvlm_type_name(t->type, type), i);
     t->name = name;
     fvlm_err err;
-    if (fvlm_tensor_bytes(&t->n_bytes, t->type, (fvlm_layout)t->layout, t->rank, t->dims, &err)) {
+    if (fvlm_type_tensor_bytes(&t->n_bytes, t->type, (fvlm_layout)t->layout, t->rank, t->dims, &err)) {
         fprintf(stderr, "sample: %s\n", err.msg);
         exit(1);
     }

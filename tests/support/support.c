@@ -49,7 +49,7 @@ const char *test_folder(char path[256])
 
 char *test_path(const char *folder, const char *name)
 {
-    return fvlm_format("%s/%s", folder, name);
+    return fvlm_asprintf("%s/%s", folder, name);
 }
 
 uint8_t *test_read_file(const char *path, size_t *n_bytes)

@@ -68,7 +68,7 @@ static fvlm_pixels read_pixels(const char *path)
 static float *embed(fvlm_model *m, const fvlm_pixels *p, char **ids, int n_ids, size_t *n)
 {
     const fvlm_config *c = fvlm_model_config(m);
-    const size_t tokens = fvlm_image_tokens(c, p->side), hidden = c->llm.hidden;
+    const size_t tokens = fvlm_model_image_tokens(c, p->side), hidden = c->llm.hidden;
     float *rows = fvlm_alloc((size_t)n_ids + tokens, hidden * sizeof(float));
     float *features = fvlm_alloc(tokens, c->vision.out_dim * sizeof(float));
     if (!rows || !features) die("out of memory");

@@ -21,7 +21,9 @@ static void write_it(void **state)
 {
     (void)state;
     test_checkpoint c;
-    unsigned type = !strcmp(args[2], "f32") ? FVLM_SRC_F32 : !strcmp(args[2], "f16") ? FVLM_SRC_F16 : FVLM_SRC_BF16;
+    unsigned type = !strcmp(args[2], "f32")   ? FVLM_SOURCE_F32
+                    : !strcmp(args[2], "f16") ? FVLM_SOURCE_F16
+                                              : FVLM_SOURCE_BF16;
     test_checkpoint_make(&c, !strcmp(args[1], "train"), type);
     for (int i = 3; i < n_args; i++) {
         const char *what = args[i];

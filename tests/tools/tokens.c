@@ -45,8 +45,8 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     fvlm_cursor c = fvlm_cursor_over(texts, n_texts);
     while (!rc && c.ok && c.pos < c.n_bytes) {
-        const uint32_t n_bytes = fvlm_take_u32(&c);
-        const char *s = (const char *)fvlm_take(&c, n_bytes);
+        const uint32_t n_bytes = fvlm_cursor_take_u32(&c);
+        const char *s = (const char *)fvlm_cursor_take(&c, n_bytes);
         uint32_t *ids;
         size_t n;
         if (!s) break;

@@ -27,7 +27,7 @@ typedef struct {
     size_t rounds, went; /* to do, done */
 } seat;
 
-static fvlm_status meeting(void *ctx, const fvlm_shown *shown, fvlm_err *err)
+static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err *err)
 {
     table *t = ctx;
     for (unsigned i = 0; i < t->n_runners; i++) {

@@ -353,7 +353,7 @@ static void record(kept *k, const fvlm_pixels *pixels, int64_t greedy[3])
     fvlm_err err;
     fvlm_model *m = open_model(model, &(fvlm_model_options){.threads = 1, .observer = keep, .observer_ctx = k});
     const fvlm_config *c = fvlm_model_config(m);
-    const size_t tokens = fvlm_image_tokens(c, pixels->side), hidden = c->llm.hidden;
+    const size_t tokens = fvlm_model_image_tokens(c, pixels->side), hidden = c->llm.hidden;
     float *features = fvlm_alloc(tokens * c->vision.out_dim, sizeof(float));
     float *rows = fvlm_alloc((tokens + N_IDS) * hidden, sizeof(float)),
           *logits = fvlm_alloc(c->llm.vocab, sizeof(float));
@@ -366,7 +366,7 @@ static void record(kept *k, const fvlm_pixels *pixels, int64_t greedy[3])
     const size_t n_blocks = k->n;
     for (size_t i = 0; i < 3; i++) {
         uint32_t top[5];
-        fvlm_top5(logits, c->llm.vocab, top);
+        fvlm_divergence_top5(logits, c->llm.vocab, top);
         greedy[i] = top[0];
         must(fvlm_model_embed(m, top, 1, rows, &err), &err);
         must(fvlm_model_forward(m, rows, 1, false, logits, &err), &err);

@@ -7,7 +7,7 @@
 
 static bool opt_tensors, opt_json, opt_force;
 static const char *opt_dump, *opt_output;
-static const fvlm_option options[] = {
+static const fvlm_cli_option options[] = {
     {.name = "tensors", .help = "list every tensor: type, layout, shape, size, how it was made", .flag = &opt_tensors},
     {.name = "json", .help = "print it all as one JSON object", .flag = &opt_json},
     {.name = "dump", .arg = "NAME", .help = "write tensor NAME as f32 in logical order (.npy)", .text = &opt_dump},
@@ -16,7 +16,7 @@ static const fvlm_option options[] = {
     {0},
 };
 
-const fvlm_command fvlm_info_command = {
+const fvlm_cli_command fvlm_info_command = {
     .name = "info",
     .summary = "what is inside a .fvlm file: architecture, sizes, types, where it came from",
     .positional = "MODEL.fvlm",
@@ -44,7 +44,7 @@ static fvlm_status run(const char *path, fvlm_err *err)
         fvlm_reader_close(&r);
         return st;
     }
-    if (!st) st = fvlm_reader_settle(r, fvlm_info_gather(&x, r, err), err);
+    if (!st) st = fvlm_reader_check_unchanged(r, fvlm_info_gather(&x, r, err), err);
     if (!st && opt_json) st = print_json(&x, r, err);
     if (!st && !opt_json) {
         fvlm_info_print(stdout, &x, r);
@@ -57,7 +57,7 @@ static fvlm_status run(const char *path, fvlm_err *err)
 
 int fvlm_cmd_info(int argc, char **argv)
 {
-    fvlm_list args = {0};
+    fvlm_cli_list args = {0};
     bool help;
     fvlm_err err = {0};
     fvlm_signals_install();
@@ -70,7 +70,7 @@ int fvlm_cmd_info(int argc, char **argv)
         else
             st = run(args.items[0], &err);
     }
-    fvlm_list_free(&args);
+    fvlm_cli_list_free(&args);
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return st ? fvlm_cli_complain(&err) : 0;
 }

@@ -13,7 +13,7 @@ static const char *act_name(fvlm_act_mode act)
     return act == FVLM_ACT_INT8 ? "int8" : "f32";
 }
 
-void fvlm_report_hashes(const char *path, const fvlm_hashed *h)
+void fvlm_report_hashes(const char *path, const fvlm_hash_report *h)
 {
     char size[16];
     printf("%s: every byte of %s is as written: %zu tensors, %.2f s, %.1f GB/s\n", path,
@@ -142,7 +142,7 @@ static void add_parity(json_t **report, const fvlm_parity *p)
     fvlm_json_set(report, "activations", acts);
 }
 
-json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_weights *w,
+json_t *fvlm_report_json(const char *path, const fvlm_hash_report *h, const char *against, const fvlm_weights *w,
                          const fvlm_parity *p)
 {
     json_t *report = json_pack("{s:s, s:{s:I, s:I, s:f}}", "model", path, "hashes", "tensors", (json_int_t)h->n_tensors,

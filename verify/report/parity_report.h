@@ -10,9 +10,9 @@ typedef struct {
     size_t n_tensors;
     uint64_t n_bytes;
     double seconds;
-} fvlm_hashed;
+} fvlm_hash_report;
 
-void fvlm_report_hashes(const char *path, const fvlm_hashed *h);
+void fvlm_report_hashes(const char *path, const fvlm_hash_report *h);
 
 void fvlm_report_weights(const fvlm_weights *w);
 
@@ -20,7 +20,7 @@ void fvlm_report_weights(const fvlm_weights *w);
 void fvlm_report_parity(const fvlm_parity *p);
 
 /* Caller owns; NULL if out of memory. against, w and p are NULL for what was not done. Infinite figures become null. */
-json_t *fvlm_report_json(const char *path, const fvlm_hashed *h, const char *against, const fvlm_weights *w,
+json_t *fvlm_report_json(const char *path, const fvlm_hash_report *h, const char *against, const fvlm_weights *w,
                          const fvlm_parity *p);
 
 #endif

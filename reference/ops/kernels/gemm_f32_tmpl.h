@@ -198,7 +198,7 @@ static void point_at_block(product *t, const fvlm_weight *w, size_t panel, size_
         t->b = room;
         t->panel_stride = t->k * 16;
     } else {
-        t->b = w->values + (panel * m->k_padded + k0) * 16 * fvlm_float_bytes(m->type);
+        t->b = w->values + (panel * m->k_padded + k0) * 16 * fvlm_type_float_bytes(m->type);
         t->panel_stride = m->k_padded * 16;
     }
 }

@@ -32,7 +32,7 @@ static const char *verdict(test_checkpoint *c)
 static test_checkpoint fresh(bool train_time)
 {
     test_checkpoint c;
-    test_checkpoint_make(&c, train_time, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, train_time, FVLM_SOURCE_BF16);
     return c;
 }
 
@@ -191,16 +191,16 @@ static void left_over(void **state)
 {
     (void)state;
     test_checkpoint c = fresh(false);
-    test_tensor_add(&c, "model.extra.weight", FVLM_SRC_BF16, 1, (const uint64_t[]){3});
+    test_tensor_add(&c, "model.extra.weight", FVLM_SOURCE_BF16, 1, (const uint64_t[]){3});
     assert_string_equal(verdict(&c), "1 tensor is left over: \"model.extra.weight\"");
     c = fresh(false); /* a layer more than config.json says */
-    test_tensor_add(&c, "model.layers.2.mlp.up_proj.weight", FVLM_SRC_BF16, 2, (const uint64_t[]){48, 32});
+    test_tensor_add(&c, "model.layers.2.mlp.up_proj.weight", FVLM_SOURCE_BF16, 2, (const uint64_t[]){48, 32});
     assert_string_equal(verdict(&c), "1 tensor is left over: \"model.layers.2.mlp.up_proj.weight\"");
     c = fresh(false); /* fused and a branch beside it */
-    test_tensor_add(&c, T "conv_exp.rbr_conv.0.conv.weight", FVLM_SRC_BF16, 4, (const uint64_t[]){128, 1, 3, 3});
+    test_tensor_add(&c, T "conv_exp.rbr_conv.0.conv.weight", FVLM_SOURCE_BF16, 4, (const uint64_t[]){128, 1, 3, 3});
     assert_string_equal(verdict(&c), "1 tensor is left over: \"" T "conv_exp.rbr_conv.0.conv.weight\"");
     c = fresh(false); /* a counter that is no counter */
-    test_tensor_add(&c, "x.num_batches_tracked", FVLM_SRC_BF16, 0, NULL);
+    test_tensor_add(&c, "x.num_batches_tracked", FVLM_SOURCE_BF16, 0, NULL);
     assert_string_equal(verdict(&c), "1 tensor is left over: \"x.num_batches_tracked\"");
 }
 
@@ -211,7 +211,7 @@ static void both_listed_ten_at_most(void **state)
     for (int i = 0; i < 13; i++) {
         char name[64];
         snprintf(name, sizeof name, "x%02d", i);
-        test_tensor_add(&c, name, FVLM_SRC_F32, 0, NULL);
+        test_tensor_add(&c, name, FVLM_SOURCE_F32, 0, NULL);
     }
     rename_tensor(&c, "model.norm.weight", "x13");
     assert_string_equal(
@@ -322,7 +322,7 @@ static void wrong_shapes(void **state)
         assert_string_equal(verdict(&c), cases[i].message);
     }
     test_checkpoint c = fresh(false);
-    test_tensor_find(&c, "model.norm.weight")->type = FVLM_SRC_I64;
+    test_tensor_find(&c, "model.norm.weight")->type = FVLM_SOURCE_I64;
     assert_string_equal(verdict(&c), "tensor \"model.norm.weight\": I64 cannot hold a weight");
 }
 
@@ -348,21 +348,21 @@ static void broken_grammar(void **state)
         verdict(&c), "\"" T "network.2\" holds nothing we know; a tower is stages of [downsample] [position encoding] "
                      "blocks, at most 8, the first without downsample");
     c = fresh(false);
-    test_tensor_add(&c, T "network.6.reparam_conv.weight", FVLM_SRC_BF16, 4, (const uint64_t[]){64, 1, 7, 7});
+    test_tensor_add(&c, T "network.6.reparam_conv.weight", FVLM_SOURCE_BF16, 4, (const uint64_t[]){64, 1, 7, 7});
     assert_string_equal(verdict(&c),
                         "\"" T "network.6\" holds a position encoding; a tower is stages of [downsample] [position "
                         "encoding] blocks, at most 8, the first without downsample");
     c = fresh(false);
-    test_tensor_add(&c, T "network.6.proj.0.lkb_reparam.weight", FVLM_SRC_BF16, 4, (const uint64_t[]){64, 1, 7, 7});
+    test_tensor_add(&c, T "network.6.proj.0.lkb_reparam.weight", FVLM_SOURCE_BF16, 4, (const uint64_t[]){64, 1, 7, 7});
     assert_string_equal(verdict(&c), "\"" T "network.6\" ends the tower in the middle of a stage");
     c = fresh(false);
-    test_tensor_add(&c, T "network.64.proj.0.x", FVLM_SRC_BF16, 0, NULL);
+    test_tensor_add(&c, T "network.64.proj.0.x", FVLM_SOURCE_BF16, 0, NULL);
     assert_string_equal(verdict(&c), "tensors \"" T "network.0.\" to \"" T "network.64.\": at most 64 are supported");
     c = fresh(false);
-    test_tensor_add(&c, T "network.4000000000.proj.0.x", FVLM_SRC_BF16, 0, NULL);
+    test_tensor_add(&c, T "network.4000000000.proj.0.x", FVLM_SOURCE_BF16, 0, NULL);
     assert_string_equal(verdict(&c), "1 tensor is left over: \"" T "network.4000000000.proj.0.x\"");
     c = fresh(false);
-    test_tensor_add(&c, T "network.0.999.x", FVLM_SRC_BF16, 0, NULL);
+    test_tensor_add(&c, T "network.0.999.x", FVLM_SOURCE_BF16, 0, NULL);
     assert_string_equal(verdict(&c),
                         "tensors \"" T "network.0.0.\" to \"" T "network.0.999.\": at most 512 are supported");
 }

@@ -38,7 +38,7 @@ static const char *verdict(void)
 static void write_fresh(void)
 {
     test_checkpoint c;
-    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
     test_checkpoint_write(&c, folder);
     test_checkpoint_free(&c);
 }
@@ -79,7 +79,7 @@ static void sharded_is_the_same(void **state)
     (void)state;
     test_checkpoint c;
     test_recipes whole, parts;
-    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
     write_fresh();
     assert_int_equal(test_recipes_open(&whole, folder, &err), FVLM_OK);
     write_shards(&c, c.n, NULL);
@@ -105,7 +105,7 @@ static void index_refusals(void **state)
     (void)state;
     test_checkpoint c;
     char want[400];
-    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
     write_fresh();
     static const struct {
         const char *to, *message;
@@ -158,7 +158,7 @@ static void same_tensor_twice(void **state)
 {
     (void)state;
     test_checkpoint c;
-    test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
     write_shards(&c, c.n, NULL);
     size_t n_bytes;
     uint8_t *bytes =
@@ -291,7 +291,7 @@ static void config_refusals(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         test_checkpoint c;
-        test_checkpoint_make(&c, false, FVLM_SRC_BF16);
+        test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
         test_config_replace(&c, cases[i].from, cases[i].to);
         test_checkpoint_write(&c, folder);
         test_checkpoint_free(&c);

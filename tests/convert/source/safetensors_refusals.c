@@ -199,7 +199,7 @@ static void unaligned(void **state)
     assert_int_equal(out.tensors[0].rank, 2);
     assert_string_equal(out.tensors[1].name, "zz");
     assert_int_equal(out.tensors[1].offset, 8 + n);
-    assert_int_equal(out.tensors[1].type, FVLM_SRC_BF16);
+    assert_int_equal(out.tensors[1].type, FVLM_SOURCE_BF16);
     free(out.tensors);
 }
 

@@ -305,7 +305,7 @@ static int set_up(void **state)
     (void)state;
     test_write_text(test_folder(folder), "x", "");
     test_checkpoint c;
-    test_checkpoint_make(&c, false, FVLM_SRC_F32);
+    test_checkpoint_make(&c, false, FVLM_SOURCE_F32);
     test_checkpoint_write(&c, folder);
     test_checkpoint_free(&c);
     return 0;

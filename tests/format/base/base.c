@@ -42,24 +42,24 @@ static void checked_arithmetic(void **state)
         for (size_t k = 0; k < n; k++) {
             uint64_t a = v[i], b = v[k], r = 42;
             bool fits = b <= MAX - a;
-            assert_int_equal(fvlm_add(a, b, &r), fits);
+            assert_int_equal(fvlm_checked_add(a, b, &r), fits);
             assert_true(r == (fits ? a + b : 42));
             r = 42;
-            assert_int_equal(fvlm_sub(a, b, &r), a >= b);
+            assert_int_equal(fvlm_checked_sub(a, b, &r), a >= b);
             assert_true(r == (a >= b ? a - b : 42));
             r = 42;
             fits = a == 0 || b <= MAX / a;
-            assert_int_equal(fvlm_mul(a, b, &r), fits);
+            assert_int_equal(fvlm_checked_mul(a, b, &r), fits);
             assert_true(r == (fits ? a * b : 42));
             if (b == 0) continue;
             r = 42;
             uint64_t rest = a % b, missing = rest ? b - rest : 0;
             fits = missing <= MAX - a;
-            assert_int_equal(fvlm_round_up(a, b, &r), fits);
+            assert_int_equal(fvlm_checked_round_up(a, b, &r), fits);
             assert_true(r == (fits ? a + missing : 42));
         }
     size_t size = 7;
-    assert_true(fvlm_to_size(SIZE_MAX, &size) && size == SIZE_MAX);
+    assert_true(fvlm_checked_size(SIZE_MAX, &size) && size == SIZE_MAX);
 }
 
 static void memory(void **state)
@@ -82,19 +82,19 @@ static void cursor(void **state)
     (void)state;
     static const uint8_t bytes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     fvlm_cursor c = fvlm_cursor_over(bytes, sizeof bytes);
-    assert_int_equal(fvlm_take_u32(&c), 0x04030201);
-    assert_true(fvlm_take_u64(&c) == 0x0c0b0a0908070605ull);
+    assert_int_equal(fvlm_cursor_take_u32(&c), 0x04030201);
+    assert_true(fvlm_cursor_take_u64(&c) == 0x0c0b0a0908070605ull);
     assert_true(c.ok);
-    assert_int_equal(fvlm_take_u32(&c), 0); /* three are left */
+    assert_int_equal(fvlm_cursor_take_u32(&c), 0); /* three are left */
     assert_false(c.ok);
     for (size_t n = 0; n < 8; n++) { /* short by one: fails, and stays failed */
         c = fvlm_cursor_over(bytes, n);
-        assert_int_equal(fvlm_take_u64(&c), 0);
+        assert_int_equal(fvlm_cursor_take_u64(&c), 0);
         assert_false(c.ok);
-        assert_null(fvlm_take(&c, 0));
+        assert_null(fvlm_cursor_take(&c, 0));
     }
     c = fvlm_cursor_over(bytes, sizeof bytes);
-    assert_null(fvlm_take(&c, SIZE_MAX));
+    assert_null(fvlm_cursor_take(&c, SIZE_MAX));
     assert_false(c.ok);
 }
 
@@ -222,18 +222,18 @@ static void errors(void **state)
     fvlm_err err = {0};
     assert_int_equal(fvlm_fail(&err, FVLM_LIMIT, "%d is too many", 3), FVLM_LIMIT);
     assert_string_equal(err.msg, "3 is too many");
-    assert_int_equal(fvlm_prefix(&err, "\"%s\"", "a"), FVLM_LIMIT);
+    assert_int_equal(fvlm_err_prefix(&err, "\"%s\"", "a"), FVLM_LIMIT);
     assert_string_equal(err.msg, "\"a\": 3 is too many");
     assert_int_equal(fvlm_refuse(&err, 17, "bad"), FVLM_BAD_INPUT);
     assert_int_equal(err.offset, 17);
     assert_int_equal(fvlm_fail(NULL, FVLM_IO, "nobody listens"), FVLM_IO);
-    assert_int_not_equal(fvlm_prefix(NULL, "nobody listens"), FVLM_OK);
+    assert_int_not_equal(fvlm_err_prefix(NULL, "nobody listens"), FVLM_OK);
     char long_text[sizeof err.msg + 1000];
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = 0;
     fvlm_fail(&err, FVLM_LIMIT, "%s", long_text);
     assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
-    fvlm_prefix(&err, "%s", long_text);
+    fvlm_err_prefix(&err, "%s", long_text);
     assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
     static const int codes[][2] = {{FVLM_OK, 0},    {FVLM_BAD_INPUT, 1}, {FVLM_UNSUPPORTED, 1},
                                    {FVLM_LIMIT, 1}, {FVLM_MISMATCH, 1},  {FVLM_USAGE, 2},

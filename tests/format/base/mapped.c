@@ -144,13 +144,13 @@ static void touch_blocked(void)
 
 static void touch_under_a_bar(void)
 {
-    fvlm_line_is(FVLM_LINE_BAR);
+    fvlm_terminal_line_is(FVLM_LINE_BAR);
     cut_and_touch();
 }
 
 static void touch_in_an_answer(void)
 {
-    fvlm_line_is(FVLM_LINE_TEXT);
+    fvlm_terminal_line_is(FVLM_LINE_TEXT);
     cut_and_touch();
 }
 
@@ -278,12 +278,12 @@ static void assert_settles(const fvlm_reader *r, const char *how)
     snprintf(want, sizeof want, "\"%s\" %s while it was in use" AGAIN, path, how);
     for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
         err.msg[0] = 0;
-        assert_int_equal(fvlm_reader_settle(r, verdicts[i], &err), FVLM_CHANGED);
+        assert_int_equal(fvlm_reader_check_unchanged(r, verdicts[i], &err), FVLM_CHANGED);
         assert_string_equal(err.msg, want);
     }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         strcpy(err.msg, "another cause");
-        assert_int_equal(fvlm_reader_settle(r, others[i], &err), others[i]);
+        assert_int_equal(fvlm_reader_check_unchanged(r, others[i], &err), others[i]);
         assert_string_equal(err.msg, "another cause");
     }
 }
@@ -294,8 +294,8 @@ static void changes_are_told(void **state)
     fvlm_reader *r;
     struct stat s;
     assert_int_equal(fvlm_reader_open(&r, path, &err), FVLM_OK);
-    assert_int_equal(fvlm_reader_settle(r, FVLM_OK, &err), FVLM_OK);
-    assert_int_equal(fvlm_reader_settle(r, FVLM_MISMATCH, &err), FVLM_MISMATCH);
+    assert_int_equal(fvlm_reader_check_unchanged(r, FVLM_OK, &err), FVLM_OK);
+    assert_int_equal(fvlm_reader_check_unchanged(r, FVLM_MISMATCH, &err), FVLM_MISMATCH);
     assert_int_equal(stat(path, &s), 0);
     assert_int_equal(truncate(path, s.st_size - 1), 0);
     assert_settles(r, "became shorter");
@@ -322,8 +322,8 @@ static void other_names_are_no_change(void **state)
     assert_int_equal(rename(path, elsewhere), 0);
     assert_int_equal(test_sample(path, true, false, NULL, &err), FVLM_OK);
     assert_int_equal(unlink(elsewhere), 0);
-    assert_int_equal(fvlm_reader_verify(r, NULL, NULL, NULL, &err), FVLM_OK);
-    assert_int_equal(fvlm_reader_settle(r, FVLM_OK, &err), FVLM_OK);
+    assert_int_equal(fvlm_reader_check(r, NULL, NULL, NULL, &err), FVLM_OK);
+    assert_int_equal(fvlm_reader_check_unchanged(r, FVLM_OK, &err), FVLM_OK);
     fvlm_reader_close(&r);
     free(elsewhere);
 }

@@ -19,8 +19,8 @@ static bool quiet, verbose;
 static const char *output;
 static uint64_t threads;
 static double top_p;
-static fvlm_list rules, args;
-static const fvlm_option options[] = {
+static fvlm_cli_list rules, args;
+static const fvlm_cli_option options[] = {
     {.name = "output", .letter = 'o', .arg = "FILE", .help = "where to write", .text = &output},
     {.name = "threads", .arg = "N", .help = "how many", .number = &threads},
     {.name = "top-p", .arg = "P", .help = "nucleus", .real = &top_p},
@@ -29,7 +29,7 @@ static const fvlm_option options[] = {
     {.name = "verbose", .letter = 'v', .help = "say more", .flag = &verbose},
     {0},
 };
-static const fvlm_command command = {"convert", "summary", "FOLDER", options, "fvlm convert a\nfvlm convert b\n"};
+static const fvlm_cli_command command = {"convert", "summary", "FOLDER", options, "fvlm convert a\nfvlm convert b\n"};
 
 static fvlm_err err;
 
@@ -43,8 +43,8 @@ static fvlm_status parse(char *a, char *b, char *c)
     output = NULL;
     threads = 99;
     top_p = 99;
-    fvlm_list_free(&rules);
-    fvlm_list_free(&args);
+    fvlm_cli_list_free(&rules);
+    fvlm_cli_list_free(&args);
     memset(&err, 0, sizeof err);
     return fvlm_cli_parse(&command, argc, argv, &args, &help, &err);
 }
@@ -230,15 +230,15 @@ static void signals(void **state)
 static void memory_figures(void **state)
 {
     (void)state;
-    assert_true(fvlm_peak_rss_bytes() > 1000000);
-    uint64_t before = fvlm_peak_anonymous_bytes();
+    assert_true(fvlm_memory_peak_bytes() > 1000000);
+    uint64_t before = fvlm_memory_peak_anonymous_bytes();
     enum { MORE = 32 << 20 };
     char *p = fvlm_alloc(MORE, 1);
     memset(p, 1, MORE);
-    uint64_t during = fvlm_peak_anonymous_bytes();
+    uint64_t during = fvlm_memory_peak_anonymous_bytes();
     free(p);
     assert_true(during >= before + MORE / 2);
-    assert_true(fvlm_peak_anonymous_bytes() >= during); /* the largest seen */
+    assert_true(fvlm_memory_peak_anonymous_bytes() >= during); /* the largest seen */
 }
 
 int main(void)

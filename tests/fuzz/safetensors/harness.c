@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; !st && i < f.n_tensors; i++) {
         const fvlm_source_tensor *t = &f.tensors[i];
         MUST(t->offset >= 8 + n_header && t->offset <= size && t->n_bytes <= size - t->offset);
-        MUST(t->n_bytes == t->n_elems * fvlm_src_type_bytes(t->type) && t->rank <= FVLM_SOURCE_MAX_RANK);
+        MUST(t->n_bytes == t->n_elems * fvlm_source_type_bytes(t->type) && t->rank <= FVLM_SOURCE_MAX_RANK);
         MUST(i == 0 || strcmp(f.tensors[i - 1].name, t->name) < 0);
         covered += t->n_bytes;
     }

@@ -26,7 +26,7 @@ typedef struct {
     double error[16];
 } codes;
 
-static void encode(fvlm_group_fn f, fvlm_type t, const float *x, size_t n, bool search, codes *out)
+static void encode(fvlm_encode_group_fn f, fvlm_type t, const float *x, size_t n, bool search, codes *out)
 {
     static float scratch[MAX_GROUP * 16];
     memset(out, 0, sizeof *out);
@@ -82,8 +82,8 @@ static void never_worse(void **state)
     (void)state;
     static float x[MAX_GROUP * 16];
     test_rng r = {20241124};
-    fvlm_group_fn f;
-    assert_int_equal(fvlm_encoder_for(&f, NULL, NULL), FVLM_OK);
+    fvlm_encode_group_fn f;
+    assert_int_equal(fvlm_encode_select(&f, NULL, NULL), FVLM_OK);
     for (size_t type = 0; type < 16; type++) {
         const fvlm_type t = test_int_type(type);
         const size_t n = group_of(t);
@@ -148,9 +148,9 @@ static void near_optimum(void **state)
     };
     static float x[MAX_GROUP * 16];
     test_rng r = {7};
-    fvlm_group_fn f;
+    fvlm_encode_group_fn f;
     bool as_stated = true;
-    assert_int_equal(fvlm_encoder_for(&f, NULL, NULL), FVLM_OK);
+    assert_int_equal(fvlm_encode_select(&f, NULL, NULL), FVLM_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double worst = 0, sum = 0;
         size_t count = 0;
@@ -182,8 +182,8 @@ static void same_bits(void **state)
     static float x[MAX_GROUP * 16];
     test_rng r = {99};
     for (size_t c = 0; c < 2; c++) {
-        fvlm_group_fn f;
-        if (fvlm_encoder_for(&f, cpus[c], NULL)) continue;
+        fvlm_encode_group_fn f;
+        if (fvlm_encode_select(&f, cpus[c], NULL)) continue;
         for (size_t type = 0; type < 16; type++)
             for (int b = 0; b < TRIALS; b++) {
                 const fvlm_type t = test_int_type(type);

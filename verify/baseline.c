@@ -1,4 +1,4 @@
-/* against.c - see against.h. The temporary file loses its name as soon as it is written, so that nothing
+/* baseline.c - see baseline.h. The temporary file loses its name as soon as it is written, so that nothing
  * is left behind however we end; until then it lies in a folder of its own. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "convert/convert.h"
-#include "verify/against.h"
+#include "verify/baseline.h"
 
 /* Converts into path, then keeps only a descriptor. */
-static fvlm_status convert_folder(fvlm_against *out, const char *folder, const fvlm_convert_options *o,
+static fvlm_status convert_folder(fvlm_baseline *out, const char *folder, const fvlm_convert_options *o,
                                   const char *path, fvlm_err *err)
 {
     fvlm_conversion *c = NULL;
@@ -19,7 +19,8 @@ static fvlm_status convert_folder(fvlm_against *out, const char *folder, const f
     fvlm_status st = fvlm_conversion_plan(&c, folder, o, err);
     if (st == FVLM_OK) {
         st = fvlm_conversion_write(c, path, err);
-        if (st == FVLM_IO) fvlm_prefix(err, "converting the source into a temporary file (TMPDIR chooses the folder)");
+        if (st == FVLM_IO)
+            fvlm_err_prefix(err, "converting the source into a temporary file (TMPDIR chooses the folder)");
     }
     fvlm_conversion_free(&c);
     if (st) return st;
@@ -30,13 +31,13 @@ static fvlm_status convert_folder(fvlm_against *out, const char *folder, const f
     return FVLM_OK;
 }
 
-fvlm_status fvlm_against_open(fvlm_against *out, const char *what, unsigned threads, fvlm_progress_fn progress,
-                              void *progress_ctx, fvlm_err *err)
+fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, unsigned threads, fvlm_progress_fn progress,
+                               void *progress_ctx, fvlm_err *err)
 {
     struct stat about;
     char folder[1100], path[1200];
     const char *tmp = getenv("TMPDIR");
-    *out = (fvlm_against){.fd = -1};
+    *out = (fvlm_baseline){.fd = -1};
     if (stat(what, &about)) return fvlm_fail_errno(err, "\"%s\"", what);
     if (!S_ISDIR(about.st_mode)) {
         if (strlen(what) >= sizeof out->path) return fvlm_fail(err, FVLM_LIMIT, "--against: the path is too long");
@@ -53,11 +54,11 @@ fvlm_status fvlm_against_open(fvlm_against *out, const char *what, unsigned thre
     fvlm_status st = convert_folder(out, what, &o, path, err);
     unlink(path);
     rmdir(folder);
-    if (st) fvlm_against_close(out);
+    if (st) fvlm_baseline_close(out);
     return st;
 }
 
-void fvlm_against_close(fvlm_against *a)
+void fvlm_baseline_close(fvlm_baseline *a)
 {
     if (a->fd >= 0) close(a->fd);
     a->fd = -1;

@@ -1,8 +1,8 @@
-/* vocab.c - reading tokens and merges into tables.
+/* token_table.c - reading tokens and merges into tables.
  *
  * The files spell bytes in GPT-2's alphabet: printable Latin-1 stands for itself, the 68 other bytes for U+0100
  * and up, in order. It is undone here, once, so that everything after works on bytes. */
-#include "reference/tokenizer/vocab.h"
+#include "reference/tokenizer/token_table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static bool grow(void **block, size_t size, size_t used, size_t room)
     return true;
 }
 
-static bool grow_ids(fvlm_vocab *v, size_t want)
+static bool grow_ids(fvlm_token_table *v, size_t want)
 {
     if (want <= v->room) return true;
     const size_t room = want * 2 > 1024 ? want * 2 : 1024;
@@ -64,7 +64,7 @@ static bool grow_ids(fvlm_vocab *v, size_t want)
     return true;
 }
 
-static bool grow_text(fvlm_vocab *v, size_t more)
+static bool grow_text(fvlm_token_table *v, size_t more)
 {
     if (more <= v->text_room - v->n_text) return true;
     const size_t room = (v->n_text + more) * 2;
@@ -73,7 +73,7 @@ static bool grow_text(fvlm_vocab *v, size_t more)
     return true;
 }
 
-static fvlm_status read_token(fvlm_vocab *v, fvlm_pull *j, const int16_t byte_of[324])
+static fvlm_status read_token(fvlm_token_table *v, fvlm_pull *j, const int16_t byte_of[324])
 {
     fvlm_slice s;
     size_t n;
@@ -98,7 +98,7 @@ static fvlm_status read_token(fvlm_vocab *v, fvlm_pull *j, const int16_t byte_of
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_pull *j)
+fvlm_status fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_pull *j)
 {
     int16_t byte_of[324];
     size_t n = 0;
@@ -118,7 +118,7 @@ fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_pull *j)
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err)
+fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err)
 {
     if (id >= FVLM_MAX_TOKENS)
         return fvlm_fail(err, FVLM_LIMIT, "added token id %u: at most %u", id, FVLM_MAX_TOKENS - 1);
@@ -137,13 +137,13 @@ fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool spe
     return FVLM_OK;
 }
 
-void fvlm_vocab_free(fvlm_vocab *v)
+void fvlm_token_table_free(fvlm_token_table *v)
 {
     free(v->text);
     free(v->tokens);
     free(v->special);
     free(v->merges);
-    *v = (fvlm_vocab){0};
+    *v = (fvlm_token_table){0};
 }
 
 /* Ids by text, while merges are read. The rest of the hash is kept beside the id: a collision that it tells
@@ -165,7 +165,7 @@ static size_t slots_for(size_t n)
 }
 
 /* The slot of this text: its own, or the free one where it belongs. */
-static text_slot *find_slot(const text_index *x, const fvlm_vocab *v, const char *s, size_t n)
+static text_slot *find_slot(const text_index *x, const fvlm_token_table *v, const char *s, size_t n)
 {
     const uint64_t h = XXH3_64bits(s, n);
     text_slot *slot;
@@ -177,7 +177,7 @@ static text_slot *find_slot(const text_index *x, const fvlm_vocab *v, const char
     return slot;
 }
 
-static fvlm_status index_tokens(text_index *x, const fvlm_vocab *v, fvlm_err *err)
+static fvlm_status index_tokens(text_index *x, const fvlm_token_table *v, fvlm_err *err)
 {
     const size_t n_slots = slots_for(v->n);
     x->mask = n_slots - 1;
@@ -195,7 +195,7 @@ static fvlm_status index_tokens(text_index *x, const fvlm_vocab *v, fvlm_err *er
     return FVLM_OK;
 }
 
-static fvlm_merge *merge_slot(const fvlm_vocab *v, uint32_t left, uint32_t right)
+static fvlm_bpe_merge *merge_slot(const fvlm_token_table *v, uint32_t left, uint32_t right)
 {
     const uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
     size_t i = (size_t)(key >> 20) & v->merge_mask;
@@ -204,17 +204,17 @@ static fvlm_merge *merge_slot(const fvlm_vocab *v, uint32_t left, uint32_t right
     return &v->merges[i];
 }
 
-const fvlm_merge *fvlm_vocab_merge(const fvlm_vocab *v, uint32_t left, uint32_t right)
+const fvlm_bpe_merge *fvlm_token_table_merge(const fvlm_token_table *v, uint32_t left, uint32_t right)
 {
-    const fvlm_merge *m = merge_slot(v, left, right);
+    const fvlm_bpe_merge *m = merge_slot(v, left, right);
     return m->result == FVLM_NO_TOKEN ? NULL : m;
 }
 
-static bool grow_merges(fvlm_vocab *v, size_t n)
+static bool grow_merges(fvlm_token_table *v, size_t n)
 {
     if (v->merges && n * 2 <= v->merge_mask + 1) return true;
     const size_t old = v->merges ? v->merge_mask + 1 : 0, slots = old ? old * 2 : slots_for(v->n);
-    fvlm_merge *from = v->merges, *to = fvlm_alloc(slots, sizeof *to);
+    fvlm_bpe_merge *from = v->merges, *to = fvlm_alloc(slots, sizeof *to);
     if (!to) return false;
     memset(to, 0xff, slots * sizeof *to);
     v->merges = to;
@@ -227,7 +227,7 @@ static bool grow_merges(fvlm_vocab *v, size_t n)
 
 /* "left right" in the byte alphabet, which has no space. A pair given twice keeps its last rank, as in
  * Hugging Face's map. */
-static fvlm_status read_merge(fvlm_vocab *v, fvlm_pull *j, const text_index *x, const int16_t byte_of[324],
+static fvlm_status read_merge(fvlm_token_table *v, fvlm_pull *j, const text_index *x, const int16_t byte_of[324],
                               uint32_t rank)
 {
     fvlm_slice s;
@@ -246,11 +246,11 @@ static fvlm_status read_merge(fvlm_vocab *v, fvlm_pull *j, const text_index *x, 
     if (left == FVLM_NO_TOKEN || right == FVLM_NO_TOKEN || result == FVLM_NO_TOKEN)
         return fvlm_pull_refuse(j, "a merge of tokens that are not in the vocabulary");
     if (!grow_merges(v, (size_t)rank + 1)) return no_memory(j->err);
-    *merge_slot(v, left, right) = (fvlm_merge){left, right, rank, result};
+    *merge_slot(v, left, right) = (fvlm_bpe_merge){left, right, rank, result};
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_pull *j)
+fvlm_status fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_pull *j)
 {
     int16_t byte_of[324];
     text_index x = {0};

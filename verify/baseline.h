@@ -1,4 +1,4 @@
-/* against.h - what a model is held against: another .fvlm file, or a checkpoint folder that is converted for the
+/* baseline.h - what a model is held against: another .fvlm file, or a checkpoint folder that is converted for the
  * occasion into a temporary file without a name. */
 #ifndef FVLM_AGAINST_H
 #define FVLM_AGAINST_H
@@ -6,15 +6,15 @@
 #include "format/reader.h"
 
 typedef struct {
-    char path[4096];   /* of a .fvlm file that can be opened until fvlm_against_close */
+    char path[4096];   /* of a .fvlm file that can be opened until fvlm_baseline_close */
     int fd;            /* of the temporary file, -1 if there is none */
     uint64_t n_bytes;  /* of the temporary file, 0 if there is none */
     char folder[1024]; /* it was made in */
-} fvlm_against;
+} fvlm_baseline;
 
 /* what = a folder or a .fvlm file. The conversion is lossless (source types kept, fused tensors in f32). */
-fvlm_status fvlm_against_open(fvlm_against *out, const char *what, unsigned threads, fvlm_progress_fn progress,
-                              void *progress_ctx, fvlm_err *err);
-void fvlm_against_close(fvlm_against *a);
+fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, unsigned threads, fvlm_progress_fn progress,
+                               void *progress_ctx, fvlm_err *err);
+void fvlm_baseline_close(fvlm_baseline *a);
 
 #endif

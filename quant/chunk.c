@@ -1,26 +1,26 @@
-/* piece.c - see piece.h. */
+/* chunk.c - see chunk.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "quant/floats.h"
-#include "quant/piece.h"
+#include "quant/chunk.h"
 
-fvlm_status fvlm_piece_space_create(fvlm_piece_space *s, size_t most_elems, size_t most_out, size_t longest_group,
-                                    fvlm_err *err)
+fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, size_t most_elems, size_t most_out, size_t longest_group,
+                                      fvlm_err *err)
 {
     s->x = fvlm_alloc(most_elems, sizeof *s->x);
     s->in = fvlm_alloc(most_elems, sizeof(float));
     s->out = fvlm_alloc(most_out, 1);
-    if (s->x && s->in && s->out) return fvlm_encode_space_create(&s->encode, longest_group, err);
+    if (s->x && s->in && s->out) return fvlm_encode_scratch_create(&s->encode, longest_group, err);
     return fvlm_fail(err, FVLM_NOMEM, "out of memory for %zu weights", most_elems);
 }
 
-void fvlm_piece_space_free(fvlm_piece_space *s)
+void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s)
 {
     free(s->x);
     free(s->in);
     free(s->out);
-    fvlm_encode_space_free(&s->encode);
+    fvlm_encode_scratch_free(&s->encode);
 }
 
 /* Codes can stand for magnitudes up to FVLM_ENCODE_MAX; the index of the first larger one, or n. */
@@ -33,7 +33,7 @@ static size_t first_too_large(const float *x, size_t n)
     return n;
 }
 
-static fvlm_status encode_panels(const fvlm_piece *p, fvlm_group_fn encode, fvlm_piece_space *s, fvlm_err *err)
+static fvlm_status encode_panels(const fvlm_chunk *p, fvlm_encode_group_fn encode, fvlm_chunk_scratch *s, fvlm_err *err)
 {
     const fvlm_matrix *m = p->m;
     const size_t unit = m->k * FVLM_LANES, n_scales = m->n_groups * FVLM_LANES, n_panels = p->n / unit;
@@ -41,7 +41,7 @@ static fvlm_status encode_panels(const fvlm_piece *p, fvlm_group_fn encode, fvlm
     char where[FVLM_MAX_NAME + 96];
     if (large < p->n)
         return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %g: too large to quantize",
-                         fvlm_element_name(p->item->source, p->first + large, where), (double)s->x[large]);
+                         fvlm_floats_element_name(p->item->source, p->first + large, where), (double)s->x[large]);
     s->n_out = n_panels * m->panel_bytes;
     memset(s->out, 0, s->n_out);
     for (size_t i = 0; i < n_panels; i++) {
@@ -53,23 +53,23 @@ static fvlm_status encode_panels(const fvlm_piece *p, fvlm_group_fn encode, fvlm
     return FVLM_OK;
 }
 
-static fvlm_status convert_floats(const fvlm_piece *p, fvlm_piece_space *s, fvlm_err *err)
+static fvlm_status convert_floats(const fvlm_chunk *p, fvlm_chunk_scratch *s, fvlm_err *err)
 {
     const fvlm_quant_item *item = p->item;
     const size_t bad = fvlm_floats_store(item->type.kind, s->x, p->n, s->out, s->sums);
     char where[FVLM_MAX_NAME + 96], type[24];
-    s->n_out = p->n * fvlm_float_bytes(item->type);
+    s->n_out = p->n * fvlm_type_float_bytes(item->type);
     if (bad == p->n) return FVLM_OK;
     return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %g: too large for %s; use --set '%s=f32'",
-                     fvlm_element_name(item->source, p->first + bad, where), (double)s->x[bad],
+                     fvlm_floats_element_name(item->source, p->first + bad, where), (double)s->x[bad],
                      fvlm_type_name(item->type, type), item->source->name);
 }
 
-fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, const fvlm_reader *source, fvlm_piece_space *s,
-                            fvlm_err *err)
+fvlm_status fvlm_chunk_encode(const fvlm_chunk *p, fvlm_encode_group_fn encode, const fvlm_reader *source,
+                              fvlm_chunk_scratch *s, fvlm_err *err)
 {
     const fvlm_tensor *t = p->item->source;
-    const size_t width = fvlm_float_bytes(t->type);
+    const size_t width = fvlm_type_float_bytes(t->type);
     char where[FVLM_MAX_NAME + 96];
     s->sums[0] = s->sums[1] = 0;
     s->n_in = p->n * width;
@@ -79,7 +79,7 @@ fvlm_status fvlm_piece_work(const fvlm_piece *p, fvlm_group_fn encode, const fvl
     if (bad < p->n) {
         const float v = s->x[bad];
         return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s; a model with such a weight cannot be quantized",
-                         fvlm_element_name(t, p->first + bad, where),
+                         fvlm_floats_element_name(t, p->first + bad, where),
                          v != v  ? "not a number"
                          : v > 0 ? "infinite"
                                  : "minus infinite");

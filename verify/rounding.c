@@ -1,10 +1,10 @@
-/* promise.c - see promise.h. */
+/* rounding.c - see rounding.h. */
 #include <math.h>
 #include <string.h>
 
-#include "verify/promise.h"
+#include "verify/rounding.h"
 
-static fvlm_status add_step(fvlm_path *p, fvlm_type t, const char *tensor, fvlm_err *err)
+static fvlm_status add_step(fvlm_rounding_history *p, fvlm_type t, const char *tensor, fvlm_err *err)
 {
     if (p->n == FVLM_MAX_STEPS)
         return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" was converted over %d times", tensor, FVLM_MAX_STEPS);
@@ -12,12 +12,13 @@ static fvlm_status add_step(fvlm_path *p, fvlm_type t, const char *tensor, fvlm_
     return FVLM_OK;
 }
 
-fvlm_status fvlm_path_of(fvlm_path *out, const fvlm_reader *model, const fvlm_tensor *t, fvlm_err *err)
+fvlm_status fvlm_rounding_history_of(fvlm_rounding_history *out, const fvlm_reader *model, const fvlm_tensor *t,
+                                     fvlm_err *err)
 {
     size_t i;
     const json_t *transform;
     fvlm_status st = FVLM_OK;
-    *out = (fvlm_path){0};
+    *out = (fvlm_rounding_history){0};
     json_array_foreach(json_object_get(fvlm_reader_meta(model), "transforms"), i, transform)
     {
         const json_t *of = json_object_get(json_object_get(transform, "tensors"), t->name);
@@ -33,7 +34,7 @@ fvlm_status fvlm_path_of(fvlm_path *out, const fvlm_reader *model, const fvlm_te
     return t->type.kind == FVLM_INT ? FVLM_OK : add_step(out, t->type, t->name, err);
 }
 
-float fvlm_path_follow(const fvlm_path *p, float w, float *slack)
+float fvlm_rounding_history_apply(const fvlm_rounding_history *p, float w, float *slack)
 {
     *slack = 0;
     for (unsigned i = 0; i < p->n; i++) {
@@ -56,7 +57,7 @@ static float to_bf16(float v)
  */
 #define ROUND 0x1.8p52
 
-double fvlm_plain_error(fvlm_type t, const float *w, size_t n)
+double fvlm_rounding_plain_error(fvlm_type t, const float *w, size_t n)
 {
     const double top = t.bits == 8 ? 255 : 15, zero = t.bits == 8 ? 128 : 8;
     float low = w[0], high = w[0];

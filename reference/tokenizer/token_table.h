@@ -1,4 +1,4 @@
-/* vocab.h - tokens as bytes, and which two tokens merge into which. */
+/* token_table.h - tokens as bytes, and which two tokens merge into which. */
 #ifndef FVLM_TOKENIZER_VOCAB_H
 #define FVLM_TOKENIZER_VOCAB_H
 
@@ -10,7 +10,7 @@
 /* A pair of neighbours and what it becomes. Open addressing; result FVLM_NO_TOKEN marks a free slot. */
 typedef struct {
     uint32_t left, right, rank, result;
-} fvlm_merge;
+} fvlm_bpe_merge;
 
 typedef struct {
     uint32_t at, n_bytes; /* text[at .. at + n_bytes); n_bytes FVLM_NO_TOKEN = the id has no text */
@@ -23,20 +23,20 @@ typedef struct {
     uint8_t *special;   /* [room] */
     size_t n, room;     /* 1 + highest id; slots */
 
-    fvlm_merge *merges;
+    fvlm_bpe_merge *merges;
     size_t merge_mask; /* slots - 1, a power of two less one */
     uint32_t of_byte[256];
-} fvlm_vocab;
+} fvlm_token_table;
 
 /* tokens and merges are positioned at their arrays, of a section of less than 4 GiB. */
-fvlm_status fvlm_vocab_read_tokens(fvlm_vocab *v, fvlm_pull *tokens);
-fvlm_status fvlm_vocab_read_merges(fvlm_vocab *v, fvlm_pull *merges);
-void fvlm_vocab_free(fvlm_vocab *v);
+fvlm_status fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_pull *tokens);
+fvlm_status fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_pull *merges);
+void fvlm_token_table_free(fvlm_token_table *v);
 
 /* Adds an id outside the alphabet. An id that has the same text already is fine. */
-fvlm_status fvlm_vocab_add(fvlm_vocab *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err);
+fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err);
 
 /* What left and right merge into: NULL when they do not. */
-const fvlm_merge *fvlm_vocab_merge(const fvlm_vocab *v, uint32_t left, uint32_t right);
+const fvlm_bpe_merge *fvlm_token_table_merge(const fvlm_token_table *v, uint32_t left, uint32_t right);
 
 #endif
