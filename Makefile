@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # fvlm: `make help` lists the targets. Two do all their own set-up on Debian: demo and check.
 
 BUILD   ?= build
@@ -31,7 +32,7 @@ ifeq ($(V),0)
 Q := @
 endif
 
-.PHONY: all setup demo check test tools asan arm64 deps format bench accuracy oracle fuzz install clean help
+.PHONY: all programs setup demo check test tools asan arm64 deps format bench accuracy oracle fuzz install clean help
 .SECONDARY:
 
 all: $(BUILD)/fvlm  ## all: the binary, build/fvlm (the default)
@@ -68,7 +69,9 @@ demo: setup  ## demo: install what is missing, build, convert + quantize + verif
 check: setup  ## check: install what is missing, build, run every test that needs no Python
 	@$(MAKE) --no-print-directory -j2 test deps
 
-test: all $(TESTS) $(BUILD)/tests/tools/checkpoint
+programs: all $(TESTS) $(TOOLS)
+
+test: programs
 	@tests/run.sh $(BUILD) $(TESTS) $(wildcard tests/cli/*.sh)
 
 asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanitizer

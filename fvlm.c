@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fvlm.c - main(): finds the command, nothing more. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint.c - config.json and generation_config.json of a LLaVA-style FastVLM checkpoint.
  *
  * Keys that change the arithmetic are read or demanded to have the one value we implement, so that

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint.h - what the small files beside the weights say: config.json, generation_config.json
  * and the tokenizer's. Their numbers are claims; names.c holds them against the tensors' shapes. */
-#ifndef FVLM_CHECKPOINT_H
-#define FVLM_CHECKPOINT_H
+#ifndef FVLM_CONVERT_CHECKPOINT_H
+#define FVLM_CONVERT_CHECKPOINT_H
 
 #include "convert/source/source.h"
 

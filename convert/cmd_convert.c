@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_convert.c - `fvlm convert`: a checkpoint folder to a .fvlm file. */
 #include <inttypes.h>
 #include <stdlib.h>

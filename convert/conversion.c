@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* conversion.c - plan and carry out: folder to file, with both cores and little memory.
  *
  * A task is one recipe, or hashing one weights file; the costly ones go first, so that the threads end

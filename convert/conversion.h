@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* conversion.h - inside of a conversion; conversion.c does it, report.c tells about it. */
-#ifndef FVLM_CONVERSION_H
-#define FVLM_CONVERSION_H
+#ifndef FVLM_CONVERT_CONVERSION_H
+#define FVLM_CONVERT_CONVERSION_H
 
 #include "convert/checkpoint.h"
 #include "convert/convert.h"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* convert.h - a checkpoint folder to a .fvlm file. */
-#ifndef FVLM_CONVERT_H
-#define FVLM_CONVERT_H
+#ifndef FVLM_CONVERT_CONVERT_H
+#define FVLM_CONVERT_CONVERT_H
 
 #include "format/reader.h"
 

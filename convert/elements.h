@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* elements.h - numbers of a source: exact into f64, checked, rounded once into the container's types. */
-#ifndef FVLM_ELEMENTS_H
-#define FVLM_ELEMENTS_H
+#ifndef FVLM_CONVERT_ELEMENTS_H
+#define FVLM_CONVERT_ELEMENTS_H
 
 #include "convert/source/source.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuse.c - the algebra of recipe.h. Everything in f64; pack.c rounds once, at the end. */
 #include "convert/fuse.h"
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* fuse.h - evaluates a recipe row by row, in f64. */
-#ifndef FVLM_FUSE_H
-#define FVLM_FUSE_H
+#ifndef FVLM_CONVERT_FUSE_H
+#define FVLM_CONVERT_FUSE_H
 
 #include "convert/recipe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pack.c - streams a recipe block by block: read rows, fuse and prove them in f64, round once, lay out.
  *
  * A block is a number of rows that is a multiple of 16 (a panel), of about BLOCK_BYTES. Every weight

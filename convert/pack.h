@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pack.h - a recipe's tensors, from the source through fusion and proof into the layout of the container. */
-#ifndef FVLM_PACK_H
-#define FVLM_PACK_H
+#ifndef FVLM_CONVERT_PACK_H
+#define FVLM_CONVERT_PACK_H
 
 #include <stdatomic.h>
 

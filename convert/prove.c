@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* prove.c - see prove.h. Shares no arithmetic with fuse.c: BatchNorm is applied to outputs, never to
  * kernels; identities add the input; layer scale, LayerNorm's affine part and the attention scale are
  * steps of their own. */

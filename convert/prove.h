@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* prove.h - shows that a fused row does what its parts did: both are run on the same random input, in
  * f64, the parts one after the other as the network was trained, the fused row as one convolution. */
-#ifndef FVLM_PROVE_H
-#define FVLM_PROVE_H
+#ifndef FVLM_CONVERT_PROVE_H
+#define FVLM_CONVERT_PROVE_H
 
 #include "convert/recipe.h"
 

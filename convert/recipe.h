@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* recipe.h - how one module of the container (a weight and its bias) comes from source tensors.
  *
  * Every fold of a FastVLM checkpoint is one formula, linear in the kernels:
@@ -15,8 +16,8 @@
  * names.c writes recipes from tensor names, fuse.c evaluates them, prove.c shows that the result
  * does what the parts did, pack.c lays it out. A recipe with one bare kernel changes nothing: its
  * tensors keep their type. */
-#ifndef FVLM_RECIPE_H
-#define FVLM_RECIPE_H
+#ifndef FVLM_CONVERT_RECIPE_H
+#define FVLM_CONVERT_RECIPE_H
 
 #include "convert/source/source.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* report.c - what a conversion plans and has done, as JSON: the container's metadata, and the report that
  * --dry-run, -v and --json print. */
 #include <stdio.h>

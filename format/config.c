@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* config.c - fvlm_config to JSON and back. The way back trusts nothing: a field
  * is present, of its type, within its limit, and fits the others, or it is refused
  * with its dotted name. SPEC.md lists the keys. */

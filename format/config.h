@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* config.h - the architecture of a model, as convert finds it in tensor names,
  * shapes and config.json, and as the container's metadata carries it ("config").
  *
@@ -17,8 +18,8 @@
  *
  * Layouts: 1x1 and linear weights, stem.0, the embedding: FVLM_PANELS. Depthwise
  * weights: FVLM_TAPS. Biases, norms: FVLM_ROWS. */
-#ifndef FVLM_CONFIG_H
-#define FVLM_CONFIG_H
+#ifndef FVLM_FORMAT_CONFIG_H
+#define FVLM_FORMAT_CONFIG_H
 
 #include <jansson.h>
 

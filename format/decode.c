@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* decode.c - a tensor of the file as a matrix to multiply with, and its rows decoded. */
 #include "reference/ops/ops.h"
 

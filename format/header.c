@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* header.c - encode and decode the fixed header. */
 #include "format/header.h"
 

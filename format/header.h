@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* header.h - the first 4 KiB of a .fvlm file: who it is and where its sections are.
  * SPEC.md is the prose; both reader and writer go through here. */
-#ifndef FVLM_HEADER_H
-#define FVLM_HEADER_H
+#ifndef FVLM_FORMAT_HEADER_H
+#define FVLM_FORMAT_HEADER_H
 
 #include "format/reader.h"
 

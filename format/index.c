@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* index.c - encode and decode the table of tensors. Decoding trusts nothing: see
  * index.h for what a table must satisfy. */
 #include "format/index.h"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* index.h - the table of tensors: name, type, shape, layout, place and hash of each. */
-#ifndef FVLM_INDEX_H
-#define FVLM_INDEX_H
+#ifndef FVLM_FORMAT_INDEX_H
+#define FVLM_FORMAT_INDEX_H
 
 #include "format/header.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reader.c - opens a .fvlm file and answers questions about it. All structure is
  * read with pread into private memory and checked there; only the tensors' bytes
  * are used through the mapping, since a mapped file can change under us. */

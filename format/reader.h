@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* container.h - read and write .fvlm files. SPEC.md defines every byte.
  *
  *   fvlm_reader *r;  fvlm_err err;
@@ -7,8 +8,8 @@
  *   ...
  *   fvlm_reader_close(&r);
  */
-#ifndef FVLM_CONTAINER_H
-#define FVLM_CONTAINER_H
+#ifndef FVLM_FORMAT_READER_H
+#define FVLM_FORMAT_READER_H
 
 #include "format/config.h"
 #include "format/base/pool.h"

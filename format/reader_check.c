@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* verify.c - checks every byte of an open file: tensors and sections by their
  * hashes, what lies between them for being zero. Reads with pread in pieces; the
  * mapping is not trusted to stay what it was. */

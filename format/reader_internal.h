@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reader.h - the inside of a reader, shared by reader.c, verify.c and writer.c. */
-#ifndef FVLM_READER_H
-#define FVLM_READER_H
+#ifndef FVLM_FORMAT_READER_INTERNAL_H
+#define FVLM_FORMAT_READER_INTERNAL_H
 
 #include <pthread.h>
 

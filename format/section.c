@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* section.c - see section.h. */
 #include "format/section.h"
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* section.h - compressed sections: one zstd frame, the same bytes every time. */
-#ifndef FVLM_SECTION_H
-#define FVLM_SECTION_H
+#ifndef FVLM_FORMAT_SECTION_H
+#define FVLM_FORMAT_SECTION_H
 
 #include "format/header.h"
 

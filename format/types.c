@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* types.c - type names, and the address arithmetic of the layouts in types.h. */
 #include "format/types.h"
 

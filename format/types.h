@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* types.h - element types and physical layouts of tensors in a .fvlm file.
  *
  * A type is data, not a name from a list: float width, or {bits, symmetric or
  * asymmetric, group size}. Layout is address arithmetic only: this file knows
  * where a value lies, never what it means. Encoding lives in quant/, decoding in
  * reference/, written apart. SPEC.md is the prose of this header. */
-#ifndef FVLM_TYPES_H
-#define FVLM_TYPES_H
+#ifndef FVLM_FORMAT_TYPES_H
+#define FVLM_FORMAT_TYPES_H
 
 #include "format/base/base.h"
 

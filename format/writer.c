@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* writer.c - makes a .fvlm file: declare every tensor, begin (places are fixed,
  * space is reserved), append from any thread, finish. The header comes last, so
  * that an unfinished file is no .fvlm file whatever happens to it. */

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* chunk.h - about a megabyte of one tensor, from the source file to the bytes of the new one. Knows nothing of
  * threads, order or the writer (write.c does). */
-#ifndef FVLM_QUANT_PIECE_H
-#define FVLM_QUANT_PIECE_H
+#ifndef FVLM_QUANT_CHUNK_H
+#define FVLM_QUANT_CHUNK_H
 
 #include "quant/encode.h"
 #include "quant/plan.h"

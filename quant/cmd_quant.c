@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_quant.c - fvlm quant: the command line around quant.h, and the plan as a table. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* describe.c - a plan, and what came of it, as JSON: for people (--json, the table) and for the file's metadata. */
 #include <math.h>
 #include <string.h>

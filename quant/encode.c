@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* encode.c - which search this machine runs, and a panel of weights to the bytes of a tile. */
 #include <stdlib.h>
 #include <string.h>

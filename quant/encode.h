@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* encode.h - from floats to codes, inside quant/. A panel is 16 output rows side by side, exactly as
  * the source file stores it: x[k][16]. The 16 rows are 16 independent lanes of one calculation, so
  * every instruction set, and the scalar definition, gives the same bits without any rule about the
  * order of sums across lanes: there are none. */
-#ifndef FVLM_ENCODE_H
-#define FVLM_ENCODE_H
+#ifndef FVLM_QUANT_ENCODE_H
+#define FVLM_QUANT_ENCODE_H
 
 #include "format/types.h"
 

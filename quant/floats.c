@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* floats.c - see floats.h. The bulk loops are shaped for the compiler to vectorize: no call, no early way out. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* floats.h - stored floats to f32 and back, in bulk, with a say about what does not fit. */
-#ifndef FVLM_FLOATS_H
-#define FVLM_FLOATS_H
+#ifndef FVLM_QUANT_FLOATS_H
+#define FVLM_QUANT_FLOATS_H
 
 #include "format/reader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* plan.c - which tensor gets which type. Reads names, shapes and layouts, no weights. */
 #include <inttypes.h>
 #include <stdlib.h>

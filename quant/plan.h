@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* plan.h - inside quant/: what is to be done with every tensor. */
 #ifndef FVLM_QUANT_PLAN_H
 #define FVLM_QUANT_PLAN_H

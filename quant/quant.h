@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* quant.h - a float .fvlm file to an int8 / int4 one.
  *
  *   fvlm_quantization *q;  fvlm_quant_options o = {.type = "int4"};
@@ -13,8 +14,8 @@
  * residual passes by (stem, downsampling, projector: 1 % of the model).
  * A full type name ("int4-sym-g32") is used for every matrix. Rules override, the last match wins.
  * There is no silent fallback: what cannot be done as asked is refused by name. */
-#ifndef FVLM_QUANT_H
-#define FVLM_QUANT_H
+#ifndef FVLM_QUANT_QUANT_H
+#define FVLM_QUANT_QUANT_H
 
 #include "format/reader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rules.c - --set REGEX=TYPE: a regular expression over whole canonical names, the last match wins. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* write.c - carries a plan out: source panels in, tiles out, all threads busy, memory bounded.
  *
  * The work is one list of pieces over all tensors, about a megabyte of source each, handed out in order.

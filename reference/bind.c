@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bind.c - puts every tensor of a .fvlm file where the forward pass finds it.
  *
  * The config says which tensors there must be and what shape they have; this file

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_bench.c - fvlm bench: how long the parts of a first token take, at several picture
  * sizes, thread counts and activation modes; and what share of this CPU's own measured
  * peak that is. Random pixels, random text rows: only their number matters. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_run.c - fvlm run: an answer about a picture, streamed; then what it cost. */
 #include <errno.h>
 #include <inttypes.h>

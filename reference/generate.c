@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* generate.c - a question about a picture to an answer: everything in its order, timed. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* llm.c - Qwen2: RMSNorm, grouped-query attention with rotary positions and a KV
  * cache, SiLU-gated FFN. Prefill and decode are one function: a row's numbers depend
  * on the rows before it and on nothing else, so any split of a text into calls gives

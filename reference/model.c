@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model.c - opening and closing a model, and what every pass over it shares. */
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model.h - the bound model that vision.c, projector.c and llm.c walk: every
  * weight of the file in the place where the forward pass uses it, and the memory
  * the passes work in. Private to reference/; the world sees reference.h. */
-#ifndef FVLM_MODEL_H
-#define FVLM_MODEL_H
+#ifndef FVLM_REFERENCE_MODEL_H
+#define FVLM_REFERENCE_MODEL_H
 
 #include "reference/reference.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* projector.c - two linear layers with an exact-erf GELU between them: the tower's
  * features to rows of the language model's width. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* prompt.c - the model's prompt template around a question, as token ids.
  *
  * As the reference does it, the text is cut at the picture's marker and each side

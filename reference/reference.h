@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* reference.h - the executor: open a .fvlm model, look at a picture, answer.
  *
  *   fvlm_model *m;  fvlm_err err;
@@ -10,8 +11,8 @@
  * or pass by pass: fvlm_pixels_load, fvlm_model_tower, fvlm_model_project, then
  * fvlm_model_embed and fvlm_model_forward. One model, one thread at a time.
  */
-#ifndef FVLM_REFERENCE_H
-#define FVLM_REFERENCE_H
+#ifndef FVLM_REFERENCE_REFERENCE_H
+#define FVLM_REFERENCE_REFERENCE_H
 
 #include "reference/image/image.h"
 #include "reference/ops/ops.h"

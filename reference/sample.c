@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sample.c - greedy, or temperature and top-p with a seed.
  *
  * A seed gives the same answer on every machine, CPU level and thread count: logits

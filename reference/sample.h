@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sample.h - from logits to the next token. Private to reference/. */
-#ifndef FVLM_SAMPLE_H
-#define FVLM_SAMPLE_H
+#ifndef FVLM_REFERENCE_SAMPLE_H
+#define FVLM_REFERENCE_SAMPLE_H
 
 #include "reference/reference.h"
 

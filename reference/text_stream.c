@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* text_stream.c - see text_stream.h. A byte-level token may end in the middle of a
  * character; a terminal, or a JSON writer, must not see the half. */
 #include <string.h>

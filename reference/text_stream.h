@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* text_stream.h - bytes that come a token at a time, passed on as whole UTF-8
  * characters. Private to reference/. */
-#ifndef FVLM_TEXT_STREAM_H
-#define FVLM_TEXT_STREAM_H
+#ifndef FVLM_REFERENCE_TEXT_STREAM_H
+#define FVLM_REFERENCE_TEXT_STREAM_H
 
 #include "reference/reference.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vision.c - the FastViTHD tower: stem, stages of RepMixer or attention blocks,
  * final convolution. Activations are channels-last, [height, width, channels].
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* work.c - see work.h. Follows vision.c and llm.c: what they compute, this counts. */
 #include "reference/work.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* work.h - how much a pass has to do: multiply-adds of matrices, convolutions and attention, bytes
  * of weights. For fvlm bench, which divides it by time. Private to reference/. */
-#ifndef FVLM_WORK_H
-#define FVLM_WORK_H
+#ifndef FVLM_REFERENCE_WORK_H
+#define FVLM_REFERENCE_WORK_H
 
 #include "reference/model.h"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The whole way on the small model that ships: convert, quantize, verify, answer, measure.
 #   tests/demo.sh build/fvlm [MODEL_FOLDER]
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Who may include whom (design: arrows point at what may be included). Fails on any other #include "...".
 #   format -> format    convert, quant, reference -> format, themselves
 #   verify, */cmd_*.c, fvlm.c -> everything

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs test programs (cmocka) and scripts, two at a time, and adds up what they report in TAP.
 #   tests/run.sh BUILD TEST...     log of each in BUILD/logs/NAME.tap; FVLM is the binary under test
 # Ends in "N passed, N failed, N skipped"; exits 1 if any failed.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages named (NAME or NAME:ARCH) that are missing. Prints nothing when all are there.
 set -eu
 native=$(dpkg --print-architecture)

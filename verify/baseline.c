@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* baseline.c - see baseline.h. The temporary file loses its name as soon as it is written, so that nothing
  * is left behind however we end; until then it lies in a folder of its own. */
 #include <fcntl.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* baseline.h - what a model is held against: another .fvlm file, or a checkpoint folder that is converted for the
  * occasion into a temporary file without a name. */
-#ifndef FVLM_AGAINST_H
-#define FVLM_AGAINST_H
+#ifndef FVLM_VERIFY_BASELINE_H
+#define FVLM_VERIFY_BASELINE_H
 
 #include "format/reader.h"
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bounds.h - what counts as the same. A file is as good as its coarsest change to the source. */
-#ifndef FVLM_BOUNDS_H
-#define FVLM_BOUNDS_H
+#ifndef FVLM_VERIFY_BOUNDS_H
+#define FVLM_VERIFY_BOUNDS_H
 
 #include "format/reader.h"
 #include "reference/ops/ops.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_verify.c - fvlm verify: hashes of a file; a model beside its source; a model beside activations from PyTorch. */
 #include <stdio.h>
 #include <string.h>

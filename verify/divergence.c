@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* divergence.c - see divergence.h. */
 #include <math.h>
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* divergence.h - how far one set of numbers is from another: blocks, and predictions of the next token. */
-#ifndef FVLM_DIVERGENCE_H
-#define FVLM_DIVERGENCE_H
+#ifndef FVLM_VERIFY_DIVERGENCE_H
+#define FVLM_VERIFY_DIVERGENCE_H
 
 #include "format/base/base.h"
 

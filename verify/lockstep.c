@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* lockstep.c - see lockstep.h. A barrier with a body and a way out. */
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* lockstep.h - several models walked at once, block by block.
  *
  * Why: a block's output at 1024 pixels is up to 25 MB and a model has a hundred of them. Instead of keeping
@@ -5,8 +6,8 @@
  * block: the last to arrive compares what all of them have in hand, then all walk on. Nothing is kept.
  *
  * A runner that fails leaves, and from then on nobody waits. */
-#ifndef FVLM_LOCKSTEP_H
-#define FVLM_LOCKSTEP_H
+#ifndef FVLM_VERIFY_LOCKSTEP_H
+#define FVLM_VERIFY_LOCKSTEP_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* parity.h - runs a model beside its source, or beside recorded activations, and measures every block.
  *
  *   fvlm_parity p;  fvlm_parity_options o = {.model = "m.fvlm", .source = "f32.fvlm", ...};
@@ -5,8 +6,8 @@
  *   ... fvlm_parity_ok(&p), or parity_report.h to print it ...
  *   fvlm_parity_free(&p);
  */
-#ifndef FVLM_PARITY_H
-#define FVLM_PARITY_H
+#ifndef FVLM_VERIFY_PARITY_H
+#define FVLM_VERIFY_PARITY_H
 
 #include "verify/bounds.h"
 #include "verify/divergence.h"

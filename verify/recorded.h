@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* recorded.h - activations that somebody else's code put out (tests/oracle/dump_activations.py, PyTorch): a
  * safetensors file with the observer's names, "pixels" [side*side, 3], "input_ids" (-200 where the picture goes),
  * "greedy" (the answer's ids), "llm.norm" and "logits" for the prompt's last position. */
-#ifndef FVLM_RECORDED_H
-#define FVLM_RECORDED_H
+#ifndef FVLM_VERIFY_RECORDED_H
+#define FVLM_VERIFY_RECORDED_H
 
 #include "reference/reference.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rounding.c - see rounding.h. */
 #include <math.h>
 #include <string.h>

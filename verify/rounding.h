@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rounding.h - what a type promises about the weights it stores, worked out here from the weights alone: verify does
  * not ask quant/ what it meant to write. */
-#ifndef FVLM_PROMISE_H
-#define FVLM_PROMISE_H
+#ifndef FVLM_VERIFY_ROUNDING_H
+#define FVLM_VERIFY_ROUNDING_H
 
 #include "format/reader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* verdict.c - what parity.c measured against what bounds.c allows, and where to look first. */
 #include <math.h>
 

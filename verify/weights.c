@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* weights.c - see weights.h. Tensors are cut into tasks of about a million weights; what the tasks find is merged so
  * that neither count nor wording depends on threads. */
 #include <inttypes.h>

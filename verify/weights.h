@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* weights.h - every stored number beside its source. This needs no picture and no tolerance that somebody chose: a
  * float must be its source rounded, and the squared error of a quantized group may be no larger than plain absmax (or
  * minmax) would make it. What parity.h measures in the outputs is then the price of the type, not a mistake. */
-#ifndef FVLM_WEIGHTS_H
-#define FVLM_WEIGHTS_H
+#ifndef FVLM_VERIFY_WEIGHTS_H
+#define FVLM_VERIFY_WEIGHTS_H
 
 #include "format/reader.h"
 #include "format/base/pool.h"

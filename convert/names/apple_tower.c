@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* apple_tower.c - the grammar of FastViTHD in Apple's names, fused and train-time.
  *
  *   patch_embed.{0,1,2}                 stem

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* names.c - keeps account of every tensor; the grammar of projector and language model.
  * The tower's is in apple_tower.c. */
 #include "convert/names/names.h"

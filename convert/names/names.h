@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* names.h - the grammar of a FastVLM checkpoint: tensor names and shapes in, recipes out.
  *
  *   tower  = stem stage+ final [head.proj]
@@ -7,8 +8,8 @@
  * How many stages and blocks, how wide, which kernels, which train-time branches: all of it is read
  * off the names and shapes. A source tensor is used, dropped by a named rule, or left over, and
  * left-over or missing tensors are refused by name. */
-#ifndef FVLM_NAMES_H
-#define FVLM_NAMES_H
+#ifndef FVLM_CONVERT_NAMES_NAMES_H
+#define FVLM_CONVERT_NAMES_NAMES_H
 
 #include "convert/checkpoint.h"
 #include "convert/recipe.h"

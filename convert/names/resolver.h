@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* resolver.h - finding tensors by name while keeping account of them; inside of names*.c. */
-#ifndef FVLM_RESOLVER_H
-#define FVLM_RESOLVER_H
+#ifndef FVLM_CONVERT_NAMES_RESOLVER_H
+#define FVLM_CONVERT_NAMES_RESOLVER_H
 
 #include "convert/names/names.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* safetensors.c - strict reading of a .safetensors header.
  *
  *   u64 N | N bytes of JSON | tensor data

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* safetensors.h - the header of one .safetensors file, read strictly: every byte of the file
  * belongs to the header or to exactly one tensor. */
-#ifndef FVLM_SAFETENSORS_H
-#define FVLM_SAFETENSORS_H
+#ifndef FVLM_CONVERT_SOURCE_SAFETENSORS_H
+#define FVLM_CONVERT_SOURCE_SAFETENSORS_H
 
 #include "convert/source/source.h"
 

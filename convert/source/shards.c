@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* shards.c - model.safetensors.index.json: {"metadata": ..., "weight_map": {tensor: shard, ...}}.
  *
  * The index and the shards say the same thing twice, so they are held against each other: every

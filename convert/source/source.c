@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* source.c - the files of a checkpoint folder: opened once, read with pread, hashed for the provenance. */
 #include "convert/source/source.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* source.h - a checkpoint as convert sees it: named tensors that are byte ranges of files.
  *
  *   fvlm_source *src;
@@ -8,8 +9,8 @@
  *
  * Weights are read with pread into memory of our own, never mapped: a mapping can change or
  * vanish under us. Whatever else can say "tensor = range of a file" fits behind this header. */
-#ifndef FVLM_SOURCE_H
-#define FVLM_SOURCE_H
+#ifndef FVLM_CONVERT_SOURCE_SOURCE_H
+#define FVLM_CONVERT_SOURCE_SOURCE_H
 
 #include "format/reader.h"
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* source_files.h - inside of a source, shared by source.c and shards.c only. */
-#ifndef FVLM_SOURCE_FILES_H
-#define FVLM_SOURCE_FILES_H
+#ifndef FVLM_CONVERT_SOURCE_SOURCE_FILES_H
+#define FVLM_CONVERT_SOURCE_SOURCE_FILES_H
 
 #include "convert/source/source.h"
 #include "format/base/file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_json.c - Hugging Face's tokenizer.json (11 MB for Qwen2), read as a stream.
  *
  * Accepted is what a byte-level BPE with Qwen2's build looks like: normalizer NFC or none, one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vocab_files.c - vocab.json + merges.txt + added_tokens.json, the files of a Qwen2 tokenizer. */
 #include <stdlib.h>
 #include <string.h>

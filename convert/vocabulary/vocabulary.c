@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary.c - collects a tokenizer and checks that it is whole.
  *
  * Whole means: ids 0 .. n-1 each have one text and no text two ids; every merge joins two tokens

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary.h - the tokenizer files of a checkpoint to the container's one JSON text. */
-#ifndef FVLM_VOCABULARY_H
-#define FVLM_VOCABULARY_H
+#ifndef FVLM_CONVERT_VOCABULARY_VOCABULARY_H
+#define FVLM_CONVERT_VOCABULARY_VOCABULARY_H
 
 #include "convert/source/source.h"
 

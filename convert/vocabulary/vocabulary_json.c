@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary_json.c - a collected tokenizer as the container's JSON (format/SPEC.md, section 6). Written by hand
  * rather than from a tree, as it holds hundreds of thousands of strings. */
 #include <inttypes.h>

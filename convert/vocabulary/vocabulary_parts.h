@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary_parts.h - a tokenizer while it is collected; inside of vocabulary.c, its two readers and its writer. */
-#ifndef FVLM_VOCABULARY_PARTS_H
-#define FVLM_VOCABULARY_PARTS_H
+#ifndef FVLM_CONVERT_VOCABULARY_VOCABULARY_PARTS_H
+#define FVLM_CONVERT_VOCABULARY_VOCABULARY_PARTS_H
 
 #include <jansson.h>
 

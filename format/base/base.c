@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base.c - status, checked arithmetic, memory, cursor, half-precision conversions. */
 #include "format/base/base.h"
 

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* base.h - what every file of fvlm stands on: status and error text, checked
  * arithmetic for numbers that come from a file, aligned memory, a bounded
  * little-endian cursor, and the half-precision conversions.
  *
  * Only libc here. The one place where compiler extensions are allowed. */
-#ifndef FVLM_BASE_H
-#define FVLM_BASE_H
+#ifndef FVLM_FORMAT_BASE_BASE_H
+#define FVLM_FORMAT_BASE_BASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

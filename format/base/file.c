@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* file.c - see file.h. Everything here uses pread: no shared position, safe from many threads. */
 #include "format/base/file.h"
 

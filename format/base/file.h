@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* file.h - reading input files: regular files only, whole reads, errors that name the file, and
  * whether a file is still what it was when it was opened. */
-#ifndef FVLM_FILE_H
-#define FVLM_FILE_H
+#ifndef FVLM_FORMAT_BASE_FILE_H
+#define FVLM_FORMAT_BASE_FILE_H
 
 #include <time.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json.c - bounded JSON parsing. jansson does the parsing; this file counts first,
  * so that a small compressed section cannot ask for gigabytes of tree. */
 #include "format/base/json.h"

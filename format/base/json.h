@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json.h - JSON text from a file to a jansson tree, within limits. */
-#ifndef FVLM_JSON_H
-#define FVLM_JSON_H
+#ifndef FVLM_FORMAT_BASE_JSON_H
+#define FVLM_FORMAT_BASE_JSON_H
 
 #include <jansson.h>
 

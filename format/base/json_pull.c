@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_pull.c - see json_pull.h. */
 #include "format/base/json_pull.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* json_pull.h - reads JSON text piece by piece, in the order its reader expects.
  *
  * For the texts of a checkpoint that can be large and whose shape is known: safetensors
@@ -7,8 +8,8 @@
  *
  * Strings are decoded in place, which is why the text is not const: a decoded string is never
  * longer than its source, and its closing quote becomes the terminating NUL. */
-#ifndef FVLM_JSON_SCAN_H
-#define FVLM_JSON_SCAN_H
+#ifndef FVLM_FORMAT_BASE_JSON_PULL_H
+#define FVLM_FORMAT_BASE_JSON_PULL_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mapped.c - see mapped.h. The list is a fixed table without locks, since a signal handler reads it: any thread may
  * be interrupted anywhere, and what it holds then stays held. */
 #include "format/base/mapped.h"

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mapped.h - input files that are mapped, and how a program ends when one of them is cut short meanwhile.
  *
  * Touching a page that a mapped file no longer has is not an error that a function could return but
  * a signal, SIGBUS, in whichever thread touched it. Every mapping is therefore listed here, and a
  * program that asks for it (the command line does, a library must not) dies with one line that names
  * the file. What no signal tells, a file written over or grown again, fvlm_stamp_check_unchanged tells (file.h). */
-#ifndef FVLM_MAPPED_H
-#define FVLM_MAPPED_H
+#ifndef FVLM_FORMAT_BASE_MAPPED_H
+#define FVLM_FORMAT_BASE_MAPPED_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* output.c - the atomic output file, see output.h. Every step after opening the
  * target's directory is relative to that directory's descriptor, so that a folder
  * renamed meanwhile cannot send the file elsewhere. */

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* output.h - an output file that appears whole or not at all.
  *
  * Nothing touches the target until the new file is complete, on disk and checked:
  * it is written without a name beside the target (O_TMPFILE; where that does not
  * exist, under a hidden temporary name), then linked or renamed into place. A kill
  * or a power cut leaves the old file or none. */
-#ifndef FVLM_OUTPUT_H
-#define FVLM_OUTPUT_H
+#ifndef FVLM_FORMAT_BASE_OUTPUT_H
+#define FVLM_FORMAT_BASE_OUTPUT_H
 
 #include "format/base/base.h"
 

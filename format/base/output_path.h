@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* output_path.h - names for output.c: where a target really lies, temporary names beside it. */
-#ifndef FVLM_OUTPUT_PATH_H
-#define FVLM_OUTPUT_PATH_H
+#ifndef FVLM_FORMAT_BASE_OUTPUT_PATH_H
+#define FVLM_FORMAT_BASE_OUTPUT_PATH_H
 
 #include <sys/types.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pool.c - threads that wait for a numbered set of tasks and take the next number
  * from one atomic counter. The caller works too.
  *

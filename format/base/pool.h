@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pool.h - a fixed set of threads, made once, that share out numbered tasks. */
-#ifndef FVLM_POOL_H
-#define FVLM_POOL_H
+#ifndef FVLM_FORMAT_BASE_POOL_H
+#define FVLM_FORMAT_BASE_POOL_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cli.c - one option parser for all commands, so that every fault reads the same:
  * one line, the option named, and where help is. */
 #include "format/cli/cli.h"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cli.h - what the commands share on the command line: options, progress, signals, numbers for people. */
-#ifndef FVLM_CLI_H
-#define FVLM_CLI_H
+#ifndef FVLM_FORMAT_CLI_CLI_H
+#define FVLM_FORMAT_CLI_CLI_H
 
 #include <stdio.h>
 

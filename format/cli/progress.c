@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* progress.c - what a command shows while it works, how it learns that it should
  * stop, and what it cost: progress bar, signals, clock, memory. */
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* search_avx512.c - search_tmpl.h for AVX-512. */
 #if defined(__x86_64__)
 #include <math.h>

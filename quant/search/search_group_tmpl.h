@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* search_group_tmpl.h - sixteen groups side by side, one to a lane: how far off codes with a given scale and offset
  * would be, and the best scale and offset so far. Included by search_tmpl.h, once for each instruction set. */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* search_scalar.c - the definition: search_tmpl.h as any machine compiles it. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* search_tmpl.h - the scale search, for 16 rows at a time. Plain C; included by search_*.c, which compile
  * it once for each instruction set: SEARCH_NAME is the function's name, SEARCH_TARGET its attribute.
  *

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* decode_rows.h - inside reference/: decoders hand over a picture row by row, so that a 12-megapixel
  * photograph can be shrunk while it is being decoded. */
-#ifndef FVLM_IMAGE_DECODE_H
-#define FVLM_IMAGE_DECODE_H
+#ifndef FVLM_REFERENCE_IMAGE_DECODE_ROWS_H
+#define FVLM_REFERENCE_IMAGE_DECODE_ROWS_H
 
 #include "reference/image/image.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* image.c - from a file to pixels: which decoder, and where its rows go. */
 #include "reference/image/image.h"
 

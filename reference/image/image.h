@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* image.h - a picture file to the pixels FastVLM was trained on: decoded, padded
  * black to a square, resized as Pillow's BICUBIC does, divided by 255.
  *
  * Every step gives what the reference pipeline gives (PIL.Image.open(f).convert("RGB"),
  * expand2square, CLIPImageProcessor), bit for bit where the JPEG decoder is the same version. */
-#ifndef FVLM_IMAGE_H
-#define FVLM_IMAGE_H
+#ifndef FVLM_REFERENCE_IMAGE_IMAGE_H
+#define FVLM_REFERENCE_IMAGE_IMAGE_H
 
 #include "format/base/base.h"
 

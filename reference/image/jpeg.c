@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* jpeg.c - JPEG rows by libjpeg-turbo, with libjpeg's defaults (exact integer DCT, fancy upsampling), which
  * are Pillow's. Gray is repeated; CMYK and YCCK are taken as Adobe writes them, inverted, and reduced to
  * RGB by Pillow's formula. Data that runs out is refused, as Pillow does; damage that the decoder can bridge

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* png.c - PNG rows by libpng, reduced to RGB by hand as Pillow does, because Pillow is not consistent:
  * 16-bit gray is clipped to 255, other 16-bit samples keep their high byte; alpha and tRNS are dropped, not
  * blended; gamma and profiles are ignored; palette indices past the palette are black. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* resize.c - Pillow's bicubic, bit for bit.
  *
  * The filter is Keys' cubic with a = -0.5, widened when shrinking (antialiasing); weights are computed and

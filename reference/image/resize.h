@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* resize.h - Pillow's 8-bit BICUBIC (src/libImaging/Resample.c), fed row by row. */
-#ifndef FVLM_IMAGE_RESIZE_H
-#define FVLM_IMAGE_RESIZE_H
+#ifndef FVLM_REFERENCE_IMAGE_RESIZE_H
+#define FVLM_REFERENCE_IMAGE_RESIZE_H
 
 #include "format/base/base.h"
 

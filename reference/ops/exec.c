@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* exec.c - the executor's life: choosing kernels for this CPU, threads, scratch memory. */
 #include "reference/ops/exec.h"
 

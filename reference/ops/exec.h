@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* exec.h - inside the executor: threads, kernels and scratch memory. For ops_*.c. */
-#ifndef FVLM_EXEC_H
-#define FVLM_EXEC_H
+#ifndef FVLM_REFERENCE_OPS_EXEC_H
+#define FVLM_REFERENCE_OPS_EXEC_H
 
 #include "reference/ops/kernels/kernels.h"
 

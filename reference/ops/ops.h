@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops.h - the operations a forward pass is made of, over f32 activations in
  * channels-last order. What the model graph (vision.c, projector.c, llm.c) calls;
  * what the kernels (kernels/) serve.
@@ -19,8 +20,8 @@
  *
  * No operation allocates after the first pass of its size. If that first allocation fails the operation
  * leaves its result undefined and fvlm_exec_ok is false from then on: look once after a pass. */
-#ifndef FVLM_OPS_H
-#define FVLM_OPS_H
+#ifndef FVLM_REFERENCE_OPS_OPS_H
+#define FVLM_REFERENCE_OPS_OPS_H
 
 #include "format/reader.h"
 #include "format/base/pool.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_attention.c - softmax attention, of the tower (all tokens see all) and of the
  * LLM (causal, several query heads to a key-value head).
  *

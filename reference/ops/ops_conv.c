@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_conv.c - the tower's convolutions: stem, depthwise, and the whole ConvFFN. */
 #include "reference/ops/exec.h"
 

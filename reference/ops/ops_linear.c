@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_linear.c - matrix products: rows of activations times a weight. */
 #include "reference/ops/exec.h"
 

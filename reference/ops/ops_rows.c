@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_rows.c - operations that look at one row, or one channel, at a time. */
 #include "reference/ops/exec.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* peak.c - what this CPU can do at most, measured: the yardstick of fvlm bench. */
 #include <time.h>
 

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* added_tokens.h - added tokens, found in the text before anything else looks at it. */
-#ifndef FVLM_TOKENIZER_ADDED_H
-#define FVLM_TOKENIZER_ADDED_H
+#ifndef FVLM_REFERENCE_TOKENIZER_ADDED_TOKENS_H
+#define FVLM_REFERENCE_TOKENIZER_ADDED_TOKENS_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bpe.c - byte-pair merging in n log n: symbols in a linked list, possible merges in a heap.
  *
  * A merge in the heap may be out of date when it comes up, because a neighbour was merged meanwhile. Symbols

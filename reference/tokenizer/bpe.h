@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bpe.h - one piece of text to ids: the merge of lowest rank first, leftmost among equals. */
-#ifndef FVLM_TOKENIZER_BPE_H
-#define FVLM_TOKENIZER_BPE_H
+#ifndef FVLM_REFERENCE_TOKENIZER_BPE_H
+#define FVLM_REFERENCE_TOKENIZER_BPE_H
 
 #include "reference/tokenizer/token_table.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pull.c - see pull.h. */
 #include "reference/tokenizer/pull.h"
 

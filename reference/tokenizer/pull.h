@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pull.h - a pull parser for the tokenizer section. Not jansson: 300,000 strings as objects of their
  * own cost 100 ms of a start that should take 50. Strict RFC 8259; numbers only as unsigned integers, which is
  * all the section has. */
-#ifndef FVLM_TOKENIZER_PULL_H
-#define FVLM_TOKENIZER_PULL_H
+#ifndef FVLM_REFERENCE_TOKENIZER_PULL_H
+#define FVLM_REFERENCE_TOKENIZER_PULL_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* split.c - the pre-tokenizer's regex by PCRE2, made to read it as Hugging Face's engine does.
  *
  * Two things differ between Oniguruma (in `tokenizers` 0.23) and PCRE2 10.42, both found by trying every code

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* split.h - text to pieces by the pre-tokenizer's regex: every match is a piece, and so is what lies
  * between matches. */
-#ifndef FVLM_TOKENIZER_SPLIT_H
-#define FVLM_TOKENIZER_SPLIT_H
+#ifndef FVLM_REFERENCE_TOKENIZER_SPLIT_H
+#define FVLM_REFERENCE_TOKENIZER_SPLIT_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* token_table.c - reading tokens and merges into tables.
  *
  * The files spell bytes in GPT-2's alphabet: printable Latin-1 stands for itself, the 68 other bytes for U+0100

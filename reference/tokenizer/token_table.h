@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* token_table.h - tokens as bytes, and which two tokens merge into which. */
-#ifndef FVLM_TOKENIZER_VOCAB_H
-#define FVLM_TOKENIZER_VOCAB_H
+#ifndef FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
+#define FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
 
 #include "reference/tokenizer/pull.h"
 

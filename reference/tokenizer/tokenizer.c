@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer.c - the section read, and the way of a text: repaired, cut at added tokens, normalized, cut again,
  * split, merged. */
 #include "reference/tokenizer/tokenizer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer.h - Qwen2's byte-level BPE: NFC, split by regex, merge by rank, and
  * back. Reads the container's tokenizer section, a JSON object whose members may come in any order:
  *   {"tokens": [text of id 0, 1, ...],        in the GPT-2 byte alphabet; null for an id without text
@@ -9,8 +10,8 @@
  *
  * Ids equal those of Hugging Face `tokenizers` 0.23 with the same files, for every text tried: its NFC is Unicode
  * 9's and its \p{L} and \s those of Unicode 16, and both are followed (unicode.c, split.c). */
-#ifndef FVLM_TOKENIZER_H
-#define FVLM_TOKENIZER_H
+#ifndef FVLM_REFERENCE_TOKENIZER_TOKENIZER_H
+#define FVLM_REFERENCE_TOKENIZER_TOKENIZER_H
 
 #include "format/base/base.h"
 

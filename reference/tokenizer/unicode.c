@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* unicode.c - UTF-8, and NFC by utf8proc's tables.
  *
  * Only utf8proc's per-character decomposition and its composition are used: its canonical ordering is a gnome

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* unicode.h - UTF-8 and Unicode normalization for the tokenizer. */
-#ifndef FVLM_TOKENIZER_TEXT_H
-#define FVLM_TOKENIZER_TEXT_H
+#ifndef FVLM_REFERENCE_TOKENIZER_UNICODE_H
+#define FVLM_REFERENCE_TOKENIZER_UNICODE_H
 
 #include "format/base/base.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* accuracy.c - exact match of models on held-out questions about pictures.
  *   accuracy FOLDER MODEL...     FOLDER holds questions.tsv (picture, kind, question, answer) and the pictures
  * One column for every model and activation mode that it has; one row for every kind of question.

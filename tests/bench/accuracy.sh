@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Exact match of the shipped model on its 500 held-out questions: f32, int8 and int4 weights, each with
 # f32 and int8 activations.
 #   tests/bench/accuracy.sh BUILD [MODEL_FOLDER]     MODEL_FOLDER (default tests/fixtures/tiny) holds unfused/ and heldout/

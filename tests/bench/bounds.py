@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What quantization costs the outputs of the small model: the figures behind verify/bounds.c.
 
     python3 tests/bench/bounds.py [build/fvlm]

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What the full-size 0.5B costs on this machine: convert, quantize, time to first token. Prints figures, judges nothing.
 #   tests/bench/cost.sh [BUILD] [CHECKPOINT_FOLDER]
 # Without a folder a random one is made (Python with numpy). Run it on a quiet machine.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kernels.c - how near each operation comes to what this CPU can do, for the shapes of FastVLM-0.5B
  * at 1024 pixels. First this CPU's own peaks are measured (one thread, registers only), then each
  * operation on one thread, in CPU time, interleaved with the peaks; medians.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What `make bench` runs: this CPU's peaks and every operation against them, then a whole pass when there is
 # a model to time (MODEL=file.fvlm make bench). The operations are pinned to one CPU: other work disturbs less.
 set -u

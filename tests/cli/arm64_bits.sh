@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Guards: the operations give the same bits on ARM as on x86. Cross-builds tests/reference/ops/ops_bits.c
 # (which compares NEON and dotprod with scalar on the ARM side), runs it under qemu and compares the
 # hash of all its results with this machine's own.

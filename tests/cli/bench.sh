@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm bench` prints one line of figures for every combination asked for, and refuses lists it cannot read.
 set -u
 tiny=${TINY:-tests/fixtures/tiny}

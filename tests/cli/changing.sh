@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: a file that changes while a command reads it (cut short, cut and grown again with zeros, written over, replaced)
 # gives the right answer, or the refusal that the changed file deserves, or one clear line and exit 3. Never a signal,
 # never a torn or stray output. Each of COMMANDS, each change, at ROUNDS random moments of its run.

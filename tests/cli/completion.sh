@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: bash completion offers every command and every option, read from the program itself.
 set -u
 PATH=$(dirname "$FVLM"):$PATH

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm convert` says what it will do (--dry-run), does it, says what it did, as text and as JSON; a script can
 # rely on its exit codes, on -q, and on one line a fault. Exact texts.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: whatever moment a conversion is killed at, the target is the old file, the new one or absent, and INT and
 # TERM leave nothing else and die by their signal. SIGKILL at 60 moments, INT and TERM at 20 each.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: what `fvlm convert` cannot do it refuses in one exact line on stderr, with the exit code of its kind, and
 # leaves nothing behind. Each case starts from a good checkpoint and breaks one thing.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: every command's --help goes to stdout, exits 0, fits 24 lines of 100 columns and ends in two examples that name the
 # command; misuse is one line on stderr that says where help is, and exit code 2.
 set -u

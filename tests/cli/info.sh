@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm info` tells in aligned text or JSON what is in a file, dumps any tensor without ever replacing a file
 # unasked, shows text from a file without its control characters, and refuses what it cannot read in one exact line.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm quant` prints what it plans and did, writes the same bytes on any thread count and CPU level, refuses what
 # makes no sense in one exact line, and whenever it is killed the old file or none is there.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm run` answers about a picture with the shipped model, tells what it cost, gives the same answer on any
 # CPU level and thread count and for the same seed, and refuses what makes no sense in one exact line.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm verify` tells a sound file from a damaged one, compares a model with the checkpoint it came from and says so in
 # text and JSON, exits 1 when bounds are exceeded, and refuses what makes no sense in one exact line.
 set -u

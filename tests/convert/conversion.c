@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a whole conversion. Same bytes at any thread count and a second time; the file read back holds what the
  * recipes pack, the configuration, the tokenizer and a true provenance; a conversion that fails leaves the folder as it
  * was and tells the same fault whatever the threads. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a damaged .safetensors file gives a clean refusal or a correct result, never a crash (the sanitizers watch
  * this under make asan). Every truncation; 12,000 random mutations of a whole checkpoint's file, carried through
  * reading, naming, fusing and packing. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: numbers reach the container exactly, or rounded once to nearest even; what does not fit and what is not
  * finite is found. The oracle for rounding is the definition: the nearest of all 65,536 values of the type. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: what fusion writes does what the parts did. The twin below is written from the definitions, in f64,
  * from Apple's tensor names alone: convolution by its sum, BatchNorm on outputs, branches added, residuals added.
  * It knows nothing of recipes. The bound is what rounding the fused weights to f32 can do, and no more. */

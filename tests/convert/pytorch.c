@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: fusion gives what PyTorch's own re-parameterization gives. tests/fixtures/tiny holds the trained model twice:
  * with its branches, and fused by timm in f64 and rounded to f32. Both convert to the same values; where PyTorch added
  * in another order a last bit may differ. */

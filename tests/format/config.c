@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a config is read completely or refused with the name of the field; what is accepted
  * satisfies every rule the executor builds on. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: what the writer was given is what a reader finds, for every type in every layout; and
  * the file's bytes depend on its contents only, not on the order of writing or the threads.
  *     container FILE    only writes the sample to FILE, for tests/oracle/test_format.py */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: every byte of a .fvlm file is covered. Each truncation and each single-bit flip of a
  * small file is refused by opening or by verify; flips in the header, index, metadata and
  * tokenizer already by opening. Prints how many were tried. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: whichever allocation or system call fails while a model is written or read, the result is
  * an error with a message or the right answer; the target is the old file or a whole new one, and no
  * temporary file stays behind. Interrupted and short transfers change nothing. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a crafted file with correct checksums is refused or read consistently, never more: no
  * crash, no wrap, no reading outside (run under ASan and UBSan by `make asan`). Every integer field
  * of header and index x boundary values, pairs of fields, random edits, all with repaired hashes. */

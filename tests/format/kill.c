@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: SIGKILL at any moment of writing leaves the old file or the new one, whole, and at most
  * one stray temporary file, which the next run removes. Both ways of writing are tried: the file
  * without a name, and (in a root folder without /proc) the one with a temporary name. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: metadata and tokenizer are exactly one plain zstd frame of the declared size, and JSON
  * within limits; anything else is refused, however well its hashes fit. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: every type has one name; in every layout each value, scale and offset has a place of its
  * own inside the tensor, where SPEC.md says; sizes that do not fit are refused, never wrapped. */
 #include <setjmp.h>

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Fuzzes every target below tests/fuzz with libFuzzer under ASan and UBSan, FUZZ_SECONDS (60) each. Inputs that reach
 # new code are kept in build/fuzz/TARGET; what crashes is left there as crash-*. Exits 1 if anything crashed.
 set -eu

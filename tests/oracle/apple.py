@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A FastVLM checkpoint folder in PyTorch: timm's FastViT, the projector, transformers' Qwen2, all in f32.
 
     model = apple.load(folder)

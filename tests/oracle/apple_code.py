@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Apple's own code, run in f32, behind the part of apple.FastVLM's interface that dump_activations.py uses.
 
     model = apple_code.load(folder)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes what every block of FastVLM puts out in PyTorch, for `fvlm verify MODEL --against-activations FILE`.
 
     python dump_activations.py FOLDER photo.jpg "What is this?" activations.safetensors

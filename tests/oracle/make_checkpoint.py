@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a random FastVLM checkpoint folder in Apple's layout: names, shapes, dtypes, config, tokenizer.
 
     python make_checkpoint.py 0.5b FOLDER                        924 tensors, bf16, 1.5 GB, 20 s

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes tests/reference/image/image_cases.h and tokenizer_cases.h: small files and texts with what Pillow and `tokenizers`
 make of them, for the C tests, which need no Python.
 
@@ -72,10 +73,10 @@ def write_images():
             f'    {{"{name}", {rgb.width}, {rgb.height}, {len(data)},\n{literal(data)},\n{literal(rgb.tobytes())},\n'
             f"{literal(small.tobytes())}}},\n"
         )
-    (OUT / "image_cases.h").write_text(
-        "/* image_cases.h - made by tests/oracle/make_media_cases.py; do not edit. Small files, what Pillow's\n"
+    (OUT / "image/image_cases.h").write_text(
+        "/* SPDX-License-Identifier: Apache-2.0 */\n/* image_cases.h - made by tests/oracle/make_media_cases.py; do not edit. Small files, what Pillow's\n"
         ' * convert("RGB") gives for them, and that padded black to a square and resized to IMAGE_SIDE. */\n'
-        "#ifndef FVLM_TESTS_IMAGE_CASES_H\n#define FVLM_TESTS_IMAGE_CASES_H\n\n#include <stddef.h>\n\n"
+        "#ifndef FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H\n#define FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H\n\n#include <stddef.h>\n\n"
         f"enum {{ IMAGE_SIDE = {SIDE}, N_IMAGE_CASES = {len(rows)} }};\n\n"
         "typedef struct {\n    const char *name;\n    unsigned width, height;\n    size_t n_bytes;\n"
         "    const char *bytes, *rgb, *small;\n} image_case;\n\n/* clang-format off */\n"
@@ -126,10 +127,10 @@ def write_tokens():
     for case in cases:
         ids = t.encode(case.decode("utf-8", "replace"), add_special_tokens=False).ids
         rows.append(f"    {{{len(case)},\n{literal(case)},\n        {len(ids)}, \"{' '.join(map(str, ids))}\"}},\n")
-    (OUT / "tokenizer_cases.h").write_text(
-        "/* tokenizer_cases.h - made by tests/oracle/make_media_cases.py; do not edit. A tokenizer section of 500 tokens\n"
+    (OUT / "tokenizer/tokenizer_cases.h").write_text(
+        "/* SPDX-License-Identifier: Apache-2.0 */\n/* tokenizer_cases.h - made by tests/oracle/make_media_cases.py; do not edit. A tokenizer section of 500 tokens\n"
         " * and the ids that Hugging Face `tokenizers` gives for texts, ill-formed UTF-8 and added tokens among them. */\n"
-        "#ifndef FVLM_TESTS_TOKENIZER_CASES_H\n#define FVLM_TESTS_TOKENIZER_CASES_H\n\n#include <stddef.h>\n\n"
+        "#ifndef FVLM_TESTS_REFERENCE_TOKENIZER_TOKENIZER_CASES_H\n#define FVLM_TESTS_REFERENCE_TOKENIZER_TOKENIZER_CASES_H\n\n#include <stddef.h>\n\n"
         f"enum {{ N_TOKEN_CASES = {len(rows)}, N_SMALL_TOKENIZER = {len(section)} }};\n\n"
         "typedef struct {\n    size_t n_bytes;\n    const char *text;\n    size_t n_ids;\n    const char *ids; /* in decimal */\n"
         "} token_case;\n\n/* clang-format off */\n"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures for test_pixels.py: every kind of PNG and JPEG that Pillow reads, made here, and photographs.
 
 Pillow writes neither interlaced PNG nor most of 16-bit, so PNG has a small writer of its own."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts for test_tokens.py: what people write, what programmers write, and what breaks tokenizers."""
 
 import random

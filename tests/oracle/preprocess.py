@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A picture as FastVLM takes it, by Apple's predict.py: RGB, padded black to a square, bicubic, divided by 255.
 And where it goes: IMAGE stands for it among the prompt's ids."""
 

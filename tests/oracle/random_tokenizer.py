@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tokenizer files for a random checkpoint: Qwen2's own where they are at hand, else made up ones.
 
 The made-up vocabulary is a legal byte-level BPE: the 256 bytes, then every two-byte string, then

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What `make oracle` runs: fvlm against PyTorch, timm, transformers, tokenizers and Pillow.
 #   tests/oracle/run.sh BUILD [pytest arguments]     such as -k small
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The Python that the oracle tests run in: a virtual environment made once and again when the requirements change.
 #   tests/oracle/setup.sh [FOLDER]      build/oracle-venv if not said otherwise
 set -eu

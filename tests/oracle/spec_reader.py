@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A reader of .fvlm files written from format/SPEC.md alone: checks everything, decodes every tensor to float32.
     spec_reader.py MODEL.fvlm [NAME OUT.npy]      lists all tensors, or saves one in logical order
 As a module: f = Fvlm(path); f.names, f.config, f.meta, f.tokenizer, f.tensor(name). A bad file is a ValueError."""

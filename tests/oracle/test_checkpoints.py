@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The random checkpoints have the released ones' inventory: tensors and bytes of FastVLM-0.5B, 1.5B and 7B."""
 
 import make_checkpoint

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Promises: what quant encodes, the reader written from format/SPEC.md alone decodes to the same f32 bits as the executor,
 for every type; those values are as near to the weights as the file says; and no 4- or 8-bit code is nearer to any weight
 than the one chosen."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Promises: format/SPEC.md suffices to read a file (spec_reader.py was written from it), the executor decodes every
 type to the same f32 bits as the spec says, and both readers refuse the same damage."""
 

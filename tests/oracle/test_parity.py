@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """In f32, fvlm computes what PyTorch computes from the same checkpoint: every block's output within a relative L2 of
 2e-5, and the same greedy answer. PyTorch is timm's FastViT, transformers' Qwen2 (apple.py); fvlm is `fvlm convert` and
 the executor, observed by tests/tools/activations.c; `fvlm verify --against-activations` must then find the same."""

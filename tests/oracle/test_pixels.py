@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Promise: a picture's pixels are those of Apple's predict.py, that is of Pillow and CLIPImageProcessor, bit for bit.
 
 What is compared with what:

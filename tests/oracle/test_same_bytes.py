@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One answer on every machine: convert and quant write identical files, and every block of the forward pass puts out
 identical bits, whatever the instruction set and the number of threads. NEON runs under qemu."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The full-size 0.5B fits the sizes promised: int8 680 MB, int4 425 MB, int4 with an int4 embedding 356 MB."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Promise: token ids are those of Hugging Face `tokenizers` with the same files, and ids spell the text again.
 
 Runs on Qwen2's own files where ../shared holds them, and on the small model's."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """fvlm and its tools as the tests call them, and the random checkpoints they are given.
 
 Everything made lies in build/oracle/; checkpoints are kept there from run to run (make_checkpoint.py writes the same

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promises guarded here: a plan does what types, presets and rules say; the file written holds, for every type, codes
  * that the executor decodes bit for bit as types.h says, and that decode by types.h to within half a step of the
  * source, with zero padding and the error that is reported; the bytes depend on neither threads nor instruction set;

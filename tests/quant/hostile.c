@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise guarded here: groups that break naive encoders have a stated result: zeros, next to nothing, one huge value,
  * one number everywhere, a range far from zero, the largest magnitudes. Never a NaN, never an infinity. */
 #include <math.h>

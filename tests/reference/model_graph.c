@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: tower, projector and language model compute FastViTHD and Qwen2, block by block,
  * as a second implementation in f64 written from the formulas (tests/support/twin.c) does, at any
  * picture size that is a multiple of the stride and at any position. */

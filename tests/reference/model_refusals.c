@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a file whose tensors and config do not agree is refused when it is opened, in
  * words that name the tensor and what is wrong with it. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: the same bits on every instruction set this machine has, at every thread count, for
  * every weight type and both activation modes; and however a text is split into calls. */
 #include <setjmp.h>

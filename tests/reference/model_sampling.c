@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: greedy takes the likeliest token, the lowest id on a tie; drawing follows
  * softmax(logits / temperature) cut to top_p; a seed gives the same answer everywhere. */
 #include <math.h>

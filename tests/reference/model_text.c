@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: the prompt is cut at the picture's place and each side tokenized apart; an answer is
  * what the passes called one by one give, ends where it should, and reaches the reader as whole UTF-8. */
 #include <setjmp.h>

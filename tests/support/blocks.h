@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* blocks.h - random groups of weights in 16 lanes, as the encoder sees them, and what a decoder makes of codes. */
-#ifndef FVLM_TESTS_BLOCKS_H
-#define FVLM_TESTS_BLOCKS_H
+#ifndef FVLM_TESTS_SUPPORT_BLOCKS_H
+#define FVLM_TESTS_SUPPORT_BLOCKS_H
 
 #include "tests/support/support.h"
 

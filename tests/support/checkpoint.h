@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint.h - small random checkpoint folders in Apple's layout, for the tests of convert.
  *
  * Three stages (RepMixer 16, RepMixer 32 with a position encoding, attention 64), two LLM layers of 32.
  * Layer scales lie in 0.1 .. 1, BatchNorm variances span two decades, no bias is zero. A value is rounded
  * to its storage type when it is made, so 'values' is what the file says. */
-#ifndef FVLM_TESTS_CHECKPOINT_H
-#define FVLM_TESTS_CHECKPOINT_H
+#ifndef FVLM_TESTS_SUPPORT_CHECKPOINT_H
+#define FVLM_TESTS_SUPPORT_CHECKPOINT_H
 
 #include "convert/source/source.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* edited_model.c - see edited_model.h. */
 #include <png.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* edited_model.h - a .fvlm file written again with one tensor changed, hashes and all: damage that no checksum
  * finds. And a picture to look at. */
-#ifndef EDITED_MODEL_H
-#define EDITED_MODEL_H
+#ifndef FVLM_TESTS_SUPPORT_EDITED_MODEL_H
+#define FVLM_TESTS_SUPPORT_EDITED_MODEL_H
 
 #include "format/reader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* float_model.c - see float_model.h. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* float_model.h - a small float .fvlm file with canonical names, every layout and every float type, and shapes that
  * end inside panels, groups and tiles: what quant reads. It is no model anybody could run. */
-#ifndef FVLM_TESTS_FLOAT_MODEL_H
-#define FVLM_TESTS_FLOAT_MODEL_H
+#ifndef FVLM_TESTS_SUPPORT_FLOAT_MODEL_H
+#define FVLM_TESTS_SUPPORT_FLOAT_MODEL_H
 
 #include "tests/support/support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model_run.c - see model_run.h. */
 #include "tests/support/model_run.h"
 

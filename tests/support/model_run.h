@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* model_run.h - what tests of the executor share: random inputs, a model opened or the
  * test ended, and every block's output kept. */
-#ifndef MODEL_RUN_H
-#define MODEL_RUN_H
+#ifndef FVLM_TESTS_SUPPORT_MODEL_RUN_H
+#define FVLM_TESTS_SUPPORT_MODEL_RUN_H
 
 #include "reference/reference.h"
 #include "tests/support/random_model.h"

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_cases.h - every operation of ops.h on shapes chosen to be awkward, with inputs
  * that depend on nothing but a seed. The same cases run on every instruction set. */
-#ifndef FVLM_TESTS_OPS_CASES_H
-#define FVLM_TESTS_OPS_CASES_H
+#ifndef FVLM_TESTS_SUPPORT_OPS_CASES_H
+#define FVLM_TESTS_SUPPORT_OPS_CASES_H
 
 #include "reference/ops/ops.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* random_model.h - writes a small .fvlm of random weights that has every part of the
  * real grammar, with the writer; and can write it wrong in one way at a time. */
-#ifndef RANDOM_MODEL_H
-#define RANDOM_MODEL_H
+#ifndef FVLM_TESTS_SUPPORT_RANDOM_MODEL_H
+#define FVLM_TESTS_SUPPORT_RANDOM_MODEL_H
 
 #include "format/reader.h"
 

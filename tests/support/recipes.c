@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* recipes.c - see recipes.h. */
 #include "tests/support/recipes.h"
 

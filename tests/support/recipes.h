@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* recipes.h - for the tests of convert: a folder's recipes, and their packed tensors back in logical order. */
-#ifndef FVLM_TESTS_RECIPES_H
-#define FVLM_TESTS_RECIPES_H
+#ifndef FVLM_TESTS_SUPPORT_RECIPES_H
+#define FVLM_TESTS_SUPPORT_RECIPES_H
 
 #include "convert/names/names.h"
 #include "convert/pack.h"

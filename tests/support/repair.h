@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* repair.h - a .fvlm file in memory that tests damage on purpose, with its hashes made right again:
  * a checksum answers accidents, not attackers, so the parser must stand without it. */
-#ifndef FVLM_TESTS_REPAIR_H
-#define FVLM_TESTS_REPAIR_H
+#ifndef FVLM_TESTS_SUPPORT_REPAIR_H
+#define FVLM_TESTS_SUPPORT_REPAIR_H
 
 #include "format/reader_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sample_file.c - a small .fvlm file that has every type in every layout. */
 #include <stdio.h>
 #include <stdlib.h>

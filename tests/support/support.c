@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* support.c - folders, files and chance for tests. */
 #include "tests/support/support.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* support.h - what tests share: a folder that goes away, whole files, chance with a seed,
  * and small .fvlm files that have every type. */
-#ifndef FVLM_TESTS_SUPPORT_H
-#define FVLM_TESTS_SUPPORT_H
+#ifndef FVLM_TESTS_SUPPORT_SUPPORT_H
+#define FVLM_TESTS_SUPPORT_SUPPORT_H
 
 #include "format/reader.h"
 

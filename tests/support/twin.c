@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* twin.c - see twin.h. Pictures here are channels first, as in the papers and in PyTorch. */
 #include "tests/support/twin.h"
 

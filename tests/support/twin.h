@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* twin.h - a second forward pass, slow and in f64, written from the formulas of
  * FastViTHD and Qwen2 and not from the executor: logical weights, one general
  * convolution, plain loops. Reads f32 models only. */
-#ifndef TWIN_H
-#define TWIN_H
+#ifndef FVLM_TESTS_SUPPORT_TWIN_H
+#define FVLM_TESTS_SUPPORT_TWIN_H
 
 #include "format/reader.h"
 

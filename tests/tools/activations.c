@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* activations.c - runs a model on given pixels and ids and writes what every block put out, each as a
  * .npy file [rows, cols] named as the observer names it. The tests in tests/oracle/ hold these against
  * PyTorch; `fvlm verify` compares too, but judges itself, which a test should not rely on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint.c - writes the small random checkpoint of tests/support/checkpoint.h into a folder, for tests/cli.
  *
  *   checkpoint FOLDER {fused|train} {f32|f16|bf16} [set NAME INDEX VALUE | remove NAME | rename FROM TO]... */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pixels.c - what image.h makes of a file, for the oracle tests.
  *   pixels rgb FILE            "WIDTH HEIGHT\n", then the bytes of convert("RGB")
  *   pixels resize FILE W H     the same after resizing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokens.c - ids of texts, for the oracle tests.
  *   tokens TOKENIZER.json < TEXTS     each text a little-endian u32 length and its bytes; prints a line for each:
  *                                     the ids, a tab, the bytes they spell in hex; last, the CPU time of loading */

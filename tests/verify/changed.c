@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: whatever used a file that was written to meanwhile says so instead of giving its result: no token is shown
  * that was computed from it, nothing quantized from it is published, no parity with it is reported. The file changes at
  * a moment that we choose: tests/cli/changing.sh has the random ones. */

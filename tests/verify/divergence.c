@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise guarded here: distances and divergences are what their definitions say, computed here another way, and what
  * is not a number counts as infinitely far; it can never pass for close. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise guarded here: runners meet in order whoever is faster; a meeting sees what each has in hand; and when one
  * leaves, or a meeting fails, nobody waits for ever. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promises guarded here: a file is at no distance from itself; one changed weight, bias or block scale anywhere is
  * seen, in the very block it belongs to, and nothing before that block is blamed; a quantized model passes its bounds
  * and one with a wrong scale does not; models that are not the same are refused; recorded activations are read as they

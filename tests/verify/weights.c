@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promises guarded here: verify's comparison of weights reports a changed float by one unit in the last place, and a
  * quantized group exactly when its squared error is above that of plain absmax or minmax, as a slow f64 twin written
  * here from types.h computes both; it names tensor and place; roundings that the file tells of are allowed for, and no

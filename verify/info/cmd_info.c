@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_info.c - `fvlm info`: what is inside a file. */
 #include <stdlib.h>
 #include <string.h>

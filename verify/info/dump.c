@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* dump.c - `fvlm info --dump`: one tensor as a .npy file of f32 in logical order, whatever its
  * type and layout. Integers are decoded by the executor's own function, so that what is dumped is
  * what it multiplies with. */

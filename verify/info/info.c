@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* info.c - counts what a file holds, and the same as JSON. info_print.c has the text. */
 #include "verify/info/info.h"
 

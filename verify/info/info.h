@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* info.h - what `fvlm info` tells about a file: gathered once, then printed for people or as JSON. */
-#ifndef FVLM_INFO_H
-#define FVLM_INFO_H
+#ifndef FVLM_VERIFY_INFO_INFO_H
+#define FVLM_VERIFY_INFO_INFO_H
 
 #include <stdio.h>
 

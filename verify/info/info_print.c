@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* info_print.c - the text of `fvlm info`. */
 #include <inttypes.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* parity_report.c - see parity_report.h. */
 #include <inttypes.h>
 #include <math.h>

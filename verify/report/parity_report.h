@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* parity_report.h - what verify found, for people and as JSON. */
-#ifndef FVLM_PARITY_REPORT_H
-#define FVLM_PARITY_REPORT_H
+#ifndef FVLM_VERIFY_REPORT_PARITY_REPORT_H
+#define FVLM_VERIFY_REPORT_PARITY_REPORT_H
 
 #include "verify/parity.h"
 #include "verify/weights.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* avx2.c - the kernels for AVX2 with FMA and F16C. The target is set here, after the
  * system's headers, for the kernels only: no compiler flags, and nothing else in the
  * program may use these instructions. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* avx512.c - the kernels for AVX-512 (F, BW, DQ, VL, VNNI). The target is set here, after the
  * system's headers, for the kernels only: no compiler flags, and nothing else in the
  * program may use these instructions. */

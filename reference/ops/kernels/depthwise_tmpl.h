@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* depthwise_tmpl.h - depthwise convolutions, channels last. Each output is one chain of
  * fma over its taps in reading order (y, then x), from 0; rows of taps outside the
  * picture are left out, columns outside count as zeros; the bias is added after.
@@ -5,8 +6,8 @@
  * A register tile is up to TILE_DW neighbouring outputs of 16 channels, which share
  * each tap's load. Tiles that lie inside the picture read it directly; the others, and
  * those with a channel multiplier or fewer than 16 channels, read a small padded copy. */
-#ifndef FVLM_DEPTHWISE_H
-#define FVLM_DEPTHWISE_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_DEPTHWISE_TMPL_H
+#define FVLM_REFERENCE_OPS_KERNELS_DEPTHWISE_TMPL_H
 
 #include "reference/ops/kernels/kernels.h"
 #include "reference/ops/kernels/vmath_tmpl.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* dotprod.c - the kernels for NEON with the dot product of ARMv8.2. The target is set
  * here, for the kernels only. */
 #include "reference/ops/kernels/kernels.h"

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gemm_f32_tmpl.h - products in floats: every output is one chain of fma in increasing
  * k, from 0. A register tile is rows of x against panels of 16 outputs; k is cut
  * into blocks so that a block of panels stays in L1 while all rows pass over it,
  * and the chain is carried from block to block in a small array of sums. */
-#ifndef FVLM_GEMM_F32_H
-#define FVLM_GEMM_F32_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_GEMM_F32_TMPL_H
+#define FVLM_REFERENCE_OPS_KERNELS_GEMM_F32_TMPL_H
 
 #include "reference/ops/kernels/kernels.h"
 #include "reference/ops/kernels/vmath_tmpl.h"

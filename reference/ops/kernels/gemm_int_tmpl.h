@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* gemm_int_tmpl.h - products of int8 activations with int8 or int4 weights. Sums inside
  * a group are exact int32; groups are added in order:
  *   symmetric   acc = fma(sum (q - zero) x, scale_w * scale_x, acc)
  *   asymmetric  acc = fma(sum q x, scale_w * scale_x, acc); acc = fma((sum x) * scale_x, offset_w, acc) */
-#ifndef FVLM_GEMM_INT_H
-#define FVLM_GEMM_INT_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_GEMM_INT_TMPL_H
+#define FVLM_REFERENCE_OPS_KERNELS_GEMM_INT_TMPL_H
 
 #include "reference/ops/kernels/gemm_f32_tmpl.h"
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kernels.h - the table of kernels that one instruction set fills (kernels_tmpl.h)
  * and exec.c chooses from. A kernel works on one task's share, in one thread, in
  * scratch memory it is given; splitting work is the business of ops_*.c. */
-#ifndef FVLM_KERNELS_H
-#define FVLM_KERNELS_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_KERNELS_H
+#define FVLM_REFERENCE_OPS_KERNELS_KERNELS_H
 
 #include "reference/ops/ops.h"
 

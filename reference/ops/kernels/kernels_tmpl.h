@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kernels_tmpl.h - every kernel, compiled for the instruction set that the including
  * file has chosen (V_ISA_..., V_TABLE, V_NAME), and the table of them. */
 #include "reference/ops/kernels/depthwise_tmpl.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* neon.c - the kernels for NEON, which every 64-bit ARM has. */
 #include "reference/ops/kernels/kernels.h"
 #if defined(__aarch64__)

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* peak_tmpl.h - the most multiply-adds an instruction set can do: nothing but independent
  * chains of them in registers, as many as the matrix products keep (vec.h's tiles). */
-#ifndef FVLM_PEAK_H
-#define FVLM_PEAK_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_PEAK_TMPL_H
+#define FVLM_REFERENCE_OPS_KERNELS_PEAK_TMPL_H
 
 #include "reference/ops/kernels/vec.h"
 

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rows_tmpl.h - what is done to one row at a time: norms, softmax, gates, rotations.
  * Sums run in 16 lanes by index mod 16 and end in v_sum's tree. */
-#ifndef FVLM_ROWS_H
-#define FVLM_ROWS_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
+#define FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 
 #include "reference/ops/kernels/kernels.h"
 #include "reference/ops/kernels/vmath_tmpl.h"

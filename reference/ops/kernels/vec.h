@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec.h - sixteen lanes of f32 and of int32, the same on every instruction set.
  *
  * The kernels (gemm_f32_tmpl.h, gemm_int_tmpl.h, depthwise_tmpl.h, rows_tmpl.h, vmath_tmpl.h) are written
@@ -21,8 +22,8 @@
  *
  * TILE_* are the register tiles: rows x panels of 16 of the matrix products, neighbouring outputs of
  * depthwise convolutions; DW_HOLDS_TAPS where 7 taps fit into registers beside those. */
-#ifndef FVLM_VEC_H
-#define FVLM_VEC_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_H
+#define FVLM_REFERENCE_OPS_KERNELS_VEC_H
 
 #include <math.h>
 #include <stdbool.h>

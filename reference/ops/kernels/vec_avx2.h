@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec_avx2.h - vec.h in two 256-bit registers; needs AVX2, FMA and F16C. */
-#ifndef FVLM_VEC_AVX2_H
-#define FVLM_VEC_AVX2_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_AVX2_H
+#define FVLM_REFERENCE_OPS_KERNELS_VEC_AVX2_H
 
 #include <immintrin.h>
 

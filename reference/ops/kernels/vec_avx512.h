@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec_avx512.h - vec.h in one 512-bit register; needs F, BW, DQ, VL and VNNI. */
-#ifndef FVLM_VEC_AVX512_H
-#define FVLM_VEC_AVX512_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_AVX512_H
+#define FVLM_REFERENCE_OPS_KERNELS_VEC_AVX512_H
 
 #include <immintrin.h>
 

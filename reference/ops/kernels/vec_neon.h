@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec_neon.h - vec.h in four 128-bit registers; with V_ISA_DOTPROD the integer products use sdot. */
-#ifndef FVLM_VEC_NEON_H
-#define FVLM_VEC_NEON_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_NEON_H
+#define FVLM_REFERENCE_OPS_KERNELS_VEC_NEON_H
 
 #include <arm_neon.h>
 

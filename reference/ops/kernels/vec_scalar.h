@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec_scalar.h - the definition: what every word of vec.h means, in plain C. */
-#ifndef FVLM_VEC_SCALAR_H
-#define FVLM_VEC_SCALAR_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_SCALAR_H
+#define FVLM_REFERENCE_OPS_KERNELS_VEC_SCALAR_H
 
 #include "format/base/base.h"
 

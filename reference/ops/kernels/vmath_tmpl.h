@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vmath_tmpl.h - exp, sigmoid and the exact-erf GELU in the words of vec.h.
  *
  * Polynomials: minimax fits (weighted, in f64), coefficients rounded to f32. Largest errors
@@ -5,8 +6,8 @@
  *   v_exp    0.96 ulp on [-87, 0]; gradual below, 0 under -104, infinite above 88.73
  *   silu     x / (1 + v_exp(-x)): 2.1 ulp on [-80, 100]
  *   v_gelu   1.7 ulp for x > 0, 2.8 ulp on [-1, 0], 0.7 * 2^-24 * |x| left of that (f32 erf gives 1) */
-#ifndef FVLM_VMATH_H
-#define FVLM_VMATH_H
+#ifndef FVLM_REFERENCE_OPS_KERNELS_VMATH_TMPL_H
+#define FVLM_REFERENCE_OPS_KERNELS_VMATH_TMPL_H
 
 #include "reference/ops/kernels/vec.h"
 

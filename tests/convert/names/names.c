@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a source tensor is used, dropped by a named rule, or refused by name; what is missing is listed by name;
  * architecture comes from names and shapes and is held against config.json. Exact messages. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a folder is a whole checkpoint or refused with one line: shards held against their index, hostile names in
  * it, config.json, generation_config.json, and the tokenizer's files in both their forms. Exact messages. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a .safetensors header has one reading or is refused, with the byte where it breaks and a line that
  * says what is wrong. Every refusal of safetensors.c, and of json_pull.c as far as a header can reach it. */
 #include <setjmp.h>

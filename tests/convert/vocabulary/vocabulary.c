@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: the tokenizer's files become one JSON text, the same from vocab.json + merges.txt + added tokens as from
  * tokenizer.json; what would change ids is refused. Exact messages. */
 #include <setjmp.h>

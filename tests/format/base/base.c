@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: arithmetic on numbers from files never wraps unseen; the cursor never reads past its
  * end; half-precision conversions are exact one way and round to nearest even the other way (tried
  * on every pattern and on both sides of every rounding boundary). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: the scanner reads the JSON that jansson reads and refuses what jansson refuses, on random texts, valid and
  * damaged; its decoded strings are jansson's. (Two readings of one header is how a file says different things to
  * different tools.) */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a mapped file that is cut short ends a guarded process with one line that names the file and exit code 3,
  * whichever and however many threads touch it; a SIGBUS from elsewhere ends it as it would have without us; a
  * library that nobody asked to leaves the signal alone. And what no signal tells, a file written over, longer or

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: an output file appears whole or not at all. Existing targets need force, links are
  * followed, only regular files are replaced, modes are kept, a full disk is an error that leaves
  * the old file, and temporary files of killed runs are removed, those of living ones not. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a misused option is named, suggested if it was nearly right, and ends in usage status;
  * numbers are taken strictly; numbers for people are short and right. */
 #include <fcntl.h>

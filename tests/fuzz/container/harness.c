@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* harness.c - any bytes as the index, metadata and header fields of a .fvlm file whose hashes are right: refused with a
  * message, or all that the reader says is consistent (test_try). Built with libFuzzer by tests/fuzz/run.sh;
  * tests/format/hostile.c and texts.c walk the same ground without it.

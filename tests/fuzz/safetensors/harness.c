@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* harness.c - any bytes as a .safetensors file: refused with a message, or every promise of the header holds.
  * Built with libFuzzer by tests/fuzz/run.sh; tests/convert/damage.c makes the same checks without it. */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promises guarded here: the scale search is never worse than plain absmax / minmax (10^5 random groups of
  * 8 distributions for every type); on small groups it is close to the best that any pair of bf16 scale and offset
  * could do, found by trying them all in f64; and every instruction set gives the same bits. */

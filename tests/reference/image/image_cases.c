@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: every kind of PNG and JPEG becomes the RGB that Pillow makes of it, and, padded and resized, the
  * pixels that Pillow makes of that (image_cases.h). */
 #include <setjmp.h>

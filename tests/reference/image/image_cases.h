@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* image_cases.h - made by tests/oracle/make_media_cases.py; do not edit. Small files, what Pillow's
  * convert("RGB") gives for them, and that padded black to a square and resized to IMAGE_SIDE. */
-#ifndef FVLM_TESTS_IMAGE_CASES_H
-#define FVLM_TESTS_IMAGE_CASES_H
+#ifndef FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H
+#define FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H
 
 #include <stddef.h>
 

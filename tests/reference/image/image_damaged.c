@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a damaged picture is refused or read, never a crash: every truncation is refused, every flipped bit of
  * a PNG is, and whatever chance makes of a file ends in a picture or in a message. Run under ASan and UBSan too. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a picture that is not read says why, in words that help, before memory is spent on it. */
 #include <errno.h>
 #include <setjmp.h>

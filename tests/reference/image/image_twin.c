@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: the resizer, which works on tiles of turned rows and scatters, equals the plain formula of Pillow's
  * Resample.c worked out pixel by pixel, at any size; and a picture as thin as a hair costs only its own pixels. */
 #include <math.h>

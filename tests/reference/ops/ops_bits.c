@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_bits.c - guards the numeric contract: every operation gives the same bits on every
  * instruction set this machine has, at 1, 2 and 3 threads, in both activation modes, and
  * touches no byte beyond its arrays (each ends at a page that may not be touched).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ops_f64.c - guards that the scalar definition computes what ops.h says: every operation against a
  * plain formula in f64, written apart from the kernels. Products in floats may differ by what k
  * roundings can add; int8 products are held against the same quantization done here. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: ids are those of Hugging Face `tokenizers` with the same tokenizer (tokenizer_cases.h: sentences in
  * thirty languages, mixtures, ill-formed UTF-8, added tokens), and ids spell the text again. */
 #include <setjmp.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_cases.h - made by tests/oracle/make_media_cases.py; do not edit. A tokenizer section of 500 tokens
  * and the ids that Hugging Face `tokenizers` gives for texts, ill-formed UTF-8 and added tokens among them. */
-#ifndef FVLM_TESTS_TOKENIZER_CASES_H
-#define FVLM_TESTS_TOKENIZER_CASES_H
+#ifndef FVLM_TESTS_REFERENCE_TOKENIZER_TOKENIZER_CASES_H
+#define FVLM_TESTS_REFERENCE_TOKENIZER_TOKENIZER_CASES_H
 
 #include <stddef.h>
 

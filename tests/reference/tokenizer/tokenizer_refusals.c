@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a tokenizer section that is not read says what is wrong and at which byte. Each case is the good section
  * with one thing changed. */
 #include <setjmp.h>
