@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decode.c - a tensor of the file as a matrix to multiply with, and its rows decoded. */
-#include "reference/ops/ops.h"
+/* decode.c - see decode.h. */
+#include "format/decode.h"
 
 #include <math.h>
+#include <string.h>
 
-/* A group's sum of 255 * 127 a product must fit int32. */
+/* The int8 kernels sum a group in int32; one product is at most 255 * 127. */
 #define MAX_GROUP 65536
+
+void fvlm_decode_floats(fvlm_type type, const uint8_t *bytes, size_t n, float *out)
+{
+    if (type.kind == FVLM_F16)
+        for (size_t i = 0; i < n; i++) out[i] = fvlm_f16_to_f32(fvlm_load_u16(bytes + 2 * i));
+    else if (type.kind == FVLM_BF16)
+        for (size_t i = 0; i < n; i++) out[i] = fvlm_bf16_to_f32(fvlm_load_u16(bytes + 2 * i));
+    else
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t bits = fvlm_load_u32(bytes + 4 * i);
+            memcpy(out + i, &bits, sizeof bits);
+        }
+}
 
 fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t *bytes, fvlm_err *err)
 {
@@ -19,7 +33,7 @@ fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t
     for (unsigned i = 1; i < t->rank; i++)
         if (!fvlm_checked_mul(k, t->dims[i], &k))
             return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\": its shape is too large", t->name);
-    const fvlm_status st = fvlm_matrix_layout(&w->m, t->type, t->dims[0], k, err);
+    fvlm_status st = fvlm_matrix_layout(&w->m, t->type, t->dims[0], k, err);
     if (st) return fvlm_err_prefix(err, "tensor \"%s\"", t->name);
     if (w->m.n_bytes != t->n_bytes)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": %llu bytes, its shape and type need %zu", t->name,
@@ -37,14 +51,10 @@ fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t
 
 static float float_at(const fvlm_weight *w, size_t n, size_t k)
 {
-    const uint8_t *p = w->values + fvlm_matrix_float_at(&w->m, n, k) * fvlm_type_float_bytes(w->m.type);
-    if (w->m.type.kind == FVLM_F16) return fvlm_f16_to_f32(fvlm_load_u16(p));
-    if (w->m.type.kind == FVLM_BF16) return fvlm_bf16_to_f32(fvlm_load_u16(p));
-    union {
-        uint32_t bits;
-        float value;
-    } u = {fvlm_load_u32(p)};
-    return u.value;
+    float value;
+    fvlm_decode_floats(w->m.type, w->values + fvlm_matrix_float_at(&w->m, n, k) * fvlm_type_float_bytes(w->m.type), 1,
+                       &value);
+    return value;
 }
 
 static float int_at(const fvlm_weight *w, size_t n, size_t k)

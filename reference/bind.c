@@ -74,17 +74,7 @@ static const fvlm_tensor *take(binder *b, const char *name, fvlm_layout layout)
 static const float *widen(binder *b, const fvlm_tensor *t, size_t n)
 {
     float *out = b->m->small + b->small_at;
-    const uint8_t *bytes = fvlm_reader_bytes(b->m->reader, t);
-    for (size_t i = 0; i < n; i++) {
-        if (t->type.kind == FVLM_F16)
-            out[i] = fvlm_f16_to_f32(fvlm_load_u16(bytes + 2 * i));
-        else if (t->type.kind == FVLM_BF16)
-            out[i] = fvlm_bf16_to_f32(fvlm_load_u16(bytes + 2 * i));
-        else {
-            const uint32_t bits = fvlm_load_u32(bytes + 4 * i);
-            memcpy(out + i, &bits, sizeof bits);
-        }
-    }
+    fvlm_decode_floats(t->type, fvlm_reader_bytes(b->m->reader, t), n, out);
     b->small_at += (n + 15) / 16 * 16;
     return out;
 }

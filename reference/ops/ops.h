@@ -23,8 +23,8 @@
 #ifndef FVLM_REFERENCE_OPS_OPS_H
 #define FVLM_REFERENCE_OPS_OPS_H
 
-#include "format/reader.h"
 #include "format/base/pool.h"
+#include "format/decode.h"
 
 typedef struct fvlm_exec fvlm_exec; /* threads, kernels for this CPU, scratch memory, activation mode */
 
@@ -43,19 +43,6 @@ fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e);
  * mode is: measured, which takes a tenth of a second. */
 double fvlm_exec_peak(fvlm_exec *e);
 bool fvlm_exec_ok(const fvlm_exec *e); /* false once scratch memory could not be had */
-
-/* A matrix as it lies in the file, borrowed from the mapping. */
-typedef struct {
-    fvlm_matrix m;
-    const uint8_t *values;
-    const uint16_t *scales, *offsets; /* bf16, see types.h; NULL for float types / symmetric */
-} fvlm_weight;
-
-/* w points into bytes (fvlm_reader_bytes), laid out as t says. */
-fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t *bytes, fvlm_err *err);
-
-/* Row n as k floats: decoding, bit for bit what --act f32 multiplies with. */
-void fvlm_weight_row(const fvlm_weight *w, size_t n, float *out);
 
 #define FVLM_MAX_DW_KERNEL 15
 

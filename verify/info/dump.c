@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dump.c - `fvlm info --dump`: one tensor as a .npy file of f32 in logical order, whatever its
- * type and layout. Integers are decoded by the executor's own function, so that what is dumped is
- * what it multiplies with. */
+ * type and layout. Decoded by format/decode.h, bit for bit what the executor
+ * multiplies with. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "format/cli/cli.h"
 #include "verify/info/info.h"
 #include "format/base/output.h"
-#include "reference/ops/ops.h"
+#include "format/decode.h"
 
 #define ROOM_BYTES ((size_t)1 << 20) /* rows are gathered into writes of about this size */
 
@@ -25,11 +25,8 @@ typedef struct {
 
 static float float_at(const source *s, size_t i)
 {
-    if (s->t->type.kind == FVLM_F16) return fvlm_f16_to_f32(fvlm_load_u16(s->bytes + 2 * i));
-    if (s->t->type.kind == FVLM_BF16) return fvlm_bf16_to_f32(fvlm_load_u16(s->bytes + 2 * i));
-    uint32_t bits = fvlm_load_u32(s->bytes + 4 * i);
     float value;
-    memcpy(&value, &bits, sizeof value);
+    fvlm_decode_floats(s->t->type, s->bytes + i * fvlm_type_float_bytes(s->t->type), 1, &value);
     return value;
 }
 
