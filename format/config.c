@@ -294,3 +294,10 @@ fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err
     if (!st) st = read_prompt(out, prompt, err);
     return st;
 }
+
+bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id)
+{
+    for (uint32_t i = 0; i < c->n_eos; i++)
+        if (c->eos[i] == id) return true;
+    return false;
+}

@@ -71,4 +71,7 @@ json_t *fvlm_config_to_json(const fvlm_config *c);
  * architecture divides). */
 fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err *err);
 
+/* Whether the token ends an answer. */
+bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id);
+
 #endif

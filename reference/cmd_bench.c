@@ -152,11 +152,6 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
 
 /* ---- what is printed ---- */
 
-static const char *act_name(fvlm_act_mode act)
-{
-    return act == FVLM_ACT_INT8 ? "int8" : "f32";
-}
-
 static void print_heading(const fvlm_model *m)
 {
     printf("%s, %s; medians of %" PRIu64
@@ -171,8 +166,8 @@ static void print_line(const line *l)
 {
     printf("%7u  %-4s %6" PRIu32
            " %7zu %6.1f ms  %6.1f ms %6.1f ms %6.1f ms %5.1f t/s %13.1f %5.0f %% %6.0f %% %8.1f GB/s\n",
-           l->threads, act_name(l->act), l->side, l->positions, l->vision * 1e3, l->projector * 1e3, l->prefill * 1e3,
-           l->ttft * 1e3, 1 / l->decode, l->peak * 1e-9, 100 * l->vision_rate / l->peak,
+           l->threads, fvlm_act_name(l->act), l->side, l->positions, l->vision * 1e3, l->projector * 1e3,
+           l->prefill * 1e3, l->ttft * 1e3, 1 / l->decode, l->peak * 1e-9, 100 * l->vision_rate / l->peak,
            100 * l->prefill_rate / l->peak, l->decode_bandwidth * 1e-9);
     fflush(stdout);
 }
@@ -180,7 +175,7 @@ static void print_line(const line *l)
 static json_t *line_json(const line *l, const char *cpu)
 {
     return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:I}", "cpu",
-                     cpu, "threads", (int)l->threads, "activations", act_name(l->act), "size", (int)l->side,
+                     cpu, "threads", (int)l->threads, "activations", fvlm_act_name(l->act), "size", (int)l->side,
                      "positions", (int)l->positions, "runs", (int)opt.runs, "seconds", "vision", l->vision, "projector",
                      l->projector, "prefill", l->prefill, "ttft", l->ttft, "decode_token", l->decode,
                      "decode_tokens_per_second", 1 / l->decode, "decode_bytes_per_second", l->decode_bandwidth,

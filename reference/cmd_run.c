@@ -69,13 +69,6 @@ static void show_progress(void *ctx, const char *name, const float *x, size_t ro
     fvlm_memory_peak_anonymous_bytes();
 }
 
-static uint64_t count_blocks(const fvlm_config *c)
-{
-    uint64_t n = 4 + c->llm.layers; /* stem, final convolution, projector, embedding */
-    for (uint32_t i = 0; i < c->vision.n_stages; i++) n += c->vision.stage[i].depth + c->vision.stage[i].pos + (i > 0);
-    return n;
-}
-
 static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, double open_seconds)
 {
     char peak[16], own[16];
@@ -94,9 +87,8 @@ static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, doubl
             fvlm_human_bytes(fvlm_memory_peak_bytes(), peak),
             fvlm_human_bytes(fvlm_memory_peak_anonymous_bytes(), own));
     fvlm_exec *e = fvlm_model_exec(m);
-    fprintf(stderr, "with       %s activations, %s, %u thread%s\n", fvlm_exec_mode(e) == FVLM_ACT_INT8 ? "int8" : "f32",
-            fvlm_exec_cpu(e), fvlm_pool_threads(fvlm_exec_pool(e)),
-            fvlm_pool_threads(fvlm_exec_pool(e)) == 1 ? "" : "s");
+    fprintf(stderr, "with       %s activations, %s, %u thread%s\n", fvlm_act_name(fvlm_exec_mode(e)), fvlm_exec_cpu(e),
+            fvlm_pool_threads(fvlm_exec_pool(e)), fvlm_pool_threads(fvlm_exec_pool(e)) == 1 ? "" : "s");
 }
 
 static json_t *report(fvlm_model *m, const char *const *args, const char *answer, size_t n_bytes, const uint32_t *ids,
@@ -109,9 +101,9 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *answer
     return json_pack("{s:s, s:s, s:s, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
                      "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
                      "model", args[0], "image", args[1], "prompt", args[2], "answer", answer, n_bytes, "answer_ids",
-                     list, "ended", t->ended, "activations", fvlm_exec_mode(e) == FVLM_ACT_INT8 ? "int8" : "f32", "cpu",
-                     fvlm_exec_cpu(e), "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side,
-                     "tokens", "prompt", (json_int_t)t->prompt_tokens, "image", (json_int_t)t->image_tokens, "new",
+                     list, "ended", t->ended, "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e),
+                     "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "tokens", "prompt",
+                     (json_int_t)t->prompt_tokens, "image", (json_int_t)t->image_tokens, "new",
                      (json_int_t)t->new_tokens, "seconds", "open", open_seconds, "image", t->image, "vision", t->vision,
                      "projector", t->projector, "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode,
                      "decode_tokens_per_second", rate, "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
@@ -155,7 +147,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     s->terminal = s->to == stdout && isatty(STDOUT_FILENO);
     if (opt.json && !s->to) return fvlm_fail_errno(err, "no memory for the answer");
 
-    s->blocks = count_blocks(fvlm_model_config(m));
+    s->blocks = fvlm_model_count_blocks(fvlm_model_config(m));
     fvlm_progress_start(&s->bar, "reading", opt.quiet);
     fvlm_status st = fvlm_answer(m, image, side, args->items[2], &sampling, show_text, s, &t, &ids, &n, err);
     fvlm_progress_end(&s->bar);

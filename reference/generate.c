@@ -109,13 +109,6 @@ static fvlm_status prefill(answering *a, fvlm_err *err)
     return st;
 }
 
-static bool ends_answer(const fvlm_config *c, uint32_t id)
-{
-    for (uint32_t i = 0; i < c->n_eos; i++)
-        if (c->eos[i] == id) return true;
-    return false;
-}
-
 static void say(answering *a, fvlm_text_stream *out, uint32_t id)
 {
     size_t n_bytes = 0;
@@ -139,7 +132,7 @@ static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
             since = fvlm_clock_seconds();
             a->t->ttft = since - a->started;
         }
-        if (ends_answer(a->m->config, id)) {
+        if (fvlm_config_is_eos(a->m->config, id)) {
             a->t->ended = true;
             break;
         }

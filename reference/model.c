@@ -118,6 +118,13 @@ fvlm_exec *fvlm_model_exec(fvlm_model *m)
     return m->exec;
 }
 
+size_t fvlm_model_count_blocks(const fvlm_config *c)
+{
+    size_t n = 6 + c->llm.layers; /* stem, final convolution, projector, embedding, norm, logits */
+    for (uint32_t i = 0; i < c->vision.n_stages; i++) n += c->vision.stage[i].depth + c->vision.stage[i].pos + (i > 0);
+    return n;
+}
+
 size_t fvlm_model_memory_bytes(const fvlm_model *m)
 {
     const fvlm_config *c = m->config;

@@ -52,6 +52,9 @@ size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache
 /* Image tokens of a picture of that side (a multiple of the stride). */
 size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side);
 
+/* Blocks that the observer sees in one pass over a picture and a prompt. */
+size_t fvlm_model_count_blocks(const fvlm_config *c);
+
 /* Bytes of activations the tower works in for a picture of that side: 60 MB for FastViTHD at 1024. */
 size_t fvlm_tower_bytes(const fvlm_config *c, uint32_t side);
 

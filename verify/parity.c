@@ -64,13 +64,6 @@ static void measure(fvlm_distance *worst, const float *x, const float *y, size_t
     if (d.max_error > worst->max_error) worst->max_error = d.max_error;
 }
 
-static bool ends_answer(const fvlm_config *c, uint32_t id)
-{
-    for (uint32_t i = 0; i < c->n_eos; i++)
-        if (c->eos[i] == id) return true;
-    return false;
-}
-
 /* Logits: how far the predictions are apart, and which token comes next. truth is NULL when only tokens were recorded.
  */
 static void meet_logits(walk *w, const fvlm_lockstep_block *shown, const float *truth)
@@ -92,7 +85,7 @@ static void meet_logits(walk *w, const fvlm_lockstep_block *shown, const float *
         uint32_t top[5];
         fvlm_divergence_top5(truth, n, top);
         w->next = top[0];
-        w->ended = ends_answer(fvlm_model_config(w->runners[0].m), w->next);
+        w->ended = fvlm_config_is_eos(fvlm_model_config(w->runners[0].m), w->next);
     }
     w->step++;
 }
@@ -317,20 +310,13 @@ static fvlm_status check_greedy(const walk *w, fvlm_err *err)
     return FVLM_OK;
 }
 
-static uint64_t blocks_of(const fvlm_config *c)
-{
-    uint64_t n = 6 + c->llm.layers; /* stem, final, projector, embed, norm, logits */
-    for (uint32_t s = 0; s < c->vision.n_stages; s++) n += c->vision.stage[s].depth + (s > 0) + c->vision.stage[s].pos;
-    return n;
-}
-
 static fvlm_status walk_recorded(walk *w, fvlm_err *err)
 {
     size_t n_greedy;
     fvlm_recorded_greedy(w->o->recorded, &n_greedy);
     w->pixels = *fvlm_recorded_pixels(w->o->recorded);
     w->n_tokens = n_greedy ? n_greedy - 1 : 0;
-    w->total = blocks_of(fvlm_model_config(w->runners[0].m)) + w->n_tokens;
+    w->total = fvlm_model_count_blocks(fvlm_model_config(w->runners[0].m)) + w->n_tokens;
     fvlm_status st = fvlm_model_check_side(w->runners[0].m, w->pixels.side, err);
     if (st == FVLM_OK) st = take_recorded_prompt(w, err);
     if (st == FVLM_OK) st = check_greedy(w, err);
@@ -344,7 +330,7 @@ static fvlm_status walk_pictures(walk *w, fvlm_err *err)
     const fvlm_config *c = fvlm_model_config(w->runners[0].m);
     const uint32_t side = w->o->side ? w->o->side : c->vision.image_size;
     w->n_tokens = w->o->tokens;
-    w->total = w->o->n_images * (blocks_of(c) + w->n_tokens);
+    w->total = w->o->n_images * (fvlm_model_count_blocks(c) + w->n_tokens);
     fvlm_status st = fvlm_model_check_side(w->runners[0].m, side, err);
     if (st == FVLM_OK) st = same_config(w, err);
     if (st == FVLM_OK) st = make_prompt(w, err);

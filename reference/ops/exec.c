@@ -127,6 +127,11 @@ fvlm_pool *fvlm_exec_pool(fvlm_exec *e)
 {
     return e->pool;
 }
+const char *fvlm_act_name(fvlm_act_mode mode)
+{
+    return mode == FVLM_ACT_INT8 ? "int8" : "f32";
+}
+
 fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e)
 {
     return e->mode;

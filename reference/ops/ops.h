@@ -29,6 +29,7 @@
 typedef struct fvlm_exec fvlm_exec; /* threads, kernels for this CPU, scratch memory, activation mode */
 
 typedef enum { FVLM_ACT_F32 = 0, FVLM_ACT_INT8 = 1 } fvlm_act_mode;
+const char *fvlm_act_name(fvlm_act_mode mode); /* "f32", "int8" */
 
 /* cpu: NULL or "" = the best this machine has; else the most that may be used:
  * "scalar" "avx2" "avx512" (with VNNI) "neon" "dotprod". Refuses an unknown name and one this

@@ -154,7 +154,7 @@ static void test_model(const char *path, const questions *q, const char *folder,
         if (fvlm_model_open(&m, path, &o, &err)) quit(path, &err);
         column *c = &columns[(*n)++];
         name_weights(m, c->weights);
-        c->act = modes[i] == FVLM_ACT_INT8 ? "int8" : "f32";
+        c->act = fvlm_act_name(modes[i]);
         const double since = fvlm_clock_seconds();
         ask_all(m, q, folder, c);
         c->seconds = fvlm_clock_seconds() - since;

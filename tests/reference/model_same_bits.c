@@ -72,8 +72,7 @@ static void one_answer(const char *path, const char *type, fvlm_act_mode act)
         if (!can_run(levels[i])) continue;
         for (unsigned threads = 1; threads <= 3; threads++) {
             char what[96];
-            snprintf(what, sizeof what, "%s, act %s, %s, %u threads", type, act == FVLM_ACT_INT8 ? "int8" : "f32",
-                     levels[i], threads);
+            snprintf(what, sizeof what, "%s, act %s, %s, %u threads", type, fvlm_act_name(act), levels[i], threads);
             result got = run_model(path, threads, levels[i], act);
             assert_same(&got, &want, what);
             free_result(&got);

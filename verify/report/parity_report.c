@@ -9,11 +9,6 @@
 #include "format/base/json.h"
 #include "verify/report/parity_report.h"
 
-static const char *act_name(fvlm_act_mode act)
-{
-    return act == FVLM_ACT_INT8 ? "int8" : "f32";
-}
-
 void fvlm_report_hashes(const char *path, const fvlm_hash_report *h)
 {
     char size[16];
@@ -82,7 +77,7 @@ void fvlm_report_parity(const fvlm_parity *p)
 {
     for (unsigned act = 0; act < p->n_acts; act++) {
         printf("%s%s with %s activations, %zu picture%s\n", act ? "\n" : "", fvlm_grade_name(p->grade),
-               act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
+               fvlm_act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
         print_blocks(p, act);
         print_logits(p, act);
         print_verdict(p, act);
@@ -118,9 +113,9 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
     const size_t bad = fvlm_parity_first_bad(p, act);
     double step;
     const size_t at = fvlm_parity_largest_step(p, act, &step);
-    return json_pack("{s:s, s:{s:f, s:f, s:f}, s:o, s:o, s:s?, s:s?, s:b}", "act", act_name(p->acts[act]), "bounds",
-                     "relative_l2", bound->block, "kl_mean", bound->kl, "top1", bound->top1, "blocks", blocks, "logits",
-                     logits, "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
+    return json_pack("{s:s, s:{s:f, s:f, s:f}, s:o, s:o, s:s?, s:s?, s:b}", "act", fvlm_act_name(p->acts[act]),
+                     "bounds", "relative_l2", bound->block, "kl_mean", bound->kl, "top1", bound->top1, "blocks", blocks,
+                     "logits", logits, "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
                      bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_parity_act_ok(p, act));
 }
 
