@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* resolver.h - finding tensors by name while keeping account of them; inside of names*.c. */
+/* resolver.h - finding tensors by name while keeping account of them; inside of names/. */
 #ifndef FVLM_CONVERT_NAMES_RESOLVER_H
 #define FVLM_CONVERT_NAMES_RESOLVER_H
 
@@ -41,6 +41,14 @@ fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const cha
 void fvlm_resolver_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
                                 const fvlm_source_tensor *bias, uint64_t out, uint64_t in);
 
+/* The tensor with this index is not needed, by the rule of this name. */
+void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule);
+
+/* Refuses missing and left-over tensors by name, then the first shape that did not fit. hint ends the refusal. */
+fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint);
+
 void fvlm_apple_tower_resolve(fvlm_resolver *r);
+void fvlm_apple_projector_resolve(fvlm_resolver *r);
+void fvlm_apple_llm_resolve(fvlm_resolver *r);
 
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* apple_llm.c - the grammar of projector and language model in Apple's names. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/names/resolver.h"
+
+#define COMPARE_BLOCK ((size_t)1 << 17)
+
+void fvlm_apple_projector_resolve(fvlm_resolver *r)
+{
+    const fvlm_config *c = &r->out->config;
+    for (unsigned i = 0; i <= 2; i += 2) {
+        fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_PROJECTOR, "projector.%u", i);
+        const fvlm_source_tensor *weight = fvlm_resolver_require(r, "model.mm_projector.%u.weight", i);
+        const fvlm_source_tensor *bias = fvlm_resolver_require(r, "model.mm_projector.%u.bias", i);
+        fvlm_resolver_plain_linear(r, m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in);
+    }
+}
+
+static void plain(fvlm_resolver *r, unsigned part, const char *name, const char *source, bool biased, uint64_t out,
+                  uint64_t in)
+{
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.weight", source);
+    const fvlm_source_tensor *bias = biased ? fvlm_resolver_require(r, "%s.bias", source) : NULL;
+    fvlm_resolver_plain_linear(r, m, weight, bias, out, in);
+}
+
+static void resolve_layer(fvlm_resolver *r, unsigned layer)
+{
+    const fvlm_config *c = &r->out->config;
+    uint64_t hidden = c->llm.hidden, kv = (uint64_t)c->llm.kv_heads * c->llm.head_dim, inner = c->llm.intermediate;
+    const struct {
+        unsigned part;
+        const char *name, *source;
+        bool biased;
+        uint64_t out, in;
+    } parts[] = {
+        {FVLM_PART_NORMS, "attn_norm", "input_layernorm", false, hidden, 0},
+        {FVLM_PART_ATTENTION, "attn.q", "self_attn.q_proj", true, hidden, hidden},
+        {FVLM_PART_ATTENTION, "attn.k", "self_attn.k_proj", true, kv, hidden},
+        {FVLM_PART_ATTENTION, "attn.v", "self_attn.v_proj", true, kv, hidden},
+        {FVLM_PART_ATTENTION, "attn.o", "self_attn.o_proj", false, hidden, hidden},
+        {FVLM_PART_NORMS, "ffn_norm", "post_attention_layernorm", false, hidden, 0},
+        {FVLM_PART_FFN, "ffn.gate", "mlp.gate_proj", false, inner, hidden},
+        {FVLM_PART_FFN, "ffn.up", "mlp.up_proj", false, inner, hidden},
+        {FVLM_PART_FFN, "ffn.down", "mlp.down_proj", false, hidden, inner},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char name[64], source[64];
+        snprintf(name, sizeof name, "llm.layer%u.%s", layer, parts[i].name);
+        snprintf(source, sizeof source, "model.layers.%u.%s", layer, parts[i].source);
+        plain(r, parts[i].part, name, source, parts[i].biased, parts[i].out, parts[i].in);
+    }
+}
+
+/* The first 'rows' rows of the two stored matrices, byte for byte. */
+static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, const fvlm_source_tensor *b,
+                                uint64_t rows, bool *equal)
+{
+    *equal = a->type == b->type;
+    uint64_t left = rows * a->dims[1] * fvlm_source_type_bytes(a->type);
+    uint8_t *block = fvlm_alloc(2, COMPARE_BLOCK);
+    if (!block) return fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = FVLM_OK;
+    for (uint64_t at = 0; !st && *equal && at < left;) {
+        size_t n = left - at < COMPARE_BLOCK ? (size_t)(left - at) : COMPARE_BLOCK;
+        st = fvlm_source_read(r->src, a, at, n, block, r->err);
+        if (!st) st = fvlm_source_read(r->src, b, at, n, block + COMPARE_BLOCK, r->err);
+        if (!st) *equal = memcmp(block, block + COMPARE_BLOCK, n) == 0;
+        at += n;
+    }
+    free(block);
+    return st;
+}
+
+/* The embedding keeps the rows that an id can reach. */
+static void embedding(fvlm_resolver *r, unsigned part, const char *name, const fvlm_source_tensor *t)
+{
+    const fvlm_config *c = &r->out->config;
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    const uint64_t stored[] = {r->checkpoint->embed_rows, c->llm.hidden};
+    m->branch[0] = (fvlm_branch){.kernel = t, .sign = 1, .k = 1};
+    m->n_branches = 1;
+    m->rank = 2;
+    m->out = m->dims[0] = c->llm.vocab;
+    m->in = m->dims[1] = c->llm.hidden;
+    m->layout = FVLM_PANELS;
+    fvlm_resolver_check_shape(r, t, 2, stored);
+}
+
+/* Whether the head is the embedding (§1.6 of the checkpoint notes): config.json decides when it says tied, even
+ * against a stored head, as transformers does; bytes decide when it does not. */
+static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
+{
+    static const char name[] = "lm_head.weight";
+    const fvlm_checkpoint *k = r->checkpoint;
+    bool stored = fvlm_resolver_has(r, "%s", name), equal = false;
+    bool tied = k->tied_given ? k->tied : !stored;
+    const fvlm_source_tensor *head = tied && !stored ? NULL : fvlm_resolver_require(r, "%s", name);
+    const uint64_t shape[] = {k->embed_rows, k->config.llm.hidden};
+    if (embed && head && fvlm_resolver_check_shape(r, embed, 2, shape) &&
+        fvlm_resolver_check_shape(r, head, 2, shape) && !r->n_missing && !r->st)
+        r->st = compare_rows(r, embed, head, r->out->config.llm.vocab, &equal);
+    r->out->head_differs = tied && head && !equal;
+    r->out->config.llm.tied = tied || equal;
+    if (head && r->out->config.llm.tied)
+        fvlm_resolver_drop(r, fvlm_source_first_at_or_after(r->src, name),
+                           tied ? "head tied by config.json" : "head equal to the embedding");
+    if (!r->out->config.llm.tied) embedding(r, FVLM_PART_HEAD, "llm.head", head);
+}
+
+void fvlm_apple_llm_resolve(fvlm_resolver *r)
+{
+    const fvlm_config *c = &r->out->config;
+    const fvlm_source_tensor *embed = fvlm_resolver_require(r, "model.embed_tokens.weight");
+    embedding(r, FVLM_PART_EMBEDDING, "llm.embed", embed);
+    for (unsigned i = 0; i < c->llm.layers && !r->st; i++) resolve_layer(r, i);
+    plain(r, FVLM_PART_NORMS, "llm.norm", "model.norm", false, c->llm.hidden, 0);
+    resolve_head(r, embed);
+    r->out->rows_dropped = r->checkpoint->embed_rows - c->llm.vocab;
+}

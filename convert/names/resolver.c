@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* resolver.c - keeps account of every tensor of the source: used, dropped, missing or left over. */
+#include "convert/names/resolver.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_NAME 256
+
+#define FORMAT_NAME(name, fmt)                                                                                         \
+    do {                                                                                                               \
+        va_list args;                                                                                                  \
+        va_start(args, fmt);                                                                                           \
+        vsnprintf(name, sizeof name, fmt, args);                                                                       \
+        va_end(args);                                                                                                  \
+    } while (0)
+
+const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    FORMAT_NAME(name, fmt);
+    size_t i = fvlm_source_first_at_or_after(r->src, name);
+    if (i < fvlm_source_n_tensors(r->src)) {
+        const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
+        if (!strcmp(t->name, name)) {
+            r->used[i] = true;
+            if (t->type == FVLM_SOURCE_I64 && !r->shape.code)
+                fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\": I64 cannot hold a weight", name);
+            return t;
+        }
+    }
+    if (r->n_missing < FVLM_LISTED && !(r->missing[r->n_missing] = fvlm_strdup(name)))
+        r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    r->n_missing++;
+    return NULL;
+}
+
+bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    FORMAT_NAME(name, fmt);
+    return fvlm_source_find(r->src, name) != NULL;
+}
+
+bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    FORMAT_NAME(name, fmt);
+    size_t i = fvlm_source_first_at_or_after(r->src, name);
+    return i < fvlm_source_n_tensors(r->src) && !strncmp(fvlm_source_tensor_at(r->src, i)->name, name, strlen(name));
+}
+
+unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...)
+{
+    char name[MAX_NAME];
+    FORMAT_NAME(name, fmt);
+    size_t n = strlen(name), most = 0;
+    for (size_t i = fvlm_source_first_at_or_after(r->src, name); i < fvlm_source_n_tensors(r->src); i++) {
+        const char *found = fvlm_source_tensor_at(r->src, i)->name;
+        if (strncmp(found, name, n) != 0) break;
+        size_t number = 0;
+        const char *p = found + n;
+        for (; *p >= '0' && *p <= '9' && number < 100000; p++) number = 10 * number + (size_t)(*p - '0');
+        if (p > found + n && *p == '.' && number >= most) most = number + 1;
+    }
+    if (most > max && !r->st)
+        r->st = fvlm_fail(r->err, FVLM_LIMIT, "tensors \"%s0.\" to \"%s%zu.\": at most %u are supported", name, name,
+                          most - 1, max);
+    return most > max ? max : (unsigned)most;
+}
+
+bool fvlm_resolver_check_shape(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims)
+{
+    if (!t) return false;
+    bool fits = t->rank == rank;
+    for (unsigned i = 0; i < rank && fits; i++) fits = dims[i] ? t->dims[i] == dims[i] : t->dims[i] > 0;
+    if (fits) return true;
+    if (!r->shape.code) {
+        char wanted[128], found[128];
+        int n = snprintf(wanted, sizeof wanted, "[");
+        for (unsigned i = 0; i < rank; i++) {
+            const char *comma = i ? ", " : "";
+            n += dims[i] ? snprintf(wanted + n, sizeof wanted - (size_t)n, "%s%" PRIu64, comma, dims[i])
+                         : snprintf(wanted + n, sizeof wanted - (size_t)n, "%sany", comma);
+        }
+        fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\" is %s, expected %s]", t->name,
+                  fvlm_source_shape_text(t, found), wanted);
+    }
+    return false;
+}
+
+fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...)
+{
+    static fvlm_recipe nowhere; /* what a search out of memory writes to; never read */
+    char name[MAX_NAME];
+    FORMAT_NAME(name, fmt);
+    fvlm_recipes *all = &r->out->recipes;
+    if (all->n == all->room) {
+        size_t more = all->room ? 2 * all->room : 128;
+        fvlm_recipe *items = realloc(all->items, more * sizeof *items);
+        if (!items) {
+            r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+            return &nowhere;
+        }
+        all->items = items;
+        all->room = more;
+    }
+    fvlm_recipe *m = &all->items[all->n++];
+    *m = (fvlm_recipe){.name = fvlm_strdup(name), .part = part, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
+    if (!m->name) r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    return m;
+}
+
+void fvlm_resolver_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
+                                const fvlm_source_tensor *bias, uint64_t out, uint64_t in)
+{
+    m->branch[0] = (fvlm_branch){.kernel = weight, .bias = bias, .sign = 1, .k = 1};
+    m->n_branches = 1;
+    m->out = m->dims[0] = out;
+    m->in = m->dims[1] = in ? in : 1;
+    m->rank = in ? 2 : 1;
+    m->layout = in ? FVLM_PANELS : FVLM_ROWS;
+    m->has_bias = bias != NULL;
+    fvlm_resolver_check_shape(r, weight, m->rank, m->dims);
+    if (bias) fvlm_resolver_check_shape(r, bias, 1, &out);
+}
+
+void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule)
+{
+    fvlm_names *out = r->out;
+    r->used[i] = true;
+    unsigned k = 0;
+    while (k < out->n_dropped && strcmp(out->dropped[k].rule, rule) != 0) k++;
+    if (k == out->n_dropped) out->dropped[out->n_dropped++].rule = rule;
+    out->dropped[k].n_tensors++;
+    out->dropped[k].n_bytes += fvlm_source_tensor_at(r->src, i)->n_bytes;
+}
+
+/* "A", "B" and 3 more */
+static size_t list(char *to, size_t room, const char *const *names, size_t n_names, size_t n)
+{
+    size_t used = 0;
+    to[0] = 0;
+    for (size_t i = 0; i < n_names && used < room; i++)
+        used += (size_t)snprintf(to + used, room - used, "%s\"%.150s\"", i ? ", " : "", names[i]);
+    if (n > n_names && used < room) used += (size_t)snprintf(to + used, room - used, " and %zu more", n - n_names);
+    return used < room ? used : room - 1;
+}
+
+fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint)
+{
+    const char *left[FVLM_LISTED];
+    size_t n_left = 0;
+    for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
+        if (r->used[i]) continue;
+        if (n_left < FVLM_LISTED) left[n_left] = fvlm_source_tensor_at(r->src, i)->name;
+        n_left++;
+    }
+    if (!r->n_missing && !n_left) {
+        if (r->shape.code && r->err) *r->err = r->shape;
+        return r->shape.code;
+    }
+    char text[1900];
+    size_t n = 0, n_shown = r->n_missing < FVLM_LISTED ? r->n_missing : FVLM_LISTED;
+    if (r->n_missing) {
+        n = (size_t)snprintf(text, sizeof text, "%zu tensor%s missing: ", r->n_missing,
+                             r->n_missing == 1 ? " is" : "s are");
+        n += list(text + n, sizeof text / 2 - n, (const char *const *)r->missing, n_shown, r->n_missing);
+    }
+    if (n_left) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%zu tensor%s left over: ", n ? "; " : "", n_left,
+                              n_left == 1 ? " is" : "s are");
+        list(text + n, sizeof text - n, left, n_left < FVLM_LISTED ? n_left : FVLM_LISTED, n_left);
+    }
+    return fvlm_fail(r->err, FVLM_BAD_INPUT, "%s%s", text, hint);
+}
