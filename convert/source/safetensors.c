@@ -17,48 +17,9 @@
 
 #define MAX_NAME 4096
 
-/* Types of the format. Those without 'ours' are legal, but hold no weights of a FastVLM checkpoint. */
-static const struct {
-    const char *name;
-    unsigned bits;
-    fvlm_source_type ours;
-} types[] = {
-    {"F32", 32, FVLM_SOURCE_F32},
-    {"F16", 16, FVLM_SOURCE_F16},
-    {"BF16", 16, FVLM_SOURCE_BF16},
-    {"I64", 64, FVLM_SOURCE_I64},
-    {"F64", 64, 0},
-    {"I32", 32, 0},
-    {"I16", 16, 0},
-    {"I8", 8, 0},
-    {"U64", 64, 0},
-    {"U32", 32, 0},
-    {"U16", 16, 0},
-    {"U8", 8, 0},
-    {"BOOL", 8, 0},
-    {"F8_E5M2", 8, 0},
-    {"F8_E4M3", 8, 0},
-};
-enum { N_TYPES = sizeof types / sizeof types[0] };
-
-const char *fvlm_source_type_name(unsigned type)
-{
-    return type >= FVLM_SOURCE_F32 && type <= FVLM_SOURCE_I64 ? types[type - 1].name : "?";
-}
-
-size_t fvlm_source_type_bytes(unsigned type)
-{
-    return type >= FVLM_SOURCE_F32 && type <= FVLM_SOURCE_I64 ? types[type - 1].bits / 8 : 0;
-}
-
-const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128])
-{
-    int n = snprintf(out, 128, "%s [", fvlm_source_type_name(t->type));
-    for (unsigned i = 0; i < t->rank && n < 100; i++)
-        n += snprintf(out + n, 128 - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64, t->dims[i]);
-    snprintf(out + n, 128 - (size_t)n, "]");
-    return out;
-}
+/* Legal types of the format that hold no weights of a FastVLM checkpoint. */
+static const char *const other_types[] = {"F64", "I32", "I16",  "I8",      "U64",    "U32",
+                                          "U16", "U8",  "BOOL", "F8_E5M2", "F8_E4M3"};
 
 fvlm_status fvlm_safetensors_length(uint64_t *n_header, const uint8_t *first, uint64_t file_bytes, const char *what,
                                     fvlm_err *err)
@@ -86,8 +47,6 @@ fvlm_status fvlm_safetensors_length(uint64_t *n_header, const uint8_t *first, ui
 /* One entry while it is read. */
 typedef struct {
     fvlm_source_tensor t;
-    const char *type_name;
-    unsigned bits;
     bool has_type, has_shape, has_range;
     size_t key_at, range_at;
     uint64_t begin, end;
@@ -98,18 +57,14 @@ static bool read_type(fvlm_scan *s, entry *e)
     char *text;
     size_t at;
     if (!fvlm_scan_string(s, &text, &at)) return false;
-    for (unsigned i = 0; i < N_TYPES; i++) {
-        if (strcmp(text, types[i].name) != 0) continue;
-        if (!types[i].ours)
+    e->t.type = (uint8_t)fvlm_source_type_parse(text);
+    if (e->t.type) return true;
+    for (size_t i = 0; i < sizeof other_types / sizeof other_types[0]; i++)
+        if (!strcmp(text, other_types[i]))
             return fvlm_scan_refuse(s, at, FVLM_UNSUPPORTED,
                                     "tensor \"%.200s\": dtype %s holds no weights we can read; "
                                     "use the original checkpoint (BF16, F16 or F32)",
-                                    e->t.name, types[i].name);
-        e->t.type = (uint8_t)types[i].ours;
-        e->type_name = types[i].name;
-        e->bits = types[i].bits;
-        return true;
-    }
+                                    e->t.name, text);
     return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown dtype \"%.32s\"", e->t.name, text);
 }
 
@@ -170,7 +125,7 @@ static bool check_entry(fvlm_scan *s, entry *e, uint64_t data_at, uint64_t n_dat
     uint64_t want, have = e->end - e->begin;
     char shape[128];
     fvlm_source_shape_text(&e->t, shape);
-    if (!fvlm_checked_mul(e->t.n_elems, e->bits / 8, &want))
+    if (!fvlm_checked_mul(e->t.n_elems, fvlm_source_type_bytes(e->t.type), &want))
         return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT, "tensor \"%.200s\": %s has over 2^64 bytes", e->t.name,
                                 shape);
     if (want != have)

@@ -4,10 +4,13 @@
  * The index and the shards say the same thing twice, so they are held against each other: every
  * tensor of every shard is in the map, under that shard, and the map names no other. total_size
  * is not compared: writers disagree on what it counts. */
+#include "convert/source/shards.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "convert/source/source_files.h"
+#include "convert/source/source_table.h"
 #include "format/base/json.h"
 
 #define MAX_INDEX_BYTES (64u << 20)
@@ -50,18 +53,18 @@ static fvlm_status collect_names(const json_t *map, const char *index, const cha
     return FVLM_OK;
 }
 
-static fvlm_status open_shards(fvlm_source *src, const char *const *names, size_t n, const char *index, fvlm_err *err)
+/* Leaves each name once; every shard must be in the folder. */
+static fvlm_status find_shards(const fvlm_source *src, const char **names, size_t *n, const char *index, fvlm_err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        size_t file;
-        if (i > 0 && !strcmp(names[i], names[i - 1])) continue;
+    size_t n_found = 0;
+    for (size_t i = 0; i < *n; i++) {
+        if (n_found > 0 && !strcmp(names[i], names[n_found - 1])) continue;
         if (!fvlm_source_has(src, names[i]))
             return fvlm_fail(err, FVLM_BAD_INPUT,
                              "\"%s\" names the shard \"%s\", which is not in the folder; download it", index, names[i]);
-        fvlm_status st = fvlm_source_add_file(src, names[i], &file, err);
-        if (!st) st = fvlm_source_add_tensors(src, file, err);
-        if (st) return st;
+        names[n_found++] = names[i];
     }
+    *n = n_found;
     return FVLM_OK;
 }
 
@@ -108,8 +111,8 @@ fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err
         if (!names) st = fvlm_fail(err, FVLM_NOMEM, "out of memory");
     }
     if (!st) st = collect_names(map, index, names, err);
-    if (!st) st = open_shards(src, names, n, index, err);
-    if (!st) st = fvlm_source_sort(src, err);
+    if (!st) st = find_shards(src, names, &n, index, err);
+    if (!st) st = fvlm_source_add_weights(src, names, n, err);
     if (!st) st = cross_check(src, map, index, err);
     free(names);
     json_decref(json);

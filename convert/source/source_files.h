@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source_files.h - inside of a source, shared by source.c and shards.c only. */
+/* source_files.h - inside of a source and its files; private to source/. */
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_FILES_H
 #define FVLM_CONVERT_SOURCE_SOURCE_FILES_H
 
@@ -26,12 +26,9 @@ struct fvlm_source {
 
 /* Opens a regular file of the folder; *index = its place in files. */
 fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err);
-fvlm_status fvlm_source_add_tensors(fvlm_source *src, size_t file, fvlm_err *err);
 
-/* Sorts the tensors by name; two shards must not both hold one. */
-fvlm_status fvlm_source_sort(fvlm_source *src, fvlm_err *err);
-
-/* Opens every shard that the index names and checks the index and the shards against each other. */
-fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err *err);
+/* Bytes of file number 'file'; see fvlm_file_read. */
+fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
+                                  fvlm_err *err);
 
 #endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source_files.c - the files of a checkpoint folder: opened once, read with pread, hashed for the provenance. */
+#include "convert/source/source_files.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "format/cli/cli.h"
+
+#define HASH_BLOCK ((size_t)1 << 18)
+
+bool fvlm_source_has(const fvlm_source *src, const char *name)
+{
+    return faccessat(src->dir, name, F_OK, 0) == 0;
+}
+
+fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err)
+{
+    if (src->n_files == FVLM_SOURCE_MAX_FILES)
+        return fvlm_fail(err, FVLM_LIMIT, "more than %d files in the checkpoint", FVLM_SOURCE_MAX_FILES);
+    /* O_NONBLOCK: a FIFO must not hang us. A symlink is followed: Hugging Face's cache is made of them. */
+    int fd = openat(src->dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) return fvlm_fail_errno(err, "\"%s/%s\"", src->folder, name);
+    struct stat about;
+    if (fstat(fd, &about) != 0) {
+        fvlm_fail_errno(err, "\"%s/%s\"", src->folder, name);
+        close(fd);
+        return FVLM_IO;
+    }
+    if (!S_ISREG(about.st_mode)) {
+        close(fd);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s/%s\" is not a regular file", src->folder, name);
+    }
+    fvlm_source_file *f = &src->files[src->n_files];
+    *f = (fvlm_source_file){.fd = fd, .stamp = {(uint64_t)about.st_size, about.st_mtim}};
+    f->name = fvlm_strdup(name);
+    *index = src->n_files++; /* closed and freed with the source from here on */
+    return f->name ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+}
+
+enum { PATH_ROOM = PATH_MAX + FVLM_MAX_NAME };
+
+static const char *path_of(const fvlm_source *src, size_t file, char out[PATH_ROOM])
+{
+    snprintf(out, PATH_ROOM, "%s/%s", src->folder, src->files[file].name);
+    return out;
+}
+
+fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
+                                  fvlm_err *err)
+{
+    char path[PATH_ROOM];
+    return fvlm_file_read(src->files[file].fd, path_of(src, file, path), at, out, n_bytes, err);
+}
+
+fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
+                             fvlm_err *err)
+{
+    *text = NULL;
+    *n_bytes = 0;
+    if (!fvlm_source_has(src, name)) return FVLM_OK;
+    size_t file;
+    fvlm_status st = fvlm_source_add_file(src, name, &file, err);
+    if (st) return st;
+    fvlm_source_file *f = &src->files[file];
+    if (f->stamp.n_bytes > max_bytes)
+        return fvlm_fail(err, FVLM_LIMIT, "\"%s/%s\" has %" PRIu64 " bytes, at most %" PRIu64 " are allowed",
+                         src->folder, name, f->stamp.n_bytes, max_bytes);
+    char *buffer = malloc((size_t)f->stamp.n_bytes + 1);
+    if (!buffer) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", name);
+    st = fvlm_source_read_file(src, file, 0, (size_t)f->stamp.n_bytes, buffer, err);
+    if (st) {
+        free(buffer);
+        return st;
+    }
+    buffer[f->stamp.n_bytes] = 0;
+    f->hash = fvlm_hash_of(buffer, (size_t)f->stamp.n_bytes);
+    f->hashed = true;
+    *text = buffer;
+    *n_bytes = (size_t)f->stamp.n_bytes;
+    return FVLM_OK;
+}
+
+size_t fvlm_source_n_files(const fvlm_source *src)
+{
+    return src->n_files;
+}
+
+const char *fvlm_source_file_name(const fvlm_source *src, size_t i)
+{
+    return src->files[i].name;
+}
+
+uint64_t fvlm_source_file_bytes(const fvlm_source *src, size_t i)
+{
+    return src->files[i].stamp.n_bytes;
+}
+
+const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i)
+{
+    return &src->files[i].hash;
+}
+
+fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
+{
+    fvlm_source_file *f = &src->files[i];
+    if (f->hashed) return FVLM_OK;
+    uint8_t *block = malloc(HASH_BLOCK);
+    XXH3_state_t *state = XXH3_createState();
+    fvlm_status st = block && state ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!st) XXH3_128bits_reset(state);
+    for (uint64_t at = 0; !st && at < f->stamp.n_bytes;) {
+        size_t n = f->stamp.n_bytes - at < HASH_BLOCK ? (size_t)(f->stamp.n_bytes - at) : HASH_BLOCK;
+        if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+        if (!st) st = fvlm_source_read_file(src, i, at, n, block, err);
+        if (!st) XXH3_128bits_update(state, block, n);
+        at += n;
+    }
+    if (!st) {
+        XXH128_canonical_t canonical;
+        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+        memcpy(f->hash.bytes, canonical.digest, sizeof f->hash.bytes);
+        f->hashed = true;
+    }
+    XXH3_freeState(state);
+    free(block);
+    return st;
+}
+
+bool fvlm_source_holds(const fvlm_source *src, const char *path)
+{
+    struct stat there, ours;
+    if (stat(path, &there) != 0) return false;
+    for (size_t i = 0; i < src->n_files; i++)
+        if (fstat(src->files[i].fd, &ours) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+            return true;
+    return false;
+}
+
+fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, fvlm_err *err)
+{
+    char path[PATH_ROOM];
+    for (size_t i = 0; i < src->n_files; i++)
+        st = fvlm_stamp_check_unchanged(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
+    return st;
+}

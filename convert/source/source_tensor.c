@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source_tensor.c - see source_tensor.h. */
+#include "convert/source/source_tensor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t n_bytes;
+} types[] = {
+    [FVLM_SOURCE_F32] = {"F32", 4},
+    [FVLM_SOURCE_F16] = {"F16", 2},
+    [FVLM_SOURCE_BF16] = {"BF16", 2},
+    [FVLM_SOURCE_I64] = {"I64", 8},
+};
+enum { N_TYPES = sizeof types / sizeof types[0] };
+
+unsigned fvlm_source_type_parse(const char *name)
+{
+    unsigned type = N_TYPES - 1;
+    while (type > 0 && strcmp(name, types[type].name) != 0) type--;
+    return type;
+}
+
+const char *fvlm_source_type_name(unsigned type)
+{
+    return type > 0 && type < N_TYPES ? types[type].name : "?";
+}
+
+size_t fvlm_source_type_bytes(unsigned type)
+{
+    return type < N_TYPES ? types[type].n_bytes : 0;
+}
+
+const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128])
+{
+    int n = snprintf(out, 128, "%s [", fvlm_source_type_name(t->type));
+    for (unsigned i = 0; i < t->rank && n < 100; i++)
+        n += snprintf(out + n, 128 - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64, t->dims[i]);
+    snprintf(out + n, 128 - (size_t)n, "]");
+    return out;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source_tensor.h - one tensor of a checkpoint: its name, type and shape, and where its bytes are. */
+#ifndef FVLM_CONVERT_SOURCE_SOURCE_TENSOR_H
+#define FVLM_CONVERT_SOURCE_SOURCE_TENSOR_H
+
+#include "format/base/base.h"
+
+#define FVLM_SOURCE_MAX_RANK 8
+
+typedef enum { FVLM_SOURCE_F32 = 1, FVLM_SOURCE_F16 = 2, FVLM_SOURCE_BF16 = 3, FVLM_SOURCE_I64 = 4 } fvlm_source_type;
+
+typedef struct {
+    const char *name; /* lives as long as its source */
+    uint8_t type;     /* fvlm_source_type */
+    uint8_t rank;
+    uint32_t file; /* which file of the source */
+    uint64_t dims[FVLM_SOURCE_MAX_RANK];
+    uint64_t n_elems;
+    uint64_t offset; /* from the start of the file; may be unaligned */
+    uint64_t n_bytes;
+} fvlm_source_tensor;
+
+unsigned fvlm_source_type_parse(const char *name); /* 0: not one of these */
+const char *fvlm_source_type_name(unsigned type);  /* "BF16" */
+size_t fvlm_source_type_bytes(unsigned type);
+
+/* "BF16 [96, 3, 3, 3]" for messages. */
+const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128]);
+
+#endif
