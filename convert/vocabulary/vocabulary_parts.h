@@ -44,6 +44,8 @@ fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, cons
 fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json_int_t id, const char *text,
                                       const json_t *flags, fvlm_err *err);
 
+void fvlm_vocabulary_free(fvlm_vocabulary *v);
+
 /* {"token": id, ...} at the scanner's place. */
 bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s);
 
