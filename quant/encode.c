@@ -92,46 +92,17 @@ void fvlm_encode_panel(fvlm_encode_group_fn encode, const fvlm_matrix *m, const 
 {
     for (size_t g = 0; g < m->n_groups; g++) {
         const size_t first = g * m->group, n = m->k - first < m->group ? m->k - first : m->group;
-        const float *group = x + first * FVLM_LANES;
-        float scale[FVLM_LANES], offset[FVLM_LANES];
-        double error[FVLM_LANES];
-        encode(m->type, group, n, true, s->scratch, s->q, scale, offset, error);
+        fvlm_encode_group group = {
+            .type = m->type, .n = n, .x = x + first * FVLM_LANES, .scratch = s->scratch, .q = s->q};
+        encode(&group);
         for (size_t l = 0; l < rows; l++) {
-            scales[g * FVLM_LANES + l] = fvlm_f32_to_bf16(scale[l]);
-            if (offsets) offsets[g * FVLM_LANES + l] = fvlm_f32_to_bf16(offset[l]);
-            sums[0] += error[l];
+            scales[g * FVLM_LANES + l] = fvlm_f32_to_bf16(group.scale[l]);
+            if (offsets) offsets[g * FVLM_LANES + l] = fvlm_f32_to_bf16(group.offset[l]);
+            sums[0] += group.error[l];
         }
         for (size_t i = 0; rows < FVLM_LANES && i < n; i++) /* padding is zero, not the code of zero */
             memset(s->q + i * FVLM_LANES + rows, 0, FVLM_LANES - rows);
         place_codes(m, s->q, first, n, values);
-        sums[1] += squared_norm(group, n);
+        sums[1] += squared_norm(group.x, n);
     }
-}
-
-double fvlm_encode_row(fvlm_type t, const float *x, size_t k, bool search, uint8_t *q, uint16_t *scales,
-                       uint16_t *offsets)
-{
-    const size_t group = t.group ? t.group : k;
-    fvlm_encode_group_fn encode;
-    fvlm_encode_scratch s;
-    double sum = 0;
-    float *panel = fvlm_alloc(group, FVLM_LANES * sizeof *panel);
-    if (!panel || fvlm_encode_select(&encode, NULL, NULL) || fvlm_encode_scratch_create(&s, group, NULL)) {
-        free(panel);
-        return -1;
-    }
-    for (size_t g = 0; g * group < k; g++) {
-        const size_t first = g * group, n = k - first < group ? k - first : group;
-        float scale[FVLM_LANES], offset[FVLM_LANES];
-        double error[FVLM_LANES];
-        for (size_t i = 0; i < n; i++) panel[i * FVLM_LANES] = x[first + i];
-        encode(t, panel, n, search, s.scratch, s.q, scale, offset, error);
-        for (size_t i = 0; i < n; i++) q[first + i] = s.q[i * FVLM_LANES];
-        scales[g] = fvlm_f32_to_bf16(scale[0]);
-        if (t.asymmetric) offsets[g] = fvlm_f32_to_bf16(offset[0]);
-        sum += error[0];
-    }
-    fvlm_encode_scratch_free(&s);
-    free(panel);
-    return sum;
 }

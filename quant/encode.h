@@ -15,18 +15,23 @@ enum { FVLM_LANES = FVLM_PANEL };
 /* A group whose largest magnitude is below this is stored as zeros: its scale would be subnormal. */
 #define FVLM_ENCODE_MIN 0x1p-90f
 
-/* Encodes one group of 16 rows: x[n][16] -> q[n][16], one scale and offset (bf16 values held as float;
- * offset 0 for symmetric types) and the squared error of each row. scratch holds n*16 floats.
- * With search false: plain absmax or minmax. */
-typedef void (*fvlm_encode_group_fn)(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
-                                     float *scale, float *offset, double *error);
+/* One group of 16 rows, a row to a lane. */
+typedef struct {
+    fvlm_type type;
+    size_t n;                                    /* inputs */
+    const float *x;                              /* [n][16] */
+    float *scratch;                              /* [n][16] */
+    uint8_t *q;                                  /* out: codes [n][16] */
+    float scale[FVLM_LANES], offset[FVLM_LANES]; /* out: bf16 values; offset 0 for symmetric types */
+    double error[FVLM_LANES];                    /* out: squared error of each row */
+} fvlm_encode_group;
 
-void fvlm_encode_group__scalar(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
-                               float *scale, float *offset, double *error);
-void fvlm_encode_group__avx2(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
-                             float *scale, float *offset, double *error);
-void fvlm_encode_group__avx512(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
-                               float *scale, float *offset, double *error);
+/* Finds scales, offsets and codes; never worse than plain absmax or minmax. */
+typedef void (*fvlm_encode_group_fn)(fvlm_encode_group *g);
+
+void fvlm_encode_group__scalar(fvlm_encode_group *g);
+void fvlm_encode_group__avx2(fvlm_encode_group *g);
+void fvlm_encode_group__avx512(fvlm_encode_group *g);
 
 /* The best this machine has for cpu NULL or ""; "scalar", "avx2", "avx512" (x86), "neon", "dotprod" (arm)
  * otherwise. Refuses an unknown name and one this machine cannot run. */

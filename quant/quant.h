@@ -52,11 +52,4 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
 json_t *fvlm_quantization_report(const fvlm_quantization *q);
 void fvlm_quantization_free(fvlm_quantization **q); /* NULL is fine; sets NULL */
 
-/* Encodes row values x[k] with the scale search (or, search = false, plain absmax / minmax):
- * q[k] unsigned integers, scales (and offsets if asymmetric) [groups] as bf16. Returns the sum of
- * squared errors, -1 if out of memory. Magnitudes up to FVLM_ENCODE_MAX (encode.h); a group of less than
- * FVLM_ENCODE_MIN becomes zeros. */
-double fvlm_encode_row(fvlm_type t, const float *x, size_t k, bool search, uint8_t *q, uint16_t *scales,
-                       uint16_t *offsets);
-
 #endif

@@ -230,41 +230,39 @@ LOCAL void flat_lanes(group *g)
     }
 }
 
-SEARCH_TARGET void SEARCH_NAME(fvlm_type t, const float *x, size_t n, bool search, float *scratch, uint8_t *q,
-                               float *scale, float *offset, double *error)
+SEARCH_TARGET void SEARCH_NAME(fvlm_encode_group *out)
 {
-    group g = {.n = n, .top = t.bits == 8 ? 255.0f : 15.0f, .zero_point = t.bits == 8 ? 128.0f : 8.0f};
+    const fvlm_type t = out->type;
+    group g = {.n = out->n, .top = t.bits == 8 ? 255.0f : 15.0f, .zero_point = t.bits == 8 ? 128.0f : 8.0f};
     float factor[LANES];
     lanes s, o;
     double plain_error[LANES];
-    normalize(&g, x, scratch, factor);
+    normalize(&g, out->x, out->scratch, factor);
     plain(&g, t.asymmetric, &s, &o);
     settle(&g, &s, &o, NULL, plain_error);
-    if (search) {
-        EACH(l) g.error.at[l] = INFINITY, g.scale.at[l] = s.at[l], g.offset.at[l] = o.at[l];
-        if (t.asymmetric)
-            search_asymmetric(&g, choose_walk(t, n));
-        else
-            search_symmetric(&g, choose_walk(t, n));
-        if (t.asymmetric) flat_lanes(&g);
-        settle(&g, &g.scale, &g.offset, NULL, error);
-        EACH(l)
-        {
-            bool better = error[l] < plain_error[l];
-            s.at[l] = better ? g.scale.at[l] : s.at[l];
-            o.at[l] = better ? g.offset.at[l] : o.at[l];
-        }
-    }
-    EACH(l) if (factor[l] == 0.0f) s.at[l] = 0.0f, o.at[l] = 0.0f;
-    settle(&g, &s, &o, q, error);
+    EACH(l) g.error.at[l] = INFINITY, g.scale.at[l] = s.at[l], g.offset.at[l] = o.at[l];
+    if (t.asymmetric)
+        search_asymmetric(&g, choose_walk(t, g.n));
+    else
+        search_symmetric(&g, choose_walk(t, g.n));
+    if (t.asymmetric) flat_lanes(&g);
+    settle(&g, &g.scale, &g.offset, NULL, out->error);
     EACH(l)
     {
-        scale[l] = s.at[l] * factor[l];
-        offset[l] = t.asymmetric ? o.at[l] * factor[l] : 0.0f;
-        error[l] *= (double)factor[l] * (double)factor[l];
+        bool better = out->error[l] < plain_error[l];
+        s.at[l] = better ? g.scale.at[l] : s.at[l];
+        o.at[l] = better ? g.offset.at[l] : o.at[l];
     }
-    /* The symmetric zero: scale 0 already says it; the code says it too. */
+    EACH(l) if (factor[l] == 0.0f) s.at[l] = 0.0f, o.at[l] = 0.0f;
+    settle(&g, &s, &o, out->q, out->error);
+    EACH(l)
+    {
+        out->scale[l] = s.at[l] * factor[l];
+        out->offset[l] = t.asymmetric ? o.at[l] * factor[l] : 0.0f;
+        out->error[l] *= (double)factor[l] * (double)factor[l];
+    }
+    /* A symmetric group of zeros has scale 0; its codes are those of zero, too. */
     if (!t.asymmetric)
-        for (size_t i = 0; i < n * LANES; i++)
-            if (factor[i % LANES] == 0.0f) q[i] = (uint8_t)g.zero_point;
+        for (size_t i = 0; i < g.n * LANES; i++)
+            if (factor[i % LANES] == 0.0f) out->q[i] = (uint8_t)g.zero_point;
 }

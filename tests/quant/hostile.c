@@ -8,28 +8,33 @@
 #include <cmocka.h>
 
 #include "quant/encode.h"
-#include "quant/quant.h"
 #include "tests/support/blocks.h"
 
 enum { N = 64 };
 static float x[N], y[N];
 
-/* Encodes x and decodes to y, for type i; returns the largest error. */
+/* Encodes x as a row and decodes it to y, for type i; returns the largest error, and the first group's scale and
+ * offset as bf16. */
 static double round_trip(size_t i, uint16_t *scale, uint16_t *offset)
 {
     const fvlm_type t = test_int_type(i);
-    uint8_t q[N];
-    uint16_t scales[2] = {0}, offsets[2] = {0};
+    const size_t group = t.group && t.group < N ? t.group : N;
+    static float lanes[N * FVLM_LANES], scratch[N * FVLM_LANES];
+    static uint8_t q[N * FVLM_LANES];
+    fvlm_encode_group_fn encode;
     double worst = 0;
-    assert_true(fvlm_encode_row(t, x, N, true, q, scales, offsets) >= 0);
-    for (size_t k = 0; k < N; k++) {
-        const size_t g = t.group ? k / t.group : 0;
-        y[k] = test_decode(t, q[k], fvlm_bf16_to_f32(scales[g]), fvlm_bf16_to_f32(offsets[g]));
-        assert_true(isfinite(y[k]));
-        worst = fmax(worst, fabs((double)x[k] - (double)y[k]));
+    assert_int_equal(fvlm_encode_select(&encode, NULL, NULL), FVLM_OK);
+    for (size_t first = 0; first < N; first += group) {
+        for (size_t k = 0; k < group; k++) lanes[k * FVLM_LANES] = x[first + k];
+        fvlm_encode_group g = {.type = t, .n = group, .x = lanes, .scratch = scratch, .q = q};
+        encode(&g);
+        if (first == 0) *scale = fvlm_f32_to_bf16(g.scale[0]), *offset = fvlm_f32_to_bf16(g.offset[0]);
+        for (size_t k = 0; k < group; k++) {
+            y[first + k] = test_decode(t, q[k * FVLM_LANES], g.scale[0], g.offset[0]);
+            assert_true(isfinite(y[first + k]));
+            worst = fmax(worst, fabs((double)x[first + k] - (double)y[first + k]));
+        }
     }
-    *scale = scales[0];
-    *offset = offsets[0];
     return worst;
 }
 
