@@ -4,9 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/base/target.h"
 #include "quant/encode.h"
 
 #define SEARCH_NAME fvlm_encode_group__avx2
-#define SEARCH_TARGET __attribute__((target("avx2")))
+FVLM_TARGET_AVX2
 #include "quant/search/search_tmpl.h"
+FVLM_TARGET_END
 #endif

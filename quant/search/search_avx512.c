@@ -4,14 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/base/target.h"
 #include "quant/encode.h"
 
 #define SEARCH_NAME fvlm_encode_group__avx512
-/* Both compilers would otherwise keep to 256 bits; each has its own way to be told. */
-#ifdef __clang__
-#define SEARCH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512)))
-#else
-#define SEARCH_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
-#endif
+FVLM_TARGET_AVX512
 #include "quant/search/search_tmpl.h"
+FVLM_TARGET_END
 #endif

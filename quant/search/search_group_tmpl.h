@@ -4,7 +4,6 @@
 
 #define LANES FVLM_LANES
 #define EACH(l) for (int l = 0; l < LANES; l++)
-#define LOCAL SEARCH_TARGET static
 
 /* Adding and subtracting 1.5 * 2^23 rounds to nearest, ties to even, on every machine. */
 #define ROUND_F32 0x1.8p23f
@@ -29,7 +28,7 @@ typedef struct {
 } group;
 
 /* Nearest bf16 value; only finite values come here. */
-LOCAL lanes to_bf16(lanes v)
+static lanes to_bf16(lanes v)
 {
     EACH(l)
     {
@@ -42,7 +41,7 @@ LOCAL lanes to_bf16(lanes v)
 }
 
 /* The bf16 value 'steps' units in the last place away from zero (towards it if negative). */
-LOCAL lanes step_bf16(lanes v, int steps)
+static lanes step_bf16(lanes v, int steps)
 {
     EACH(l)
     {
@@ -55,7 +54,7 @@ LOCAL lanes step_bf16(lanes v, int steps)
 }
 
 /* bf16 towards minus infinity */
-LOCAL lanes floor_bf16(lanes v)
+static lanes floor_bf16(lanes v)
 {
     EACH(l)
     {
@@ -70,7 +69,7 @@ LOCAL lanes floor_bf16(lanes v)
 
 /* What codes with this scale and offset would be off by (sum of squares), and the sum of the codes. This loop
  * is where quantization spends its time. */
-LOCAL void measure(const group *g, const lanes *scale, const lanes *offset, lanes *error, lanes *codes)
+static void measure(const group *g, const lanes *scale, const lanes *offset, lanes *error, lanes *codes)
 {
     float s[LANES], o[LANES], inverse[LANES], e[LANES] = {0}, q[LANES] = {0};
     const float top = g->top;
@@ -95,7 +94,7 @@ LOCAL void measure(const group *g, const lanes *scale, const lanes *offset, lane
 }
 
 /* The sums that least squares needs, for the same codes. */
-LOCAL sums moments(const group *g, const lanes *scale, const lanes *offset)
+static sums moments(const group *g, const lanes *scale, const lanes *offset)
 {
     sums m = {0};
     for (size_t k = 0; k < g->n; k++) EACH(l)
@@ -113,7 +112,7 @@ LOCAL sums moments(const group *g, const lanes *scale, const lanes *offset)
 }
 
 /* Measures, and keeps in g what is better there than the best so far. Returns the sum of the codes. */
-LOCAL lanes attempt(group *g, const lanes *scale, const lanes *offset)
+static lanes attempt(group *g, const lanes *scale, const lanes *offset)
 {
     lanes error, codes;
     measure(g, scale, offset, &error, &codes);
@@ -128,7 +127,7 @@ LOCAL lanes attempt(group *g, const lanes *scale, const lanes *offset)
 }
 
 /* Absmax or minmax, as everybody's first version does it, with the scale that is stored. */
-LOCAL void plain(const group *g, bool asymmetric, lanes *scale, lanes *offset)
+static void plain(const group *g, bool asymmetric, lanes *scale, lanes *offset)
 {
     EACH(l)
     {

@@ -6,5 +6,4 @@
 #include "quant/encode.h"
 
 #define SEARCH_NAME fvlm_encode_group__scalar
-#define SEARCH_TARGET
 #include "quant/search/search_tmpl.h"

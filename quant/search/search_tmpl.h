@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* search_tmpl.h - the scale search, for 16 rows at a time. Plain C; included by search_*.c, which compile
- * it once for each instruction set: SEARCH_NAME is the function's name, SEARCH_TARGET its attribute.
+/* search_tmpl.h - the search for scales and offsets, 16 rows at a time. Plain C, which search_*.c compile once for each
+ * instruction set.
  *
- * What is searched: the value of a code is scale * q + offset with bf16 scale and offset. A symmetric
- * type has offset = -zero_point * scale, so one loop serves both. bf16 has 128 scales to an octave: few enough to
- * walk over the scales *that can be stored*, instead of finding a real number and rounding it away.
+ *   The including file defines   SEARCH_NAME   name of the function that comes out: an fvlm_encode_group_fn
+ *   and includes before          <math.h>, <string.h>, "quant/encode.h"; FVLM_TARGET_* (format/base/target.h)
  *
- *   symmetric    walk the magnitudes around |largest| / codes in both signs (the extreme value may sit
- *                on either end of -2^(b-1) .. 2^(b-1)-1, the longer end usually wins), then halve the
- *                stride around the best.
- *   asymmetric   walk the scales; for each, three places to put the range, and one least-squares step
- *                of the offset from there; then joint least squares from the best and a last look at
- *                its neighbours.
+ * The value of code q is scale * q + offset, with bf16 scale and offset. A symmetric type has
+ * offset = -zero_point * scale, so one loop serves both. bf16 has only 128 scales per octave, so the search steps
+ * through the scales that can be stored, rather than finding a real number and rounding it.
  *
- * The winner is compared with plain absmax / minmax in f64 on the codes really written, and the better is
- * kept: "never worse" holds by construction (tests/quant/search/search.c tries to prove it wrong).
- * Groups are first scaled by a power of two to largest magnitude 1..2, which is exact and makes the search
- * independent of the weights' size. */
+ *   symmetric    step through the magnitudes around |largest| / codes, in both signs (the extreme value may sit on
+ *                either end of -2^(b-1) .. 2^(b-1)-1; the longer end usually wins), then halve the stride around
+ *                the best.
+ *   asymmetric   step through the scales; for each, try three positions of the range and one least-squares step of
+ *                the offset from there; then joint least squares from the best, and its neighbours.
+ *
+ * The winner is compared with plain absmax or minmax in f64, on the codes as they are written, and the better one is
+ * kept: "never worse" holds by construction (tests/quant/search/search.c tries to disprove it).
+ * Groups are first scaled by a power of two to a largest magnitude in 1..2, which is exact and makes the search
+ * independent of the weights' magnitude. */
 
 #include "quant/search/search_group_tmpl.h"
 
@@ -29,7 +31,7 @@ typedef struct {
 /* Chosen so that the optimum of normal, uniform, Laplace and heavy-tailed groups lies inside
  * (tests/quant/search/search.c tries them all on small groups); long groups gain by clipping more, so they start lower.
  */
-LOCAL walk choose_walk(fvlm_type t, size_t n)
+static walk choose_walk(fvlm_type t, size_t n)
 {
     static const walk table[2][2][2] = {
         /*  group <= 128       longer           */
@@ -43,7 +45,7 @@ LOCAL walk choose_walk(fvlm_type t, size_t n)
 
 /* ---- symmetric ---- */
 
-LOCAL void attempt_signs(group *g, lanes scale)
+static void attempt_signs(group *g, lanes scale)
 {
     lanes offset;
     for (int sign = 0; sign < 2; sign++) {
@@ -53,7 +55,7 @@ LOCAL void attempt_signs(group *g, lanes scale)
     }
 }
 
-LOCAL void search_symmetric(group *g, walk w)
+static void search_symmetric(group *g, walk w)
 {
     lanes scale, start;
     EACH(l)
@@ -76,7 +78,7 @@ LOCAL void search_symmetric(group *g, walk w)
 /* ---- asymmetric ---- */
 
 /* Least-squares offset for codes of this sum. */
-LOCAL lanes fit_offset(const group *g, const lanes *codes, const lanes *scale)
+static lanes fit_offset(const group *g, const lanes *codes, const lanes *scale)
 {
     lanes o;
     EACH(l) o.at[l] = (g->total.at[l] - scale->at[l] * codes->at[l]) / (float)g->n;
@@ -84,7 +86,7 @@ LOCAL lanes fit_offset(const group *g, const lanes *codes, const lanes *scale)
 }
 
 /* Least-squares scale and offset together; the scale once more for the offset as rounded. */
-LOCAL void fit_both(const group *g, const sums *m, lanes *scale, lanes *offset)
+static void fit_both(const group *g, const sums *m, lanes *scale, lanes *offset)
 {
     const float n = (float)g->n;
     EACH(l)
@@ -103,14 +105,14 @@ LOCAL void fit_both(const group *g, const sums *m, lanes *scale, lanes *offset)
     *scale = to_bf16(*scale);
 }
 
-LOCAL void attempt_fitted(group *g, const lanes *scale, const lanes *offset)
+static void attempt_fitted(group *g, const lanes *scale, const lanes *offset)
 {
     lanes codes = attempt(g, scale, offset);
     lanes o = fit_offset(g, &codes, scale);
     attempt(g, scale, &o);
 }
 
-LOCAL void search_asymmetric(group *g, walk w)
+static void search_asymmetric(group *g, walk w)
 {
     /* From the bf16 below the least value, or a group far from zero could not reach its own values. */
     lanes base = floor_bf16(g->low), start, scale, offset;
@@ -149,7 +151,7 @@ LOCAL void search_asymmetric(group *g, walk w)
 /* ---- the group ---- */
 
 /* Codes as they are written, and their squared error in f64. q may be NULL. */
-LOCAL void settle(const group *g, const lanes *scale, const lanes *offset, uint8_t *q, double *error)
+static void settle(const group *g, const lanes *scale, const lanes *offset, uint8_t *q, double *error)
 {
     double e[LANES] = {0}, inverse_ok[LANES], s[LANES], o[LANES];
     const double top = (double)g->top;
@@ -178,7 +180,7 @@ LOCAL void settle(const group *g, const lanes *scale, const lanes *offset, uint8
 
 /* Brings every lane to largest magnitude 1..2; factor[l] is what undoes it. Lanes of (next to) nothing
  * become zeros with factor 0. */
-LOCAL void normalize(group *g, const float *x, float *scratch, float *factor)
+static void normalize(group *g, const float *x, float *scratch, float *factor)
 {
     lanes up, largest = {{0}};
     for (size_t i = 0; i < g->n * LANES; i += LANES) EACH(l)
@@ -212,7 +214,7 @@ LOCAL void normalize(group *g, const float *x, float *scratch, float *factor)
 
 /* A lane whose values are all one number c: offset = c cut to bf16 and scale = the rest, q = 1, so that
  * c survives with 16 bits instead of 8. */
-LOCAL void flat_lanes(group *g)
+static void flat_lanes(group *g)
 {
     EACH(l)
     {
@@ -230,7 +232,7 @@ LOCAL void flat_lanes(group *g)
     }
 }
 
-SEARCH_TARGET void SEARCH_NAME(fvlm_encode_group *out)
+void SEARCH_NAME(fvlm_encode_group *out)
 {
     const fvlm_type t = out->type;
     group g = {.n = out->n, .top = t.bits == 8 ? 255.0f : 15.0f, .zero_point = t.bits == 8 ? 128.0f : 8.0f};
