@@ -10,6 +10,7 @@
 
 #include "convert/conversion.h"
 #include "format/cli/cli.h"
+#include "format/config_json.h"
 
 #define NO_TASK SIZE_MAX
 

@@ -3,6 +3,8 @@
 #ifndef FVLM_CONVERT_CONVERSION_H
 #define FVLM_CONVERT_CONVERSION_H
 
+#include <jansson.h>
+
 #include "convert/checkpoint.h"
 #include "convert/convert.h"
 #include "convert/names/names.h"

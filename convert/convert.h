@@ -3,6 +3,8 @@
 #ifndef FVLM_CONVERT_CONVERT_H
 #define FVLM_CONVERT_CONVERT_H
 
+#include <jansson.h>
+
 #include "format/reader.h"
 
 typedef struct {

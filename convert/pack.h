@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "convert/recipe.h"
+#include "format/writer.h"
 
 /* Where finished bytes go, in order: fvlm_writer_append behind a function, so that tests can look. */
 typedef struct {

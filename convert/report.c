@@ -8,6 +8,7 @@
 #include "convert/conversion.h"
 #include "format/cli/cli.h"
 #include "format/base/json.h"
+#include "format/config_json.h"
 
 /* ---- where a tensor comes from ---- */
 

@@ -21,8 +21,6 @@
 #ifndef FVLM_FORMAT_CONFIG_H
 #define FVLM_FORMAT_CONFIG_H
 
-#include <jansson.h>
-
 #include "format/base/base.h"
 
 #define FVLM_MAX_STAGES 8
@@ -63,13 +61,6 @@ typedef struct {
     uint32_t n_eos;
     char prompt[1024]; /* template with "<image>" and "{prompt}" */
 } fvlm_config;
-
-/* JSON object of the metadata's "config"; caller owns (json_decref). NULL if out of memory. */
-json_t *fvlm_config_to_json(const fvlm_config *c);
-
-/* Reads and checks every field (present, typed, within limits, divisible where the
- * architecture divides). */
-fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err *err);
 
 /* Whether the token ends an answer. */
 bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id);

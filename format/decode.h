@@ -6,7 +6,7 @@
 #ifndef FVLM_FORMAT_DECODE_H
 #define FVLM_FORMAT_DECODE_H
 
-#include "format/reader.h"
+#include "format/tensor.h"
 
 /* n stored floats, little-endian, as f32. type is f32, f16 or bf16; bytes holds
  * n * fvlm_type_float_bytes(type) and needs no alignment. Exact. */

@@ -4,7 +4,7 @@
 #ifndef FVLM_FORMAT_HEADER_H
 #define FVLM_FORMAT_HEADER_H
 
-#include "format/reader.h"
+#include "format/tensor.h"
 
 #define FVLM_FORMAT_VERSION 1
 #define FVLM_HEADER_BYTES 4096

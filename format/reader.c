@@ -2,6 +2,7 @@
 /* reader.c - opens a .fvlm file and answers questions about it. All structure is
  * read with pread into private memory and checked there; only the tensors' bytes
  * are used through the mapping, since a mapped file can change under us. */
+#include "format/config_json.h"
 #include "format/reader_internal.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* container.h - read and write .fvlm files. SPEC.md defines every byte.
+/* reader.h - read a .fvlm file. SPEC.md defines every byte.
  *
  *   fvlm_reader *r;  fvlm_err err;
  *   if (fvlm_reader_open(&r, "model.fvlm", &err)) return complain(&err);
@@ -11,31 +11,11 @@
 #ifndef FVLM_FORMAT_READER_H
 #define FVLM_FORMAT_READER_H
 
-#include "format/config.h"
 #include "format/base/pool.h"
-#include "format/types.h"
+#include "format/config.h"
+#include "format/tensor.h"
 
-#define FVLM_MAX_NAME 255
-
-typedef struct {
-    uint8_t bytes[16]; /* XXH3-128, canonical (big-endian) order */
-} fvlm_hash;
-
-fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes);
-void fvlm_hash_text(const fvlm_hash *h, char out[33]);
-
-typedef struct {
-    const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */
-    fvlm_type type;
-    uint8_t layout; /* fvlm_layout */
-    uint8_t rank;
-    uint64_t dims[FVLM_MAX_RANK];
-    uint64_t offset; /* from the start of the file */
-    uint64_t n_bytes;
-    fvlm_hash hash; /* of the n_bytes stored */
-} fvlm_tensor;
-
-/* ---- reading ---- */
+struct json_t; /* of <jansson.h> */
 
 typedef struct fvlm_reader fvlm_reader;
 
@@ -53,7 +33,7 @@ const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);        /*
 const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);  /* NULL if absent */
 const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t); /* 64-byte aligned, in the mapping */
 const fvlm_config *fvlm_reader_config(const fvlm_reader *r);
-const json_t *fvlm_reader_meta(const fvlm_reader *r); /* borrowed: "config" "provenance" ... */
+const struct json_t *fvlm_reader_meta(const fvlm_reader *r); /* borrowed: "config" "provenance" ... */
 const fvlm_hash *fvlm_reader_identity(
     const fvlm_reader *r); /* the header's hash: it covers, through the section and tensor hashes, every byte */
 
@@ -80,37 +60,5 @@ fvlm_status fvlm_reader_check_unchanged(const fvlm_reader *r, fvlm_status st, fv
 typedef void (*fvlm_progress_fn)(void *ctx, uint64_t done, uint64_t total);
 fvlm_status fvlm_reader_check(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
                               fvlm_err *err);
-
-/* ---- writing ---- */
-
-typedef struct fvlm_writer fvlm_writer;
-
-/* Prepares an output beside 'path' that has no name until it is finished. Refuses a
- * target that exists without force, and one that is not a regular file. */
-fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, fvlm_err *err);
-
-/* Threads for the check that fvlm_writer_finish makes; borrowed until then. Without it: the caller alone. */
-void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool);
-
-/* Declares a tensor; tensors lie in the file in the order declared. *id counts from 0. */
-fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout, unsigned rank,
-                                const uint64_t *dims, size_t *id, fvlm_err *err);
-
-/* After the last declare: fixes every offset and reserves the space on disk
- * (a full disk is found here, before the work). *n_bytes = file size without
- * metadata and tokenizer. */
-fvlm_status fvlm_writer_begin(fvlm_writer *w, uint64_t *n_bytes, fvlm_err *err);
-
-/* Appends the next n_bytes of tensor id. Different tensors may be written by
- * different threads at once; one tensor by one thread at a time, in order. */
-fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, size_t n_bytes, fvlm_err *err);
-
-/* Writes index, metadata, tokenizer and, last, the header; syncs, reads the whole
- * file back and checks every hash; then puts it in place of 'path'. meta must hold "config";
- * it is borrowed. On failure nothing has happened to 'path'. Frees and clears *w either way. */
-fvlm_status fvlm_writer_finish(fvlm_writer **w, const json_t *meta, const char *tokenizer_json, size_t tokenizer_bytes,
-                               fvlm_err *err);
-void fvlm_writer_abort(fvlm_writer **w); /* NULL is fine */
-const fvlm_tensor *fvlm_writer_tensor(const fvlm_writer *w, size_t id);
 
 #endif

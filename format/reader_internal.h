@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader.h - the inside of a reader, shared by reader.c, verify.c and writer.c. */
+/* reader_internal.h - private to format/: the inside of a reader, for reader.c, reader_check.c and writer.c. */
 #ifndef FVLM_FORMAT_READER_INTERNAL_H
 #define FVLM_FORMAT_READER_INTERNAL_H
 
+#include <jansson.h>
 #include <pthread.h>
 
 #include "format/base/file.h"
 #include "format/index.h"
+#include "format/reader.h"
 
 struct fvlm_reader {
     char *path;

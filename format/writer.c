@@ -11,6 +11,7 @@
 
 #include "format/base/output.h"
 #include "format/reader_internal.h"
+#include "format/writer.h"
 #include "format/section.h"
 
 typedef struct {

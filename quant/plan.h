@@ -3,6 +3,8 @@
 #ifndef FVLM_QUANT_PLAN_H
 #define FVLM_QUANT_PLAN_H
 
+#include <jansson.h>
+
 #include "quant/quant.h"
 
 /* What a tensor is to quantization, told by its layout: matrices are the bulk of the model. */

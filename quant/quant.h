@@ -17,6 +17,8 @@
 #ifndef FVLM_QUANT_QUANT_H
 #define FVLM_QUANT_QUANT_H
 
+#include <jansson.h>
+
 #include "format/reader.h"
 
 typedef struct {

@@ -14,6 +14,7 @@
 
 #include "format/cli/cli.h"
 #include "format/base/file.h"
+#include "format/writer.h"
 #include "quant/chunk.h"
 
 enum { PIECE_BYTES = 1 << 20 };

@@ -14,6 +14,7 @@
 #ifndef FVLM_REFERENCE_REFERENCE_H
 #define FVLM_REFERENCE_REFERENCE_H
 
+#include "format/reader.h"
 #include "reference/image/image.h"
 #include "reference/ops/ops.h"
 #include "reference/tokenizer/tokenizer.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bounds.c - see bounds.h. */
+#include <jansson.h>
 #include <string.h>
 
 #include "verify/bounds.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* parity.c - the walk: source and candidates through tower, projector and language model in lockstep (lockstep.h),
  * every block measured where they meet, then token by token along the source's own greedy answer. */
+#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rounding.c - see rounding.h. */
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 

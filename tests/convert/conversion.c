@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "convert/convert.h"
+#include "format/config_json.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "format/config_json.h"
 #include "tests/support/support.h"
 
 /* The sample config as JSON with the value at a dotted path replaced (value NULL: removed). */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/writer.h"
 #include "quant/quant.h"
 #include "tests/support/edited_model.h"
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "tests/support/float_model.h"
+#include "format/config_json.h"
+#include "format/writer.h"
 
 static const struct {
     const char *name;

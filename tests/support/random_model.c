@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/config_json.h"
+#include "format/writer.h"
 #include "tests/support/support.h"
 
 /* ---- what there is to write ---- */

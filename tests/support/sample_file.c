@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/config_json.h"
+#include "format/writer.h"
 #include "tests/support/support.h"
 
 #define N_FLOATS 3

@@ -4,6 +4,8 @@
 #ifndef FVLM_TESTS_SUPPORT_SUPPORT_H
 #define FVLM_TESTS_SUPPORT_SUPPORT_H
 
+#include <jansson.h>
+
 #include "format/reader.h"
 
 /* A fresh folder under $TMPDIR; returns path (at least 256 bytes). Removed when the program ends. */

@@ -3,6 +3,7 @@
 #ifndef FVLM_VERIFY_INFO_INFO_H
 #define FVLM_VERIFY_INFO_INFO_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "format/reader.h"

@@ -3,6 +3,8 @@
 #ifndef FVLM_VERIFY_REPORT_PARITY_REPORT_H
 #define FVLM_VERIFY_REPORT_PARITY_REPORT_H
 
+#include <jansson.h>
+
 #include "verify/parity.h"
 #include "verify/weights.h"
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tensor.h - what the index of a .fvlm file says about one tensor. */
+#ifndef FVLM_FORMAT_TENSOR_H
+#define FVLM_FORMAT_TENSOR_H
+
+#include "format/types.h"
+
+#define FVLM_MAX_NAME 255
+
+typedef struct {
+    uint8_t bytes[16]; /* XXH3-128, canonical (big-endian) order */
+} fvlm_hash;
+
+fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes);
+void fvlm_hash_text(const fvlm_hash *h, char out[33]);
+
+typedef struct {
+    const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */
+    fvlm_type type;
+    uint8_t layout; /* fvlm_layout */
+    uint8_t rank;
+    uint64_t dims[FVLM_MAX_RANK];
+    uint64_t offset; /* from the start of the file */
+    uint64_t n_bytes;
+    fvlm_hash hash; /* of the n_bytes stored */
+} fvlm_tensor;
+
+#endif
