@@ -69,20 +69,21 @@ static void show_progress(void *ctx, const char *name, const float *x, size_t ro
     fvlm_memory_peak_anonymous_bytes();
 }
 
-static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, double open_seconds)
+static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, double open_seconds)
 {
+    const fvlm_timing *t = &a->timing;
     char peak[16], own[16];
     fprintf(stderr, "\nopen       %8.1f ms\n", open_seconds * 1e3);
-    if (t->image_tokens) {
+    if (a->image_tokens) {
         fprintf(stderr, "image      %8.1f ms   to %" PRIu32 " x %" PRIu32 " pixels\n", t->image * 1e3, side, side);
-        fprintf(stderr, "vision     %8.1f ms   %zu image tokens\n", t->vision * 1e3, t->image_tokens);
+        fprintf(stderr, "vision     %8.1f ms   %zu image tokens\n", t->vision * 1e3, a->image_tokens);
         fprintf(stderr, "projector  %8.1f ms\n", t->projector * 1e3);
     }
-    fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, t->prompt_tokens + t->image_tokens);
+    fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
     fprintf(stderr, "TTFT       %8.1f ms   from image to first token\n", t->ttft * 1e3);
     if (t->decode_steps && t->decode > 0)
-        fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", (double)t->decode_steps / t->decode, t->new_tokens,
-                t->new_tokens == 1 ? "" : "s");
+        fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", (double)t->decode_steps / t->decode, a->n_ids,
+                a->n_ids == 1 ? "" : "s");
     fprintf(stderr, "memory     %s at most, of it %s not the model file's\n",
             fvlm_human_bytes(fvlm_memory_peak_bytes(), peak),
             fvlm_human_bytes(fvlm_memory_peak_anonymous_bytes(), own));
@@ -91,23 +92,24 @@ static void print_cost(fvlm_model *m, const fvlm_timing *t, uint32_t side, doubl
             fvlm_pool_threads(fvlm_exec_pool(e)), fvlm_pool_threads(fvlm_exec_pool(e)) == 1 ? "" : "s");
 }
 
-static json_t *report(fvlm_model *m, const char *const *args, const char *answer, size_t n_bytes, const uint32_t *ids,
-                      size_t n, const fvlm_timing *t, uint32_t side, double open_seconds)
+static json_t *report(fvlm_model *m, const char *const *args, const char *text, size_t n_bytes, const fvlm_answer *a,
+                      uint32_t side, double open_seconds)
 {
+    const fvlm_timing *t = &a->timing;
     json_t *list = json_array();
-    for (size_t i = 0; i < n; i++) fvlm_json_append(&list, json_integer(ids[i]));
+    for (size_t i = 0; i < a->n_ids; i++) fvlm_json_append(&list, json_integer(a->ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
     const double rate = t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
     return json_pack("{s:s, s:s, s:s, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
                      "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
-                     "model", args[0], "image", args[1], "prompt", args[2], "answer", answer, n_bytes, "answer_ids",
-                     list, "ended", t->ended, "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e),
+                     "model", args[0], "image", args[1], "prompt", args[2], "answer", text, n_bytes, "answer_ids", list,
+                     "ended", a->ended, "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e),
                      "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "tokens", "prompt",
-                     (json_int_t)t->prompt_tokens, "image", (json_int_t)t->image_tokens, "new",
-                     (json_int_t)t->new_tokens, "seconds", "open", open_seconds, "image", t->image, "vision", t->vision,
-                     "projector", t->projector, "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode,
-                     "decode_tokens_per_second", rate, "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
-                     "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
+                     (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids,
+                     "seconds", "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector,
+                     "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second", rate,
+                     "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes",
+                     (json_int_t)fvlm_memory_peak_anonymous_bytes());
 }
 
 /* Options that need no model to be refused. */
@@ -135,11 +137,15 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
 {
     const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
     const uint32_t side = opt.size ? (uint32_t)opt.size : fvlm_model_config(m)->vision.image_size;
-    const fvlm_sampling sampling = {(uint32_t)opt.max_tokens, opt.temperature, opt.top_p, opt.seed};
+    const fvlm_question question = {.image = image,
+                                    .side = side,
+                                    .text = args->items[2],
+                                    .sampling = {(uint32_t)opt.max_tokens, opt.temperature, opt.top_p, opt.seed},
+                                    .emit = show_text,
+                                    .emit_ctx = s};
     char *text = NULL;
-    size_t n_bytes = 0, n = 0;
-    uint32_t *ids = NULL;
-    fvlm_timing t;
+    size_t n_bytes = 0;
+    fvlm_answer a;
     if (opt.json)
         s->to = open_memstream(&text, &n_bytes);
     else
@@ -149,20 +155,21 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
 
     s->blocks = fvlm_model_count_blocks(fvlm_model_config(m));
     fvlm_progress_start(&s->bar, "reading", opt.quiet);
-    fvlm_status st = fvlm_answer(m, image, side, args->items[2], &sampling, show_text, s, &t, &ids, &n, err);
+    fvlm_status st = fvlm_model_answer(m, &question, &a, err);
     fvlm_progress_end(&s->bar);
     if (opt.json) fclose(s->to);
     if (st == FVLM_OK && opt.json) {
-        json_t *json = report(m, args->items, text, n_bytes, ids, n, &t, side, open_seconds);
+        json_t *json = report(m, args->items, text, n_bytes, &a, side, open_seconds);
         if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0)
             st = fvlm_fail(err, FVLM_IO, "cannot write the report");
         json_decref(json);
     }
-    for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < n; i++) printf("%s%" PRIu32, i ? " " : "", ids[i]);
+    for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < a.n_ids; i++)
+        printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
     if (st == FVLM_OK) printf("\n"), fvlm_terminal_line_is(FVLM_LINE_FREE);
     if (st == FVLM_OK) st = close_stdout(err);
-    if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &t, side, open_seconds);
-    free(ids);
+    if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
+    fvlm_answer_free(&a);
     free(text);
     return st;
 }
@@ -177,7 +184,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                             .check = !opt.no_check,
                             .observer = show_progress,
                             .observer_ctx = &s,
-                            .observe_pieces = true};
+                            .observe_chunks = true};
     fvlm_status st = check_options(args, err);
     if (st == FVLM_OK) st = fvlm_model_options_act(&o, opt.act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generate.c - a question about a picture to an answer: everything in its order, timed. */
+/* generate.c - from a question to an answer: prepare, encode the image, prefill, decode. Timed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,38 +8,30 @@
 #include "reference/sample.h"
 #include "reference/text_stream.h"
 
-/* A picture to load and look at, or the rows of one looked at before, or neither. */
-typedef struct {
-    const char *path;
-    uint32_t side;
-    const float *rows;
-    size_t n_rows;
-} picture;
-
-/* What one answer holds while it is made. */
+/* The state of one answer. */
 typedef struct {
     fvlm_model *m;
-    fvlm_timing *t;
+    const fvlm_question *q;
+    fvlm_answer *out;
+    uint32_t side; /* of the image */
     double started;
     uint32_t *prompt; /* ids */
-    size_t n_prompt, split;
-    size_t n_image, n_positions; /* rows of the picture; of picture and text together */
-    float *embeddings;           /* [n_positions, hidden] */
-    float *features;             /* [n_image, out_dim] */
-    float *logits;               /* [vocab] */
+    size_t split;     /* how many of them come before the image */
+    size_t n_positions;
+    float *embeddings; /* [n_positions, hidden]: text before the image, image, text after */
+    float *features;   /* [image_tokens, out_dim] */
+    float *logits;     /* [vocab] */
     fvlm_sampler *sampler;
-    uint32_t *answer; /* ids */
-    size_t n_answer, most;
-} answering;
+    size_t max_ids; /* what max_new_tokens and the context allow */
+} generation;
 
-static void free_answering(answering *a)
+static void free_generation(generation *g)
 {
-    free(a->prompt);
-    free(a->embeddings);
-    free(a->features);
-    free(a->logits);
-    free(a->answer);
-    fvlm_sampler_destroy(&a->sampler);
+    free(g->prompt);
+    free(g->embeddings);
+    free(g->features);
+    free(g->logits);
+    fvlm_sampler_destroy(&g->sampler);
 }
 
 static double lap(double *since)
@@ -49,140 +41,127 @@ static double lap(double *since)
     return took;
 }
 
-/* Token ids, sizes and all memory: whatever can be refused is refused before the first product. */
-static fvlm_status prepare(answering *a, const picture *p, const char *question, const fvlm_sampling *s, fvlm_err *err)
+/* Prompt ids, sizes and all memory, so that whatever can be refused is refused before the first pass. */
+static fvlm_status prepare(generation *g, fvlm_err *err)
 {
-    fvlm_model *m = a->m;
+    fvlm_model *m = g->m;
     const fvlm_config *c = m->config;
-    const bool with_image = p->path || p->rows;
-    fvlm_status st = p->path ? fvlm_model_check_side(m, p->side, err) : FVLM_OK;
-    if (st == FVLM_OK) st = fvlm_sampler_create(&a->sampler, s, c->llm.vocab, err);
-    if (st == FVLM_OK) st = fvlm_prompt_ids(m, question, with_image, &a->prompt, &a->n_prompt, &a->split, err);
-    if (st != FVLM_OK) return st;
+    const fvlm_question *q = g->q;
+    fvlm_answer *out = g->out;
+    const bool with_image = q->image || q->rows;
+    fvlm_status st = q->image ? fvlm_model_check_side(m, g->side, err) : FVLM_OK;
+    if (!st) st = fvlm_sampler_create(&g->sampler, &q->sampling, c->llm.vocab, err);
+    if (!st) st = fvlm_prompt_ids(m, q->text, with_image, &g->prompt, &out->prompt_tokens, &g->split, err);
+    if (st) return st;
 
-    a->n_image = p->path ? fvlm_model_image_tokens(c, p->side) : p->n_rows;
-    a->n_positions = a->n_prompt + a->n_image;
+    out->image_tokens = q->image ? fvlm_model_image_tokens(c, g->side) : q->n_rows;
+    g->n_positions = out->prompt_tokens + out->image_tokens;
     const size_t context = fvlm_model_context(m);
-    const size_t room = a->n_positions < context ? context - a->n_positions : 0;
-    a->most = s->max_new_tokens < room ? s->max_new_tokens : room;
-    st = fvlm_model_reserve(m, a->n_positions, a->n_positions + (room ? a->most : 1), err);
-    if (st != FVLM_OK) return st;
+    const size_t left = g->n_positions < context ? context - g->n_positions : 0;
+    g->max_ids = q->sampling.max_new_tokens < left ? q->sampling.max_new_tokens : left;
+    st = fvlm_model_reserve(m, g->n_positions, g->n_positions + (left ? g->max_ids : 1), err);
+    if (st) return st;
 
-    a->embeddings = fvlm_alloc(a->n_positions * c->llm.hidden, sizeof(float));
-    a->features = fvlm_alloc(a->n_image * c->vision.out_dim, sizeof(float));
-    a->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
-    a->answer = fvlm_alloc(a->most, sizeof *a->answer);
-    if (a->embeddings && a->features && a->logits && a->answer) return FVLM_OK;
+    g->embeddings = fvlm_alloc(g->n_positions * c->llm.hidden, sizeof(float));
+    g->features = fvlm_alloc(out->image_tokens * c->vision.out_dim, sizeof(float));
+    g->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
+    out->ids = fvlm_alloc(g->max_ids, sizeof *out->ids);
+    if (g->embeddings && g->features && g->logits && out->ids) return FVLM_OK;
     return fvlm_fail(err, FVLM_NOMEM, "out of memory for an answer");
 }
 
-/* The picture's rows into their place among the embeddings. */
-static fvlm_status look(answering *a, const picture *p, fvlm_err *err)
+/* Writes the image's rows at their offset among the embeddings. */
+static fvlm_status encode_image(generation *g, fvlm_err *err)
 {
-    float *rows = a->embeddings + a->split * a->m->config->llm.hidden;
-    if (p->rows) memcpy(rows, p->rows, p->n_rows * a->m->config->llm.hidden * sizeof *rows);
-    if (!p->path) return FVLM_OK;
+    const size_t hidden = g->m->config->llm.hidden;
+    float *rows = g->embeddings + g->split * hidden;
+    fvlm_timing *t = &g->out->timing;
+    if (g->q->rows) memcpy(rows, g->q->rows, g->q->n_rows * hidden * sizeof *rows);
+    if (!g->q->image) return FVLM_OK;
 
     fvlm_pixels pixels = {0};
     double since = fvlm_clock_seconds();
-    fvlm_status st = fvlm_pixels_load(&pixels, p->path, p->side, err);
-    a->t->image = lap(&since);
-    if (st == FVLM_OK) st = fvlm_model_tower(a->m, &pixels, a->features, err);
-    a->t->vision = lap(&since);
-    if (st == FVLM_OK) st = fvlm_model_project(a->m, a->features, a->n_image, rows, err);
-    a->t->projector = lap(&since);
+    fvlm_status st = fvlm_pixels_load(&pixels, g->q->image, g->side, err);
+    t->image = lap(&since);
+    if (!st) st = fvlm_model_tower(g->m, &pixels, g->features, err);
+    t->vision = lap(&since);
+    if (!st) st = fvlm_model_project(g->m, g->features, g->out->image_tokens, rows, err);
+    t->projector = lap(&since);
     fvlm_pixels_free(&pixels);
     return st;
 }
 
-static fvlm_status prefill(answering *a, fvlm_err *err)
+static fvlm_status prefill(generation *g, fvlm_err *err)
 {
-    fvlm_model *m = a->m;
-    const size_t hidden = m->config->llm.hidden, after = a->n_prompt - a->split;
+    fvlm_model *m = g->m;
+    const size_t n_after = g->out->prompt_tokens - g->split, after = g->n_positions - n_after;
     double since = fvlm_clock_seconds();
-    fvlm_status st = fvlm_model_embed(m, a->prompt, a->split, a->embeddings, err);
-    if (st == FVLM_OK)
-        st = fvlm_model_embed(m, a->prompt + a->split, after, a->embeddings + (a->split + a->n_image) * hidden, err);
     fvlm_model_reset(m);
-    if (st == FVLM_OK) st = fvlm_model_forward(m, a->embeddings, a->n_positions, false, a->logits, err);
-    a->t->prefill = lap(&since);
+    fvlm_status st = fvlm_model_embed(m, g->prompt, g->split, g->embeddings, err);
+    if (!st)
+        st = fvlm_model_embed(m, g->prompt + g->split, n_after, g->embeddings + after * m->config->llm.hidden, err);
+    if (!st) st = fvlm_model_forward(m, g->embeddings, g->n_positions, false, g->logits, err);
+    g->out->timing.prefill = lap(&since);
     return st;
 }
 
-static void say(answering *a, fvlm_text_stream *out, uint32_t id)
+static void emit(generation *g, fvlm_text_stream *stream, uint32_t id)
 {
     size_t n_bytes = 0;
-    const char *bytes = fvlm_tokenizer_bytes(a->m->tokenizer, id, &n_bytes);
-    a->answer[a->n_answer++] = id;
-    if (bytes && out->emit && !fvlm_tokenizer_is_special(a->m->tokenizer, id))
-        fvlm_text_stream_put(out, bytes, n_bytes);
+    const char *bytes = fvlm_tokenizer_bytes(g->m->tokenizer, id, &n_bytes);
+    g->out->ids[g->out->n_ids++] = id;
+    if (bytes && stream->emit && !fvlm_tokenizer_is_special(g->m->tokenizer, id))
+        fvlm_text_stream_put(stream, bytes, n_bytes);
 }
 
-/* Token by token until the model ends its answer or there is no more room. No token is shown that was computed from
- * a file which had changed by then: its weights may have been somebody else's, or zeros. */
-static fvlm_status decode(answering *a, fvlm_text_stream *out, fvlm_err *err)
+/* Token by token until the model ends its answer or max_ids is reached. If the model file has changed, the weights may
+ * have been anything, so it is checked before each token is emitted. */
+static fvlm_status decode(generation *g, fvlm_err *err)
 {
+    fvlm_answer *out = g->out;
+    fvlm_text_stream stream = {.emit = g->q->emit, .ctx = g->q->emit_ctx};
     fvlm_status st = FVLM_OK;
     double since = 0;
-    while (st == FVLM_OK && a->n_answer < a->most) {
-        st = fvlm_reader_check_unchanged(a->m->reader, st, err);
-        if (st != FVLM_OK) break;
-        const uint32_t id = fvlm_sampler_draw(a->sampler, a->logits);
+    while (!st && out->n_ids < g->max_ids) {
+        st = fvlm_reader_check_unchanged(g->m->reader, st, err);
+        if (st) break;
+        const uint32_t id = fvlm_sampler_draw(g->sampler, g->logits);
         if (since == 0) {
             since = fvlm_clock_seconds();
-            a->t->ttft = since - a->started;
+            out->timing.ttft = since - g->started;
         }
-        if (fvlm_config_is_eos(a->m->config, id)) {
-            a->t->ended = true;
-            break;
-        }
-        say(a, out, id);
-        if (a->n_answer == a->most) break;
-        st = fvlm_model_embed(a->m, &id, 1, a->embeddings, err);
-        if (st == FVLM_OK) st = fvlm_model_forward(a->m, a->embeddings, 1, false, a->logits, err);
-        a->t->decode_steps += st == FVLM_OK;
+        out->ended = fvlm_config_is_eos(g->m->config, id);
+        if (out->ended) break;
+        emit(g, &stream, id);
+        if (out->n_ids == g->max_ids) break;
+        st = fvlm_model_embed(g->m, &id, 1, g->embeddings, err);
+        if (!st) st = fvlm_model_forward(g->m, g->embeddings, 1, false, g->logits, err);
+        out->timing.decode_steps += !st;
     }
-    if (st == FVLM_OK && out->emit) fvlm_text_stream_end(out); /* else half a character would be shown as a whole one */
-    a->t->decode = since > 0 ? fvlm_clock_seconds() - since : 0;
+    if (!st && stream.emit) fvlm_text_stream_end(&stream); /* after a failure an incomplete character is dropped */
+    out->timing.decode = since > 0 ? fvlm_clock_seconds() - since : 0;
     return st;
 }
 
-static fvlm_status answer(fvlm_model *m, const picture *p, const char *question, const fvlm_sampling *s,
-                          fvlm_text_stream *out, fvlm_timing *timing, uint32_t **ids_out, size_t *n_out, fvlm_err *err)
+fvlm_status fvlm_model_answer(fvlm_model *m, const fvlm_question *question, fvlm_answer *out, fvlm_err *err)
 {
-    fvlm_timing unused;
-    answering a = {.m = m, .t = timing ? timing : &unused, .started = fvlm_clock_seconds()};
-    *a.t = (fvlm_timing){0};
-    fvlm_status st = prepare(&a, p, question, s, err);
-    if (st == FVLM_OK) st = look(&a, p, err);
-    if (st == FVLM_OK) st = prefill(&a, err);
-    if (st == FVLM_OK) st = decode(&a, out, err);
-    a.t->prompt_tokens = a.n_prompt;
-    a.t->image_tokens = a.n_image;
-    a.t->new_tokens = a.n_answer;
-    if (st == FVLM_OK && ids_out) {
-        *ids_out = a.answer;
-        *n_out = a.n_answer;
-        a.answer = NULL;
-    }
-    free_answering(&a);
+    generation g = {.m = m,
+                    .q = question,
+                    .out = out,
+                    .side = question->side ? question->side : m->config->vision.image_size,
+                    .started = fvlm_clock_seconds()};
+    *out = (fvlm_answer){0};
+    fvlm_status st = prepare(&g, err);
+    if (!st) st = encode_image(&g, err);
+    if (!st) st = prefill(&g, err);
+    if (!st) st = decode(&g, err);
+    free_generation(&g);
+    if (st) fvlm_answer_free(out);
     return st;
 }
 
-fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
-                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
-                        size_t *n_out, fvlm_err *err)
+void fvlm_answer_free(fvlm_answer *a)
 {
-    fvlm_text_stream out = {.emit = emit, .ctx = emit_ctx};
-    const picture p = {.path = image_path, .side = side ? side : m->config->vision.image_size};
-    return answer(m, &p, question, s, &out, timing, ids_out, n_out, err);
-}
-
-fvlm_status fvlm_answer_seen(fvlm_model *m, const float *rows, size_t n_rows, const char *question,
-                             const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing,
-                             uint32_t **ids_out, size_t *n_out, fvlm_err *err)
-{
-    fvlm_text_stream out = {.emit = emit, .ctx = emit_ctx};
-    const picture p = {.rows = rows, .n_rows = n_rows};
-    return answer(m, &p, question, s, &out, timing, ids_out, n_out, err);
+    free(a->ids);
+    *a = (fvlm_answer){0};
 }

@@ -30,8 +30,7 @@ void fvlm_llm_memory_free(fvlm_llm_memory *l)
 
 size_t fvlm_model_context(const fvlm_model *m)
 {
-    const size_t most = m->config->llm.context < MAX_CONTEXT ? m->config->llm.context : MAX_CONTEXT;
-    return m->options.max_tokens && m->options.max_tokens < most ? m->options.max_tokens : most;
+    return m->config->llm.context < MAX_CONTEXT ? m->config->llm.context : MAX_CONTEXT;
 }
 
 /* Cosines and sines of every position's angles. The angle is made as transformers makes it, in f32
@@ -107,10 +106,10 @@ static fvlm_status reserve_rows(fvlm_model *m, size_t rows, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* An observer may want whole blocks; otherwise long texts go in pieces. */
+/* An observer may want whole blocks; otherwise long texts go in chunks. */
 static size_t rows_at_once(const fvlm_model *m, size_t n)
 {
-    const bool whole = m->options.observer && !m->options.observe_pieces;
+    const bool whole = m->options.observer && !m->options.observe_chunks;
     return n > MAX_ROWS && !whole ? MAX_ROWS : n;
 }
 
@@ -192,15 +191,9 @@ static fvlm_status layers(fvlm_model *m, const float *embeddings, size_t n, fvlm
 
 /* ---- the pass ---- */
 
-fvlm_status fvlm_model_reset(fvlm_model *m)
+void fvlm_model_reset(fvlm_model *m)
 {
     m->memory.position = 0;
-    return FVLM_OK;
-}
-
-size_t fvlm_model_position(const fvlm_model *m)
-{
-    return m->memory.position;
 }
 
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err)

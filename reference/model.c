@@ -108,11 +108,6 @@ const fvlm_reader *fvlm_model_reader(const fvlm_model *m)
     return m->reader;
 }
 
-const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m)
-{
-    return m->tokenizer;
-}
-
 fvlm_exec *fvlm_model_exec(fvlm_model *m)
 {
     return m->exec;

@@ -3,9 +3,12 @@
  *
  *   fvlm_model *m;  fvlm_err err;
  *   fvlm_model_options options = {.act_by_file = true, .check = true};
- *   fvlm_sampling greedy = {.max_new_tokens = 256, .top_p = 1};
+ *   fvlm_question q = {.image = "photo.jpg", .text = "What is this?",
+ *                      .sampling = {.max_new_tokens = 256, .top_p = 1}, .emit = print};
+ *   fvlm_answer a;
  *   if (fvlm_model_open(&m, "model.fvlm", &options, &err)) return complain(&err);
- *   fvlm_answer(m, "photo.jpg", 0, "What is this?", &greedy, print, NULL, NULL, NULL, NULL, &err);
+ *   if (fvlm_model_answer(m, &q, &a, &err)) complain(&err);
+ *   fvlm_answer_free(&a);
  *   fvlm_model_close(&m);
  *
  * or pass by pass: fvlm_pixels_load, fvlm_model_tower, fvlm_model_project, then
@@ -28,12 +31,11 @@ typedef struct {
     unsigned threads; /* 0 = all */
     const char *cpu;  /* see fvlm_exec_create */
     fvlm_act_mode act;
-    bool act_by_file;    /* act is chosen: int8 when the file holds integers, else f32 */
-    bool check;          /* hold every tensor against its checksum before it is used: some 0.1 s for a gigabyte */
-    uint32_t max_tokens; /* most positions of a text; 0 = the model's, at most 8192 */
+    bool act_by_file; /* act is chosen: int8 when the file holds integers, else f32 */
+    bool check;       /* hold every tensor against its checksum before it is used: some 0.1 s for a gigabyte */
     fvlm_observer observer;
     void *observer_ctx;
-    bool observe_pieces; /* the observer may see texts of more than 512 rows in pieces, which saves memory */
+    bool observe_chunks; /* the observer may see texts of more than 512 rows in chunks, which saves memory */
 } fvlm_model_options;
 
 /* "f32", "int8", or NULL for what suits the file; anything else is refused. */
@@ -46,7 +48,6 @@ fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model
 void fvlm_model_close(fvlm_model **m);
 const fvlm_config *fvlm_model_config(const fvlm_model *m);
 const fvlm_reader *fvlm_model_reader(const fvlm_model *m);
-const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m);
 fvlm_exec *fvlm_model_exec(fvlm_model *m);
 size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 
@@ -70,12 +71,11 @@ fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t toke
 /* The language model. Positions are appended to the KV cache; logits [vocab] of the last
  * position, or of all n positions when all_logits. embeddings [n, hidden]. "llm.norm" and "logits" are
  * observed for the same positions. However a text is split into calls, the bits are the same. */
-fvlm_status fvlm_model_reset(fvlm_model *m);
+void fvlm_model_reset(fvlm_model *m);
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err);
 fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n, bool all_logits, float *logits,
                                fvlm_err *err);
-size_t fvlm_model_position(const fvlm_model *m);
-size_t fvlm_model_context(const fvlm_model *m); /* most positions a text may take */
+size_t fvlm_model_context(const fvlm_model *m); /* most positions a text may take: the config's, at most 8192 */
 
 /* Makes room for texts of so many positions, of which up to 'prompt' come in one call: passes within
  * that allocate nothing. Without it, forward makes room as it goes. */
@@ -88,30 +88,44 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
                             size_t *split, fvlm_err *err);
 
 typedef struct {
-    uint32_t max_new_tokens; /* 256 */
+    uint32_t max_new_tokens; /* 256 is usual */
     double temperature;      /* 0 = greedy */
     double top_p;            /* 1 = all */
     uint64_t seed;
 } fvlm_sampling;
 
+/* Receives the answer as it is generated, in chunks of whole UTF-8 characters; text is only lent. */
+typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
+
+/* At most one of image and rows; neither: a question without a picture. Everything is lent. */
 typedef struct {
-    double image, vision, projector, prefill, ttft, decode; /* seconds; ttft = image .. first token known */
-    size_t prompt_tokens, image_tokens, new_tokens;
-    size_t decode_steps; /* passes in 'decode': every token after the first, the one that ended it too */
-    bool ended;          /* the model ended its answer, rather than we for want of room */
+    const char *image; /* path of a JPEG or PNG file */
+    uint32_t side;     /* pixels a side that the image is resized to; 0: the model's own */
+    const float *rows; /* [n_rows, llm.hidden], from fvlm_model_project */
+    size_t n_rows;
+    const char *text;
+    fvlm_sampling sampling;
+    fvlm_emit emit; /* may be NULL */
+    void *emit_ctx;
+} fvlm_question;
+
+typedef struct {
+    double image, vision, projector, prefill, decode; /* seconds */
+    double ttft;                                      /* seconds from the image file to the first token */
+    size_t decode_steps; /* forward passes in decode: one per token after the first, including the end token */
 } fvlm_timing;
 
-/* Answers; emit is called with each piece of UTF-8 text as soon as it is whole. image_path may be NULL.
- * side = 0: the model's own. The answer stops at a token of config.eos (which is not part of it), after
- * max_new_tokens, or where the context is full. Its ids go to *ids_out when not NULL (malloc'd). */
-typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
-fvlm_status fvlm_answer(fvlm_model *m, const char *image_path, uint32_t side, const char *question,
-                        const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing, uint32_t **ids_out,
-                        size_t *n_out, fvlm_err *err);
+typedef struct {
+    uint32_t *ids; /* malloc'd; freed by fvlm_answer_free */
+    size_t n_ids;
+    size_t prompt_tokens, image_tokens;
+    bool ended; /* by a token of config.eos, which is not in ids; false: by max_new_tokens or a full context */
+    fvlm_timing timing;
+} fvlm_answer;
 
-/* The same about a picture seen before: rows [n_rows, hidden] from fvlm_model_project. */
-fvlm_status fvlm_answer_seen(fvlm_model *m, const float *rows, size_t n_rows, const char *question,
-                             const fvlm_sampling *s, fvlm_emit emit, void *emit_ctx, fvlm_timing *timing,
-                             uint32_t **ids_out, size_t *n_out, fvlm_err *err);
+/* Answers one question; what earlier questions left in the KV cache is discarded. Everything that can be refused is
+ * refused before the first pass. On failure *out is empty, though text may have been emitted. */
+fvlm_status fvlm_model_answer(fvlm_model *m, const fvlm_question *question, fvlm_answer *out, fvlm_err *err);
+void fvlm_answer_free(fvlm_answer *a);
 
 #endif

@@ -173,7 +173,7 @@ static fvlm_status pass(runner *r, fvlm_err *err)
     fvlm_status st = make_room(w, r->m, &s, err);
     r->in_prompt = true;
     if (st == FVLM_OK) st = look(w, r, &s, err);
-    if (st == FVLM_OK) st = fvlm_model_reset(r->m);
+    fvlm_model_reset(r->m);
     if (st == FVLM_OK && !r->broken) st = fvlm_model_forward(r->m, s.rows, s.n_positions, false, s.logits, err);
     r->in_prompt = false;
     /* next and ended were set where the logits met, before anybody went on, and stay until all meet again. */

@@ -121,15 +121,21 @@ static void ask_all(fvlm_model *m, const questions *q, const char *folder, colum
     const size_t tokens = fvlm_model_image_tokens(config, config->vision.image_size);
     float *features = fvlm_alloc(tokens * config->vision.out_dim, sizeof *features);
     float *rows = fvlm_alloc(tokens * config->llm.hidden, sizeof *rows);
-    const fvlm_sampling greedy = {MAX_ANSWER, 0, 1, 0};
     const char *seen = "";
     for (size_t i = 0; i < q->n; i++) {
         const item *t = &q->items[i];
         heard h = {.n = 0};
         fvlm_err err;
         if (strcmp(t->picture, seen) != 0) look(m, folder, seen = t->picture, features, rows);
-        if (fvlm_answer_seen(m, rows, tokens, t->question, &greedy, hear, &h, NULL, NULL, NULL, &err))
-            quit(t->question, &err);
+        const fvlm_question question = {.rows = rows,
+                                        .n_rows = tokens,
+                                        .text = t->question,
+                                        .sampling = {.max_new_tokens = MAX_ANSWER, .top_p = 1},
+                                        .emit = hear,
+                                        .emit_ctx = &h};
+        fvlm_answer a;
+        if (fvlm_model_answer(m, &question, &a, &err)) quit(t->question, &err);
+        fvlm_answer_free(&a);
         if (strcmp(h.text, t->answer) == 0) c->right[t->kind]++, c->all++;
     }
     free(features);

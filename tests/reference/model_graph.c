@@ -122,7 +122,7 @@ static void language_model(void **state)
         kept_free(&seen);
         fvlm_model_reset(m);
         assert_int_equal(fvlm_model_forward(m, x, n, true, logits, &err), FVLM_OK);
-        assert_int_equal(fvlm_model_position(m), n);
+        assert_int_equal(m->memory.position, n);
         twin t = {.r = fvlm_model_reader(m)};
         twin_llm(&t, x, n);
         compare_all(&t);
@@ -140,7 +140,7 @@ static void long_texts_in_pieces(void **state)
     (void)state;
     enum { N = 600 };
     kept pieces = {.n = 0};
-    const fvlm_model_options o = {.threads = 1, .observer = keep, .observer_ctx = &pieces, .observe_pieces = true};
+    const fvlm_model_options o = {.threads = 1, .observer = keep, .observer_ctx = &pieces, .observe_chunks = true};
     fvlm_model *whole = open_seen(), *m = open_model(path, &o);
     const fvlm_config *c = fvlm_model_config(m);
     float *x = random_rows(N * c->llm.hidden, 8), *logits = fvlm_alloc(c->llm.vocab, sizeof *logits);

@@ -171,7 +171,7 @@ static void prefill_is_token_by_token(void **state)
     fvlm_err err = {0};
     fvlm_model_reset(t->m);
     for (size_t i = 0; i < 40; i++) {
-        assert_int_equal(fvlm_model_position(t->m), i);
+        assert_int_equal(t->m->memory.position, i);
         assert_int_equal(fvlm_model_forward(t->m, t->rows + i * t->hidden, 1, false, logits, &err), FVLM_OK);
         assert_logits(t, logits, i);
     }
@@ -229,13 +229,17 @@ static void context_is_a_limit(void **state)
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 600, false, logits, &err), FVLM_OK);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 41, false, logits, &err), FVLM_LIMIT);
     assert_string_equal(err.msg, "the text takes 641 positions; the context holds 640");
-    assert_int_equal(fvlm_model_position(t->m), 600);
+    assert_int_equal(t->m->memory.position, 600);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 40, false, logits, &err), FVLM_OK);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 1, false, logits, &err), FVLM_LIMIT);
     free(logits);
 
-    const fvlm_model_options o = {.threads = 1, .max_tokens = 50};
-    fvlm_model *small = open_model(t->path, &o);
+    random_model r = random_model_small();
+    r.config.llm.context = 50;
+    char path[512];
+    assert_int_equal(random_model_write(&r, scratch_path(path, "small.fvlm"), &err), FVLM_OK);
+    const fvlm_model_options o = {.threads = 1};
+    fvlm_model *small = open_model(path, &o);
     assert_int_equal(fvlm_model_context(small), 50);
     assert_int_equal(fvlm_model_reserve(small, 51, 51, &err), FVLM_LIMIT);
     assert_string_equal(err.msg, "the text takes 51 positions; the context holds 50");

@@ -91,11 +91,11 @@ static void write_picture(const char *path)
     if (!png_image_write_to_file(&image, path, 0, rgb, 0, NULL)) abort();
 }
 
-static fvlm_model *write_and_open(const random_model *r, const char *path, uint32_t max_tokens)
+static fvlm_model *write_and_open(const random_model *r, const char *path)
 {
     fvlm_err err = {0};
     if (random_model_write(r, path, &err) != FVLM_OK) fail_msg("%s", err.msg);
-    const fvlm_model_options o = {.threads = 2, .act_by_file = true, .max_tokens = max_tokens};
+    const fvlm_model_options o = {.threads = 2, .act_by_file = true};
     return open_model(path, &o);
 }
 
@@ -104,7 +104,7 @@ static int open_fixture(void **state)
     fixture *f = fvlm_alloc(1, sizeof *f);
     const random_model r = random_model_small();
     write_picture(scratch_path(f->picture, "stripes.png"));
-    f->m = write_and_open(&r, scratch_path(f->path, "text.fvlm"), 0);
+    f->m = write_and_open(&r, scratch_path(f->path, "text.fvlm"));
     *state = f;
     return 0;
 }
@@ -122,7 +122,7 @@ static size_t tokenize(const fvlm_model *m, const char *text, uint32_t *out)
     uint32_t *ids;
     size_t n;
     fvlm_err err = {0};
-    assert_int_equal(fvlm_tokenizer_encode(fvlm_model_tokenizer(m), text, strlen(text), &ids, &n, &err), FVLM_OK);
+    assert_int_equal(fvlm_tokenizer_encode(m->tokenizer, text, strlen(text), &ids, &n, &err), FVLM_OK);
     memcpy(out, ids, n * sizeof *ids);
     free(ids);
     return n;
@@ -204,34 +204,44 @@ static size_t answer_by_hand(fixture *f, const char *question, uint32_t side, si
     return made;
 }
 
+static fvlm_answer answer(fvlm_model *m, const fvlm_question *q)
+{
+    fvlm_answer a;
+    fvlm_err err = {0};
+    if (fvlm_model_answer(m, q, &a, &err)) fail_msg("%s", err.msg);
+    return a;
+}
+
 static void answer_is_its_parts(void **state)
 {
     fixture *f = *state;
     static const uint32_t sides[] = {64, 192, 0};
     for (size_t i = 0; i < 3; i++) {
-        uint32_t want[40], *ids = NULL;
+        uint32_t want[40];
         const size_t n_want = answer_by_hand(f, "hello?", sides[i] ? sides[i] : 128, 40, want);
-        size_t n = 0;
         heard h = {.n = 0};
-        fvlm_timing t;
-        fvlm_err err = {0};
-        const fvlm_sampling s = {40, 0, 1, 0};
-        assert_int_equal(fvlm_answer(f->m, f->picture, sides[i], "hello?", &s, hear, &h, &t, &ids, &n, &err), FVLM_OK);
-        assert_int_equal(n, n_want);
-        assert_memory_equal(ids, want, n * sizeof *ids);
-        assert_int_equal(t.new_tokens, n);
-        assert_int_equal(t.image_tokens, (sides[i] ? sides[i] : 128) / 64 * ((sides[i] ? sides[i] : 128) / 64));
-        assert_int_equal(t.ended, n < 40);
+        const fvlm_question q = {.image = f->picture,
+                                 .side = sides[i],
+                                 .text = "hello?",
+                                 .sampling = {40, 0, 1, 0},
+                                 .emit = hear,
+                                 .emit_ctx = &h};
+        fvlm_answer a = answer(f->m, &q);
+        assert_int_equal(a.n_ids, n_want);
+        assert_memory_equal(a.ids, want, n_want * sizeof *want);
+        assert_int_equal(a.image_tokens, (sides[i] ? sides[i] : 128) / 64 * ((sides[i] ? sides[i] : 128) / 64));
+        assert_int_equal(a.ended, n_want < 40);
+        const fvlm_timing t = a.timing;
         assert_true(t.image > 0 && t.vision > 0 && t.projector > 0 && t.prefill > 0);
         assert_true(t.ttft >= t.image + t.vision + t.projector + t.prefill);
 
         char text[4096];
         size_t n_text = 0;
         fvlm_text_stream whole = {.emit = hear, .ctx = &(heard){.n = 0}};
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; k < a.n_ids; k++) {
             size_t n_bytes = 0;
-            const char *bytes = fvlm_tokenizer_bytes(fvlm_model_tokenizer(f->m), ids[k], &n_bytes);
-            if (!bytes || fvlm_tokenizer_is_special(fvlm_model_tokenizer(f->m), ids[k])) continue;
+            const char *bytes = fvlm_tokenizer_bytes(f->m->tokenizer, a.ids[k], &n_bytes);
+            if (!bytes || fvlm_tokenizer_is_special(f->m->tokenizer, a.ids[k])) continue;
             memcpy(text + n_text, bytes, n_bytes);
             n_text += n_bytes;
         }
@@ -241,7 +251,7 @@ static void answer_is_its_parts(void **state)
         assert_int_equal(h.n, want_text->n);
         assert_memory_equal(h.bytes, want_text->bytes, h.n);
         assert_false(h.broken);
-        free(ids);
+        fvlm_answer_free(&a);
     }
 }
 
@@ -249,48 +259,47 @@ static void answer_is_its_parts(void **state)
 static void the_end_token_ends(void **state)
 {
     fixture *f = *state;
-    uint32_t *ids, *shorter;
-    size_t n, n_shorter;
-    fvlm_timing t;
-    fvlm_err err = {0};
-    const fvlm_sampling s = {8, 2, 1, 3};
-    assert_int_equal(fvlm_answer(f->m, NULL, 0, "hello", &s, NULL, NULL, NULL, &ids, &n, &err), FVLM_OK);
-    assert_true(n >= 3 && ids[2] != ids[0] && ids[2] != ids[1]);
+    const fvlm_question q = {.text = "hello", .sampling = {8, 2, 1, 3}};
+    fvlm_answer a = answer(f->m, &q);
+    assert_true(a.n_ids >= 3 && a.ids[2] != a.ids[0] && a.ids[2] != a.ids[1]);
     random_model r = random_model_small();
-    r.config.eos[1] = ids[2];
+    r.config.eos[1] = a.ids[2];
     r.config.n_eos = 2;
     char path[512];
-    fvlm_model *m = write_and_open(&r, scratch_path(path, "eos.fvlm"), 0);
-    assert_int_equal(fvlm_answer(m, NULL, 0, "hello", &s, NULL, NULL, &t, &shorter, &n_shorter, &err), FVLM_OK);
-    assert_int_equal(n_shorter, 2);
-    assert_memory_equal(shorter, ids, 2 * sizeof *ids);
-    assert_true(t.ended);
-    assert_int_equal(t.decode_steps, 2);
-    assert_int_equal(t.image_tokens, 0);
-    free(ids);
-    free(shorter);
+    fvlm_model *m = write_and_open(&r, scratch_path(path, "eos.fvlm"));
+    fvlm_answer shorter = answer(m, &q);
+    assert_int_equal(shorter.n_ids, 2);
+    assert_memory_equal(shorter.ids, a.ids, 2 * sizeof *a.ids);
+    assert_true(shorter.ended);
+    assert_int_equal(shorter.timing.decode_steps, 2);
+    assert_int_equal(shorter.image_tokens, 0);
+    fvlm_answer_free(&a);
+    fvlm_answer_free(&shorter);
     fvlm_model_close(&m);
 }
 
 static void the_context_ends_it_too(void **state)
 {
     fixture *f = *state;
-    uint32_t *prompt, *ids;
-    size_t n_prompt, split, n;
-    fvlm_timing t;
+    uint32_t *prompt;
+    size_t n_prompt, split;
     fvlm_err err = {0};
-    const fvlm_sampling s = {100, 0, 1, 0};
+    fvlm_question q = {.text = "hello", .sampling = {100, 0, 1, 0}};
     assert_int_equal(fvlm_prompt_ids(f->m, "hello", false, &prompt, &n_prompt, &split, &err), FVLM_OK);
     free(prompt);
-    const fvlm_model_options o = {.threads = 1, .max_tokens = (uint32_t)n_prompt + 5};
-    fvlm_model *m = open_model(f->path, &o);
-    assert_int_equal(fvlm_answer(m, NULL, 0, "hello", &s, NULL, NULL, &t, &ids, &n, &err), FVLM_OK);
-    assert_int_equal(n, 5);
-    assert_false(t.ended);
-    free(ids);
+    random_model r = random_model_small();
+    r.config.llm.context = (uint32_t)n_prompt + 5;
+    char path[512];
+    fvlm_model *m = write_and_open(&r, scratch_path(path, "short.fvlm"));
+    fvlm_answer a = answer(m, &q);
+    assert_int_equal(a.n_ids, 5);
+    assert_false(a.ended);
+    fvlm_answer_free(&a);
 
     static const char longer[] = "hello, the prompt alone is too long";
-    assert_int_equal(fvlm_answer(m, NULL, 0, longer, &s, NULL, NULL, &t, NULL, NULL, &err), FVLM_LIMIT);
+    q.text = longer;
+    assert_int_equal(fvlm_model_answer(m, &q, &a, &err), FVLM_LIMIT);
+    assert_null(a.ids);
     size_t n_longer;
     assert_int_equal(fvlm_prompt_ids(f->m, longer, false, &prompt, &n_longer, &split, &(fvlm_err){0}), FVLM_OK);
     free(prompt);
@@ -303,30 +312,28 @@ static void the_context_ends_it_too(void **state)
 static void drawing_repeats(void **state)
 {
     fixture *f = *state;
-    uint32_t *a, *b, *c;
-    size_t n_a, n_b, n_c;
-    fvlm_err err = {0};
-    fvlm_sampling s = {30, 1.5, 0.95, 11};
-    assert_int_equal(fvlm_answer(f->m, f->picture, 64, "hello", &s, NULL, NULL, NULL, &a, &n_a, &err), FVLM_OK);
-    assert_int_equal(fvlm_answer(f->m, f->picture, 64, "hello", &s, NULL, NULL, NULL, &b, &n_b, &err), FVLM_OK);
-    s.seed = 12;
-    assert_int_equal(fvlm_answer(f->m, f->picture, 64, "hello", &s, NULL, NULL, NULL, &c, &n_c, &err), FVLM_OK);
-    assert_int_equal(n_a, n_b);
-    assert_memory_equal(a, b, n_a * sizeof *a);
-    assert_true(n_a != n_c || memcmp(a, c, n_a * sizeof *a) != 0);
-    free(a);
-    free(b);
-    free(c);
+    fvlm_question q = {.image = f->picture, .side = 64, .text = "hello", .sampling = {30, 1.5, 0.95, 11}};
+    fvlm_answer a = answer(f->m, &q), b = answer(f->m, &q);
+    q.sampling.seed = 12;
+    fvlm_answer c = answer(f->m, &q);
+    assert_int_equal(a.n_ids, b.n_ids);
+    assert_memory_equal(a.ids, b.ids, a.n_ids * sizeof *a.ids);
+    assert_true(a.n_ids != c.n_ids || memcmp(a.ids, c.ids, a.n_ids * sizeof *a.ids) != 0);
+    fvlm_answer_free(&a);
+    fvlm_answer_free(&b);
+    fvlm_answer_free(&c);
 }
 
 static void bad_requests(void **state)
 {
     fixture *f = *state;
     fvlm_err err = {0};
-    const fvlm_sampling s = {4, 0, 1, 0};
-    assert_int_equal(fvlm_answer(f->m, f->picture, 100, "hello", &s, NULL, NULL, NULL, NULL, NULL, &err), FVLM_USAGE);
+    fvlm_answer a;
+    fvlm_question q = {.image = f->picture, .side = 100, .text = "hello", .sampling = {4, 0, 1, 0}};
+    assert_int_equal(fvlm_model_answer(f->m, &q, &a, &err), FVLM_USAGE);
     assert_string_equal(err.msg, "a picture of 100 pixels a side: should be a multiple of 64");
-    assert_int_equal(fvlm_answer(f->m, "/nowhere.png", 0, "hello", &s, NULL, NULL, NULL, NULL, NULL, &err), FVLM_IO);
+    q.image = "/nowhere.png", q.side = 0;
+    assert_int_equal(fvlm_model_answer(f->m, &q, &a, &err), FVLM_IO);
     assert_non_null(strstr(err.msg, "/nowhere.png"));
 }
 
@@ -338,7 +345,7 @@ static void activations_suit_the_file(void **state)
     random_model r = random_model_small();
     fvlm_err err = {0};
     assert_int_equal(fvlm_type_parse(&r.type, "int4", &err), FVLM_OK);
-    fvlm_model *m = write_and_open(&r, scratch_path(path, "int4.fvlm"), 0);
+    fvlm_model *m = write_and_open(&r, scratch_path(path, "int4.fvlm"));
     assert_int_equal(fvlm_exec_mode(fvlm_model_exec(m)), FVLM_ACT_INT8);
     fvlm_model_close(&m);
     fvlm_model_options o = {0};

@@ -4,7 +4,7 @@
 #ifndef FVLM_TESTS_SUPPORT_MODEL_RUN_H
 #define FVLM_TESTS_SUPPORT_MODEL_RUN_H
 
-#include "reference/reference.h"
+#include "reference/model.h"
 #include "tests/support/random_model.h"
 
 typedef struct {

@@ -96,10 +96,17 @@ static void hear(void *ctx, const char *text, size_t n_bytes)
 static fvlm_status answer(heard *h, plot *p, uint32_t tokens)
 {
     const fvlm_model_options o = {.threads = 2, .check = true, .observer = observe, .observer_ctx = p};
-    const fvlm_sampling s = {.max_new_tokens = tokens, .top_p = 1};
+    const fvlm_question q = {.image = picture,
+                             .side = 64,
+                             .text = "abc",
+                             .sampling = {.max_new_tokens = tokens, .top_p = 1},
+                             .emit = hear,
+                             .emit_ctx = h};
+    fvlm_answer a;
     fvlm_model *m = open_model(model, &o);
     *h = (heard){.n = 0};
-    const fvlm_status st = fvlm_answer(m, picture, 64, "abc", &s, hear, h, NULL, NULL, NULL, &err);
+    const fvlm_status st = fvlm_model_answer(m, &q, &a, &err);
+    fvlm_answer_free(&a);
     fvlm_model_close(&m);
     return st;
 }
