@@ -3,9 +3,7 @@
 #include "format/header.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define FIXED_BYTES 48
 #define ENTRY_BYTES 64
@@ -13,20 +11,6 @@
 
 /* As PNG's: a high bit, the name, and line ends that a text-mode transfer would change. */
 static const uint8_t magic[8] = {0x89, 'F', 'V', 'L', 'M', '\r', '\n', 0x1a};
-
-fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes)
-{
-    fvlm_hash h;
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, n_bytes));
-    memcpy(h.bytes, canonical.digest, sizeof h.bytes);
-    return h;
-}
-
-void fvlm_hash_text(const fvlm_hash *h, char out[33])
-{
-    for (int i = 0; i < 16; i++) snprintf(out + 2 * i, 3, "%02x", h->bytes[i]);
-}
 
 void fvlm_header_encode(fvlm_header *h, uint8_t bytes[FVLM_HEADER_BYTES])
 {

@@ -3,16 +3,10 @@
 #ifndef FVLM_FORMAT_TENSOR_H
 #define FVLM_FORMAT_TENSOR_H
 
+#include "format/base/hash.h"
 #include "format/types.h"
 
 #define FVLM_MAX_NAME 255
-
-typedef struct {
-    uint8_t bytes[16]; /* XXH3-128, canonical (big-endian) order */
-} fvlm_hash;
-
-fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes);
-void fvlm_hash_text(const fvlm_hash *h, char out[33]);
 
 typedef struct {
     const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base.c - status, checked arithmetic, memory, cursor, half-precision conversions. */
+/* base.c - see base.h. */
 #include "format/base/base.h"
 
 #include <errno.h>
@@ -62,6 +62,11 @@ fvlm_status fvlm_err_prefix(fvlm_err *err, const char *fmt, ...)
     size_t used = strlen(err->msg);
     snprintf(err->msg + used, sizeof err->msg - used, ": %s", rest);
     return err->code;
+}
+
+fvlm_status fvlm_fail_nomem(fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_NOMEM, "out of memory");
 }
 
 int fvlm_exit_code(fvlm_status st)
@@ -146,39 +151,6 @@ char *fvlm_asprintf(const char *fmt, ...)
     return n < 0 ? NULL : text;
 }
 
-uint16_t fvlm_load_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-uint32_t fvlm_load_u32(const uint8_t *p)
-{
-    return fvlm_load_u16(p) | (uint32_t)fvlm_load_u16(p + 2) << 16;
-}
-
-uint64_t fvlm_load_u64(const uint8_t *p)
-{
-    return fvlm_load_u32(p) | (uint64_t)fvlm_load_u32(p + 4) << 32;
-}
-
-void fvlm_store_u16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-}
-
-void fvlm_store_u32(uint8_t *p, uint32_t v)
-{
-    fvlm_store_u16(p, (uint16_t)v);
-    fvlm_store_u16(p + 2, (uint16_t)(v >> 16));
-}
-
-void fvlm_store_u64(uint8_t *p, uint64_t v)
-{
-    fvlm_store_u32(p, (uint32_t)v);
-    fvlm_store_u32(p + 4, (uint32_t)(v >> 32));
-}
-
 fvlm_cursor fvlm_cursor_over(const void *bytes, size_t n_bytes)
 {
     return (fvlm_cursor){.bytes = bytes, .n_bytes = n_bytes, .ok = true};
@@ -205,54 +177,4 @@ uint64_t fvlm_cursor_take_u64(fvlm_cursor *c)
 {
     const uint8_t *p = fvlm_cursor_take(c, 8);
     return p ? fvlm_load_u64(p) : 0;
-}
-
-static float from_bits(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-static uint32_t to_bits(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
-
-float fvlm_bf16_to_f32(uint16_t b)
-{
-    return from_bits((uint32_t)b << 16);
-}
-
-uint16_t fvlm_f32_to_bf16(float f)
-{
-    uint32_t u = to_bits(f);
-    if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40); /* NaN, quiet */
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
-float fvlm_f16_to_f32(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023;
-    if (exponent == 31) return from_bits(sign | 0x7f800000 | mantissa << 13);
-    if (exponent) return from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
-    float tiny = (float)mantissa * 0x1p-24f; /* zero or subnormal: exact in f32 */
-    return sign ? -tiny : tiny;
-}
-
-uint16_t fvlm_f32_to_f16(float f)
-{
-    uint32_t u = to_bits(f), magnitude = u & 0x7fffffff;
-    uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
-    if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (magnitude >> 13 & 0x1ff));
-    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* 65520 and up round to infinity */
-    if (magnitude < 0x38800000) {                                  /* below 2^-14: subnormal or zero */
-        /* Adding 2^-1's worth of exponent lets the FPU round at bit 2^-24, ties to even. */
-        float shifted = from_bits(magnitude) + 0.5f;
-        return (uint16_t)(sign | (to_bits(shifted) - 0x3f000000));
-    }
-    uint32_t odd = magnitude >> 13 & 1;
-    return (uint16_t)(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
 }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format/base/bits.h"
+
 #define FVLM_VERSION "0.1.0"
 
 typedef enum {
@@ -48,6 +50,9 @@ fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 
 /* Puts "prefix: " in front of the message already in *err; returns err->code. */
 fvlm_status fvlm_err_prefix(fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
+/* FVLM_NOMEM, "out of memory". */
+fvlm_status fvlm_fail_nomem(fvlm_err *err);
+
 /* Exit code of a status: 0 done, 1 refused or mismatched, 2 usage, 3 system. */
 int fvlm_exit_code(fvlm_status st);
 
@@ -66,14 +71,6 @@ void *fvlm_alloc(size_t n, size_t size);
 char *fvlm_strdup(const char *s);
 char *fvlm_asprintf(const char *fmt, ...) FVLM_PRINTF(1, 2); /* malloc'd text, NULL if out of memory */
 
-/* Little-endian loads and stores through bytes: no alignment, no aliasing. */
-uint16_t fvlm_load_u16(const uint8_t *p);
-uint32_t fvlm_load_u32(const uint8_t *p);
-uint64_t fvlm_load_u64(const uint8_t *p);
-void fvlm_store_u16(uint8_t *p, uint16_t v);
-void fvlm_store_u32(uint8_t *p, uint32_t v);
-void fvlm_store_u64(uint8_t *p, uint64_t v);
-
 /* A bounded reader: every take checks what is left by subtraction and fails
  * sticky (ok becomes false, values read as 0). */
 typedef struct {
@@ -86,12 +83,5 @@ fvlm_cursor fvlm_cursor_over(const void *bytes, size_t n_bytes);
 const uint8_t *fvlm_cursor_take(fvlm_cursor *c, size_t n_bytes); /* NULL when short */
 uint32_t fvlm_cursor_take_u32(fvlm_cursor *c);
 uint64_t fvlm_cursor_take_u64(fvlm_cursor *c);
-
-/* IEEE 754 binary16 and bfloat16. To half: round to nearest, ties to even; NaN
- * stays a quiet NaN, overflow becomes infinity. From half: exact. */
-float fvlm_f16_to_f32(uint16_t h);
-float fvlm_bf16_to_f32(uint16_t b);
-uint16_t fvlm_f32_to_f16(float f);
-uint16_t fvlm_f32_to_bf16(float f);
 
 #endif

@@ -8,20 +8,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-fvlm_status fvlm_file_open(int *fd, fvlm_stamp *stamp, const char *path, fvlm_err *err)
+fvlm_status fvlm_file_open_at(int *fd, fvlm_stamp *stamp, int dirfd, const char *name, const char *shown_path,
+                              fvlm_err *err)
 {
     *fd = -1;
     /* O_NONBLOCK: opening a FIFO must not wait for a writer; it means nothing to regular files. */
-    int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (f < 0) return fvlm_fail_errno(err, "\"%s\"", path);
+    int f = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (f < 0) return fvlm_fail_errno(err, "\"%s\"", shown_path);
     struct stat s;
     fvlm_status st = FVLM_OK;
     if (fstat(f, &s) != 0)
-        st = fvlm_fail_errno(err, "\"%s\"", path);
+        st = fvlm_fail_errno(err, "\"%s\"", shown_path);
     else if (S_ISDIR(s.st_mode))
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a folder, expected a file", path);
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a folder, expected a file", shown_path);
     else if (!S_ISREG(s.st_mode))
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is not a regular file", path);
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is not a regular file", shown_path);
     if (st) {
         close(f);
         return st;
@@ -29,6 +30,11 @@ fvlm_status fvlm_file_open(int *fd, fvlm_stamp *stamp, const char *path, fvlm_er
     *fd = f;
     *stamp = (fvlm_stamp){(uint64_t)s.st_size, s.st_mtim};
     return FVLM_OK;
+}
+
+fvlm_status fvlm_file_open(int *fd, fvlm_stamp *stamp, const char *path, fvlm_err *err)
+{
+    return fvlm_file_open_at(fd, stamp, AT_FDCWD, path, path, err);
 }
 
 fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out, size_t n_bytes, fvlm_err *err)

@@ -18,9 +18,12 @@ typedef struct {
 
 fvlm_status fvlm_stamp_take(fvlm_stamp *out, int fd, const char *path, fvlm_err *err);
 
-/* Opens a regular file for reading (a symlink the user typed is followed; FIFOs, devices and
- * folders are refused) and stamps it. The caller closes *fd. */
+/* Opens a regular file for reading and stamps it; symlinks are followed, folders, FIFOs and devices are refused.
+ * The caller closes *fd, which is -1 on failure. _at: name is relative to the folder dirfd, and messages show
+ * shown_path. */
 fvlm_status fvlm_file_open(int *fd, fvlm_stamp *stamp, const char *path, fvlm_err *err);
+fvlm_status fvlm_file_open_at(int *fd, fvlm_stamp *stamp, int dirfd, const char *name, const char *shown_path,
+                              fvlm_err *err);
 
 /* Reads exactly n_bytes at offset: loops over short reads and EINTR, refuses an early end. */
 fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out, size_t n_bytes, fvlm_err *err);

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "format/base/clock.h"
+#include "format/base/memory.h"
 #include "format/base/base.h"
 
 /* One option of a command. Long names only, "--name VALUE" or "--name=VALUE";
@@ -77,8 +79,5 @@ bool fvlm_interrupted(void);
 void fvlm_signals_reraise(void); /* after clean-up: dies by the signal that came, if one came */
 
 const char *fvlm_human_bytes(uint64_t n, char out[16]); /* "1.52 GB", decimal units */
-double fvlm_clock_seconds(void);                        /* monotonic */
-uint64_t fvlm_memory_peak_bytes(void);                  /* VmHWM */
-uint64_t fvlm_memory_peak_anonymous_bytes(void);        /* largest RssAnon seen by calls of this function so far */
 
 #endif

@@ -14,13 +14,6 @@
 #define SHOW_EVERY 0.1
 #define BAR_CELLS 30
 
-double fvlm_clock_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- the terminal's current line ---- */
 
 static volatile sig_atomic_t current_line = FVLM_LINE_FREE;
@@ -133,35 +126,4 @@ const char *fvlm_human_bytes(uint64_t n, char out[16])
     int decimals = v < 9.995 ? 2 : v < 99.95 ? 1 : 0; /* three digits */
     snprintf(out, 16, "%.*f %s", decimals, v, unit[u]);
     return out;
-}
-
-/* A line "Name:   123 kB" of /proc/self/status; 0 where there is none. */
-static uint64_t status_kilobytes(const char *name)
-{
-    FILE *f = fopen("/proc/self/status", "re");
-    if (!f) return 0;
-    char line[256];
-    uint64_t kb = 0;
-    size_t n = strlen(name);
-    while (fgets(line, sizeof line, f))
-        if (strncmp(line, name, n) == 0 && line[n] == ':') {
-            kb = strtoull(line + n + 1, NULL, 10);
-            break;
-        }
-    fclose(f);
-    return kb;
-}
-
-uint64_t fvlm_memory_peak_bytes(void)
-{
-    return status_kilobytes("VmHWM") * 1024;
-}
-
-uint64_t fvlm_memory_peak_anonymous_bytes(void)
-{
-    static _Atomic uint64_t peak;
-    uint64_t now = status_kilobytes("RssAnon") * 1024, before = atomic_load(&peak);
-    while (now > before && !atomic_compare_exchange_weak(&peak, &before, now)) {
-    }
-    return now > before ? now : before;
 }

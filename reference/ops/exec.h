@@ -3,9 +3,8 @@
 #ifndef FVLM_REFERENCE_OPS_EXEC_H
 #define FVLM_REFERENCE_OPS_EXEC_H
 
+#include "format/base/cpu.h"
 #include "reference/ops/kernels/kernels.h"
-
-#define FVLM_MAX_THREADS 64
 
 typedef struct {
     uint8_t *bytes;

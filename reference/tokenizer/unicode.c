@@ -12,30 +12,6 @@
 
 enum { MAX_DECOMPOSITION = 4 }; /* code points that one canonically decomposes into, at most */
 
-/* Unicode table 3-7: which second bytes may follow a lead byte. */
-size_t fvlm_utf8_next(const uint8_t *s, size_t n, int32_t *c)
-{
-    const uint8_t b = s[0];
-    *c = -1;
-    if (b < 0x80) return *c = b, 1;
-    if (b < 0xc2 || b > 0xf4) return 1;
-    const size_t want = b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
-    const uint8_t lo = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80;
-    const uint8_t hi = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
-    int32_t v = b & (0x7f >> want);
-    for (size_t i = 1; i < want; i++) {
-        if (i >= n || s[i] < (i == 1 ? lo : 0x80) || s[i] > (i == 1 ? hi : 0xbf)) return i;
-        v = v << 6 | (s[i] & 0x3f);
-    }
-    *c = v;
-    return want;
-}
-
-size_t fvlm_utf8_put(int32_t c, uint8_t out[4])
-{
-    return (size_t)utf8proc_encode_char(c, out);
-}
-
 static fvlm_status no_memory(fvlm_err *err)
 {
     return fvlm_fail(err, FVLM_NOMEM, "not enough memory to tokenize this text");

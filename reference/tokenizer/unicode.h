@@ -4,13 +4,7 @@
 #define FVLM_REFERENCE_TOKENIZER_UNICODE_H
 
 #include "format/base/base.h"
-
-/* The character at s (n >= 1 bytes left): returns its length, its code point in *c. Ill-formed: *c is -1 and the
- * length is that of the "maximal subpart" that Unicode, and Python, replace by one U+FFFD. */
-size_t fvlm_utf8_next(const uint8_t *s, size_t n, int32_t *c);
-
-/* 1 to 4 bytes of a valid code point into out; returns how many. */
-size_t fvlm_utf8_put(int32_t c, uint8_t out[4]);
+#include "format/base/utf8.h"
 
 /* Text as the tokenizer sees it. bytes is malloc'd. */
 typedef struct {

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cpu.c - see cpu.h. The only file that asks the processor what it is. */
+#include "format/base/cpu.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool always(void)
+{
+    return true;
+}
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* F16C has no name in __builtin_cpu_supports of older compilers. */
+static bool has_avx2(void)
+{
+    unsigned a, b, c, d;
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
+           (c & bit_F16C);
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#define DOTPROD_BIT (1ul << 20) /* HWCAP_ASIMDDP */
+
+static bool has_dotprod(void)
+{
+    return (getauxval(AT_HWCAP) & DOTPROD_BIT) != 0;
+}
+#endif
+
+static const struct {
+    const char *name;
+    bool (*runs)(void); /* NULL: another architecture */
+} cpus[FVLM_CPU_COUNT] = {
+    [FVLM_CPU_SCALAR] = {"scalar", always},
+#if defined(__x86_64__)
+    [FVLM_CPU_AVX2] = {"avx2", has_avx2},   [FVLM_CPU_AVX512] = {"avx512", has_avx512},
+    [FVLM_CPU_NEON] = {"neon", NULL},       [FVLM_CPU_DOTPROD] = {"dotprod", NULL},
+#elif defined(__aarch64__)
+    [FVLM_CPU_AVX2] = {"avx2", NULL},       [FVLM_CPU_AVX512] = {"avx512", NULL},
+    [FVLM_CPU_NEON] = {"neon", always},     [FVLM_CPU_DOTPROD] = {"dotprod", has_dotprod},
+#else
+    [FVLM_CPU_AVX2] = {"avx2", NULL},       [FVLM_CPU_AVX512] = {"avx512", NULL},
+    [FVLM_CPU_NEON] = {"neon", NULL},       [FVLM_CPU_DOTPROD] = {"dotprod", NULL},
+#endif
+};
+
+const char *fvlm_cpu_name(fvlm_cpu cpu)
+{
+    return cpus[cpu].name;
+}
+
+bool fvlm_cpu_runs(fvlm_cpu cpu)
+{
+    return cpus[cpu].runs && cpus[cpu].runs();
+}
+
+fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err)
+{
+    const bool best = !name || !*name;
+    *out = FVLM_CPU_SCALAR;
+    for (fvlm_cpu c = 0; c < FVLM_CPU_COUNT; c++) {
+        if (!best && strcmp(name, cpus[c].name) != 0) continue;
+        if (fvlm_cpu_runs(c)) *out = c;
+        if (best) continue;
+        return *out == c ? FVLM_OK : fvlm_fail(err, FVLM_UNSUPPORTED, "--cpu: this machine cannot run %s", name);
+    }
+    if (best) return FVLM_OK;
+    return fvlm_fail(err, FVLM_USAGE, "--cpu: \"%.40s\" is not known; use scalar, avx2, avx512, neon or dotprod", name);
+}
+
+/* ---- threads ---- */
+
+/* "QUOTA PERIOD" or "max PERIOD" in the group's cpu.max, as whole processors; 0: no limit. */
+static unsigned group_limit(const char *mount, const char *group)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s%s/cpu.max", mount, group) >= (int)sizeof path) return 0;
+    FILE *f = fopen(path, "re");
+    if (!f) return 0;
+    unsigned long quota = 0, period = 0;
+    const bool limited = fscanf(f, "%lu %lu", &quota, &period) == 2 && quota > 0 && period > 0;
+    fclose(f);
+    if (!limited) return 0;
+    const unsigned long n = (quota - 1) / period + 1;
+    return n < FVLM_MAX_THREADS ? (unsigned)n : FVLM_MAX_THREADS;
+}
+
+unsigned fvlm_threads_in_cgroup(const char *mount, const char *membership)
+{
+    FILE *f = fopen(membership, "re");
+    if (!f) return 0;
+    char line[PATH_MAX], *group = NULL;
+    while (!group && fgets(line, sizeof line, f))
+        if (strncmp(line, "0::/", 4) == 0) group = line + 3; /* version 2 */
+    fclose(f);
+    if (!group) return 0;
+    group[strcspn(group, "\n")] = 0;
+    unsigned least = 0;
+    for (char *slash = group; slash;) { /* from our own group up: the tightest limit counts */
+        const unsigned n = group_limit(mount, group);
+        if (n && (!least || n < least)) least = n;
+        slash = strrchr(group, '/');
+        if (slash) *slash = 0;
+    }
+    return least;
+}
+
+unsigned fvlm_threads_available(void)
+{
+    cpu_set_t mask;
+    long n = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned quota = fvlm_threads_in_cgroup("/sys/fs/cgroup", "/proc/self/cgroup");
+    if (quota && n > quota) n = quota;
+    return n < 1 ? 1 : n > FVLM_MAX_THREADS ? FVLM_MAX_THREADS : (unsigned)n;
+}
+
+unsigned fvlm_threads_choose(uint64_t wanted)
+{
+    const unsigned all = fvlm_threads_available();
+    return wanted == 0 || wanted > all ? all : (unsigned)wanted;
+}
