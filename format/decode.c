@@ -2,7 +2,9 @@
 /* decode.c - see decode.h. */
 #include "format/decode.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The int8 kernels sum a group in int32; one product is at most 255 * 127. */
@@ -19,6 +21,42 @@ void fvlm_decode_floats(fvlm_type type, const uint8_t *bytes, size_t n, float *o
             const uint32_t bits = fvlm_load_u32(bytes + 4 * i);
             memcpy(out + i, &bits, sizeof bits);
         }
+}
+
+/* Row and input of a stored element. For taps and rows, the input counts through the trailing dimensions. */
+static void locate(const fvlm_tensor *t, uint64_t at, uint64_t *row, uint64_t *input)
+{
+    uint64_t per_row = 1;
+    for (unsigned i = 1; i < t->rank; i++) per_row *= t->dims[i];
+    if (t->layout == FVLM_PANELS) {
+        *row = at / FVLM_PANEL / per_row * FVLM_PANEL + at % FVLM_PANEL;
+        *input = at / FVLM_PANEL % per_row;
+    } else if (t->layout == FVLM_TAPS) {
+        *row = at % t->dims[0];
+        *input = at / t->dims[0];
+    } else {
+        *row = at / per_row;
+        *input = at % per_row;
+    }
+}
+
+const char *fvlm_element_name(const fvlm_tensor *t, uint64_t at, char out[FVLM_MAX_ELEMENT_NAME])
+{
+    uint64_t k, index[FVLM_MAX_RANK] = {0};
+    locate(t, at, &index[0], &k);
+    if (t->rank == 4 && t->layout == FVLM_PANELS) { /* k = (y*kw + x)*I + i */
+        index[1] = k % t->dims[1];
+        index[3] = k / t->dims[1] % t->dims[3];
+        index[2] = k / t->dims[1] / t->dims[3];
+    } else {
+        for (unsigned i = t->rank; i-- > 1; k /= t->dims[i]) index[i] = k % t->dims[i];
+    }
+    const size_t size = FVLM_MAX_ELEMENT_NAME;
+    size_t n = (size_t)snprintf(out, size, "%s[", t->name);
+    for (unsigned i = 0; i < t->rank && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%" PRIu64, i ? "," : "", index[i]);
+    if (n < size) snprintf(out + n, size - n, "]");
+    return out;
 }
 
 fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t *bytes, fvlm_err *err)

@@ -12,6 +12,11 @@
  * n * fvlm_type_float_bytes(type) and needs no alignment. Exact. */
 void fvlm_decode_floats(fvlm_type type, const uint8_t *bytes, size_t n, float *out);
 
+/* Writes "llm.embed.weight[17,3]": the index of stored element number at, which counts in storage order from 0, in the
+ * tensor's own dimensions. Returns out. */
+#define FVLM_MAX_ELEMENT_NAME (FVLM_MAX_NAME + 96)
+const char *fvlm_element_name(const fvlm_tensor *t, uint64_t at, char out[FVLM_MAX_ELEMENT_NAME]);
+
 /* A matrix in panels (types.h): pointers into the tensor's bytes, borrowed. */
 typedef struct {
     fvlm_matrix m;

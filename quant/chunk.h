@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chunk.h - about a megabyte of one tensor, from the source file to the bytes of the new one. Knows nothing of
- * threads, order or the writer (write.c does). */
+/* chunk.h - private to quant/: about a megabyte of one tensor, from bytes of the source to bytes of the new file.
+ * Knows nothing of threads, order or the writer (stream.h, write.c). */
 #ifndef FVLM_QUANT_CHUNK_H
 #define FVLM_QUANT_CHUNK_H
 
@@ -9,29 +9,30 @@
 
 typedef struct {
     const fvlm_quant_item *item;
-    const fvlm_matrix *m;       /* of the result; NULL for float types, which keep their layout */
-    uint64_t first;             /* first source element, counted as stored */
-    size_t n;                   /* source elements; whole panels when m is there */
-    uint16_t *scales, *offsets; /* of the whole tensor; the piece fills its own panels' */
+    const fvlm_matrix *m;       /* layout of the result; NULL for float types, which keep the source's */
+    uint64_t first;             /* first source element, in storage order */
+    size_t n;                   /* source elements; whole panels if m is there */
+    uint16_t *scales, *offsets; /* of the whole tensor; a chunk fills in those of its own panels */
 } fvlm_chunk;
 
-/* What a thread works in, and what came out of the last piece. */
+/* A thread's memory, and the result of its last chunk. */
 typedef struct {
-    uint8_t *in;  /* source bytes as read: what is to be hashed */
-    uint8_t *out; /* codes or floats as stored: what is to be appended */
+    uint8_t *in;  /* source bytes as read: what the hash is taken of */
+    uint8_t *out; /* codes or floats, as stored */
     size_t n_in, n_out;
     double sums[2]; /* squared error, squared norm */
     float *x;
     fvlm_encode_scratch encode;
 } fvlm_chunk_scratch;
 
-fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, size_t most_elems, size_t most_out, size_t longest_group,
+/* For chunks of at most max_elems elements and max_out bytes. On failure, call fvlm_chunk_scratch_free all the same. */
+fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, size_t max_elems, size_t max_out, size_t max_group,
                                       fvlm_err *err);
 void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s);
 
-/* Reads with pread and encodes into s. Refuses values that are not finite, or too large for the type, naming
- * tensor and index. */
-fvlm_status fvlm_chunk_encode(const fvlm_chunk *p, fvlm_encode_group_fn encode, const fvlm_reader *source,
+/* Reads with pread and encodes into s. Refuses values that are not finite or too large for the type, naming tensor
+ * and index. */
+fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, fvlm_encode_group_fn encode, const fvlm_reader *source,
                               fvlm_chunk_scratch *s, fvlm_err *err);
 
 #endif

@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "format/cli/cli.h"
-#include "quant/floats.h"
-#include "reference/ops/ops.h"
+#include "format/decode.h"
 #include "verify/rounding.h"
 #include "verify/weights.h"
 
@@ -44,7 +43,7 @@ typedef struct {
 /* What one task found, besides its sums. */
 typedef struct {
     uint64_t n_groups, n_bad;
-    char first_bad[FVLM_MAX_PLACE];
+    char first_bad[FVLM_MAX_ELEMENT_NAME];
 } finding;
 
 /* ---- floats ---- */
@@ -54,12 +53,12 @@ static void compare_floats(const job *j, const task *t, float *room, finding *f)
     float *x = room, *y = room + t->n, slack;
     const size_t source_width = fvlm_type_float_bytes(t->source->type),
                  model_width = fvlm_type_float_bytes(t->model->type);
-    fvlm_floats_load(t->source->type.kind, fvlm_reader_bytes(j->source, t->source) + t->first * source_width, t->n, x);
-    fvlm_floats_load(t->model->type.kind, fvlm_reader_bytes(j->model, t->model) + t->first * model_width, t->n, y);
+    fvlm_decode_floats(t->source->type, fvlm_reader_bytes(j->source, t->source) + t->first * source_width, t->n, x);
+    fvlm_decode_floats(t->model->type, fvlm_reader_bytes(j->model, t->model) + t->first * model_width, t->n, y);
     for (size_t i = 0; i < t->n; i++) {
         const float want = fvlm_rounding_history_apply(&t->path, x[i], &slack);
         if (fabsf(y[i] - want) <= slack) continue; /* NaN is never within */
-        if (!f->n_bad++) fvlm_floats_element_name(t->model, t->first + i, f->first_bad);
+        if (!f->n_bad++) fvlm_element_name(t->model, t->first + i, f->first_bad);
     }
 }
 
@@ -80,7 +79,7 @@ static void compare_group(task *t, const float *w, const float *stored, size_t n
     f->n_groups++;
     if (sqrt(error) <= sqrt(plain) * (1 + SUM_SLACK) + 2 * (double)most) return; /* NaN is not */
     if (!f->n_bad++)
-        snprintf(f->first_bad, FVLM_MAX_PLACE, "%s row %zu, inputs %zu to %zu", t->model->name, row, from,
+        snprintf(f->first_bad, FVLM_MAX_ELEMENT_NAME, "%s row %zu, inputs %zu to %zu", t->model->name, row, from,
                  from + n - 1);
 }
 

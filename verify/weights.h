@@ -5,10 +5,8 @@
 #ifndef FVLM_VERIFY_WEIGHTS_H
 #define FVLM_VERIFY_WEIGHTS_H
 
-#include "format/reader.h"
+#include "format/decode.h"
 #include "format/base/pool.h"
-
-enum { FVLM_MAX_PLACE = FVLM_MAX_NAME + 96 };
 
 typedef struct {
     size_t n_tensors;   /* compared; of these: */
@@ -19,7 +17,7 @@ typedef struct {
     uint64_t n_groups;  /* quantized groups */
     uint64_t n_bad;     /* values and groups that are not what their type promises */
     double share;       /* error of all groups together, as a share of the plain method's (root mean square) */
-    char first_bad[FVLM_MAX_PLACE];
+    char first_bad[FVLM_MAX_ELEMENT_NAME];
     double seconds;
 } fvlm_weights;
 
