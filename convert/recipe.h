@@ -71,7 +71,31 @@ typedef struct {
 
 typedef struct {
     fvlm_recipe *items; /* in the order of the file */
-    size_t n, room;
+    size_t n, capacity;
 } fvlm_recipes;
+
+/* Appends a recipe without branches, with a copy of the name; valid until the next one is added. NULL: out of memory.
+ */
+fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, unsigned part, const char *name);
+void fvlm_recipes_free(fvlm_recipes *all);
+
+/* A branch that is the identity until it gets a kernel. NULL: there are FVLM_MAX_BRANCHES already. */
+fvlm_branch *fvlm_recipe_add_branch(fvlm_recipe *m, int sign);
+
+/* What a convolution must look like; 0 = as its widest kernel says. */
+typedef struct {
+    uint64_t out, in, groups;
+    uint32_t k, stride;
+    bool depthwise; /* in is 1, groups = input channels */
+} fvlm_conv_shape;
+
+/* The next two set the recipe's shape and layout from its source tensors, of which any may be NULL (a missing one is
+ * reported elsewhere). A tensor that does not fit is noted in *bad unless bad->code is set already.
+ *
+ * _conv: a convolution of the branches added so far.
+ * _linear: a bare matrix [out, in] and bias [out] or NULL, or a vector [out] when in is 0. */
+void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad);
+void fvlm_recipe_set_linear(fvlm_recipe *m, const fvlm_source_tensor *weight, const fvlm_source_tensor *bias,
+                            uint64_t out, uint64_t in, fvlm_err *bad);
 
 #endif

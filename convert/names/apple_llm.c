@@ -15,7 +15,7 @@ void fvlm_apple_projector_resolve(fvlm_resolver *r)
         fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_PROJECTOR, "projector.%u", i);
         const fvlm_source_tensor *weight = fvlm_resolver_require(r, "model.mm_projector.%u.weight", i);
         const fvlm_source_tensor *bias = fvlm_resolver_require(r, "model.mm_projector.%u.bias", i);
-        fvlm_resolver_plain_linear(r, m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in);
+        fvlm_recipe_set_linear(m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in, &r->shape);
     }
 }
 
@@ -25,7 +25,7 @@ static void plain(fvlm_resolver *r, unsigned part, const char *name, const char 
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
     const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.weight", source);
     const fvlm_source_tensor *bias = biased ? fvlm_resolver_require(r, "%s.bias", source) : NULL;
-    fvlm_resolver_plain_linear(r, m, weight, bias, out, in);
+    fvlm_recipe_set_linear(m, weight, bias, out, in, &r->shape);
 }
 
 static void resolve_layer(fvlm_resolver *r, unsigned layer)
@@ -88,7 +88,7 @@ static void embedding(fvlm_resolver *r, unsigned part, const char *name, const f
     m->out = m->dims[0] = c->llm.vocab;
     m->in = m->dims[1] = c->llm.hidden;
     m->layout = FVLM_PANELS;
-    fvlm_resolver_check_shape(r, t, 2, stored);
+    fvlm_source_check_shape(t, 2, stored, &r->shape);
 }
 
 /* Whether the head is the embedding (§1.6 of the checkpoint notes): config.json decides when it says tied, even
@@ -101,8 +101,8 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
     bool tied = k->tied_given ? k->tied : !stored;
     const fvlm_source_tensor *head = tied && !stored ? NULL : fvlm_resolver_require(r, "%s", name);
     const uint64_t shape[] = {k->embed_rows, k->config.llm.hidden};
-    if (embed && head && fvlm_resolver_check_shape(r, embed, 2, shape) &&
-        fvlm_resolver_check_shape(r, head, 2, shape) && !r->n_missing && !r->st)
+    if (embed && head && fvlm_source_check_shape(embed, 2, shape, &r->shape) &&
+        fvlm_source_check_shape(head, 2, shape, &r->shape) && !r->n_missing && !r->st)
         r->st = compare_rows(r, embed, head, r->out->config.llm.vocab, &equal);
     r->out->head_differs = tied && head && !equal;
     r->out->config.llm.tied = tied || equal;

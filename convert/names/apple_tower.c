@@ -13,163 +13,28 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "convert/names/resolver.h"
+#include "convert/names/apple_conv.h"
 
 #define T FVLM_TOWER_PREFIX
 #define HEAD_DIM 32 /* of the tower's attention; in no name and no shape */
 #define MAX_PLACES 64
 #define MAX_BLOCKS 512
 
-/* What a convolution must look like; 0 = as the tensor says. */
+/* Branches of a RepMixer as trained: those that one RepMixer of the checkpoint has, all must have. */
 typedef struct {
-    uint64_t out, in, groups;
-    uint32_t k, stride;
-    bool depthwise; /* in is 1, groups = input channels */
-} conv_shape;
-
-static fvlm_branch *add_branch(fvlm_resolver *r, fvlm_recipe *m, int sign)
-{
-    if (m->n_branches == FVLM_MAX_BRANCHES) {
-        if (!r->st)
-            r->st = fvlm_fail(r->err, FVLM_LIMIT, "\"%s\" has more than %d branches", m->name, FVLM_MAX_BRANCHES);
-        return &m->branch[FVLM_MAX_BRANCHES - 1];
-    }
-    fvlm_branch *b = &m->branch[m->n_branches++];
-    *b = (fvlm_branch){.sign = sign, .k = 1};
-    return b;
-}
-
-static void want_bn(fvlm_resolver *r, fvlm_branch *b, const char *at)
-{
-    b->bn.gamma = fvlm_resolver_require(r, "%s.weight", at);
-    b->bn.beta = fvlm_resolver_require(r, "%s.bias", at);
-    b->bn.mean = fvlm_resolver_require(r, "%s.running_mean", at);
-    b->bn.var = fvlm_resolver_require(r, "%s.running_var", at);
-}
-
-/* AT.conv and AT.bn: a convolution without bias, then BatchNorm. */
-static void want_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at)
-{
-    char bn[200];
-    fvlm_branch *b = add_branch(r, m, sign);
-    b->kernel = fvlm_resolver_require(r, "%s.conv.weight", at);
-    if (fvlm_resolver_has(r, "%s.conv.bias", at)) b->bias = fvlm_resolver_require(r, "%s.conv.bias", at);
-    snprintf(bn, sizeof bn, "%s.bn", at);
-    want_bn(r, b, bn);
-}
-
-/* The branches of one MobileOne block: rbr_conv.0 .. n-1, rbr_scale, rbr_skip. */
-static void want_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at, unsigned n_convs, bool scale,
-                            bool skip)
-{
-    char path[200];
-    for (unsigned i = 0; i < n_convs && !r->st; i++) {
-        snprintf(path, sizeof path, "%s.rbr_conv.%u", at, i);
-        want_conv_bn(r, m, sign, path);
-    }
-    snprintf(path, sizeof path, "%s.rbr_scale", at);
-    if (scale) want_conv_bn(r, m, sign, path);
-    snprintf(path, sizeof path, "%s.rbr_skip", at);
-    if (skip) want_bn(r, add_branch(r, m, sign), path); /* no kernel: the identity */
-}
-
-static void want_fused(fvlm_resolver *r, fvlm_recipe *m, const char *at)
-{
-    fvlm_branch *b = add_branch(r, m, 1);
-    b->kernel = fvlm_resolver_require(r, "%s.weight", at);
-    b->bias = fvlm_resolver_require(r, "%s.bias", at);
-}
-
-static bool check_branch(fvlm_resolver *r, const fvlm_recipe *m, fvlm_branch *b)
-{
-    const fvlm_source_tensor *vectors[] = {b->bias, b->bn.gamma, b->bn.beta, b->bn.mean, b->bn.var};
-    bool ok = true;
-    if (b->kernel) {
-        uint64_t k = b->kernel->rank == 4 ? b->kernel->dims[2] : 0;
-        const uint64_t shape[] = {m->out, m->in, k, k};
-        ok = fvlm_resolver_check_shape(r, b->kernel, 4, shape);
-        if (ok && (k % 2 == 0 || k > m->k)) {
-            if (!r->shape.code)
-                fvlm_fail(&r->shape, FVLM_BAD_INPUT,
-                          "tensor \"%.200s\": a kernel of side %" PRIu64 " does not fit into one of side %" PRIu32,
-                          b->kernel->name, k, m->k);
-            ok = false;
-        }
-        b->k = (uint32_t)(ok ? k : 1);
-    } else if (m->out != m->in * m->groups && !r->shape.code) { /* nothing to add the input to */
-        fvlm_fail(&r->shape, FVLM_BAD_INPUT, "\"%s\": an identity branch from %" PRIu64 " to %" PRIu64 " channels",
-                  m->name, m->in * m->groups, m->out);
-    }
-    for (unsigned i = 0; i < 5; i++)
-        if (vectors[i]) ok = fvlm_resolver_check_shape(r, vectors[i], 1, &m->out) && ok;
-    return ok;
-}
-
-/* Shape of the module from its widest kernel, every other part held against it. */
-static void finish_conv(fvlm_resolver *r, fvlm_recipe *m, conv_shape want)
-{
-    const fvlm_source_tensor *widest = NULL;
-    for (unsigned i = 0; i < m->n_branches; i++) {
-        const fvlm_source_tensor *t = m->branch[i].kernel;
-        if (t && t->rank == 4 && (!widest || t->dims[2] > widest->dims[2]))
-            widest = t;
-        else if (t && t->rank != 4)
-            fvlm_resolver_check_shape(r, t, 4, (const uint64_t[]){want.out, want.in, want.k, want.k});
-    }
-    uint64_t k = want.k ? want.k : widest ? widest->dims[2] : 1;
-    if (k > 31 && !r->shape.code)
-        fvlm_fail(&r->shape, FVLM_LIMIT, "tensor \"%.200s\": a kernel of side %" PRIu64 ", at most 31 is supported",
-                  widest->name, k);
-    if (k > 31) k = 31;
-    m->k = (uint32_t)k;
-    m->out = want.out ? want.out : widest ? widest->dims[0] : 1;
-    m->in = want.depthwise ? 1 : want.in;
-    m->groups = want.depthwise ? want.groups : 1;
-    m->stride = want.stride ? want.stride : 1;
-    m->rank = 4;
-    m->dims[0] = m->out, m->dims[1] = m->in, m->dims[2] = m->dims[3] = m->k;
-    m->layout = want.depthwise ? FVLM_TAPS : FVLM_PANELS;
-    m->has_bias = false;
-    for (unsigned i = 0; i < m->n_branches; i++) {
-        check_branch(r, m, &m->branch[i]);
-        m->has_bias |= m->branch[i].bias || m->branch[i].bn.beta;
-    }
-    if (want.depthwise && m->groups && m->out % m->groups != 0 && !r->shape.code)
-        fvlm_fail(&r->shape, FVLM_BAD_INPUT,
-                  "\"%s\": %" PRIu64 " output channels are no multiple of %" PRIu64 " inputs", m->name, m->out,
-                  m->groups);
-    m->fused = m->n_branches != 1 || m->branch[0].bn.gamma || m->eye || !m->branch[0].kernel;
-}
-
-/* A MobileOne convolution at AT: fused, or branch by branch. An identity branch exists exactly when it can. */
-static fvlm_recipe *conv(fvlm_resolver *r, unsigned part, const char *name, const char *at, conv_shape shape)
-{
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
-    unsigned n = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at)
-                     ? 0
-                     : fvlm_resolver_count(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);
-    if (n == 0) {
-        char path[200];
-        snprintf(path, sizeof path, "%s.reparam_conv", at);
-        want_fused(r, m, path);
-    } else {
-        bool same = shape.stride == 1 && shape.out && shape.out == (shape.depthwise ? shape.groups : shape.in);
-        want_mobile_one(r, m, 1, at, n, fvlm_resolver_has_prefix(r, "%s.rbr_scale.", at), same);
-    }
-    finish_conv(r, m, shape);
-    return m;
-}
-
-/* ---- the parts ---- */
+    fvlm_mobile_one mixer, norm;
+    bool layer_scale;
+} mixer_branches;
 
 static uint64_t resolve_stem(fvlm_resolver *r)
 {
-    fvlm_recipe *first =
-        conv(r, FVLM_PART_STEM, "vision.stem.0", T "patch_embed.0", (conv_shape){.in = 3, .k = 3, .stride = 2});
+    fvlm_recipe *first = fvlm_apple_conv(r, FVLM_PART_STEM, "vision.stem.0", T "patch_embed.0",
+                                         (fvlm_conv_shape){.in = 3, .k = 3, .stride = 2});
     uint64_t c = first->out;
-    conv(r, FVLM_PART_STEM, "vision.stem.1", T "patch_embed.1",
-         (conv_shape){.out = c, .groups = c, .k = 3, .stride = 2, .depthwise = true});
-    conv(r, FVLM_PART_STEM, "vision.stem.2", T "patch_embed.2", (conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
+    fvlm_apple_conv(r, FVLM_PART_STEM, "vision.stem.1", T "patch_embed.1",
+                    (fvlm_conv_shape){.out = c, .groups = c, .k = 3, .stride = 2, .depthwise = true});
+    fvlm_apple_conv(r, FVLM_PART_STEM, "vision.stem.2", T "patch_embed.2",
+                    (fvlm_conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
     return c;
 }
 
@@ -182,18 +47,18 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
     snprintf(at, sizeof at, T "network.%u.proj.0", place);
     if (!fvlm_resolver_has_prefix(r, "%s.lkb_reparam.", at) && fvlm_resolver_has_prefix(r, "%s.lkb_origin.", at)) {
         snprintf(path, sizeof path, "%s.lkb_origin", at);
-        want_conv_bn(r, m, 1, path);
+        fvlm_apple_require_conv_bn(r, m, 1, path);
         snprintf(path, sizeof path, "%s.small_conv", at);
-        if (fvlm_resolver_has_prefix(r, "%s.", path)) want_conv_bn(r, m, 1, path);
+        if (fvlm_resolver_has_prefix(r, "%s.", path)) fvlm_apple_require_conv_bn(r, m, 1, path);
     } else {
         snprintf(path, sizeof path, "%s.lkb_reparam", at);
-        want_fused(r, m, path);
+        fvlm_apple_require_fused(r, m, path);
     }
-    finish_conv(r, m, (conv_shape){.groups = in, .stride = 2, .depthwise = true});
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.groups = in, .stride = 2, .depthwise = true}, &r->shape);
     uint64_t out = m->out;
     snprintf(name, sizeof name, "vision.stage%u.downsample.pw", stage);
     snprintf(at, sizeof at, T "network.%u.proj.1", place);
-    conv(r, part, name, at, (conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
+    fvlm_apple_conv(r, part, name, at, (fvlm_conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
     return out;
 }
 
@@ -204,20 +69,21 @@ static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, u
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_STAGE + stage, "vision.stage%u.pos", stage);
     bool fused = fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place);
     snprintf(path, sizeof path, T "network.%u.%s", place, fused ? "reparam_conv" : "pe");
-    want_fused(r, m, path);
+    fvlm_apple_require_fused(r, m, path);
     m->eye = !fused;
-    finish_conv(r, m, (conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true});
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
 }
 
 /* [c, 1, 1] */
 static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, const char *name, uint64_t c)
 {
     const fvlm_source_tensor *t = fvlm_resolver_require(r, "%s.%s", at, name);
-    fvlm_resolver_check_shape(r, t, 3, (const uint64_t[]){c, 1, 1});
+    fvlm_source_check_shape(t, 3, (const uint64_t[]){c, 1, 1}, &r->shape);
     return t;
 }
 
-static void resolve_repmixer(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
+static void resolve_repmixer(fvlm_resolver *r, const mixer_branches *mixers, const char *name, const char *block,
+                             unsigned part, uint64_t c)
 {
     char at[160], path[200];
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.mixer", name);
@@ -226,16 +92,16 @@ static void resolve_repmixer(fvlm_resolver *r, const char *name, const char *blo
                  !(fvlm_resolver_has_prefix(r, "%s.mixer.", at) || fvlm_resolver_has_prefix(r, "%s.norm.", at));
     if (fused) {
         snprintf(path, sizeof path, "%s.reparam_conv", at);
-        want_fused(r, m, path);
+        fvlm_apple_require_fused(r, m, path);
     } else { /* x + layer_scale * (mixer(x) - norm(x)) */
         snprintf(path, sizeof path, "%s.mixer", at);
-        want_mobile_one(r, m, 1, path, r->mixer_convs, r->mixer_scale, true);
+        fvlm_apple_require_mobile_one(r, m, 1, path, mixers->mixer);
         snprintf(path, sizeof path, "%s.norm", at);
-        want_mobile_one(r, m, -1, path, r->norm_convs, false, true);
+        fvlm_apple_require_mobile_one(r, m, -1, path, mixers->norm);
         m->eye = true;
-        if (r->mixer_layer_scale) m->layer_scale = layer_scale(r, at, "layer_scale", c);
+        if (mixers->layer_scale) m->layer_scale = layer_scale(r, at, "layer_scale", c);
     }
-    finish_conv(r, m, (conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true});
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
 }
 
 /* 7x7 depthwise + BatchNorm (or folded already, with a bias), fc1, fc2 with the block's layer scale. */
@@ -247,17 +113,18 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.ffn.dw", name);
     snprintf(path, sizeof path, "%s.conv.conv", at);
     if (fvlm_resolver_has(r, "%s.bias", path) && !fvlm_resolver_has_prefix(r, "%s.conv.bn.", at)) {
-        want_fused(r, m, path);
+        fvlm_apple_require_fused(r, m, path);
     } else {
         snprintf(path, sizeof path, "%s.conv", at);
-        want_conv_bn(r, m, 1, path);
+        fvlm_apple_require_conv_bn(r, m, 1, path);
     }
-    finish_conv(r, m, (conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true});
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
     for (unsigned i = 1; i <= 2; i++) {
         m = fvlm_resolver_new_recipe(r, part, "%s.ffn.fc%u", name, i);
         snprintf(path, sizeof path, "%s.fc%u", at, i);
-        want_fused(r, m, path);
-        finish_conv(r, m, (conv_shape){.out = i == 1 ? hidden : c, .in = i == 1 ? c : hidden, .k = 1});
+        fvlm_apple_require_fused(r, m, path);
+        fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = i == 1 ? hidden : c, .in = i == 1 ? c : hidden, .k = 1},
+                             &r->shape);
         if (i == 1) hidden = m->out;
     }
     m->layer_scale = layer_scale(r, block, scale, c);
@@ -268,28 +135,28 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
 static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
 {
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.attn.qkv", name);
-    fvlm_resolver_plain_linear(r, m, fvlm_resolver_require(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c);
+    fvlm_recipe_set_linear(m, fvlm_resolver_require(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c, &r->shape);
     if (fvlm_resolver_has(r, "%s.token_mixer.qkv.bias", block)) {
         m->branch[0].bias = fvlm_resolver_require(r, "%s.token_mixer.qkv.bias", block);
-        fvlm_resolver_check_shape(r, m->branch[0].bias, 1, (const uint64_t[]){3 * c});
+        fvlm_source_check_shape(m->branch[0].bias, 1, (const uint64_t[]){3 * c}, &r->shape);
     }
     m->norm_gain = fvlm_resolver_require(r, "%s.norm.weight", block);
     m->norm_shift = fvlm_resolver_require(r, "%s.norm.bias", block);
-    fvlm_resolver_check_shape(r, m->norm_gain, 1, &c);
-    fvlm_resolver_check_shape(r, m->norm_shift, 1, &c);
+    fvlm_source_check_shape(m->norm_gain, 1, &c, &r->shape);
+    fvlm_source_check_shape(m->norm_shift, 1, &c, &r->shape);
     m->q_rows = c;
     m->q_scale = 1 / sqrt((double)HEAD_DIM);
     m->fused = m->has_bias = true;
     m = fvlm_resolver_new_recipe(r, part, "%s.attn.proj", name);
     const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.token_mixer.proj.weight", block);
     const fvlm_source_tensor *bias = fvlm_resolver_require(r, "%s.token_mixer.proj.bias", block);
-    fvlm_resolver_plain_linear(r, m, weight, bias, c, c);
+    fvlm_recipe_set_linear(m, weight, bias, c, c, &r->shape);
     m->has_bias = true;
     m->layer_scale = layer_scale(r, block, "layer_scale_1", c);
     m->fused = true;
 }
 
-static void resolve_blocks(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
+static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsigned stage, unsigned place, uint64_t c)
 {
     fvlm_stage *s = &r->out->config.vision.stage[stage];
     unsigned part = FVLM_PART_STAGE + stage;
@@ -305,7 +172,7 @@ static void resolve_blocks(fvlm_resolver *r, unsigned stage, unsigned place, uin
         if (attention)
             resolve_attention(r, name, block, part, c);
         else
-            resolve_repmixer(r, name, block, part, c);
+            resolve_repmixer(r, mixers, name, block, part, c);
         hidden = resolve_ffn(r, name, block, part, c, hidden, attention ? "layer_scale_2" : "layer_scale");
     }
     s->dim = (uint32_t)c;
@@ -331,7 +198,7 @@ static place_kind kind_of(fvlm_resolver *r, unsigned place)
 }
 
 /* stage = [downsample] [position] blocks; 'next' is the least kind that may follow. */
-static void resolve_network(fvlm_resolver *r, uint64_t c)
+static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint64_t c)
 {
     static const char *const kinds[] = {"nothing we know", "a downsample", "a position encoding", "blocks"};
     fvlm_config *config = &r->out->config;
@@ -351,7 +218,7 @@ static void resolve_network(fvlm_resolver *r, uint64_t c)
         }
         if (kind == DOWNSAMPLE) c = resolve_downsample(r, stage, place, c);
         if (kind == POSITION) resolve_position(r, stage, place, c), config->vision.stage[stage].pos = true;
-        if (kind == BLOCKS) resolve_blocks(r, stage++, place, c);
+        if (kind == BLOCKS) resolve_blocks(r, mixers, stage++, place, c);
         next = kind == BLOCKS ? DOWNSAMPLE : (place_kind)(kind + 1);
     }
     if (!r->st && n_places && next != DOWNSAMPLE)
@@ -365,46 +232,48 @@ static void resolve_network(fvlm_resolver *r, uint64_t c)
 static void resolve_final(fvlm_resolver *r, uint64_t c)
 {
     fvlm_config *config = &r->out->config;
-    fvlm_recipe *m = conv(r, FVLM_PART_FINAL, "vision.final.dw", T "conv_exp",
-                          (conv_shape){.groups = c, .stride = 1, .depthwise = true});
+    fvlm_recipe *m = fvlm_apple_conv(r, FVLM_PART_FINAL, "vision.final.dw", T "conv_exp",
+                                     (fvlm_conv_shape){.groups = c, .stride = 1, .depthwise = true});
     uint64_t out = m->out;
     m = fvlm_resolver_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.reduce");
-    want_fused(r, m, T "conv_exp.se.reduce");
-    finish_conv(r, m, (conv_shape){.in = out, .k = 1});
+    fvlm_apple_require_fused(r, m, T "conv_exp.se.reduce");
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.in = out, .k = 1}, &r->shape);
     uint64_t inner = m->out;
     m = fvlm_resolver_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.expand");
-    want_fused(r, m, T "conv_exp.se.expand");
-    finish_conv(r, m, (conv_shape){.out = out, .in = inner, .k = 1});
+    fvlm_apple_require_fused(r, m, T "conv_exp.se.expand");
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = out, .in = inner, .k = 1}, &r->shape);
     config->vision.out_dim = (uint32_t)out;
     config->vision.se_dim = (uint32_t)inner;
 }
 
 /* Which branches the train-time RepMixers of this checkpoint have. */
-static void look_at_mixers(fvlm_resolver *r)
+static mixer_branches find_mixer_branches(const fvlm_resolver *r)
 {
+    mixer_branches found = {.mixer.skip = true, .norm.skip = true};
     for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
         const char *name = fvlm_source_tensor_at(r->src, i)->name, *at = strstr(name, ".token_mixer."), *digits;
         if (!at || strncmp(name, T, sizeof T - 1) != 0) continue;
         at += strlen(".token_mixer.");
-        if (!strcmp(at, "layer_scale")) r->mixer_layer_scale = true;
-        if (!strncmp(at, "mixer.rbr_scale.", 16)) r->mixer_scale = true;
+        if (!strcmp(at, "layer_scale")) found.layer_scale = true;
+        if (!strncmp(at, "mixer.rbr_scale.", 16)) found.mixer.scale = true;
         for (unsigned k = 0; k < 2; k++) {
             static const char *const prefix[] = {"mixer.rbr_conv.", "norm.rbr_conv."};
-            unsigned *n = k ? &r->norm_convs : &r->mixer_convs;
+            unsigned *n = k ? &found.norm.n_convs : &found.mixer.n_convs;
             if (strncmp(at, prefix[k], strlen(prefix[k])) != 0) continue;
             digits = at + strlen(prefix[k]);
             if (digits[0] >= '0' && digits[0] <= '7' && digits[1] == '.' && *n < (unsigned)(digits[0] - '0') + 1)
                 *n = (unsigned)(digits[0] - '0') + 1;
         }
     }
+    return found;
 }
 
 void fvlm_apple_tower_resolve(fvlm_resolver *r)
 {
     fvlm_config *c = &r->out->config;
-    look_at_mixers(r);
+    const mixer_branches mixers = find_mixer_branches(r);
     uint64_t width = resolve_stem(r);
-    if (!r->st) resolve_network(r, width);
+    if (!r->st) resolve_network(r, &mixers, width);
     if (r->st) return;
     uint32_t last = c->vision.n_stages ? c->vision.stage[c->vision.n_stages - 1].dim : (uint32_t)width;
     resolve_final(r, last);

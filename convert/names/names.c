@@ -62,14 +62,7 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
     return r.st;
 }
 
-static void recipes_free(fvlm_recipes *r)
-{
-    for (size_t i = 0; i < r->n; i++) free(r->items[i].name);
-    free(r->items);
-    *r = (fvlm_recipes){0};
-}
-
 void fvlm_names_free(fvlm_names *n)
 {
-    recipes_free(&n->recipes);
+    fvlm_recipes_free(&n->recipes);
 }

@@ -72,60 +72,14 @@ unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ..
     return most > max ? max : (unsigned)most;
 }
 
-bool fvlm_resolver_check_shape(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims)
-{
-    if (!t) return false;
-    bool fits = t->rank == rank;
-    for (unsigned i = 0; i < rank && fits; i++) fits = dims[i] ? t->dims[i] == dims[i] : t->dims[i] > 0;
-    if (fits) return true;
-    if (!r->shape.code) {
-        char wanted[128], found[128];
-        int n = snprintf(wanted, sizeof wanted, "[");
-        for (unsigned i = 0; i < rank; i++) {
-            const char *comma = i ? ", " : "";
-            n += dims[i] ? snprintf(wanted + n, sizeof wanted - (size_t)n, "%s%" PRIu64, comma, dims[i])
-                         : snprintf(wanted + n, sizeof wanted - (size_t)n, "%sany", comma);
-        }
-        fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\" is %s, expected %s]", t->name,
-                  fvlm_source_shape_text(t, found), wanted);
-    }
-    return false;
-}
-
 fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...)
 {
-    static fvlm_recipe nowhere; /* what a search out of memory writes to; never read */
     char name[MAX_NAME];
     FORMAT_NAME(name, fmt);
-    fvlm_recipes *all = &r->out->recipes;
-    if (all->n == all->room) {
-        size_t more = all->room ? 2 * all->room : 128;
-        fvlm_recipe *items = realloc(all->items, more * sizeof *items);
-        if (!items) {
-            r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
-            return &nowhere;
-        }
-        all->items = items;
-        all->room = more;
-    }
-    fvlm_recipe *m = &all->items[all->n++];
-    *m = (fvlm_recipe){.name = fvlm_strdup(name), .part = part, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
-    if (!m->name) r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
-    return m;
-}
-
-void fvlm_resolver_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
-                                const fvlm_source_tensor *bias, uint64_t out, uint64_t in)
-{
-    m->branch[0] = (fvlm_branch){.kernel = weight, .bias = bias, .sign = 1, .k = 1};
-    m->n_branches = 1;
-    m->out = m->dims[0] = out;
-    m->in = m->dims[1] = in ? in : 1;
-    m->rank = in ? 2 : 1;
-    m->layout = in ? FVLM_PANELS : FVLM_ROWS;
-    m->has_bias = bias != NULL;
-    fvlm_resolver_check_shape(r, weight, m->rank, m->dims);
-    if (bias) fvlm_resolver_check_shape(r, bias, 1, &out);
+    fvlm_recipe *m = fvlm_recipes_add(&r->out->recipes, part, name);
+    if (m) return m;
+    r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    return &r->nowhere;
 }
 
 void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule)

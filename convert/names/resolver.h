@@ -15,10 +15,9 @@ typedef struct {
     char *missing[FVLM_LISTED];
     size_t n_missing;
     fvlm_err shape; /* the first shape that does not fit: told unless names are wrong, which is the likelier cause */
+    fvlm_recipe nowhere; /* written to when memory or branches run out; never read */
     fvlm_err *err;
-    fvlm_status st;                   /* what stops the search at once: memory, limits, broken grammar */
-    unsigned mixer_convs, norm_convs; /* train-time RepMixer: branches that any of them has, all must have */
-    bool mixer_scale, mixer_layer_scale;
+    fvlm_status st; /* what stops the search at once: memory, limits, broken grammar */
 } fvlm_resolver;
 
 #define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
@@ -32,14 +31,7 @@ bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
 /* 1 + the largest number that follows this beginning of a name; 0 if none does. */
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
-/* Shape check; a wanted size of 0 accepts any. t may be NULL (missing: told elsewhere). */
-bool fvlm_resolver_check_shape(fvlm_resolver *r, const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims);
-
 fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...) FVLM_PRINTF(3, 4);
-
-/* A bare matrix [out, in] (and bias [out]) of a linear layer, or a vector [out] when in is 0. */
-void fvlm_resolver_plain_linear(fvlm_resolver *r, fvlm_recipe *m, const fvlm_source_tensor *weight,
-                                const fvlm_source_tensor *bias, uint64_t out, uint64_t in);
 
 /* The tensor with this index is not needed, by the rule of this name. */
 void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule);

@@ -42,3 +42,23 @@ const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128])
     snprintf(out + n, 128 - (size_t)n, "]");
     return out;
 }
+
+bool fvlm_source_check_shape(const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims, fvlm_err *bad)
+{
+    if (!t) return false;
+    bool fits = t->rank == rank;
+    for (unsigned i = 0; i < rank && fits; i++) fits = dims[i] ? t->dims[i] == dims[i] : t->dims[i] > 0;
+    if (fits) return true;
+    if (!bad->code) {
+        char wanted[128], found[128];
+        int n = snprintf(wanted, sizeof wanted, "[");
+        for (unsigned i = 0; i < rank; i++) {
+            const char *comma = i ? ", " : "";
+            n += dims[i] ? snprintf(wanted + n, sizeof wanted - (size_t)n, "%s%" PRIu64, comma, dims[i])
+                         : snprintf(wanted + n, sizeof wanted - (size_t)n, "%sany", comma);
+        }
+        fvlm_fail(bad, FVLM_BAD_INPUT, "tensor \"%.200s\" is %s, expected %s]", t->name,
+                  fvlm_source_shape_text(t, found), wanted);
+    }
+    return false;
+}

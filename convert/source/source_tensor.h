@@ -27,4 +27,8 @@ size_t fvlm_source_type_bytes(unsigned type);
 /* "BF16 [96, 3, 3, 3]" for messages. */
 const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128]);
 
+/* Whether t has this shape; a size of 0 accepts any. If not, *bad says so, unless bad->code is set already: the first
+ * misfit is the one to report. t may be NULL, which is false and reports nothing. */
+bool fvlm_source_check_shape(const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims, fvlm_err *bad);
+
 #endif

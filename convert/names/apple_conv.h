@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* apple_conv.h - the ways in which Apple's checkpoints store one convolution; private to names/.
+ *
+ * Fused: AT.weight and AT.bias. As trained: branches that are summed, each a kernel (or the identity) followed by
+ * BatchNorm. Each function appends branches to a recipe and requires their tensors. */
+#ifndef FVLM_CONVERT_NAMES_APPLE_CONV_H
+#define FVLM_CONVERT_NAMES_APPLE_CONV_H
+
+#include "convert/names/resolver.h"
+
+/* The branches of one MobileOne block: rbr_conv.{0 .. n_convs-1}, rbr_scale, rbr_skip (the identity). */
+typedef struct {
+    unsigned n_convs;
+    bool scale, skip;
+} fvlm_mobile_one;
+
+void fvlm_apple_require_fused(fvlm_resolver *r, fvlm_recipe *m, const char *at);
+
+/* AT.conv and AT.bn: a convolution, usually without bias, then BatchNorm. */
+void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at);
+void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at,
+                                   fvlm_mobile_one branches);
+
+/* A whole recipe for the MobileOne convolution AT: fused (AT.reparam_conv), or branch by branch. It has an identity
+ * branch exactly when its input and output have the same shape. */
+fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, unsigned part, const char *name, const char *at, fvlm_conv_shape shape);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recipe.c - builds recipes; see recipe.h. */
+#include "convert/recipe.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define MAX_SIDE 31 /* of a kernel */
+
+fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, unsigned part, const char *name)
+{
+    if (all->n == all->capacity) {
+        size_t more = all->capacity ? 2 * all->capacity : 128;
+        fvlm_recipe *items = realloc(all->items, more * sizeof *items);
+        if (!items) return NULL;
+        all->items = items;
+        all->capacity = more;
+    }
+    fvlm_recipe *m = &all->items[all->n];
+    *m = (fvlm_recipe){.name = fvlm_strdup(name), .part = part, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
+    if (!m->name) return NULL;
+    all->n++;
+    return m;
+}
+
+void fvlm_recipes_free(fvlm_recipes *all)
+{
+    for (size_t i = 0; i < all->n; i++) free(all->items[i].name);
+    free(all->items);
+    *all = (fvlm_recipes){0};
+}
+
+fvlm_branch *fvlm_recipe_add_branch(fvlm_recipe *m, int sign)
+{
+    if (m->n_branches == FVLM_MAX_BRANCHES) return NULL;
+    fvlm_branch *b = &m->branch[m->n_branches++];
+    *b = (fvlm_branch){.sign = sign, .k = 1};
+    return b;
+}
+
+void fvlm_recipe_set_linear(fvlm_recipe *m, const fvlm_source_tensor *weight, const fvlm_source_tensor *bias,
+                            uint64_t out, uint64_t in, fvlm_err *bad)
+{
+    m->branch[0] = (fvlm_branch){.kernel = weight, .bias = bias, .sign = 1, .k = 1};
+    m->n_branches = 1;
+    m->out = m->dims[0] = out;
+    m->in = m->dims[1] = in ? in : 1;
+    m->rank = in ? 2 : 1;
+    m->layout = in ? FVLM_PANELS : FVLM_ROWS;
+    m->has_bias = bias != NULL;
+    fvlm_source_check_shape(weight, m->rank, m->dims, bad);
+    fvlm_source_check_shape(bias, 1, &out, bad);
+}
+
+static void check_branch(const fvlm_recipe *m, fvlm_branch *b, fvlm_err *bad)
+{
+    const fvlm_source_tensor *vectors[] = {b->bias, b->bn.gamma, b->bn.beta, b->bn.mean, b->bn.var};
+    if (b->kernel) {
+        uint64_t k = b->kernel->rank == 4 ? b->kernel->dims[2] : 0;
+        const uint64_t shape[] = {m->out, m->in, k, k};
+        bool ok = fvlm_source_check_shape(b->kernel, 4, shape, bad);
+        if (ok && (k % 2 == 0 || k > m->k)) {
+            if (!bad->code)
+                fvlm_fail(bad, FVLM_BAD_INPUT,
+                          "tensor \"%.200s\": a kernel of side %" PRIu64 " does not fit into one of side %" PRIu32,
+                          b->kernel->name, k, m->k);
+            ok = false;
+        }
+        b->k = (uint32_t)(ok ? k : 1);
+    } else if (m->out != m->in * m->groups && !bad->code) { /* nothing to add the input to */
+        fvlm_fail(bad, FVLM_BAD_INPUT, "\"%s\": an identity branch from %" PRIu64 " to %" PRIu64 " channels", m->name,
+                  m->in * m->groups, m->out);
+    }
+    for (unsigned i = 0; i < 5; i++) fvlm_source_check_shape(vectors[i], 1, &m->out, bad);
+}
+
+/* The widest kernel decides; every other tensor must fit it. */
+void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad)
+{
+    const fvlm_source_tensor *widest = NULL;
+    for (unsigned i = 0; i < m->n_branches; i++) {
+        const fvlm_source_tensor *t = m->branch[i].kernel;
+        if (t && t->rank == 4 && (!widest || t->dims[2] > widest->dims[2]))
+            widest = t;
+        else if (t && t->rank != 4)
+            fvlm_source_check_shape(t, 4, (const uint64_t[]){shape.out, shape.in, shape.k, shape.k}, bad);
+    }
+    uint64_t k = shape.k ? shape.k : widest ? widest->dims[2] : 1;
+    if (k > MAX_SIDE && !bad->code)
+        fvlm_fail(bad, FVLM_LIMIT, "tensor \"%.200s\": a kernel of side %" PRIu64 ", at most 31 is supported",
+                  widest->name, k);
+    if (k > MAX_SIDE) k = MAX_SIDE;
+    m->k = (uint32_t)k;
+    m->out = shape.out ? shape.out : widest ? widest->dims[0] : 1;
+    m->in = shape.depthwise ? 1 : shape.in;
+    m->groups = shape.depthwise ? shape.groups : 1;
+    m->stride = shape.stride ? shape.stride : 1;
+    m->rank = 4;
+    m->dims[0] = m->out, m->dims[1] = m->in, m->dims[2] = m->dims[3] = m->k;
+    m->layout = shape.depthwise ? FVLM_TAPS : FVLM_PANELS;
+    m->has_bias = false;
+    for (unsigned i = 0; i < m->n_branches; i++) {
+        check_branch(m, &m->branch[i], bad);
+        m->has_bias |= m->branch[i].bias || m->branch[i].bn.beta;
+    }
+    if (shape.depthwise && m->groups && m->out % m->groups != 0 && !bad->code)
+        fvlm_fail(bad, FVLM_BAD_INPUT, "\"%s\": %" PRIu64 " output channels are no multiple of %" PRIu64 " inputs",
+                  m->name, m->out, m->groups);
+    m->fused = m->n_branches != 1 || m->branch[0].bn.gamma || m->eye || !m->branch[0].kernel;
+}
