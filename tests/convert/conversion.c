@@ -4,20 +4,12 @@
  * was and tells the same fault whatever the threads. */
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "convert/convert.h"
 #include "format/config_json.h"
+#include "tests/support/check.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

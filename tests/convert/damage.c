@@ -4,18 +4,10 @@
  * reading, naming, fusing and packing. */
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "convert/source/safetensors.h"
+#include "tests/support/check.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

@@ -2,17 +2,9 @@
 /* Guards: numbers reach the container exactly, or rounded once to nearest even; what does not fit and what is not
  * finite is found. The oracle for rounding is the definition: the nearest of all 65,536 values of the type. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "convert/elements.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static const fvlm_type f32 = {.kind = FVLM_F32}, f16 = {.kind = FVLM_F16}, bf16 = {.kind = FVLM_BF16};

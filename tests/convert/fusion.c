@@ -3,19 +3,11 @@
  * from Apple's tensor names alone: convolution by its sum, BatchNorm on outputs, branches added, residuals added.
  * It knows nothing of recipes. The bound is what rounding the fused weights to f32 can do, and no more. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "convert/elements.h"
 #include "convert/fuse.h"
 #include "convert/prove.h"
+#include "tests/support/check.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

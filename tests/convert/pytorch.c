@@ -3,16 +3,9 @@
  * with its branches, and fused by timm in f64 and rounded to f32. Both convert to the same values; where PyTorch added
  * in another order a last bit may differ. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/recipes.h"
 
 #define TINY "tests/fixtures/tiny/"

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a config is read completely or refused with the name of the field; what is accepted
  * satisfies every rule the executor builds on. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "format/config_json.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 /* The sample config as JSON with the value at a dotted path replaced (value NULL: removed). */

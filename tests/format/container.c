@@ -2,15 +2,7 @@
 /* Promise: what the writer was given is what a reader finds, for every type in every layout; and
  * the file's bytes depend on its contents only, not on the order of writing or the threads.
  *     container FILE    only writes the sample to FILE, for tests/oracle/test_format.py */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static char folder[256];

@@ -3,18 +3,11 @@
  * small file is refused by opening or by verify; flips in the header, index, metadata and
  * tokenizer already by opening. Prints how many were tried. */
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "format/reader_internal.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static uint8_t *whole;

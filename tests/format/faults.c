@@ -5,20 +5,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "verify/info/info.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
+#include "verify/info/info.h"
 
 /* ---- the machine that fails: these definitions stand before libc's ---- */
 

@@ -2,15 +2,7 @@
 /* Promise: a crafted file with correct checksums is refused or read consistently, never more: no
  * crash, no wrap, no reading outside (run under ASan and UBSan by `make asan`). Every integer field
  * of header and index x boundary values, pairs of fields, random edits, all with repaired hashes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/repair.h"
 #include "tests/support/support.h"
 

@@ -2,20 +2,13 @@
 /* Promise: SIGKILL at any moment of writing leaves the old file or the new one, whole, and at most
  * one stray temporary file, which the next run removes. Both ways of writing are tried: the file
  * without a name, and (in a root folder without /proc) the one with a temporary name. */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "format/base/output.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 #define N_BYTES 300000

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: metadata and tokenizer are exactly one plain zstd frame of the declared size, and JSON
  * within limits; anything else is refused, however well its hashes fit. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <zstd.h>
 
-#include <cmocka.h>
-
 #include "format/base/json.h"
+#include "tests/support/check.h"
 #include "tests/support/repair.h"
 #include "tests/support/support.h"
 

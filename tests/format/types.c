@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: every type has one name; in every layout each value, scale and offset has a place of its
  * own inside the tensor, where SPEC.md says; sizes that do not fit are refused, never wrapped. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static const uint16_t groups[] = {32, 64, 128, 0};

@@ -4,16 +4,11 @@
  * source, with zero padding and the error that is reported; the bytes depend on neither threads nor instruction set;
  * and what cannot be quantized is refused by name. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
 #include "quant/quant.h"
 #include "reference/ops/ops.h"
 #include "tests/support/blocks.h"
+#include "tests/support/check.h"
 #include "tests/support/float_model.h"
 
 static char folder[256];
@@ -28,11 +23,6 @@ static fvlm_status quantize(const fvlm_quant_options *o, const char *to, fvlm_er
     if (st == FVLM_OK) st = fvlm_quantization_write(q, to, err);
     fvlm_quantization_free(&q);
     return st;
-}
-
-static void must(fvlm_status st, const fvlm_err *err)
-{
-    if (st) fail_msg("%s", err->msg);
 }
 
 static int set_up(void **state)

@@ -2,13 +2,10 @@
 /* Promise guarded here: groups that break naive encoders have a stated result: zeros, next to nothing, one huge value,
  * one number everywhere, a range far from zero, the largest magnitudes. Never a NaN, never an infinity. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-#include <cmocka.h>
 
 #include "quant/encode.h"
 #include "tests/support/blocks.h"
+#include "tests/support/check.h"
 
 enum { N = 64 };
 static float x[N], y[N];

@@ -3,13 +3,9 @@
  * as a second implementation in f64 written from the formulas (tests/support/twin.c) does, at any
  * picture size that is a multiple of the stride and at any position. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/model_run.h"
 #include "tests/support/twin.h"
 

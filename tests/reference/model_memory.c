@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a pass allocates nothing once a pass of its size has been made (the language model: once its
  * positions are reserved); FastViTHD at 1024 x 1024 works in less than 200 MB of activations. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/model_run.h"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a file whose tensors and config do not agree is refused when it is opened, in
  * words that name the tensor and what is wrong with it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/model_run.h"
 
 /* Writes r, opens it, and expects refusal with 'want' after the quoted path. */

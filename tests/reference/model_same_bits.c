@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: the same bits on every instruction set this machine has, at every thread count, for
  * every weight type and both activation modes; and however a text is split into calls. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/model_run.h"
 #include "tests/support/support.h"
 

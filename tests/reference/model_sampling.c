@@ -2,14 +2,9 @@
 /* Promise: greedy takes the likeliest token, the lowest id on a tie; drawing follows
  * softmax(logits / temperature) cut to top_p; a seed gives the same answer everywhere. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "reference/sample.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static fvlm_sampler *sampler(double temperature, double top_p, uint64_t seed, size_t vocab)

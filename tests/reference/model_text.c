@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: the prompt is cut at the picture's place and each side tokenized apart; an answer is
  * what the passes called one by one give, ends where it should, and reaches the reader as whole UTF-8. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 #include <png.h>
 
 #include "reference/text_stream.h"
+#include "tests/support/check.h"
 #include "tests/support/model_run.h"
 
 typedef struct {

@@ -3,17 +3,9 @@
 #include "tests/support/checkpoint.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <setjmp.h>
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 /* ---- tensors ---- */

@@ -2,14 +2,7 @@
 /* recipes.c - see recipes.h. */
 #include "tests/support/recipes.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/support/check.h"
 
 fvlm_status test_recipes_open(test_recipes *r, const char *folder, fvlm_err *err)
 {

@@ -2,16 +2,7 @@
 /* checkpoint.c - writes the small random checkpoint of tests/support/checkpoint.h into a folder, for tests/cli.
  *
  *   checkpoint FOLDER {fused|train} {f32|f16|bf16} [set NAME INDEX VALUE | remove NAME | rename FROM TO]... */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
 
 static const char *const *args;

@@ -3,17 +3,11 @@
  * that was computed from it, nothing quantized from it is published, no parity with it is reported. The file changes at
  * a moment that we choose: tests/cli/changing.sh has the random ones. */
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "quant/quant.h"
+#include "tests/support/check.h"
 #include "tests/support/edited_model.h"
 #include "tests/support/model_run.h"
 #include "tests/support/support.h"

@@ -2,11 +2,8 @@
 /* Promise guarded here: distances and divergences are what their definitions say, computed here another way, and what
  * is not a number counts as infinitely far; it can never pass for close. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 #include "verify/divergence.h"
 

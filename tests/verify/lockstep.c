@@ -3,13 +3,9 @@
  * leaves, or a meeting fails, nobody waits for ever. */
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 #include "verify/lockstep.h"
 

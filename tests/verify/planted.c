@@ -4,13 +4,8 @@
  * and one with a wrong scale does not; models that are not the same are refused; recorded activations are read as they
  * were written. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
+#include "tests/support/check.h"
 #include "tests/support/edited_model.h"
 #include "tests/support/model_run.h"
 #include "tests/support/support.h"
@@ -19,11 +14,6 @@
 static char folder[256];
 static char *model, *edited, *picture, *other;
 static const char *images[1];
-
-static void must(fvlm_status st, const fvlm_err *err)
-{
-    if (st) fail_msg("%s", err->msg);
-}
 
 static int set_up(void **state)
 {

@@ -4,13 +4,8 @@
  * here from types.h computes both; it names tensor and place; roundings that the file tells of are allowed for, and no
  * more; threads change nothing. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
+#include "tests/support/check.h"
 #include "tests/support/edited_model.h"
 #include "tests/support/random_model.h"
 #include "tests/support/support.h"
@@ -18,11 +13,6 @@
 
 static char folder[256];
 static char *model, *rounded, *quantized, *edited;
-
-static void must(fvlm_status st, const fvlm_err *err)
-{
-    if (st) fail_msg("%s", err->msg);
-}
 
 static void write_model(const char *path, fvlm_kind kind)
 {

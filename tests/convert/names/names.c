@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a source tensor is used, dropped by a named rule, or refused by name; what is missing is listed by name;
  * architecture comes from names and shapes and is held against config.json. Exact messages. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a folder is a whole checkpoint or refused with one line: shards held against their index, hostile names in
  * it, config.json, generation_config.json, and the tokenizer's files in both their forms. Exact messages. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a .safetensors header has one reading or is refused, with the byte where it breaks and a line that
  * says what is wrong. Every refusal of safetensors.c, and of json_pull.c as far as a header can reach it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "convert/source/safetensors.h"
+#include "tests/support/check.h"
 
 /* The inside of a good entry: 47 bytes; {"a":{ before it has 6. */
 #define A "\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]"

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: the tokenizer's files become one JSON text, the same from vocab.json + merges.txt + added tokens as from
  * tokenizer.json; what would change ids is refused. Exact messages. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 
 #include "convert/vocabulary/vocabulary.h"
+#include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
 #include "tests/support/support.h"
 

@@ -3,15 +3,8 @@
  * end; half-precision conversions are exact one way and round to nearest even the other way (tried
  * on every pattern and on both sides of every rounding boundary). */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 #define MAX UINT64_MAX

@@ -3,18 +3,10 @@
  * on this machine"; threads are as many as affinity and control group allow. */
 #include <sched.h>
 #include <sys/stat.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/support/support.h"
 #include "format/base/cpu.h"
+#include "tests/support/check.h"
+#include "tests/support/support.h"
 
 /* Is flag a word of a line of /proc/cpuinfo that begins with "flags" (x86) or "Features" (Arm)? */
 static bool cpuinfo_has(const char *flag)

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a growable array keeps its contents, zeroes what is new, at least doubles, and is untouched when
  * the memory cannot be had. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "format/base/grow.h"
+#include "tests/support/check.h"
 
 typedef struct {
     uint16_t a[5];

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: fvlm_hash_of is XXH3-128 with seed 0 in canonical order (known answers of the xxhsum program), and a
  * stream gives the same value however it is cut. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "format/base/hash.h"
+#include "tests/support/check.h"
 
 static void known_answers(void **state)
 {

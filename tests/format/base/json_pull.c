@@ -2,18 +2,10 @@
 /* Guards: the scanner reads the JSON that jansson reads and refuses what jansson refuses, on random texts, valid and
  * damaged; its decoded strings are jansson's. (Two readings of one header is how a file says different things to
  * different tools.) */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 
 #include "format/base/json_pull.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 #define ROOM 4096

@@ -5,23 +5,16 @@
  * grown again, is told by asking. */
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "format/cli/cli.h"
 #include "format/base/file.h"
 #include "format/base/mapped.h"
+#include "format/cli/cli.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 #define AGAIN "; run the command again when nothing writes to it"

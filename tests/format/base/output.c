@@ -4,12 +4,6 @@
  * the old file, and temporary files of killed runs are removed, those of living ones not. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -17,10 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "format/base/file.h"
 #include "format/base/output.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static char folder[256];

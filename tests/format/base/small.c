@@ -4,20 +4,12 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "format/base/clock.h"
 #include "format/base/file.h"
 #include "format/base/memory.h"
 #include "format/base/stop.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static void bit_patterns(void **state)

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: fvlm_utf8_next accepts exactly the sequences that encode a code point, reads no byte beyond
  * n, and skips what Python's errors="replace" skips; fvlm_utf8_put writes what it reads. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "format/base/utf8.h"
+#include "tests/support/check.h"
 
 /* The definition, read from the other side: the encoding of every code point, in a table by first three bytes. */
 static size_t plain_put(int32_t c, uint8_t *out)

@@ -3,18 +3,12 @@
  * numbers are taken strictly; numbers for people are short and right. */
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "format/cli/cli.h"
+#include "tests/support/check.h"
 
 static bool quiet, verbose;
 static const char *output;

@@ -3,15 +3,10 @@
  * 8 distributions for every type); on small groups it is close to the best that any pair of bf16 scale and offset
  * could do, found by trying them all in f64; and every instruction set gives the same bits. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
 #include "quant/encode.h"
 #include "tests/support/blocks.h"
+#include "tests/support/check.h"
 
 /* Under a sanitizer nothing is vectorized and everything is checked: fewer groups, the same paths. */
 #ifdef __SANITIZE_ADDRESS__

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: every kind of PNG and JPEG becomes the RGB that Pillow makes of it, and, padded and resized, the
  * pixels that Pillow makes of that (image_cases.h). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static fvlm_rgb decoded(const image_case *c)

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a damaged picture is refused or read, never a crash: every truncation is refused, every flipped bit of
  * a PNG is, and whatever chance makes of a file ends in a picture or in a message. Run under ASan and UBSan too. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 enum { N_MUTATIONS = 8000 };

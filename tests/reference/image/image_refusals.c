@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a picture that is not read says why, in words that help, before memory is spent on it. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
 
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static void refuses(const void *bytes, size_t n, fvlm_status code, const char *message)

@@ -2,16 +2,10 @@
 /* Promise: the resizer, which works on tiles of turned rows and scatters, equals the plain formula of Pillow's
  * Resample.c worked out pixel by pixel, at any size; and a picture as thin as a hair costs only its own pixels. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "reference/image/image.h"
 #include "reference/image/resize.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static double keys(double x)

@@ -3,13 +3,8 @@
  * plain formula in f64, written apart from the kernels. Products in floats may differ by what k
  * roundings can add; int8 products are held against the same quantization done here. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/check.h"
 #include "tests/support/guarded.h"
 #include "tests/support/ops_cases.h"
 

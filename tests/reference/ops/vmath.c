@@ -2,15 +2,9 @@
 /* vmath.c - guards the errors stated in kernels/vmath.h: exp, sigmoid and GELU against libm in f64,
  * in ulp of the exact result, over a dense sweep of floats, through the operations that use them. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "reference/ops/exec.h"
+#include "tests/support/check.h"
 
 #define N 4096
 

@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: ids are those of Hugging Face `tokenizers` with the same tokenizer (tokenizer_cases.h: sentences in
  * thirty languages, mixtures, ill-formed UTF-8, added tokens), and ids spell the text again. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "reference/tokenizer/tokenizer.h"
 #include "tests/reference/tokenizer/tokenizer_cases.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 static fvlm_tokenizer *small(void)

@@ -2,16 +2,9 @@
 /* Promise: no tokenizer section and no text makes us crash or hang: every truncation is refused, chance changes
  * end in a tokenizer or a message, long texts of the worst kinds take n log n, and a pattern that runs away is stopped.
  * What would be quadratic here takes hours. Run under ASan and UBSan too. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "reference/tokenizer/tokenizer.h"
 #include "tests/reference/tokenizer/tokenizer_cases.h"
+#include "tests/support/check.h"
 #include "tests/support/support.h"
 
 enum { N_MUTATIONS = 6000, LONG = 400000 };

@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a tokenizer section that is not read says what is wrong and at which byte. Each case is the good section
  * with one thing changed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "reference/tokenizer/tokenizer.h"
 #include "tests/reference/tokenizer/tokenizer_cases.h"
+#include "tests/support/check.h"
 
 /* from, where it first stands in the good section, becomes to; the message is followed by where, if at >= 0, counted
  * from the change. */
