@@ -3,13 +3,13 @@
 # Guards: the operations give the same bits on ARM as on x86. Cross-builds tests/reference/ops/ops_bits.c
 # (which compares NEON and dotprod with scalar on the ARM side), runs it under qemu and compares the
 # hash of all its results with this machine's own.
-set -u
+. tests/support/tap.sh arm64
 BUILD=${BUILD:-build}
 cc=aarch64-linux-gnu-gcc
-skip() { echo "ok 1 - same bits on ARM # SKIP $1"; echo "1..1"; exit 0; }
-command -v $cc >/dev/null || skip "needs $cc (package gcc-aarch64-linux-gnu)"
-qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static) || skip "needs qemu-aarch64 (package qemu-user)"
-[ -x "$BUILD/tests/reference/ops/ops_bits" ] || skip "needs $BUILD/tests/reference/ops/ops_bits (make test)"
+lacks() { skip "same bits on ARM" "$1"; exit 0; }
+command -v $cc >/dev/null || lacks "needs $cc (package gcc-aarch64-linux-gnu)"
+qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static) || lacks "needs qemu-aarch64 (package qemu-user)"
+[ -x "$BUILD/tests/reference/ops/ops_bits" ] || lacks "needs $BUILD/tests/reference/ops/ops_bits (make test)"
 
 out=$BUILD/arm64-bits
 mkdir -p "$out"
@@ -19,17 +19,12 @@ if ! $cc -static -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -fno-math-errno -f
     reference/ops/ops_*.c reference/ops/kernels/*.c tests/support/guarded.c tests/support/ops_cases.c \
     tests/reference/ops/ops_bits.c -lm -lpthread 2>"$out/build.log"; then
     sed 's/^/# /' "$out/build.log" | head -20
-    echo "not ok 1 - cross-building the operations for ARM"
-    echo "1..1"
-    exit 1
+    give_up "cross-building the operations"
 fi
 timeout 200 $qemu "$out/ops_bits" quick >"$out/arm.tap" 2>&1
 arm_rc=$?
 "$BUILD/tests/reference/ops/ops_bits" quick >"$out/x86.tap" 2>&1
 arm=$(grep '^hash' "$out/arm.tap") x86=$(grep '^hash' "$out/x86.tap")
 grep '^#' "$out/arm.tap" | head -20
-if [ $arm_rc = 0 ]; then echo "ok 1 - $(grep -o '[0-9]* of [0-9]* pairs of operation and level run, .*' "$out/arm.tap")"
-else echo "not ok 1 - ops_bits on ARM ended with $arm_rc"; fi
-if [ -n "$arm" ] && [ "$arm" = "$x86" ]; then echo "ok 2 - all results on ARM and here: $arm"
-else echo "not ok 2 - results on ARM: ${arm:-none}, here: ${x86:-none}"; fi
-echo "1..2"
+ok "ops_bits exits $arm_rc: $(grep -o '[0-9]* of [0-9]* pairs of operation and level run, .*' "$out/arm.tap")" $arm_rc
+[ -n "$arm" ] && [ "$arm" = "$x86" ]; ok "all results there (${arm:-none}) and here (${x86:-none}) are the same" $?

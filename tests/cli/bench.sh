@@ -1,18 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm bench` prints one line of figures for every combination asked for, and refuses lists it cannot read.
-set -u
-tiny=${TINY:-tests/fixtures/tiny}
-if [ ! -f "$tiny/unfused/model.safetensors" ]; then
-    echo "ok - bench # SKIP the small model is not in $tiny"
-    exit 0
-fi
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. tests/support/tap.sh bench
 m=$dir/tiny.fvlm
-"$FVLM" convert "$tiny/unfused" -o "$m" -q || { echo "not ok - convert for bench"; exit 1; }
+"$FVLM" convert "$tiny/unfused" -o "$m" -q || give_up "convert for bench"
 
-ok() { if [ "$2" = 0 ]; then echo "ok - bench: $1"; else echo "not ok - bench: $1"; fi; }
-same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf '# got:  %s\n# want: %s\n' "$2" "$3"; }
 
 "$FVLM" bench "$m" --threads 1,2 --size 64,128 --act f32,int8 --runs 1 >"$dir/out" 2>"$dir/err"
 ok "succeeds" $?
@@ -26,13 +18,6 @@ for key in cpu threads activations size positions seconds vision projector prefi
 done
 same "--json holds every figure" "$missing" ""
 
-refuses() { # exit code, message, arguments
-    local code=$1 want=$2
-    shift 2
-    "$FVLM" bench "$@" >"$dir/out" 2>"$dir/err"
-    local rc=$?
-    same "refuses: $want" "$rc: $(cat "$dir/err" "$dir/out")" "$code: fvlm: $want"
-}
 refuses 2 "bench takes one model; try 'fvlm bench --help'"
 refuses 2 "--threads \"1,x\": should be numbers with commas, as 1,2" "$m" --threads 1,x
 refuses 2 "--threads \"1,\": should be numbers with commas, as 1,2" "$m" --threads 1,

@@ -3,16 +3,10 @@
 # Promise: a file that changes while a command reads it (cut short, cut and grown again with zeros, written over, replaced)
 # gives the right answer, or the refusal that the changed file deserves, or one clear line and exit 3. Never a signal,
 # never a torn or stray output. Each of COMMANDS, each change, at ROUNDS random moments of its run.
-set -u
-tiny=${TINY:-tests/fixtures/tiny}
-if [ ! -f "$tiny/fused/model.safetensors" ]; then
-    echo "ok - changing # SKIP the small model is not in $tiny"
-    exit 0
-fi
+. tests/support/tap.sh changing
 rounds=${ROUNDS:-1}
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 export TMPDIR=$dir/tmp; mkdir "$TMPDIR" "$dir/out" "$dir/ck"
-"$FVLM" convert "$tiny/fused" -o "$dir/sound.fvlm" -q || { echo "not ok - changing: convert for it"; exit 1; }
+"$FVLM" convert "$tiny/fused" -o "$dir/sound.fvlm" -q || give_up "convert for it"
 cp "$tiny/fused/"* "$dir/ck"
 cp "$tiny/fused/model.safetensors" "$dir/sound.safetensors"
 cp "$tiny/demo.png" "$dir/p.png"
@@ -91,7 +85,7 @@ for command in ${COMMANDS:-run info dump verify against source bench quant conve
     took=900000 # microseconds of an undisturbed run: the quicker of two
     for _ in 1 2; do
         began=$(date +%s%N)
-        call_it || { echo "not ok - changing: $command fails undisturbed"; sed 's/^/# /' "$dir/stderr"; continue 2; }
+        call_it || { ok "$command fails undisturbed" 1; sed 's/^/# /' "$dir/stderr"; continue 2; }
         now=$((($(date +%s%N) - began) / 1000))
         [ $now -gt $took ] || took=$now
         if [ -n "$made" ]; then mv "$made" "$dir/right.made"; fi
@@ -121,6 +115,6 @@ for command in ${COMMANDS:-run info dump verify against source bench quant conve
     done
     in_all=$((in_all + threes))
     told="$n changes under $command: $threes ended in exit 3, $ones in the refusal of the changed file"
-    if [ $bad = 0 ]; then echo "ok - changing: $told"; else echo "not ok - changing: $told, $bad badly"; fi
+    same "$told; bad ends" $bad 0
 done 2>"$dir/shell" # where bash tells of killed jobs
-if [ $in_all -gt 0 ]; then echo "ok - changing: $in_all changes came in time"; else echo "not ok - changing: none came in time"; fi
+[ $in_all -gt 0 ]; ok "$in_all changes came in time" $?

@@ -1,14 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Promise: bash completion offers every command and every option, read from the program itself.
-set -u
+. tests/support/tap.sh completion
 PATH=$(dirname "$FVLM"):$PATH
 # shellcheck source=tests/completion.bash
 source tests/completion.bash
 
-same() {
-    if [ "$2" = "$3" ]; then echo "ok - completion: $1"; else printf 'not ok - completion: %s\n# got:  %s\n# want: %s\n' "$1" "$2" "$3"; fi
-}
 offers() { COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _fvlm; echo "${COMPREPLY[*]}"; }
 
 same "commands" "$(offers fvlm "")" "$(fvlm --help | awk '$1 == "fvlm" && $2 ~ /^[a-z]+$/ { printf "%s ", $2 }')--help --version"

@@ -2,15 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm convert` says what it will do (--dry-run), does it, says what it did, as text and as JSON; a script can
 # rely on its exit codes, on -q, and on one line a fault. Exact texts.
-set -u
+. tests/support/tap.sh convert
 make_checkpoint=$BUILD/tests/tools/checkpoint
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 ck=$dir/FastVLM
 mkdir "$ck"
-"$make_checkpoint" "$ck" train bf16 >/dev/null 2>&1 || { echo "not ok - convert: no checkpoint to convert"; exit 1; }
+"$make_checkpoint" "$ck" train bf16 >/dev/null 2>&1 || give_up "no checkpoint to convert"
 
-ok() { if [ "$2" = 0 ]; then echo "ok - convert: $1"; else echo "not ok - convert: $1"; fi; }
-same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf 'got:\n%s\nwant:\n%s\n' "$2" "$3" | sed 's/^/# /'; }
 
 # --- help ---
 "$FVLM" convert --help >"$dir/help" 2>"$dir/err"

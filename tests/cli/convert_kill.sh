@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Promise: whatever moment a conversion is killed at, the target is the old file, the new one or absent, and INT and
 # TERM leave nothing else and die by their signal. SIGKILL at 60 moments, INT and TERM at 20 each.
-set -u
+. tests/support/tap.sh kill
 make_checkpoint=$BUILD/tests/tools/checkpoint
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/ck" "$dir/out"
-"$make_checkpoint" "$dir/ck" train f32 >/dev/null 2>&1 || { echo "not ok - kill: no checkpoint"; exit 1; }
+"$make_checkpoint" "$dir/ck" train f32 >/dev/null 2>&1 || give_up "no checkpoint"
 target=$dir/out/m.fvlm
 "$FVLM" convert "$dir/ck" -o "$dir/old.fvlm" -q --type f32
 "$FVLM" convert "$dir/ck" -o "$dir/new.fvlm" -q --type bf16
@@ -38,9 +37,9 @@ for i in $(seq 1 60); do
     if [ -e "$target" ]; then whole || torn=$((torn + 1)); elif [ $((i % 2)) = 0 ]; then torn=$((torn + 1)); fi
     [ "$(ls -A "$dir/out" | grep -vc '^m\.fvlm$')" -le 1 ] || stray=$((stray + 1))
 done
-if [ $torn = 0 ]; then echo "ok - kill: 60 SIGKILLs, $killed in time, no torn target"; else echo "not ok - kill: $torn torn targets"; fi
-if [ $stray = 0 ]; then echo "ok - kill: at most one stray file"; else echo "not ok - kill: $stray times more than one stray"; fi
-if [ $killed -ge 10 ]; then echo "ok - kill: the signal came in time often enough"; else echo "not ok - kill: only $killed of 60 in time"; fi
+same "60 SIGKILLs, $killed in time: torn targets" $torn 0
+same "more than one stray file" $stray 0
+[ $killed -ge 10 ]; ok "at least 10 of the 60 came in time" $?
 
 for sig in INT TERM; do
     bad=0 caught=0
@@ -58,5 +57,5 @@ for sig in INT TERM; do
         whole || bad=$((bad + 1))
         [ "$(ls -A "$dir/out")" = m.fvlm ] || bad=$((bad + 1))
     done
-    if [ $bad = 0 ]; then echo "ok - kill: 20 SIG$sig, $caught in time, old or new target and nothing else"; else echo "not ok - kill: SIG$sig: $bad bad ends"; fi
+    same "20 SIG$sig, $caught in time: ends that leave anything but the old or new target" $bad 0
 done

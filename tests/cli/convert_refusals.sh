@@ -2,31 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # Promise: what `fvlm convert` cannot do it refuses in one exact line on stderr, with the exit code of its kind, and
 # leaves nothing behind. Each case starts from a good checkpoint and breaks one thing.
-set -u
+. tests/support/tap.sh convert
 make_checkpoint=$BUILD/tests/tools/checkpoint
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 ck=$dir/ck tower=model.vision_tower.vision_tower.model
 mkdir "$ck" "$dir/out"
-n=0
+n=0 left=
 
 # A fresh checkpoint with changes: fresh [set NAME INDEX VALUE | remove NAME | rename FROM TO]...
 fresh() {
     rm -rf "$ck"; mkdir "$ck"
-    "$make_checkpoint" "$ck" fused bf16 "$@" >/dev/null 2>&1 || echo "not ok - refusals: no checkpoint"
+    "$make_checkpoint" "$ck" fused bf16 "$@" >/dev/null 2>&1 || give_up "no checkpoint"
 }
 
-# refused EXIT_CODE MESSAGE ARGUMENT...: runs convert; DIR in the message is the test's folder.
+# refused EXIT_CODE MESSAGE ARGUMENT...: DIR in the message is the test's folder; nothing is left in the output's.
 refused() {
-    local code=$1 want="fvlm: ${2//DIR/$dir}" got rc
+    local code=$1 want=${2//DIR/$dir}
     shift 2
     n=$((n + 1))
-    got=$("$FVLM" convert "$@" 2>&1 >"$dir/stdout" </dev/null); rc=$?
-    if [ "$got" = "$want" ] && [ "$rc" = "$code" ] && [ ! -s "$dir/stdout" ] && [ -z "$(ls -A "$dir/out")" ]; then
-        echo "ok - refused: $want"
-    else
-        echo "not ok - refused: $want"
-        printf '%s\n' "exit $rc, want $code" "got: $got" "left: $(ls -A "$dir/out")" | sed 's/^/# /'
-    fi
+    refuses "$code" "$want" "$@"
+    left=$left$(ls -A "$dir/out")
 }
 out=$dir/out/x.fvlm
 go() { refused "$1" "$2" "$ck" -o "$out"; }
@@ -70,7 +64,7 @@ go 1 "\"model.safetensors\": byte 1000: the file ends inside its header of $(od 
 fresh; truncate -s $((size - 1)) "$ck/model.safetensors"
 got=$("$FVLM" convert "$ck" -o "$out" 2>&1)
 [[ $got =~ ^fvlm:\ \"model.safetensors\":\ byte\ [0-9]+:\ tensor\ \"lm_head.weight\":\ data\ ends\ at\ [0-9]+,\ but\ the\ file\ holds\ only\ [0-9]+\ bytes\ of\ data\;\ download\ it\ again$ ]]
-if [ $? = 0 ]; then echo "ok - refused: a file cut by one byte"; else echo "not ok - refused: $got"; fi
+ok "refuses a file cut by one byte: $got" $?
 fresh; printf x >>"$ck/model.safetensors"
 go 1 "\"model.safetensors\": byte $size: 1 bytes after the last tensor belong to no tensor"
 fresh; head -c 4000 /dev/zero | tr '\0' 'A' >"$ck/model.safetensors"
@@ -99,7 +93,7 @@ go 1 "tensor \"model.mm_projector.0.weight\" is BF16 [32, 128], expected [64, 12
 fresh; sed -i 's/"num_hidden_layers": 2/"num_hidden_layers": 1/' "$ck/config.json"
 got=$("$FVLM" convert "$ck" -o "$out" 2>&1)
 same="fvlm: 12 tensors are left over: \"model.layers.1.input_layernorm.weight\", "
-if [ "${got:0:${#same}}" = "$same" ] && [ "${got: -11}" = " and 2 more" ]; then echo "ok - refused: left-over layer"; else echo "not ok - refused: $got"; fi
+[ "${got:0:${#same}}" = "$same" ] && [ "${got: -11}" = " and 2 more" ]; ok "refuses a left-over layer: $got" $?
 fresh; sed -i 's/"vocab_size": 320/"vocab_size": 309/' "$ck/config.json"
 go 1 "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 309; tokenizer and weights do not belong together"
 fresh; rm "$ck/vocab.json"
@@ -116,7 +110,8 @@ fresh
 "$FVLM" convert "$ck" -o "$dir/there.fvlm" -q; before=$(md5sum <"$dir/there.fvlm")
 got=$("$FVLM" convert "$ck" -o "$dir/there.fvlm" 2>&1); rc=$?
 [ $rc = 1 ] && [ "$before" = "$(md5sum <"$dir/there.fvlm")" ]
-if [ $? = 0 ]; then echo "ok - refused: $got"; else echo "not ok - refused: exit $rc, $got"; fi
+ok "refuses an existing file: exit $rc, $got" $?
 got=$(ulimit -f 100; "$FVLM" convert "$ck" -o "$out" 2>&1); rc=$? # 100 blocks of 1 kB: a full disk
-if [ $rc = 3 ] && [ -z "$(ls -A "$dir/out")" ]; then echo "ok - refused: $got"; else echo "not ok - file size limit: exit $rc, $got"; fi
-if [ "$n" -ge 35 ]; then echo "ok - $n refusals with exact messages"; else echo "not ok - only $n refusals"; fi
+same "a full disk is exit 3" $rc 3
+same "nothing is left of any of them" "$left$(ls -A "$dir/out")" ""
+[ "$n" -ge 35 ]; ok "$n refusals with exact messages" $?

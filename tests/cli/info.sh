@@ -2,20 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm info` tells in aligned text or JSON what is in a file, dumps any tensor without ever replacing a file
 # unasked, shows text from a file without its control characters, and refuses what it cannot read in one exact line.
-set -u
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. tests/support/tap.sh info
 m=$dir/sample.fvlm
-"$BUILD/tests/format/container" "$m" || { echo "not ok - info: cannot make its sample"; exit 1; }
+"$BUILD/tests/format/container" "$m" || give_up "cannot make its sample"
 
-ok() { if [ "$2" = 0 ]; then echo "ok - info: $1"; else echo "not ok - info: $1"; fi; }
-same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf '# got:  %s\n# want: %s\n' "$2" "$3"; }
-# refuses NAME EXIT MESSAGE ARGUMENT...: one line, that line, that exit code, nothing on stdout.
-refuses() {
-    name=$1 want_rc=$2 want=$3; shift 3
-    got=$("$FVLM" info "$@" 2>&1 >"$dir/stdout"); rc=$?
-    same "$name" "$rc $got" "$want_rc fvlm: $want"
-    [ ! -s "$dir/stdout" ]; ok "$name: nothing on stdout" $?
-}
 
 # --- what it tells ---
 "$FVLM" info "$m" >"$dir/text" 2>"$dir/err"; ok "succeeds" $?

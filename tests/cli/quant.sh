@@ -2,25 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm quant` prints what it plans and did, writes the same bytes on any thread count and CPU level, refuses what
 # makes no sense in one exact line, and whenever it is killed the old file or none is there.
-set -u
-tiny=${TINY:-tests/fixtures/tiny}
-if [ ! -f "$tiny/fused/model.safetensors" ]; then
-    echo "ok - quant # SKIP the small model is not in $tiny"
-    exit 0
-fi
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. tests/support/tap.sh quant
 m=$dir/m.fvlm
-"$FVLM" convert "$tiny/fused" -o "$m" -q || { echo "not ok - quant: convert for it"; exit 1; }
+"$FVLM" convert "$tiny/fused" -o "$m" -q || give_up "convert for it"
 
-ok() { if [ "$2" = 0 ]; then echo "ok - quant: $1"; else echo "not ok - quant: $1"; fi; }
-same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf '# got:  %s\n# want: %s\n' "$2" "$3"; }
-# refuses NAME EXIT MESSAGE ARGUMENT...: one line, that line, that exit code, and nothing written.
-refuses() {
-    name=$1 want_rc=$2 want=$3; shift 3
-    got=$("$FVLM" quant "$@" 2>&1 >"$dir/stdout"); rc=$?
-    same "$name" "$rc $got" "$want_rc fvlm: $want"
-    [ ! -s "$dir/stdout" ]; ok "$name: nothing on stdout" $?
-}
 
 # --- what makes no sense ---
 help="; try 'fvlm quant --help'"
@@ -59,8 +44,9 @@ refuses "no container" 1 "$("$FVLM" verify "$dir/short" 2>&1 | sed 's/^fvlm: //'
 [ ! -e "$dir/o" ]; ok "no refusal wrote anything" $?
 
 # --- what it prints ---
+: >"$dir/plan"; before=$(ls -A "$dir")
 "$FVLM" quant "$m" --type int4 --dry-run >"$dir/plan"; ok "--dry-run succeeds" $?
-[ "$(ls "$dir" | wc -l)" = 4 ]; ok "--dry-run writes nothing" $?
+same "--dry-run writes nothing" "$(ls -A "$dir")" "$before"
 same "the plan has a row a family" "$(awk 'NR > 1 { sub(/  .*/, ""); sub(/ (int|f16|bf16|f32).*/, ""); print }' "$dir/plan" | sort -u | tr '\n' ',')" \
     "biases and norms,embedding,llm attention,llm ffn,projector,tower SE,tower attention,tower downsample,tower ffn,tower stem,tower taps,whole file, about,"
 "$FVLM" quant "$m" --type int4 -o "$dir/a.fvlm" -q >"$dir/out" 2>&1; ok "int4 succeeds" $?

@@ -2,21 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Promise: `fvlm run` answers about a picture with the shipped model, tells what it cost, gives the same answer on any
 # CPU level and thread count and for the same seed, and refuses what makes no sense in one exact line.
-set -u
-tiny=${TINY:-tests/fixtures/tiny}
-if [ ! -f "$tiny/unfused/model.safetensors" ]; then
-    echo "ok - run # SKIP the small model is not in $tiny"
-    exit 0
-fi
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. tests/support/tap.sh run
 m=$dir/tiny.fvlm
-"$FVLM" convert "$tiny/unfused" -o "$m" -q || { echo "not ok - convert for run"; exit 1; }
-"$FVLM" quant "$m" --type int8 -o "$dir/int8.fvlm" -q || { echo "not ok - quant for run"; exit 1; }
+"$FVLM" convert "$tiny/unfused" -o "$m" -q || give_up "convert for run"
+"$FVLM" quant "$m" --type int8 -o "$dir/int8.fvlm" -q || give_up "quant for run"
 picture=$tiny/heldout/000.png
 question="How many shapes are there?"
 
-ok() { if [ "$2" = 0 ]; then echo "ok - run: $1"; else echo "not ok - run: $1"; fi; }
-same() { [ "$2" = "$3" ]; ok "$1" $?; [ "$2" = "$3" ] || printf '# got:  %s\n# want: %s\n' "$2" "$3"; }
 
 # --- answers ---
 right=0 asked=0
@@ -69,13 +61,6 @@ same "--max-tokens ends the answer" "$("$FVLM" run "$m" "$picture" "Describe the
 "$FVLM" run "$m" "$picture" "$question" -q --size 64 >/dev/null; ok "runs at another size" $?
 
 # --- refusals: the exact line, nothing on stdout, the exit code ---
-refuses() { # exit code, message, arguments
-    local code=$1 want=$2
-    shift 2
-    "$FVLM" run "$@" >"$dir/out" 2>"$dir/err"
-    local rc=$?
-    same "refuses: $want" "$rc: $(cat "$dir/err" "$dir/out" | sed "s|$dir/||g")" "$code: fvlm: $want"
-}
 printf 'not a picture' >"$dir/text.png"
 printf 'not a model, but long enough to be looked at' >"$dir/text.fvlm"
 refuses 2 "run takes a model, an image and a prompt; try 'fvlm run --help'"

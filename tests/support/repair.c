@@ -64,7 +64,7 @@ static void must(bool ok, const char *what)
 /* Everything a caller may ask, and that no answer leads outside the file. */
 static void touch(fvlm_reader *r, size_t file_bytes)
 {
-    uint64_t sum = 0;
+    volatile uint8_t byte = 0; /* so that every read happens */
     fvlm_err err;
     for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
         const fvlm_tensor *t = fvlm_reader_tensor(r, i);
@@ -76,7 +76,7 @@ static void touch(fvlm_reader *r, size_t file_bytes)
         must(fvlm_reader_find(r, t->name) == t, "a name that is not found");
         must(i == 0 || strcmp(fvlm_reader_tensor(r, i - 1)->name, t->name) < 0, "names out of order");
         const uint8_t *p = fvlm_reader_bytes(r, t);
-        for (uint64_t b = 0; b < t->n_bytes; b++) sum += p[b];
+        for (uint64_t b = 0; b < t->n_bytes; b++) byte ^= p[b];
     }
     fvlm_info x;
     if (fvlm_info_gather(&x, r, &err) == FVLM_OK) {
@@ -88,7 +88,6 @@ static void touch(fvlm_reader *r, size_t file_bytes)
         fvlm_info_print_tensors(nowhere, r);
         fclose(nowhere);
     }
-    must(sum != 1, "(keeps the sum alive)");
     must(fvlm_reader_config(r)->vision.n_stages >= 1, "a config without stages");
 }
 
