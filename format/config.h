@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.h - the architecture of a model, as convert finds it in tensor names,
  * shapes and config.json, and as the container's metadata carries it ("config").
- *
- * Canonical tensor names (S stage, B block, N layer; all counted from 0):
- *   vision.stem.{0,1,2}.{weight,bias}                 3x3 s2 [C,3,3,3]; depthwise 3x3 s2; 1x1; GELU after each
- *   vision.stageS.downsample.{dw,pw}.{weight,bias}    S >= 1: 7x7 s2, multiplier dim/dim_prev; 1x1; GELU after each
- *   vision.stageS.pos.{weight,bias}                   depthwise 7x7 with its identity tap (RepCPE)
- *   vision.stageS.blockB.mixer.{weight,bias}          RepMixer, depthwise 3x3 with its identity tap
- *   vision.stageS.blockB.attn.{qkv,proj}.{weight,bias}  LayerNorm (no affine: folded) before qkv; q scale folded
- *   vision.stageS.blockB.ffn.{dw,fc1,fc2}.{weight,bias} 7x7 depthwise (BN folded), 1x1, GELU, 1x1 (layer scale folded)
- *   vision.final.dw.{weight,bias}                     3x3, multiplier out_dim/dim, then SE, then GELU
- *   vision.final.se.{reduce,expand}.{weight,bias}
- *   projector.{0,2}.{weight,bias}
- *   llm.embed.weight  llm.norm.weight  llm.head.weight (absent when tied)
- *   llm.layerN.attn_norm.weight  llm.layerN.attn.{q,k,v}.{weight,bias}  llm.layerN.attn.o.weight
- *   llm.layerN.ffn_norm.weight   llm.layerN.ffn.{gate,up,down}.weight
- *
- * Layouts: 1x1 and linear weights, stem.0, the embedding: FVLM_PANELS. Depthwise
- * weights: FVLM_TAPS. Biases, norms: FVLM_ROWS. */
+ * tensors.h lists the tensors that it demands. */
 #ifndef FVLM_FORMAT_CONFIG_H
 #define FVLM_FORMAT_CONFIG_H
 

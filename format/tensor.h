@@ -6,7 +6,8 @@
 #include "format/base/hash.h"
 #include "format/types.h"
 
-#define FVLM_MAX_NAME 255
+#define FVLM_MAX_NAME 255     /* bytes of a name, without the NUL */
+#define FVLM_MAX_DW_KERNEL 15 /* side of a depthwise kernel */
 
 typedef struct {
     const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */

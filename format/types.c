@@ -18,6 +18,12 @@ bool fvlm_type_equal(fvlm_type a, fvlm_type b)
     return a.kind == b.kind && a.bits == b.bits && a.asymmetric == b.asymmetric && a.group == b.group;
 }
 
+const char *fvlm_layout_name(unsigned layout)
+{
+    static const char *const names[] = {"?", "rows", "panels", "taps"};
+    return names[layout <= FVLM_TAPS ? layout : 0];
+}
+
 size_t fvlm_type_float_bytes(fvlm_type t)
 {
     return t.kind == FVLM_F32 ? 4 : t.kind == FVLM_INT ? 0 : 2;

@@ -41,6 +41,8 @@ typedef enum {
     FVLM_TAPS = 3    /* depthwise kernel [C,1,kh,kw] stored [kh][kw][C]; float types only */
 } fvlm_layout;
 
+const char *fvlm_layout_name(unsigned layout); /* "rows" "panels" "taps"; "?" for any other number */
+
 #define FVLM_MAX_RANK 4
 #define FVLM_PANEL 16 /* output rows to a panel */
 

@@ -45,8 +45,6 @@ fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e);
 double fvlm_exec_peak(fvlm_exec *e);
 bool fvlm_exec_ok(const fvlm_exec *e); /* false once scratch memory could not be had */
 
-#define FVLM_MAX_DW_KERNEL 15
-
 /* A depthwise convolution, kernel x kernel (odd, at most FVLM_MAX_DW_KERNEL), stride 1 or 2, pad kernel/2: taps
  * [kernel*kernel][out_c] and bias [out_c], both f32 (converted when the model is opened: they are 1 % of the tower).
  * Output channel o reads input channel o / (out_c / in_c). */
