@@ -13,15 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/model.h"
+#include "reference/bind.h"
 
 #define MAX_KERNEL FVLM_MAX_DW_KERNEL /* side of a depthwise kernel: what the operation has room for */
 #define LISTED 4                      /* names an error message has room for */
 
 typedef struct {
-    fvlm_model *m;
+    fvlm_model_weights *w;
+    const fvlm_reader *reader;
+    const fvlm_config *config;
     bool *used;               /* a flag for every tensor of the file */
-    size_t n_small, small_at; /* floats in m->small, and how many are taken */
+    size_t n_small, small_at; /* floats in w->small, and how many are taken */
     size_t n_missing;
     char missing[256];
     fvlm_status st; /* sticks: after a failure, binding does nothing */
@@ -58,23 +60,23 @@ static const fvlm_tensor *take(binder *b, const char *name, fvlm_layout layout)
 {
     static const char *const layouts[] = {"?", "rows", "panels", "taps"};
     if (b->st != FVLM_OK) return NULL;
-    const fvlm_tensor *t = fvlm_reader_find(b->m->reader, name);
+    const fvlm_tensor *t = fvlm_reader_find(b->reader, name);
     if (!t) {
         list_name(b->missing, sizeof b->missing, b->n_missing++, name);
         return NULL;
     }
-    b->used[t - fvlm_reader_tensor(b->m->reader, 0)] = true;
+    b->used[t - fvlm_reader_tensor(b->reader, 0)] = true;
     if (t->layout == layout) return t;
     b->st = fvlm_fail(b->err, FVLM_BAD_INPUT, "tensor \"%s\" is laid out in %s; the executor reads it in %s", name,
                       layouts[t->layout <= FVLM_TAPS ? t->layout : 0], layouts[layout]);
     return NULL;
 }
 
-/* A tensor's n floats of any width as f32, in memory the model owns. */
+/* A tensor's n floats of any width as f32, in memory that the weights own. */
 static const float *widen(binder *b, const fvlm_tensor *t, size_t n)
 {
-    float *out = b->m->small + b->small_at;
-    fvlm_decode_floats(t->type, fvlm_reader_bytes(b->m->reader, t), n, out);
+    float *out = b->w->small + b->small_at;
+    fvlm_decode_floats(t->type, fvlm_reader_bytes(b->reader, t), n, out);
     b->small_at += (n + 15) / 16 * 16;
     return out;
 }
@@ -100,7 +102,7 @@ static void bind_matrix(binder *b, fvlm_weight *out, size_t n, size_t inputs, si
     const bool flat = t->rank == 2 && side == 1;
     const bool conv = t->rank == 4 && t->dims[2] == side && t->dims[3] == side;
     if ((flat || conv) && t->dims[0] == n && t->dims[1] == inputs) {
-        b->st = fvlm_weight_bind(out, t, fvlm_reader_bytes(b->m->reader, t), b->err);
+        b->st = fvlm_weight_bind(out, t, fvlm_reader_bytes(b->reader, t), b->err);
         return;
     }
     char wanted[96];
@@ -172,8 +174,8 @@ static void bind_block(binder *b, fvlm_vision_block *block, const fvlm_stage *s,
 
 static void bind_vision(binder *b)
 {
-    const fvlm_config *c = b->m->config;
-    fvlm_vision_weights *v = &b->m->vision;
+    const fvlm_config *c = b->config;
+    fvlm_vision_weights *v = &b->w->vision;
     const uint32_t first = c->vision.stage[0].dim, last = c->vision.stage[c->vision.n_stages - 1].dim;
     fvlm_vision_block *block = v->all_blocks;
     char n[FVLM_MAX_NAME + 1];
@@ -199,8 +201,8 @@ static void bind_vision(binder *b)
 
 static void bind_llm(binder *b)
 {
-    const fvlm_config *c = b->m->config;
-    fvlm_llm_weights *l = &b->m->llm;
+    const fvlm_config *c = b->config;
+    fvlm_llm_weights *l = &b->w->llm;
     const size_t hidden = c->llm.hidden, inter = c->llm.intermediate;
     const size_t q = (size_t)c->llm.heads * c->llm.head_dim, kv = (size_t)c->llm.kv_heads * c->llm.head_dim;
     char n[FVLM_MAX_NAME + 1];
@@ -229,19 +231,19 @@ static void bind_llm(binder *b)
  * depthwise kernel. The reader has checked that those elements are in the file. */
 static fvlm_status reserve(binder *b)
 {
-    fvlm_model *m = b->m;
+    fvlm_model_weights *w = b->w;
     size_t blocks = 0;
-    for (unsigned i = 0; i < m->config->vision.n_stages; i++) blocks += m->config->vision.stage[i].depth;
-    for (size_t i = 0; i < fvlm_reader_n_tensors(m->reader); i++) {
-        const fvlm_tensor *t = fvlm_reader_tensor(m->reader, i);
+    for (unsigned i = 0; i < b->config->vision.n_stages; i++) blocks += b->config->vision.stage[i].depth;
+    for (size_t i = 0; i < fvlm_reader_n_tensors(b->reader); i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor(b->reader, i);
         const size_t width = fvlm_type_float_bytes(t->type);
         if (t->layout != FVLM_PANELS && width) b->n_small += ((size_t)t->n_bytes / width + 15) / 16 * 16;
     }
-    m->small = fvlm_alloc(b->n_small, sizeof(float));
-    m->vision.all_blocks = fvlm_alloc(blocks, sizeof *m->vision.all_blocks);
-    m->llm.layers = fvlm_alloc(m->config->llm.layers, sizeof *m->llm.layers);
-    b->used = fvlm_alloc(fvlm_reader_n_tensors(m->reader), sizeof *b->used);
-    if (m->small && m->vision.all_blocks && m->llm.layers && b->used) return FVLM_OK;
+    w->small = fvlm_alloc(b->n_small, sizeof(float));
+    w->vision.all_blocks = fvlm_alloc(blocks, sizeof *w->vision.all_blocks);
+    w->llm.layers = fvlm_alloc(b->config->llm.layers, sizeof *w->llm.layers);
+    b->used = fvlm_alloc(fvlm_reader_n_tensors(b->reader), sizeof *b->used);
+    if (w->small && w->vision.all_blocks && w->llm.layers && b->used) return FVLM_OK;
     return fvlm_fail(b->err, FVLM_NOMEM, "out of memory while opening the model");
 }
 
@@ -249,28 +251,36 @@ static fvlm_status refuse_leftovers(const binder *b)
 {
     char names[256] = "";
     size_t n = 0;
-    for (size_t i = 0; i < fvlm_reader_n_tensors(b->m->reader); i++)
-        if (!b->used[i]) list_name(names, sizeof names, n++, fvlm_reader_tensor(b->m->reader, i)->name);
+    for (size_t i = 0; i < fvlm_reader_n_tensors(b->reader); i++)
+        if (!b->used[i]) list_name(names, sizeof names, n++, fvlm_reader_tensor(b->reader, i)->name);
     if (n == 0) return FVLM_OK;
     return fvlm_fail(b->err, FVLM_BAD_INPUT, "%zu tensor%s the config does not ask for: %s", n, n == 1 ? "" : "s",
                      names);
 }
 
-fvlm_status fvlm_model_bind(fvlm_model *m, fvlm_err *err)
+fvlm_status fvlm_model_weights_bind(fvlm_model_weights *w, const fvlm_reader *r, fvlm_err *err)
 {
-    const fvlm_config *c = m->config;
-    binder b = {.m = m, .err = err};
+    const fvlm_config *c = fvlm_reader_config(r);
+    binder b = {.w = w, .reader = r, .config = c, .err = err};
     b.st = reserve(&b);
-    if (b.st == FVLM_OK) {
+    if (!b.st) {
         bind_vision(&b);
-        bind_linear(&b, &m->projector0, c->projector.hidden, c->projector.in, true, "projector.0");
-        bind_linear(&b, &m->projector2, c->projector.out, c->projector.hidden, true, "projector.2");
+        bind_linear(&b, &w->projector0, c->projector.hidden, c->projector.in, true, "projector.0");
+        bind_linear(&b, &w->projector2, c->projector.out, c->projector.hidden, true, "projector.2");
         bind_llm(&b);
     }
-    if (b.st == FVLM_OK && b.n_missing)
+    if (!b.st && b.n_missing)
         b.st = fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s missing: %s", b.n_missing,
                          b.n_missing == 1 ? " is" : "s are", b.missing);
-    if (b.st == FVLM_OK) b.st = refuse_leftovers(&b);
+    if (!b.st) b.st = refuse_leftovers(&b);
     free(b.used);
     return b.st;
+}
+
+void fvlm_model_weights_free(fvlm_model_weights *w)
+{
+    free(w->vision.all_blocks);
+    free(w->llm.layers);
+    free(w->small);
+    *w = (fvlm_model_weights){0};
 }

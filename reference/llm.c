@@ -9,23 +9,43 @@
 #include <string.h>
 
 #include "reference/model.h"
+#include "reference/observe.h"
 
 #define MAX_CONTEXT 8192
 #define MAX_ROWS 512 /* rows of a longer text that go through the layers together */
 
 /* ---- memory ---- */
 
-void fvlm_llm_memory_free(fvlm_llm_memory *l)
+static void free_cache(fvlm_llm_memory *l)
 {
     free(l->keys);
     free(l->values);
     free(l->cos_sin);
+    l->keys = l->values = l->cos_sin = NULL;
+    l->capacity = l->n_cache = 0;
+}
+
+static void free_rows(fvlm_llm_memory *l)
+{
     free(l->x);
     free(l->narrow);
     free(l->q);
     free(l->gate);
     free(l->up);
-    *l = (fvlm_llm_memory){0};
+    l->x = l->narrow = l->q = l->gate = l->up = NULL;
+    l->rows = l->n_rows = 0;
+}
+
+size_t fvlm_llm_memory_bytes(const fvlm_llm_memory *l)
+{
+    return (l->n_cache + l->n_rows) * sizeof(float);
+}
+
+void fvlm_llm_memory_free(fvlm_llm_memory *l)
+{
+    free_cache(l);
+    free_rows(l);
+    l->position = 0;
 }
 
 size_t fvlm_model_context(const fvlm_model *m)
@@ -59,13 +79,13 @@ static void move_cache(float *to, size_t to_capacity, const float *from, const f
 
 static fvlm_status reserve_cache(fvlm_model *m, size_t positions, fvlm_err *err)
 {
-    fvlm_llm_memory *l = &m->memory;
+    fvlm_llm_memory *l = &m->llm_memory;
     const fvlm_config *c = m->config;
     const size_t kv = (size_t)c->llm.kv_heads * c->llm.head_dim, layers = c->llm.layers;
+    const size_t n_keys = layers * positions * kv, n_angles = positions * c->llm.head_dim;
     if (positions <= l->capacity) return FVLM_OK;
-    float *keys = fvlm_alloc(layers * positions, kv * sizeof(float));
-    float *values = fvlm_alloc(layers * positions, kv * sizeof(float));
-    float *cos_sin = fvlm_alloc(positions, c->llm.head_dim * sizeof(float));
+    float *keys = fvlm_alloc(n_keys, sizeof(float)), *values = fvlm_alloc(n_keys, sizeof(float));
+    float *cos_sin = fvlm_alloc(n_angles, sizeof(float));
     if (!keys || !values || !cos_sin) {
         free(keys);
         free(values);
@@ -75,35 +95,37 @@ static fvlm_status reserve_cache(fvlm_model *m, size_t positions, fvlm_err *err)
     fill_rotary(cos_sin, positions, c->llm.head_dim, c->llm.rope_theta);
     move_cache(keys, positions, l->keys, l, layers, kv);
     move_cache(values, positions, l->values, l, layers, kv);
-    free(l->keys);
-    free(l->values);
-    free(l->cos_sin);
+    free_cache(l);
     l->keys = keys;
     l->values = values;
     l->cos_sin = cos_sin;
     l->capacity = positions;
+    l->n_cache = 2 * n_keys + n_angles;
     return FVLM_OK;
 }
 
 static fvlm_status reserve_rows(fvlm_model *m, size_t rows, fvlm_err *err)
 {
-    fvlm_llm_memory *l = &m->memory;
+    fvlm_llm_memory *l = &m->llm_memory;
     const fvlm_config *c = m->config;
     const size_t q = (size_t)c->llm.heads * c->llm.head_dim;
     if (rows <= l->rows) return FVLM_OK;
     float **const buffers[] = {&l->x, &l->narrow, &l->q, &l->gate, &l->up};
     const size_t widths[] = {c->llm.hidden, q > c->llm.hidden ? q : c->llm.hidden, q, c->llm.intermediate,
                              c->llm.intermediate};
-    l->rows = 0;
+    free_rows(l);
     bool ok = true;
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
-        free(*buffers[i]);
         *buffers[i] = fvlm_alloc(rows * widths[i], sizeof(float));
+        l->n_rows += rows * widths[i];
         ok = ok && *buffers[i];
     }
-    if (!ok) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a text of %zu positions", rows);
-    l->rows = rows;
-    return FVLM_OK;
+    if (ok) {
+        l->rows = rows;
+        return FVLM_OK;
+    }
+    free_rows(l);
+    return fvlm_fail(err, FVLM_NOMEM, "out of memory for a text of %zu positions", rows);
 }
 
 /* An observer may want whole blocks; otherwise long texts go in chunks. */
@@ -123,7 +145,7 @@ fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, f
 {
     if (positions > fvlm_model_context(m)) return refuse_context(m, positions, err);
     const fvlm_status st = reserve_cache(m, positions, err);
-    return st == FVLM_OK ? reserve_rows(m, rows_at_once(m, prompt), err) : st;
+    return st ? st : reserve_rows(m, rows_at_once(m, prompt), err);
 }
 
 /* ---- layers ---- */
@@ -131,7 +153,7 @@ fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, f
 static void attention(fvlm_model *m, const fvlm_llm_layer *y, size_t layer, size_t n)
 {
     const fvlm_config *c = m->config;
-    fvlm_llm_memory *l = &m->memory;
+    fvlm_llm_memory *l = &m->llm_memory;
     fvlm_exec *e = m->exec;
     const size_t heads = c->llm.heads, kv_heads = c->llm.kv_heads, dim = c->llm.head_dim, kv = kv_heads * dim;
     float *keys = l->keys + layer * l->capacity * kv, *values = l->values + layer * l->capacity * kv;
@@ -149,7 +171,7 @@ static void attention(fvlm_model *m, const fvlm_llm_layer *y, size_t layer, size
 static void feed_forward(fvlm_model *m, const fvlm_llm_layer *y, size_t n)
 {
     const fvlm_config *c = m->config;
-    fvlm_llm_memory *l = &m->memory;
+    fvlm_llm_memory *l = &m->llm_memory;
     fvlm_exec *e = m->exec;
     fvlm_op_rms_norm(e, l->x, n, c->llm.hidden, y->ffn_norm, (float)c->llm.norm_eps, l->narrow);
     fvlm_op_linear(e, l->narrow, n, &y->gate.weight, NULL, FVLM_NONE, NULL, l->gate);
@@ -162,12 +184,12 @@ static void feed_forward(fvlm_model *m, const fvlm_llm_layer *y, size_t n)
 static fvlm_status head(fvlm_model *m, size_t n, size_t rows, float *logits, fvlm_err *err)
 {
     const fvlm_config *c = m->config;
-    fvlm_llm_memory *l = &m->memory;
+    fvlm_llm_memory *l = &m->llm_memory;
     const float *last = l->x + (n - rows) * c->llm.hidden;
-    fvlm_op_rms_norm(m->exec, last, rows, c->llm.hidden, m->llm.norm, (float)c->llm.norm_eps, l->narrow);
+    fvlm_op_rms_norm(m->exec, last, rows, c->llm.hidden, m->weights.llm.norm, (float)c->llm.norm_eps, l->narrow);
     const fvlm_status st = fvlm_model_observe(m, "llm.norm", l->narrow, rows, c->llm.hidden, err);
-    if (st != FVLM_OK) return st;
-    fvlm_op_linear(m->exec, l->narrow, rows, &m->llm.head.weight, NULL, FVLM_NONE, NULL, logits);
+    if (st) return st;
+    fvlm_op_linear(m->exec, l->narrow, rows, &m->weights.llm.head.weight, NULL, FVLM_NONE, NULL, logits);
     return fvlm_model_observe(m, "logits", logits, rows, c->llm.vocab, err);
 }
 
@@ -175,17 +197,17 @@ static fvlm_status head(fvlm_model *m, size_t n, size_t rows, float *logits, fvl
 static fvlm_status layers(fvlm_model *m, const float *embeddings, size_t n, fvlm_err *err)
 {
     const fvlm_config *c = m->config;
-    fvlm_llm_memory *l = &m->memory;
+    fvlm_llm_memory *l = &m->llm_memory;
     char name[48];
     memcpy(l->x, embeddings, n * c->llm.hidden * sizeof(float));
     fvlm_status st = fvlm_model_observe(m, "llm.embed", l->x, n, c->llm.hidden, err);
-    for (size_t i = 0; i < c->llm.layers && st == FVLM_OK; i++) {
-        attention(m, &m->llm.layers[i], i, n);
-        feed_forward(m, &m->llm.layers[i], n);
+    for (size_t i = 0; i < c->llm.layers && !st; i++) {
+        attention(m, &m->weights.llm.layers[i], i, n);
+        feed_forward(m, &m->weights.llm.layers[i], n);
         snprintf(name, sizeof name, "llm.layer%zu", i);
         st = fvlm_model_observe(m, name, l->x, n, c->llm.hidden, err);
     }
-    if (st == FVLM_OK) l->position += n;
+    if (!st) l->position += n;
     return st;
 }
 
@@ -193,7 +215,7 @@ static fvlm_status layers(fvlm_model *m, const float *embeddings, size_t n, fvlm
 
 void fvlm_model_reset(fvlm_model *m)
 {
-    m->memory.position = 0;
+    m->llm_memory.position = 0;
 }
 
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err)
@@ -202,7 +224,7 @@ fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float
         if (ids[i] >= m->config->llm.vocab)
             return fvlm_fail(err, FVLM_BAD_INPUT, "token %u has no row in the embedding of %u", ids[i],
                              m->config->llm.vocab);
-        fvlm_weight_row(&m->llm.embed.weight, ids[i], embeddings + i * m->config->llm.hidden);
+        fvlm_weight_row(&m->weights.llm.embed.weight, ids[i], embeddings + i * m->config->llm.hidden);
     }
     return FVLM_OK;
 }
@@ -211,18 +233,18 @@ fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n,
                                fvlm_err *err)
 {
     const fvlm_config *c = m->config;
-    const size_t positions = m->memory.position + n, most = fvlm_model_context(m);
+    const size_t positions = m->llm_memory.position + n, most = fvlm_model_context(m);
     size_t room = positions; /* when the cache has to grow, it grows by half, so that growing stays cheap */
-    if (positions > m->memory.capacity && positions <= most)
+    if (positions > m->llm_memory.capacity && positions <= most)
         room = positions + positions / 2 < most ? positions + positions / 2 : most;
     fvlm_status st = fvlm_model_reserve(m, n, room, err);
     const size_t step = rows_at_once(m, n);
-    for (size_t done = 0; done < n && st == FVLM_OK; done += step) {
+    for (size_t done = 0; done < n && !st; done += step) {
         const size_t rows = n - done < step ? n - done : step;
         st = layers(m, embeddings + done * c->llm.hidden, rows, err);
-        if (st == FVLM_OK && all_logits)
+        if (!st && all_logits)
             st = head(m, rows, rows, logits + done * c->llm.vocab, err);
-        else if (st == FVLM_OK && done + rows == n)
+        else if (!st && done + rows == n)
             st = head(m, rows, 1, logits, err);
     }
     return st;

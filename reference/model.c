@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model.c - opening and closing a model, and what every pass over it shares. */
+/* model.c - opens and closes a model. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +62,7 @@ static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
     const char *json;
     size_t n_bytes;
     st = m->options.check ? check_tensors(m, err) : FVLM_OK;
-    if (st == FVLM_OK) st = fvlm_model_bind(m, err);
+    if (st == FVLM_OK) st = fvlm_model_weights_bind(&m->weights, m->reader, err);
     if (st == FVLM_OK) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
     if (st == FVLM_OK) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
     if (st != FVLM_OK) fvlm_err_prefix(err, "\"%s\"", path);
@@ -86,12 +86,10 @@ void fvlm_model_close(fvlm_model **model)
     fvlm_model *m = *model;
     *model = NULL;
     if (!m) return;
-    fvlm_tower_memory_free(&m->tower);
-    fvlm_llm_memory_free(&m->memory);
-    free(m->projector_hidden);
-    free(m->vision.all_blocks);
-    free(m->llm.layers);
-    free(m->small);
+    fvlm_tower_memory_free(&m->tower_memory);
+    fvlm_projector_memory_free(&m->projector_memory);
+    fvlm_llm_memory_free(&m->llm_memory);
+    fvlm_model_weights_free(&m->weights);
     if (m->tokenizer) fvlm_tokenizer_destroy(&m->tokenizer);
     if (m->exec) fvlm_exec_destroy(&m->exec);
     fvlm_reader_close(&m->reader);
@@ -122,14 +120,8 @@ size_t fvlm_model_count_blocks(const fvlm_config *c)
 
 size_t fvlm_model_memory_bytes(const fvlm_model *m)
 {
-    const fvlm_config *c = m->config;
-    const fvlm_llm_memory *l = &m->memory;
-    const size_t kv = 2 * (size_t)c->llm.layers * c->llm.kv_heads * c->llm.head_dim;
-    const size_t q = (size_t)c->llm.heads * c->llm.head_dim, widest = q > c->llm.hidden ? q : c->llm.hidden;
-    const size_t floats = 2 * m->tower.n_ab + m->tower.n_wide + m->projector_rows * c->projector.hidden +
-                          l->capacity * (kv + c->llm.head_dim) +
-                          l->rows * (c->llm.hidden + widest + q + 2 * (size_t)c->llm.intermediate);
-    return floats * sizeof(float);
+    return fvlm_tower_memory_bytes(&m->tower_memory) + fvlm_projector_memory_bytes(&m->projector_memory) +
+           fvlm_llm_memory_bytes(&m->llm_memory);
 }
 
 fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm_err *err)
@@ -139,11 +131,4 @@ fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm
     o->act = strcmp(text, "int8") == 0 ? FVLM_ACT_INT8 : FVLM_ACT_F32;
     if (o->act == FVLM_ACT_INT8 || strcmp(text, "f32") == 0) return FVLM_OK;
     return fvlm_fail(err, FVLM_USAGE, "--act \"%s\": should be f32 or int8", text);
-}
-
-fvlm_status fvlm_model_observe(fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols, fvlm_err *err)
-{
-    if (m->options.observer) m->options.observer(m->options.observer_ctx, name, x, rows, cols);
-    if (!fvlm_exec_ok(m->exec)) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the kernels' scratch");
-    return fvlm_interrupted() ? fvlm_fail(err, FVLM_INTERRUPTED, "interrupted") : FVLM_OK;
 }

@@ -57,9 +57,6 @@ size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side);
 /* Blocks that the observer sees in one pass over a picture and a prompt. */
 size_t fvlm_model_count_blocks(const fvlm_config *c);
 
-/* Bytes of activations the tower works in for a picture of that side: 60 MB for FastViTHD at 1024. */
-size_t fvlm_tower_bytes(const fvlm_config *c, uint32_t side);
-
 /* Refuses a side that is no multiple of the stride, or above 4096. */
 fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *err);
 

@@ -14,7 +14,7 @@ static double linear_macs(const fvlm_linear *l, double rows)
 
 double fvlm_work_tower_macs(const fvlm_model *m, uint32_t side)
 {
-    const fvlm_vision_weights *v = &m->vision;
+    const fvlm_vision_weights *v = &m->weights.vision;
     double tokens = side / 4.0 * (side / 4.0);
     double macs =
         linear_macs(&v->stem0, 4 * tokens) + depthwise_macs(&v->stem1, tokens) + linear_macs(&v->stem2, tokens);
@@ -47,14 +47,15 @@ static double layer_macs(const fvlm_llm_layer *y, double rows)
 double fvlm_work_prefill_macs(const fvlm_model *m, double n)
 {
     const double width = (double)m->config->llm.heads * m->config->llm.head_dim;
-    return m->config->llm.layers * (layer_macs(&m->llm.layers[0], n) + n * n * width) + linear_macs(&m->llm.head, 1);
+    return m->config->llm.layers * (layer_macs(&m->weights.llm.layers[0], n) + n * n * width) +
+           linear_macs(&m->weights.llm.head, 1);
 }
 
 double fvlm_work_decode_bytes(const fvlm_model *m)
 {
-    double bytes = (double)m->llm.head.weight.m.n_bytes;
+    double bytes = (double)m->weights.llm.head.weight.m.n_bytes;
     for (unsigned i = 0; i < m->config->llm.layers; i++) {
-        const fvlm_llm_layer *y = &m->llm.layers[i];
+        const fvlm_llm_layer *y = &m->weights.llm.layers[i];
         const fvlm_linear *all[] = {&y->q, &y->k, &y->v, &y->o, &y->gate, &y->up, &y->down};
         for (size_t j = 0; j < sizeof all / sizeof all[0]; j++) bytes += (double)all[j]->weight.m.n_bytes;
     }

@@ -118,7 +118,7 @@ static void language_model(void **state)
         kept_free(&seen);
         fvlm_model_reset(m);
         assert_int_equal(fvlm_model_forward(m, x, n, true, logits, &err), FVLM_OK);
-        assert_int_equal(m->memory.position, n);
+        assert_int_equal(m->llm_memory.position, n);
         twin t = {.r = fvlm_model_reader(m)};
         twin_llm(&t, x, n);
         compare_all(&t);

@@ -166,7 +166,7 @@ static void prefill_is_token_by_token(void **state)
     fvlm_err err = {0};
     fvlm_model_reset(t->m);
     for (size_t i = 0; i < 40; i++) {
-        assert_int_equal(t->m->memory.position, i);
+        assert_int_equal(t->m->llm_memory.position, i);
         assert_int_equal(fvlm_model_forward(t->m, t->rows + i * t->hidden, 1, false, logits, &err), FVLM_OK);
         assert_logits(t, logits, i);
     }
@@ -224,7 +224,7 @@ static void context_is_a_limit(void **state)
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 600, false, logits, &err), FVLM_OK);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 41, false, logits, &err), FVLM_LIMIT);
     assert_string_equal(err.msg, "the text takes 641 positions; the context holds 640");
-    assert_int_equal(t->m->memory.position, 600);
+    assert_int_equal(t->m->llm_memory.position, 600);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 40, false, logits, &err), FVLM_OK);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 1, false, logits, &err), FVLM_LIMIT);
     free(logits);
