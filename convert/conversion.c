@@ -51,7 +51,7 @@ static fvlm_status check_config(const fvlm_config *config, fvlm_err *err)
 {
     fvlm_config again;
     json_t *json = fvlm_config_to_json(config);
-    if (!json) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!json) return fvlm_fail_nomem(err);
     fvlm_status st = fvlm_config_from_json(&again, json, err);
     json_decref(json);
     return st;
@@ -62,7 +62,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
 {
     *out = NULL;
     fvlm_conversion *c = fvlm_alloc(1, sizeof *c);
-    if (!c) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!c) return fvlm_fail_nomem(err);
     c->options = *o;
     fvlm_status st = fvlm_source_open(&c->source, folder, err);
     if (!st) st = fvlm_checkpoint_read(&c->checkpoint, c->source, err);
@@ -70,7 +70,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
     if (!st) st = check_config(&c->names.config, err);
     if (!st) {
         c->planned = fvlm_alloc(c->names.recipes.n, sizeof *c->planned);
-        st = c->planned ? choose_types(c, o->type, err) : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+        st = c->planned ? choose_types(c, o->type, err) : fvlm_fail_nomem(err);
     }
     if (c->source) st = fvlm_source_check_unchanged(c->source, st, err);
     if (st)
@@ -168,7 +168,7 @@ static fvlm_status list_tasks(work *w, fvlm_err *err)
     fvlm_conversion *c = w->c;
     size_t n_files = fvlm_source_n_files(c->source);
     w->tasks = fvlm_alloc(c->names.recipes.n + n_files, sizeof *w->tasks);
-    if (!w->tasks) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!w->tasks) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < n_files; i++) {
         uint64_t n = fvlm_source_file_bytes(c->source, i);
         w->tasks[w->n_tasks++] = (task){n / 4, true, i}; /* nothing but reading */
@@ -207,7 +207,7 @@ static fvlm_status finish(work *w, fvlm_err *err)
 {
     fvlm_conversion *c = w->c;
     json_t *meta = fvlm_conversion_metadata(c);
-    fvlm_status st = meta ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = meta ? FVLM_OK : fvlm_fail_nomem(err);
     if (!st) st = fvlm_writer_finish(&w->writer, meta, c->checkpoint.tokenizer, c->checkpoint.tokenizer_bytes, err);
     json_decref(meta);
     return st;
@@ -220,7 +220,7 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a file of the checkpoint itself; write to another name", path);
     fvlm_pool *pool = NULL;
     work w = {.c = c, .failed = NO_TASK};
-    if (mtx_init(&w.lock, mtx_plain) != thrd_success) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (mtx_init(&w.lock, mtx_plain) != thrd_success) return fvlm_fail_nomem(err);
     fvlm_status st = fvlm_pool_create(&pool, c->options.threads, err);
     if (!st) st = fvlm_writer_create(&w.writer, path, c->options.force, err);
     if (!st) {

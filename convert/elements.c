@@ -8,60 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static inline uint16_t u16_at(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static inline uint32_t u32_at(const uint8_t *p)
-{
-    return (uint32_t)u16_at(p) | (uint32_t)u16_at(p + 2) << 16;
-}
-
-static inline float from_bits(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-static inline uint32_t to_bits(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
+#include "format/base/bits.h"
 
 void fvlm_elements_decode(unsigned src_type, const uint8_t *raw, size_t n, double *out)
 {
     if (src_type == FVLM_SOURCE_BF16)
-        for (size_t i = 0; i < n; i++) out[i] = (double)from_bits((uint32_t)u16_at(raw + 2 * i) << 16);
+        for (size_t i = 0; i < n; i++) out[i] = (double)fvlm_bf16_to_f32(fvlm_load_u16(raw + 2 * i));
     else if (src_type == FVLM_SOURCE_F16)
-        for (size_t i = 0; i < n; i++) out[i] = (double)fvlm_f16_to_f32(u16_at(raw + 2 * i));
+        for (size_t i = 0; i < n; i++) out[i] = (double)fvlm_f16_to_f32(fvlm_load_u16(raw + 2 * i));
     else
-        for (size_t i = 0; i < n; i++) out[i] = (double)from_bits(u32_at(raw + 4 * i));
+        for (size_t i = 0; i < n; i++) out[i] = (double)fvlm_f32_from_bits(fvlm_load_u32(raw + 4 * i));
 }
 
-/* All exponent bits set: infinity or NaN. */
-static uint32_t exponent_mask(unsigned src_type)
-{
-    return src_type == FVLM_SOURCE_BF16 ? 0x7f80 : src_type == FVLM_SOURCE_F16 ? 0x7c00 : 0x7f800000;
-}
-
+/* All exponent bits set: infinity or NaN. The first pass has no exit and stays in its type's width: it vectorizes. */
 size_t fvlm_elements_check(unsigned src_type, const uint8_t *raw, size_t n)
 {
-    uint32_t mask = exponent_mask(src_type), bad = 0;
     if (src_type == FVLM_SOURCE_F32) {
-        for (size_t i = 0; i < n; i++) bad |= (uint32_t)((u32_at(raw + 4 * i) & mask) == mask);
-        if (!bad) return n;
-        for (size_t i = 0; i < n; i++)
-            if ((u32_at(raw + 4 * i) & mask) == mask) return i;
+        const uint32_t mask = 0x7f800000;
+        uint32_t any = 0;
+        for (size_t i = 0; i < n; i++) any |= (uint32_t)((fvlm_load_u32(raw + 4 * i) & mask) == mask);
+        for (size_t i = 0; any && i < n; i++)
+            if ((fvlm_load_u32(raw + 4 * i) & mask) == mask) return i;
     } else {
-        uint16_t narrow = (uint16_t)mask, any = 0;
-        for (size_t i = 0; i < n; i++) any |= (uint16_t)((u16_at(raw + 2 * i) & narrow) == narrow);
-        if (!any) return n;
-        for (size_t i = 0; i < n; i++)
-            if ((u16_at(raw + 2 * i) & mask) == mask) return i;
+        const uint16_t mask = src_type == FVLM_SOURCE_BF16 ? 0x7f80 : 0x7c00;
+        uint16_t any = 0;
+        for (size_t i = 0; i < n; i++) any |= (uint16_t)((fvlm_load_u16(raw + 2 * i) & mask) == mask);
+        for (size_t i = 0; any && i < n; i++)
+            if ((fvlm_load_u16(raw + 2 * i) & mask) == mask) return i;
     }
     return n;
 }
@@ -80,9 +53,9 @@ static float round_to_odd(double x)
     float f = (float)x;
     double back = (double)f;
     if (back == x || !isfinite(f)) return f;
-    uint32_t u = to_bits(f);
+    uint32_t u = fvlm_f32_bits(f);
     if (fabs(back) > fabs(x)) u--; /* one step toward zero */
-    return from_bits(u | 1);
+    return fvlm_f32_from_bits(u | 1);
 }
 
 size_t fvlm_elements_encode(fvlm_type type, const double *x, size_t n, void *out)
@@ -91,14 +64,14 @@ size_t fvlm_elements_encode(fvlm_type type, const double *x, size_t n, void *out
     for (size_t i = 0; i < n; i++) {
         if (type.kind == FVLM_F32) {
             float f = (float)x[i];
-            if ((to_bits(f) & 0x7fffffff) > largest) return i;
+            if ((fvlm_f32_bits(f) & 0x7fffffff) > largest) return i;
             ((float *)out)[i] = f;
             continue;
         }
         float f = round_to_odd(x[i]);
         uint16_t half = type.kind == FVLM_F16 ? fvlm_f32_to_f16(f) : fvlm_f32_to_bf16(f);
         bool infinite = type.kind == FVLM_BF16 && (half & 0x7fff) == 0x7f80;
-        if (infinite || (to_bits(f) & 0x7fffffff) > largest) return i;
+        if (infinite || (fvlm_f32_bits(f) & 0x7fffffff) > largest) return i;
         ((uint16_t *)out)[i] = half;
     }
     return n;
@@ -112,7 +85,7 @@ size_t fvlm_elements_convert(unsigned src_type, const uint8_t *raw, fvlm_type ty
     }
     if (src_type == FVLM_SOURCE_BF16 && type.kind == FVLM_F32) {
         uint32_t *wide = out;
-        for (size_t i = 0; i < n; i++) wide[i] = (uint32_t)u16_at(raw + 2 * i) << 16;
+        for (size_t i = 0; i < n; i++) wide[i] = (uint32_t)fvlm_load_u16(raw + 2 * i) << 16;
         return n;
     }
     double block[256];
@@ -156,8 +129,7 @@ fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor 
     *out = NULL;
     uint8_t *raw = fvlm_alloc(n, fvlm_source_type_bytes(t->type));
     double *values = fvlm_alloc(n, sizeof *values);
-    fvlm_status st = raw && values ? fvlm_source_read(src, t, 0, (size_t)t->n_bytes, raw, err)
-                                   : fvlm_fail(err, FVLM_NOMEM, "tensor \"%.200s\": out of memory", t->name);
+    fvlm_status st = raw && values ? fvlm_source_read(src, t, 0, (size_t)t->n_bytes, raw, err) : fvlm_fail_nomem(err);
     if (!st) {
         size_t bad = fvlm_elements_check(t->type, raw, n);
         if (bad < n) st = fvlm_elements_not_finite(t, bad, err);

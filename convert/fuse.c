@@ -39,7 +39,7 @@ static fvlm_status prepare_branch(fvlm_fusion *f, unsigned b, const double *scal
     const fvlm_branch *branch = &f->m->branch[b];
     size_t n = (size_t)f->m->out;
     double *bias = NULL, *g = f->factor[b] = fvlm_alloc(n, sizeof *g), *added = fvlm_alloc(n, sizeof *added);
-    fvlm_status st = g && added ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", f->m->name);
+    fvlm_status st = g && added ? FVLM_OK : fvlm_fail_nomem(err);
     for (size_t i = 0; i < n && !st; i++) g[i] = 1;
     if (!st && branch->bn.gamma) st = fold_bn(&branch->bn, src, n, g, added, err);
     if (!st && branch->bias) st = fvlm_elements_read(src, branch->bias, &bias, err);
@@ -59,12 +59,12 @@ fvlm_status fvlm_fusion_prepare(fvlm_fusion *f, const fvlm_recipe *m, const fvlm
     size_t n = (size_t)m->out;
     double *scale = NULL;
     f->bias = fvlm_alloc(n, sizeof *f->bias);
-    fvlm_status st = f->bias ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", m->name);
+    fvlm_status st = f->bias ? FVLM_OK : fvlm_fail_nomem(err);
     if (!st && m->layer_scale) {
         st = fvlm_elements_read(src, m->layer_scale, &scale, err);
     } else if (!st) {
         scale = fvlm_alloc(n, sizeof *scale);
-        if (!scale) st = fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", m->name);
+        if (!scale) st = fvlm_fail_nomem(err);
         for (size_t i = 0; i < n && !st; i++) scale[i] = 1;
     }
     for (size_t i = 0; !st && i < m->q_rows; i++) scale[i] *= m->q_scale;

@@ -59,11 +59,6 @@ typedef struct {
     fvlm_proof *proof;
 } packer;
 
-static fvlm_status no_memory(const packer *k)
-{
-    return fvlm_fail(k->err, FVLM_NOMEM, "\"%s\": out of memory", k->m->name);
-}
-
 static fvlm_status prepare(packer *k)
 {
     const fvlm_recipe *m = k->m;
@@ -74,17 +69,17 @@ static fvlm_status prepare(packer *k)
     k->rows = fit < FVLM_PANEL ? FVLM_PANEL : fit < all ? fit : all;
     k->typed = fvlm_alloc(k->rows * k->row, k->size);
     k->laid_out = fvlm_alloc((m->layout == FVLM_TAPS ? (size_t)m->out : k->rows) * k->row, k->size);
-    if (!k->typed || !k->laid_out) return no_memory(k);
+    if (!k->typed || !k->laid_out) return fvlm_fail_nomem(k->err);
     for (unsigned b = 0; b < m->n_branches; b++) {
         if (!m->branch[b].kernel) continue;
         k->raw[b] = fvlm_alloc(k->rows * kernel_row(m, b), fvlm_source_type_bytes(m->branch[b].kernel->type));
         k->kernel[b] = m->fused ? fvlm_alloc(kernel_row(m, b), sizeof(double)) : NULL;
-        if (!k->raw[b] || (m->fused && !k->kernel[b])) return no_memory(k);
+        if (!k->raw[b] || (m->fused && !k->kernel[b])) return fvlm_fail_nomem(k->err);
     }
     if (!m->fused) return FVLM_OK;
     k->fused = fvlm_alloc(k->row, sizeof(double));
     k->bias = fvlm_alloc((size_t)m->out, sizeof(double));
-    if (!k->fused || !k->bias) return no_memory(k);
+    if (!k->fused || !k->bias) return fvlm_fail_nomem(k->err);
     fvlm_status st = fvlm_fusion_prepare(&k->fusion, m, k->src, k->err);
     return st ? st : fvlm_proof_create(&k->proof, m, k->src, k->err);
 }
@@ -210,7 +205,7 @@ static fvlm_status put_bias(packer *k)
     size_t n = (size_t)m->out;
     double *plain = NULL;
     uint8_t *typed = fvlm_alloc(n, fvlm_type_float_bytes(k->p->bias));
-    fvlm_status st = typed ? FVLM_OK : no_memory(k);
+    fvlm_status st = typed ? FVLM_OK : fvlm_fail_nomem(k->err);
     if (!st && !m->fused) st = fvlm_elements_read(k->src, m->branch[0].bias, &plain, k->err);
     if (!st) {
         size_t fit = fvlm_elements_encode(k->p->bias, m->fused ? k->bias : plain, n, typed);

@@ -59,7 +59,7 @@ static fvlm_status read_vectors(fvlm_proof *p, const fvlm_source *src, fvlm_err 
 fvlm_status fvlm_proof_create(fvlm_proof **out, const fvlm_recipe *m, const fvlm_source *src, fvlm_err *err)
 {
     fvlm_proof *p = *out = fvlm_alloc(1, sizeof *p);
-    if (!p) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", m->name);
+    if (!p) return fvlm_fail_nomem(err);
     p->m = m;
     p->side = m->k == 1 ? 2 : m->k < 5 ? 5 : m->k; /* a 1x1 kernel: four unrelated positions */
     p->n_in = p->side * p->side;
@@ -68,8 +68,7 @@ fvlm_status fvlm_proof_create(fvlm_proof **out, const fvlm_recipe *m, const fvlm
     size_t channels = (size_t)(m->in * m->groups);
     p->x = fvlm_alloc(channels * p->n_in, sizeof *p->x);
     p->normed = m->norm_gain ? fvlm_alloc(channels * p->n_in, sizeof *p->x) : p->x;
-    fvlm_status st =
-        p->x && p->normed ? read_vectors(p, src, err) : fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", m->name);
+    fvlm_status st = p->x && p->normed ? read_vectors(p, src, err) : fvlm_fail_nomem(err);
     for (size_t i = 0; i < channels * p->n_in && !st; i++) p->x[i] = random_at(i);
     for (size_t i = 0; p->gain && i < channels * p->n_in && !st; i++)
         p->normed[i] = p->x[i] * p->gain[i / p->n_in] + p->shift[i / p->n_in];

@@ -5,17 +5,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "format/base/grow.h"
+
 #define MAX_SIDE 31 /* of a kernel */
 
 fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, unsigned part, const char *name)
 {
-    if (all->n == all->capacity) {
-        size_t more = all->capacity ? 2 * all->capacity : 128;
-        fvlm_recipe *items = realloc(all->items, more * sizeof *items);
-        if (!items) return NULL;
-        all->items = items;
-        all->capacity = more;
-    }
+    if (!fvlm_grow(&all->items, &all->capacity, all->n + 1, sizeof *all->items)) return NULL;
     fvlm_recipe *m = &all->items[all->n];
     *m = (fvlm_recipe){.name = fvlm_strdup(name), .part = part, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
     if (!m->name) return NULL;

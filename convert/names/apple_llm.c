@@ -63,7 +63,7 @@ static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, c
     *equal = a->type == b->type;
     uint64_t left = rows * a->dims[1] * fvlm_source_type_bytes(a->type);
     uint8_t *block = fvlm_alloc(2, COMPARE_BLOCK);
-    if (!block) return fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    if (!block) return fvlm_fail_nomem(r->err);
     fvlm_status st = FVLM_OK;
     for (uint64_t at = 0; !st && *equal && at < left;) {
         size_t n = left - at < COMPARE_BLOCK ? (size_t)(left - at) : COMPARE_BLOCK;

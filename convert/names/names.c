@@ -45,7 +45,7 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
     *out = (fvlm_names){.config = checkpoint->config};
     fvlm_resolver r = {.src = src, .checkpoint = checkpoint, .out = out, .err = err};
     r.used = fvlm_alloc(fvlm_source_n_tensors(src), sizeof *r.used);
-    if (!r.used) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!r.used) return fvlm_fail_nomem(err);
     fvlm_apple_tower_resolve(&r);
     if (!r.st) fvlm_apple_projector_resolve(&r);
     if (!r.st) fvlm_apple_llm_resolve(&r);

@@ -32,8 +32,7 @@ const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fm
             return t;
         }
     }
-    if (r->n_missing < FVLM_LISTED && !(r->missing[r->n_missing] = fvlm_strdup(name)))
-        r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    if (r->n_missing < FVLM_LISTED && !(r->missing[r->n_missing] = fvlm_strdup(name))) r->st = fvlm_fail_nomem(r->err);
     r->n_missing++;
     return NULL;
 }
@@ -78,7 +77,7 @@ fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const cha
     FORMAT_NAME(name, fmt);
     fvlm_recipe *m = fvlm_recipes_add(&r->out->recipes, part, name);
     if (m) return m;
-    r->st = fvlm_fail(r->err, FVLM_NOMEM, "out of memory");
+    r->st = fvlm_fail_nomem(r->err);
     return &r->nowhere;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/grow.h"
 #include "format/base/json_pull.h"
 
 #define MAX_NAME 4096
@@ -164,17 +165,13 @@ static bool read_metadata(fvlm_scan *s)
 {
     bool first = true, ok = true;
     char *key, *value, **keys = NULL;
-    size_t at, n = 0, room = 0;
+    size_t at, n = 0, capacity = 0;
     if (!fvlm_scan_expect(s, '{', "'{', __metadata__")) return false;
     size_t begin = s->pos - 1;
     while (ok && fvlm_scan_member(s, &first, &key, &at)) {
-        if (n == room) {
-            char **more = realloc(keys, (room = room ? 2 * room : 16) * sizeof *keys);
-            if (!more) {
-                free(keys);
-                return fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory");
-            }
-            keys = more;
+        if (!fvlm_grow(&keys, &capacity, n + 1, sizeof *keys)) {
+            ok = fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory");
+            break;
         }
         keys[n++] = key;
         if (fvlm_scan_peek(s) != '"')
@@ -194,17 +191,12 @@ static bool read_metadata(fvlm_scan *s)
 }
 
 /* Grows with the text: 2^20 entries at most, each at least 50 bytes of it. */
-static bool append(fvlm_scan *s, fvlm_safetensors *out, size_t *room, const entry *e)
+static bool append(fvlm_scan *s, fvlm_safetensors *out, size_t *capacity, const entry *e)
 {
     if (out->n_tensors == FVLM_SOURCE_MAX_TENSORS)
         return fvlm_scan_refuse(s, e->key_at, FVLM_LIMIT, "more than %u tensors", FVLM_SOURCE_MAX_TENSORS);
-    if (out->n_tensors == *room) {
-        size_t more = *room ? 2 * *room : 64;
-        fvlm_source_tensor *t = realloc(out->tensors, more * sizeof *t);
-        if (!t) return fvlm_scan_refuse(s, e->key_at, FVLM_NOMEM, "out of memory");
-        out->tensors = t;
-        *room = more;
-    }
+    if (!fvlm_grow(&out->tensors, capacity, out->n_tensors + 1, sizeof *out->tensors))
+        return fvlm_scan_refuse(s, e->key_at, FVLM_NOMEM, "out of memory");
     out->tensors[out->n_tensors++] = e->t;
     return true;
 }
@@ -212,7 +204,7 @@ static bool append(fvlm_scan *s, fvlm_safetensors *out, size_t *room, const entr
 static bool read_entries(fvlm_scan *s, fvlm_safetensors *out, uint64_t data_at, uint64_t n_data)
 {
     bool first = true, first_field, metadata = false;
-    size_t room = 0, at;
+    size_t capacity = 0, at;
     char *name, *key;
     if (s->n_bytes == 0 || s->text[0] != '{')
         return fvlm_scan_refuse(s, 0, FVLM_BAD_INPUT,
@@ -230,7 +222,7 @@ static bool read_entries(fvlm_scan *s, fvlm_safetensors *out, uint64_t data_at, 
         first_field = true;
         while (fvlm_scan_member(s, &first_field, &key, &at))
             if (!read_field(s, &e, key, at)) return false;
-        if (s->st || !check_entry(s, &e, data_at, n_data) || !append(s, out, &room, &e)) return false;
+        if (s->st || !check_entry(s, &e, data_at, n_data) || !append(s, out, &capacity, &e)) return false;
     }
     return fvlm_scan_end(s);
 }

@@ -108,7 +108,7 @@ fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err
         st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": weight_map is %s, expected an object", index, fvlm_json_kind(map));
     if (!st) {
         names = calloc(n ? n : 1, sizeof *names);
-        if (!names) st = fvlm_fail(err, FVLM_NOMEM, "out of memory");
+        if (!names) st = fvlm_fail_nomem(err);
     }
     if (!st) st = collect_names(map, index, names, err);
     if (!st) st = find_shards(src, names, &n, index, err);

@@ -18,7 +18,7 @@ static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *e
     size_t n = strlen(folder);
     src->folder = fvlm_strdup(folder);
     src->files = fvlm_alloc(FVLM_SOURCE_MAX_FILES, sizeof *src->files);
-    if (!src->folder || !src->files) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!src->folder || !src->files) return fvlm_fail_nomem(err);
     while (n > 1 && src->folder[n - 1] == '/') src->folder[--n] = 0; /* "folder/" reads better as "folder" */
     src->dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (src->dir < 0 && errno == ENOTDIR)
@@ -34,7 +34,7 @@ fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *er
     static const char *const single = "model.safetensors", *const index = "model.safetensors.index.json";
     *out = NULL;
     fvlm_source *src = fvlm_alloc(1, sizeof *src);
-    if (!src) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!src) return fvlm_fail_nomem(err);
     src->dir = -1;
     fvlm_status st = open_folder(src, folder, err);
     if (!st) {

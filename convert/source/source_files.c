@@ -10,11 +10,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "format/cli/cli.h"
 
 #define HASH_BLOCK ((size_t)1 << 18)
+
+enum { PATH_ROOM = PATH_MAX + FVLM_MAX_NAME };
 
 bool fvlm_source_has(const fvlm_source *src, const char *name)
 {
@@ -25,27 +26,16 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
 {
     if (src->n_files == FVLM_SOURCE_MAX_FILES)
         return fvlm_fail(err, FVLM_LIMIT, "more than %d files in the checkpoint", FVLM_SOURCE_MAX_FILES);
-    /* O_NONBLOCK: a FIFO must not hang us. A symlink is followed: Hugging Face's cache is made of them. */
-    int fd = openat(src->dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) return fvlm_fail_errno(err, "\"%s/%s\"", src->folder, name);
-    struct stat about;
-    if (fstat(fd, &about) != 0) {
-        fvlm_fail_errno(err, "\"%s/%s\"", src->folder, name);
-        close(fd);
-        return FVLM_IO;
-    }
-    if (!S_ISREG(about.st_mode)) {
-        close(fd);
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s/%s\" is not a regular file", src->folder, name);
-    }
+    char path[PATH_ROOM];
+    snprintf(path, sizeof path, "%s/%s", src->folder, name);
     fvlm_source_file *f = &src->files[src->n_files];
-    *f = (fvlm_source_file){.fd = fd, .stamp = {(uint64_t)about.st_size, about.st_mtim}};
+    *f = (fvlm_source_file){.fd = -1};
+    fvlm_status st = fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err);
+    if (st) return st;
     f->name = fvlm_strdup(name);
     *index = src->n_files++; /* closed and freed with the source from here on */
-    return f->name ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    return f->name ? FVLM_OK : fvlm_fail_nomem(err);
 }
-
-enum { PATH_ROOM = PATH_MAX + FVLM_MAX_NAME };
 
 static const char *path_of(const fvlm_source *src, size_t file, char out[PATH_ROOM])
 {
@@ -74,7 +64,7 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
         return fvlm_fail(err, FVLM_LIMIT, "\"%s/%s\" has %" PRIu64 " bytes, at most %" PRIu64 " are allowed",
                          src->folder, name, f->stamp.n_bytes, max_bytes);
     char *buffer = malloc((size_t)f->stamp.n_bytes + 1);
-    if (!buffer) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory", name);
+    if (!buffer) return fvlm_fail_nomem(err);
     st = fvlm_source_read_file(src, file, 0, (size_t)f->stamp.n_bytes, buffer, err);
     if (st) {
         free(buffer);
@@ -112,24 +102,19 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
 {
     fvlm_source_file *f = &src->files[i];
     if (f->hashed) return FVLM_OK;
+    fvlm_hasher *hasher = NULL;
     uint8_t *block = malloc(HASH_BLOCK);
-    XXH3_state_t *state = XXH3_createState();
-    fvlm_status st = block && state ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    if (!st) XXH3_128bits_reset(state);
+    fvlm_status st = block ? fvlm_hasher_create(&hasher, err) : fvlm_fail_nomem(err);
     for (uint64_t at = 0; !st && at < f->stamp.n_bytes;) {
         size_t n = f->stamp.n_bytes - at < HASH_BLOCK ? (size_t)(f->stamp.n_bytes - at) : HASH_BLOCK;
         if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
         if (!st) st = fvlm_source_read_file(src, i, at, n, block, err);
-        if (!st) XXH3_128bits_update(state, block, n);
+        if (!st) fvlm_hasher_add(hasher, block, n);
         at += n;
     }
-    if (!st) {
-        XXH128_canonical_t canonical;
-        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-        memcpy(f->hash.bytes, canonical.digest, sizeof f->hash.bytes);
-        f->hashed = true;
-    }
-    XXH3_freeState(state);
+    if (!st) f->hash = fvlm_hasher_get(hasher);
+    f->hashed = !st;
+    fvlm_hasher_destroy(&hasher);
     free(block);
     return st;
 }

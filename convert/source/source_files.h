@@ -21,7 +21,7 @@ struct fvlm_source {
     fvlm_source_file *files; /* FVLM_SOURCE_MAX_FILES */
     size_t n_files;
     fvlm_source_tensor *tensors;
-    size_t n_tensors;
+    size_t n_tensors, capacity;
 };
 
 /* Opens a regular file of the folder; *index = its place in files. */

@@ -8,6 +8,7 @@
 
 #include "convert/source/safetensors.h"
 #include "convert/source/source_files.h"
+#include "format/base/grow.h"
 
 /* Reads the header of an opened weights file and appends its tensors. */
 static fvlm_status add_tensors(fvlm_source *src, size_t file, fvlm_err *err)
@@ -20,24 +21,19 @@ static fvlm_status add_tensors(fvlm_source *src, size_t file, fvlm_err *err)
     if (!st) st = fvlm_safetensors_length(&n_header, first, f->stamp.n_bytes, f->name, err);
     if (st) return st;
     f->header = malloc((size_t)n_header + 1);
-    if (!f->header) return fvlm_fail(err, FVLM_NOMEM, "\"%s\": out of memory for its header", f->name);
+    if (!f->header) return fvlm_fail_nomem(err);
     st = fvlm_source_read_file(src, file, 8, (size_t)n_header, f->header, err);
     fvlm_safetensors found = {0};
     if (!st) st = fvlm_safetensors_parse(&found, f->header, (size_t)n_header, f->stamp.n_bytes, f->name, err);
     if (st) return st;
     if (found.n_tensors > FVLM_SOURCE_MAX_TENSORS - src->n_tensors)
         st = fvlm_fail(err, FVLM_LIMIT, "more than %u tensors in the checkpoint", FVLM_SOURCE_MAX_TENSORS);
-    fvlm_source_tensor *all = NULL;
-    size_t n_all = st ? 0 : src->n_tensors + found.n_tensors;
-    if (!st) all = realloc(src->tensors, (n_all ? n_all : 1) * sizeof *all);
-    if (!st && !all) st = fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    if (!st) {
-        src->tensors = all;
-        for (size_t i = 0; i < found.n_tensors; i++) {
-            all[src->n_tensors + i] = found.tensors[i];
-            all[src->n_tensors + i].file = (uint32_t)file;
-        }
-        src->n_tensors = n_all;
+    else if (!fvlm_grow(&src->tensors, &src->capacity, src->n_tensors + found.n_tensors, sizeof *src->tensors))
+        st = fvlm_fail_nomem(err);
+    for (size_t i = 0; i < found.n_tensors && !st; i++) {
+        fvlm_source_tensor *t = &src->tensors[src->n_tensors++];
+        *t = found.tensors[i];
+        t->file = (uint32_t)file;
     }
     free(found.tensors);
     return st;

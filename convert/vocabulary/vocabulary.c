@@ -44,7 +44,7 @@ static bool set_has(const text_set *set, const char *text)
 static fvlm_status check_tokens(const fvlm_vocabulary *v, text_set *set, fvlm_err *err)
 {
     if (v->n_tokens == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "the tokenizer has no tokens");
-    if (!set_init(set, v->n_tokens)) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the tokenizer");
+    if (!set_init(set, v->n_tokens)) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < v->n_tokens; i++) {
         if (!v->tokens[i]) return fvlm_fail(err, FVLM_BAD_INPUT, "the vocabulary has no token with the id %zu", i);
         size_t slot = set_slot(set, v->tokens[i]);

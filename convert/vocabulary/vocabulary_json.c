@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
+#include "format/base/grow.h"
 
 /* Text that grows; 'failed' once memory was out. */
 typedef struct {
@@ -17,7 +18,7 @@ typedef struct {
 
 static void put(writer *w, const char *bytes, size_t n)
 {
-    if (w->failed || !fvlm_vocabulary_grow(&w->bytes, &w->room, w->n + n + 1, 1)) {
+    if (w->failed || !fvlm_grow(&w->bytes, &w->room, w->n + n + 1, 1)) {
         w->failed = true;
         return;
     }
@@ -93,7 +94,7 @@ fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabu
     write_json(&w, v);
     if (w.failed) {
         free(w.bytes);
-        return fvlm_fail(err, FVLM_NOMEM, "out of memory for the tokenizer");
+        return fvlm_fail_nomem(err);
     }
     w.bytes[w.n] = 0; /* put() keeps room for it */
     *json = w.bytes;

@@ -35,9 +35,6 @@ typedef struct {
     unsigned n_texts, n_trees;
 } fvlm_vocabulary;
 
-/* Room in *array for 'need' elements of 'size' bytes; new ones are zero. False when memory is out. */
-bool fvlm_vocabulary_grow(void *array, size_t *room, size_t need, size_t size);
-
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);
 
 /* what = file name for messages; flags = the token's JSON object, or NULL. */
