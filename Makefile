@@ -83,8 +83,8 @@ ARM64 := BUILD=build/arm64 CC=aarch64-linux-gnu-gcc PKG_ENV="PKG_CONFIG_LIBDIR=/
 arm64:  ## arm64: cross-build for NEON (gcc-aarch64-linux-gnu, libraries for arm64); runs under qemu-aarch64
 	@$(MAKE) --no-print-directory -j2 all build/arm64/tests/tools/activations $(ARM64)
 
-deps:  ## deps: check who includes whom against the table in tests/deps.sh
-	@tests/deps.sh
+deps: all  ## deps: check who may use whom, in #includes and in the objects' symbols (the table is in tests/deps.sh)
+	@tests/deps.sh $(BUILD)
 
 format:  ## format: clang-format every C file
 	@clang-format -i $(shell git ls-files '*.c' '*.h')
