@@ -7,28 +7,6 @@
 
 #include "format/base/json.h"
 
-/* By canonical name: "vision." "projector." "llm.embed." and "llm.head." "llm." */
-static fvlm_family family_of(const char *tensor)
-{
-    static const struct {
-        const char *prefix;
-        fvlm_family family;
-    } table[] = {{"vision.", FVLM_TOWER},
-                 {"projector.", FVLM_PROJECTOR},
-                 {"llm.embed.", FVLM_EMBEDDING},
-                 {"llm.head.", FVLM_EMBEDDING},
-                 {"llm.", FVLM_LLM}};
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strncmp(tensor, table[i].prefix, strlen(table[i].prefix)) == 0) return table[i].family;
-    return FVLM_OTHER;
-}
-
-const char *fvlm_family_name(fvlm_family f)
-{
-    static const char *const names[] = {"tower", "projector", "embedding", "llm", "other"};
-    return names[f];
-}
-
 uint64_t fvlm_params_of(const fvlm_tensor *t)
 {
     uint64_t n = 1; /* cannot wrap: fewer than the tensor's bytes times 2, which the reader has checked */
@@ -38,13 +16,12 @@ uint64_t fvlm_params_of(const fvlm_tensor *t)
 
 /* ---- gathering ---- */
 
-static void add_tensor(fvlm_info *x, const fvlm_tensor *t)
+static void add_tensor(fvlm_info *x, const fvlm_tensor *t, fvlm_part_group group)
 {
-    fvlm_family family = family_of(t->name);
     fvlm_share *s = x->share;
-    while (s < x->share + x->n_shares && !(s->family == family && fvlm_type_equal(s->type, t->type))) s++;
+    while (s < x->share + x->n_shares && !(s->group == group && fvlm_type_equal(s->type, t->type))) s++;
     if (s == x->share + x->n_shares) {
-        *s = (fvlm_share){.family = family, .type = t->type};
+        *s = (fvlm_share){.group = group, .type = t->type};
         x->n_shares++;
     }
     s->n_tensors++;
@@ -54,18 +31,23 @@ static void add_tensor(fvlm_info *x, const fvlm_tensor *t)
     x->n_bytes += t->n_bytes;
 }
 
-static int by_family(const void *a, const void *b)
+static int by_group(const void *a, const void *b)
 {
     const fvlm_share *x = a, *y = b;
-    if (x->family != y->family) return x->family < y->family ? -1 : 1;
+    if (x->group != y->group) return x->group < y->group ? -1 : 1;
     return x->n_bytes > y->n_bytes ? -1 : x->n_bytes < y->n_bytes;
 }
 
 fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err)
 {
     memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) add_tensor(out, fvlm_reader_tensor(r, i));
-    qsort(out->share, out->n_shares, sizeof *out->share, by_family);
+    const size_t n = fvlm_reader_n_tensors(r);
+    fvlm_part *part = fvlm_alloc(n, sizeof *part);
+    if (!part) return fvlm_fail_nomem(err);
+    fvlm_tensors_parts(r, part);
+    for (size_t i = 0; i < n; i++) add_tensor(out, fvlm_reader_tensor(r, i), fvlm_part_group_of(part[i]));
+    free(part);
+    qsort(out->share, out->n_shares, sizeof *out->share, by_group);
     const char *text;
     json_t *tokenizer;
     fvlm_status st = fvlm_reader_tokenizer(r, &text, &out->tokenizer_bytes, err);
@@ -87,8 +69,8 @@ static json_t *shares_json(const fvlm_info *x)
     for (size_t i = 0; i < x->n_shares; i++) {
         const fvlm_share *s = &x->share[i];
         char type[24];
-        fvlm_json_append(&all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "part", fvlm_family_name(s->family), "type",
-                                         fvlm_type_name(s->type, type), "tensors", (json_int_t)s->n_tensors,
+        fvlm_json_append(&all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "part", fvlm_part_group_name(s->group),
+                                         "type", fvlm_type_name(s->type, type), "tensors", (json_int_t)s->n_tensors,
                                          "parameters", (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes,
                                          "bits_per_weight", 8.0 * (double)s->n_bytes / (double)s->n_params));
     }
@@ -97,14 +79,13 @@ static json_t *shares_json(const fvlm_info *x)
 
 static json_t *tensor_json(const fvlm_tensor *t, const json_t *origin)
 {
-    static const char *const layouts[] = {"?", "rows", "panels", "taps"};
     char type[24], hash[33];
     fvlm_hash_text(&t->hash, hash);
     json_t *shape = json_array();
     for (unsigned d = 0; d < t->rank; d++) fvlm_json_append(&shape, json_integer((json_int_t)t->dims[d]));
     json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", t->name, "type", fvlm_type_name(t->type, type),
-                          "layout", layouts[t->layout], "shape", shape, "offset", (json_int_t)t->offset, "bytes",
-                          (json_int_t)t->n_bytes, "xxh3_128", hash);
+                          "layout", fvlm_layout_name(t->layout), "shape", shape, "offset", (json_int_t)t->offset,
+                          "bytes", (json_int_t)t->n_bytes, "xxh3_128", hash);
     /* from, steps, error: as convert recorded them */
     if (j && json_is_object(origin) && json_object_update_missing(j, (json_t *)(uintptr_t)origin) != 0) {
         json_decref(j);

@@ -6,28 +6,25 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "format/reader.h"
-
-typedef enum { FVLM_TOWER, FVLM_PROJECTOR, FVLM_EMBEDDING, FVLM_LLM, FVLM_OTHER, FVLM_N_FAMILIES } fvlm_family;
+#include "format/tensors.h"
 
 /* Tensors of one type in one part of the model. */
 typedef struct {
-    fvlm_family family;
+    fvlm_part_group group;
     fvlm_type type;
     size_t n_tensors;
     uint64_t n_params, n_bytes;
 } fvlm_share;
 
-#define FVLM_MAX_SHARES (FVLM_N_FAMILIES * 19)
+#define FVLM_MAX_SHARES (FVLM_N_GROUPS * 19)
 
 typedef struct {
-    fvlm_share share[FVLM_MAX_SHARES]; /* by family, largest first in each */
+    fvlm_share share[FVLM_MAX_SHARES]; /* by group, largest first in each */
     size_t n_shares;
     uint64_t n_params, n_bytes; /* all tensors */
     size_t tokens, merges, added, tokenizer_bytes;
 } fvlm_info;
 
-const char *fvlm_family_name(fvlm_family f);
 uint64_t fvlm_params_of(const fvlm_tensor *t);
 
 fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err);

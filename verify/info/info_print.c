@@ -81,8 +81,8 @@ static void print_shares(FILE *to, const fvlm_info *x, const fvlm_reader *r)
             "share");
     for (size_t i = 0; i < x->n_shares; i++) {
         const fvlm_share *s = &x->share[i];
-        bool first = i == 0 || s->family != x->share[i - 1].family;
-        print_row(to, first ? fvlm_family_name(s->family) : "", fvlm_type_name(s->type, type), s->n_tensors,
+        bool first = i == 0 || s->group != x->share[i - 1].group;
+        print_row(to, first ? fvlm_part_group_name(s->group) : "", fvlm_type_name(s->type, type), s->n_tensors,
                   s->n_params, s->n_bytes, x->n_bytes);
     }
     print_row(to, "total", "", fvlm_reader_n_tensors(r), x->n_params, x->n_bytes, x->n_bytes);
@@ -201,7 +201,6 @@ static void print_origin(FILE *to, const json_t *meta, const char *name)
 
 void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r)
 {
-    static const char *const layouts[] = {"?", "rows", "panels", "taps"};
     int width = 0;
     for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
         int n = (int)strlen(fvlm_reader_tensor(r, i)->name);
@@ -213,8 +212,8 @@ void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r)
         char type[24], bytes[16], shape[96] = "";
         for (unsigned d = 0, at = 0; d < t->rank; d++)
             at += (unsigned)snprintf(shape + at, sizeof shape - at, "%s%" PRIu64, d ? "x" : "", t->dims[d]);
-        fprintf(to, "%-*s  %-14s %-6s %14s %8s", width, t->name, fvlm_type_name(t->type, type), layouts[t->layout],
-                shape, fvlm_human_bytes(t->n_bytes, bytes));
+        fprintf(to, "%-*s  %-14s %-6s %14s %8s", width, t->name, fvlm_type_name(t->type, type),
+                fvlm_layout_name(t->layout), shape, fvlm_human_bytes(t->n_bytes, bytes));
         print_origin(to, fvlm_reader_meta(r), t->name);
         fputc('\n', to);
     }
