@@ -180,7 +180,7 @@ static void no_regular_file(void **state)
                                    "; give a checkpoint folder as downloaded (safetensors)");
     char *path = test_path(folder, "model.safetensors");
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_string_equal(verdict(), "\"F/model.safetensors\" is not a regular file");
+    assert_string_equal(verdict(), "\"F/model.safetensors\" is a folder, expected a file");
     rmdir(path);
     assert_int_equal(mkfifo(path, 0600), 0); /* must not hang */
     assert_string_equal(verdict(), "\"F/model.safetensors\" is not a regular file");
