@@ -1,280 +1,183 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bind.c - puts every tensor of a .fvlm file where the forward pass finds it.
+/* bind.c - puts every tensor of a .fvlm file where the forward pass finds it: each tensor of the list that the config
+ * demands (format/tensors.h), and no other. Missing, unfit and left-over tensors are refused by name.
  *
- * The config says which tensors there must be and what shape they have; this file
- * holds the list (format/config.h has the same in prose). A tensor is bound, or
- * the model is refused: missing and left-over tensors alike are told by name.
- *
- * Matrices stay where they lie in the mapping. Vectors and depthwise kernels, one
- * in a hundred weights, become f32 in one block of memory. */
-#include <inttypes.h>
-#include <stdarg.h>
+ * Matrices stay in the mapping. Vectors and depthwise kernels, one weight in a hundred, become f32 in one block of
+ * memory. */
+#include "reference/bind.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference/bind.h"
+#include "format/decode.h"
+#include "format/tensors.h"
 
-#define MAX_KERNEL FVLM_MAX_DW_KERNEL /* side of a depthwise kernel: what the operation has room for */
-#define LISTED 4                      /* names an error message has room for */
+#define LISTED 4 /* names in an error message */
+
+/* Where a module's tensors go: one of the three. */
+typedef struct {
+    fvlm_linear *linear;
+    fvlm_depthwise *depthwise;
+    const float **vector;
+} slot;
+
+/* clang-format off */
+static slot slot_of(fvlm_model_weights *w, const fvlm_tensors *x)
+{
+    fvlm_vision_stage *s = &w->vision.stage[x->stage];
+    fvlm_vision_block *b = &s->blocks[x->block];
+    fvlm_llm_layer *y = &w->llm.layers[x->layer];
+    switch (x->module) {
+    case FVLM_MODULE_STEM_0:      return (slot){.linear = &w->vision.stem0};
+    case FVLM_MODULE_STEM_1:      return (slot){.depthwise = &w->vision.stem1};
+    case FVLM_MODULE_STEM_2:      return (slot){.linear = &w->vision.stem2};
+    case FVLM_MODULE_DOWN_DW:     return (slot){.depthwise = &s->down_dw};
+    case FVLM_MODULE_DOWN_PW:     return (slot){.linear = &s->down_pw};
+    case FVLM_MODULE_POS:         return (slot){.depthwise = &s->pos};
+    case FVLM_MODULE_MIXER:       return (slot){.depthwise = &b->mixer};
+    case FVLM_MODULE_QKV:         return (slot){.linear = &b->qkv};
+    case FVLM_MODULE_PROJ:        return (slot){.linear = &b->proj};
+    case FVLM_MODULE_DW:          return (slot){.depthwise = &b->dw};
+    case FVLM_MODULE_FC1:         return (slot){.linear = &b->fc1};
+    case FVLM_MODULE_FC2:         return (slot){.linear = &b->fc2};
+    case FVLM_MODULE_FINAL_DW:    return (slot){.depthwise = &w->vision.final_dw};
+    case FVLM_MODULE_SE_REDUCE:   return (slot){.linear = &w->vision.se_reduce};
+    case FVLM_MODULE_SE_EXPAND:   return (slot){.linear = &w->vision.se_expand};
+    case FVLM_MODULE_PROJECTOR_0: return (slot){.linear = &w->projector0};
+    case FVLM_MODULE_PROJECTOR_2: return (slot){.linear = &w->projector2};
+    case FVLM_MODULE_EMBED:       return (slot){.linear = &w->llm.embed};
+    case FVLM_MODULE_ATTN_NORM:   return (slot){.vector = &y->attn_norm};
+    case FVLM_MODULE_Q:           return (slot){.linear = &y->q};
+    case FVLM_MODULE_K:           return (slot){.linear = &y->k};
+    case FVLM_MODULE_V:           return (slot){.linear = &y->v};
+    case FVLM_MODULE_O:           return (slot){.linear = &y->o};
+    case FVLM_MODULE_FFN_NORM:    return (slot){.vector = &y->ffn_norm};
+    case FVLM_MODULE_GATE:        return (slot){.linear = &y->gate};
+    case FVLM_MODULE_UP:          return (slot){.linear = &y->up};
+    case FVLM_MODULE_DOWN:        return (slot){.linear = &y->down};
+    case FVLM_MODULE_NORM:        return (slot){.vector = &w->llm.norm};
+    case FVLM_MODULE_HEAD:        return (slot){.linear = &w->llm.head};
+    case FVLM_N_MODULES:          break;
+    }
+    return (slot){0};
+}
+/* clang-format on */
 
 typedef struct {
     fvlm_model_weights *w;
     const fvlm_reader *reader;
-    const fvlm_config *config;
-    bool *used;               /* a flag for every tensor of the file */
-    size_t n_small, small_at; /* floats in w->small, and how many are taken */
-    size_t n_missing;
-    char missing[256];
-    fvlm_status st; /* sticks: after a failure, binding does nothing */
-    fvlm_err *err;
+    bool *used;    /* one flag per tensor of the file */
+    size_t n_done; /* floats taken of w->small */
 } binder;
 
-static void list_name(char *list, size_t size, size_t i, const char *name)
+/* A list of tensor names for an error message, cut after the first few. */
+typedef struct {
+    char text[LISTED * (FVLM_MAX_NAME + 2) + 4];
+    size_t n;
+} names;
+
+static void add_name(names *list, const char *name)
 {
-    const size_t at = strlen(list);
-    if (i < LISTED)
-        snprintf(list + at, size - at, "%s%s", i ? ", " : "", name);
-    else if (i == LISTED)
-        snprintf(list + at, size - at, ", ...");
+    const size_t at = strlen(list->text), left = sizeof list->text - at;
+    if (list->n < LISTED) snprintf(list->text + at, left, "%s%s", list->n ? ", " : "", name);
+    if (list->n++ == LISTED) snprintf(list->text + at, left, ", ...");
 }
 
-static const char *shape_text(unsigned rank, const uint64_t *dims, char out[96])
+static size_t padded(size_t n)
 {
-    size_t at = (size_t)snprintf(out, 96, "[");
-    for (unsigned i = 0; i < rank && at < 96; i++)
-        at += (size_t)snprintf(out + at, 96 - at, "%s%" PRIu64, i ? ", " : "", dims[i]);
-    if (at < 96) snprintf(out + at, 96 - at, "]");
-    return out;
+    return (n + 15) / 16 * 16;
 }
 
-static void refuse_shape(binder *b, const fvlm_tensor *t, const char *wanted)
+/* Allocates the blocks, the layers, and a float for every element of a vector or depthwise kernel: the reader has
+ * checked that those elements are in the file. */
+static fvlm_status reserve(binder *b, fvlm_err *err)
 {
-    char found[96];
-    b->st = fvlm_fail(b->err, FVLM_BAD_INPUT, "tensor \"%s\" has shape %s; the config wants %s", t->name,
-                      shape_text(t->rank, t->dims, found), wanted);
-}
-
-/* The tensor of that name in that layout, or NULL: missing, or already refused. */
-static const fvlm_tensor *take(binder *b, const char *name, fvlm_layout layout)
-{
-    static const char *const layouts[] = {"?", "rows", "panels", "taps"};
-    if (b->st != FVLM_OK) return NULL;
-    const fvlm_tensor *t = fvlm_reader_find(b->reader, name);
-    if (!t) {
-        list_name(b->missing, sizeof b->missing, b->n_missing++, name);
-        return NULL;
+    const fvlm_config *c = fvlm_reader_config(b->reader);
+    const size_t n_tensors = fvlm_reader_n_tensors(b->reader);
+    fvlm_model_weights *w = b->w;
+    size_t n_blocks = 0, n_small = 0;
+    for (unsigned i = 0; i < c->vision.n_stages; i++) n_blocks += c->vision.stage[i].depth;
+    for (size_t i = 0; i < n_tensors; i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor(b->reader, i);
+        const size_t width = fvlm_type_float_bytes(t->type);
+        if (t->layout != FVLM_PANELS && width) n_small += padded((size_t)t->n_bytes / width);
     }
-    b->used[t - fvlm_reader_tensor(b->reader, 0)] = true;
-    if (t->layout == layout) return t;
-    b->st = fvlm_fail(b->err, FVLM_BAD_INPUT, "tensor \"%s\" is laid out in %s; the executor reads it in %s", name,
-                      layouts[t->layout <= FVLM_TAPS ? t->layout : 0], layouts[layout]);
-    return NULL;
+    w->small = fvlm_alloc(n_small, sizeof(float));
+    w->vision.all_blocks = fvlm_alloc(n_blocks, sizeof *w->vision.all_blocks);
+    w->llm.layers = fvlm_alloc(c->llm.layers, sizeof *w->llm.layers);
+    b->used = fvlm_alloc(n_tensors, sizeof *b->used);
+    if (!w->small || !w->vision.all_blocks || !w->llm.layers || !b->used) return fvlm_fail_nomem(err);
+    fvlm_vision_block *blocks = w->vision.all_blocks;
+    for (unsigned i = 0; i < c->vision.n_stages; i++) {
+        w->vision.stage[i].blocks = blocks;
+        blocks += c->vision.stage[i].depth;
+    }
+    return FVLM_OK;
 }
 
 /* A tensor's n floats of any width as f32, in memory that the weights own. */
 static const float *widen(binder *b, const fvlm_tensor *t, size_t n)
 {
-    float *out = b->w->small + b->small_at;
+    float *out = b->w->small + b->n_done;
     fvlm_decode_floats(t->type, fvlm_reader_bytes(b->reader, t), n, out);
-    b->small_at += (n + 15) / 16 * 16;
+    b->n_done += padded(n);
     return out;
 }
 
-static void bind_vector(binder *b, const float **out, size_t n, const char *name)
+static fvlm_status bind_tensor(binder *b, const fvlm_tensors *x, const fvlm_tensor *t, fvlm_err *err)
 {
-    const fvlm_tensor *t = take(b, name, FVLM_ROWS);
-    if (!t) return;
-    if (t->rank == 1 && t->dims[0] == n) {
-        *out = widen(b, t, n);
-        return;
+    const slot to = slot_of(b->w, x);
+    const fvlm_status st = fvlm_tensors_fit(x, t, err);
+    if (st) return st;
+    if (x->layout == FVLM_PANELS) return fvlm_weight_bind(&to.linear->weight, t, fvlm_reader_bytes(b->reader, t), err);
+    if (x->layout == FVLM_TAPS) {
+        const uint32_t kernel = (uint32_t)t->dims[2], out_c = (uint32_t)t->dims[0];
+        *to.depthwise = (fvlm_depthwise){.taps = widen(b, t, (size_t)kernel * kernel * out_c),
+                                         .kernel = kernel,
+                                         .stride = x->stride,
+                                         .in_c = x->in,
+                                         .out_c = out_c};
+        return FVLM_OK;
     }
-    char wanted[32];
-    snprintf(wanted, sizeof wanted, "[%zu]", n);
-    refuse_shape(b, t, wanted);
+    const float **vector = to.linear ? &to.linear->bias : to.depthwise ? &to.depthwise->bias : to.vector;
+    *vector = widen(b, t, (size_t)t->dims[0]);
+    return FVLM_OK;
 }
 
-/* [n, inputs] for a linear layer, [n, inputs, side, side] for a convolution; 1x1 may be either. */
-static void bind_matrix(binder *b, fvlm_weight *out, size_t n, size_t inputs, size_t side, const char *name)
+static fvlm_status bind_all(binder *b, fvlm_err *err)
 {
-    const fvlm_tensor *t = take(b, name, FVLM_PANELS);
-    if (!t) return;
-    const bool flat = t->rank == 2 && side == 1;
-    const bool conv = t->rank == 4 && t->dims[2] == side && t->dims[3] == side;
-    if ((flat || conv) && t->dims[0] == n && t->dims[1] == inputs) {
-        b->st = fvlm_weight_bind(out, t, fvlm_reader_bytes(b->reader, t), b->err);
-        return;
+    const fvlm_config *c = fvlm_reader_config(b->reader);
+    names missing = {.n = 0}, others = {.n = 0};
+    fvlm_tensors x = {.config = c};
+    while (fvlm_tensors_next(&x)) {
+        const fvlm_tensor *t = fvlm_reader_find(b->reader, x.name);
+        const fvlm_status st = t ? bind_tensor(b, &x, t, err) : FVLM_OK;
+        if (st) return st;
+        if (t)
+            b->used[t - fvlm_reader_tensor(b->reader, 0)] = true;
+        else
+            add_name(&missing, x.name);
     }
-    char wanted[96];
-    if (side == 1)
-        snprintf(wanted, sizeof wanted, "[%zu, %zu]", n, inputs);
-    else
-        snprintf(wanted, sizeof wanted, "[%zu, %zu, %zu, %zu]", n, inputs, side, side);
-    refuse_shape(b, t, wanted);
-}
-
-static const char *join(char out[FVLM_MAX_NAME + 1], const char *name, const char *suffix)
-{
-    snprintf(out, FVLM_MAX_NAME + 1, "%s%s", name, suffix);
-    return out;
-}
-
-static void bind_linear(binder *b, fvlm_linear *out, size_t n, size_t inputs, bool bias, const char *name)
-{
-    char full[FVLM_MAX_NAME + 1];
-    bind_matrix(b, &out->weight, n, inputs, 1, join(full, name, ".weight"));
-    if (bias) bind_vector(b, &out->bias, n, join(full, name, ".bias"));
-}
-
-/* The kernel's side comes from the tensor; channels and stride from the config. */
-static void bind_depthwise(binder *b, fvlm_depthwise *out, uint32_t in_c, uint32_t out_c, uint32_t stride,
-                           const char *name)
-{
-    char full[FVLM_MAX_NAME + 1];
-    const fvlm_tensor *t = take(b, join(full, name, ".weight"), FVLM_TAPS);
-    if (t) {
-        const uint64_t side = t->rank == 4 ? t->dims[2] : 0;
-        if (side % 2 == 1 && side <= MAX_KERNEL && t->dims[3] == side && t->dims[1] == 1 && t->dims[0] == out_c) {
-            const float *taps = widen(b, t, (size_t)(side * side * out_c));
-            *out = (fvlm_depthwise){
-                .taps = taps, .kernel = (uint32_t)side, .stride = stride, .in_c = in_c, .out_c = out_c};
-        } else {
-            char wanted[64];
-            snprintf(wanted, sizeof wanted, "[%" PRIu32 ", 1, k, k] with odd k", out_c);
-            refuse_shape(b, t, wanted);
-        }
-    }
-    bind_vector(b, &out->bias, out_c, join(full, name, ".bias"));
-}
-
-/* printf into a buffer that outlives the call it is an argument of: names of the tables below. */
-FVLM_PRINTF(2, 3) static const char *at(char out[FVLM_MAX_NAME + 1], const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(out, FVLM_MAX_NAME + 1, fmt, args);
-    va_end(args);
-    return out;
-}
-
-static void bind_block(binder *b, fvlm_vision_block *block, const fvlm_stage *s, unsigned stage, unsigned i)
-{
-    char n[FVLM_MAX_NAME + 1];
-    if (s->mixer == FVLM_REPMIXER) {
-        bind_depthwise(b, &block->mixer, s->dim, s->dim, 1, at(n, "vision.stage%u.block%u.mixer", stage, i));
-    } else {
-        bind_linear(b, &block->qkv, 3 * (size_t)s->dim, s->dim, true,
-                    at(n, "vision.stage%u.block%u.attn.qkv", stage, i));
-        bind_linear(b, &block->proj, s->dim, s->dim, true, at(n, "vision.stage%u.block%u.attn.proj", stage, i));
-    }
-    bind_depthwise(b, &block->dw, s->dim, s->dim, 1, at(n, "vision.stage%u.block%u.ffn.dw", stage, i));
-    bind_linear(b, &block->fc1, s->hidden, s->dim, true, at(n, "vision.stage%u.block%u.ffn.fc1", stage, i));
-    bind_linear(b, &block->fc2, s->dim, s->hidden, true, at(n, "vision.stage%u.block%u.ffn.fc2", stage, i));
-}
-
-static void bind_vision(binder *b)
-{
-    const fvlm_config *c = b->config;
-    fvlm_vision_weights *v = &b->w->vision;
-    const uint32_t first = c->vision.stage[0].dim, last = c->vision.stage[c->vision.n_stages - 1].dim;
-    fvlm_vision_block *block = v->all_blocks;
-    char n[FVLM_MAX_NAME + 1];
-
-    bind_matrix(b, &v->stem0.weight, first, 3, 3, "vision.stem.0.weight");
-    bind_vector(b, &v->stem0.bias, first, "vision.stem.0.bias");
-    bind_depthwise(b, &v->stem1, first, first, 2, "vision.stem.1");
-    bind_linear(b, &v->stem2, first, first, true, "vision.stem.2");
-    for (unsigned i = 0; i < c->vision.n_stages; i++) {
-        const fvlm_stage *s = &c->vision.stage[i];
-        if (i > 0) {
-            bind_depthwise(b, &v->stage[i].down_dw, s[-1].dim, s->dim, 2, at(n, "vision.stage%u.downsample.dw", i));
-            bind_linear(b, &v->stage[i].down_pw, s->dim, s->dim, true, at(n, "vision.stage%u.downsample.pw", i));
-        }
-        if (s->pos) bind_depthwise(b, &v->stage[i].pos, s->dim, s->dim, 1, at(n, "vision.stage%u.pos", i));
-        v->stage[i].blocks = block;
-        for (unsigned k = 0; k < s->depth; k++) bind_block(b, block++, s, i, k);
-    }
-    bind_depthwise(b, &v->final_dw, last, c->vision.out_dim, 1, "vision.final.dw");
-    bind_linear(b, &v->se_reduce, c->vision.se_dim, c->vision.out_dim, true, "vision.final.se.reduce");
-    bind_linear(b, &v->se_expand, c->vision.out_dim, c->vision.se_dim, true, "vision.final.se.expand");
-}
-
-static void bind_llm(binder *b)
-{
-    const fvlm_config *c = b->config;
-    fvlm_llm_weights *l = &b->w->llm;
-    const size_t hidden = c->llm.hidden, inter = c->llm.intermediate;
-    const size_t q = (size_t)c->llm.heads * c->llm.head_dim, kv = (size_t)c->llm.kv_heads * c->llm.head_dim;
-    char n[FVLM_MAX_NAME + 1];
-
-    bind_linear(b, &l->embed, c->llm.vocab, hidden, false, "llm.embed");
-    bind_vector(b, &l->norm, hidden, "llm.norm.weight");
-    if (c->llm.tied)
-        l->head = l->embed;
-    else
-        bind_linear(b, &l->head, c->llm.vocab, hidden, false, "llm.head");
-    for (unsigned i = 0; i < c->llm.layers; i++) {
-        fvlm_llm_layer *y = &l->layers[i];
-        bind_vector(b, &y->attn_norm, hidden, at(n, "llm.layer%u.attn_norm.weight", i));
-        bind_linear(b, &y->q, q, hidden, true, at(n, "llm.layer%u.attn.q", i));
-        bind_linear(b, &y->k, kv, hidden, true, at(n, "llm.layer%u.attn.k", i));
-        bind_linear(b, &y->v, kv, hidden, true, at(n, "llm.layer%u.attn.v", i));
-        bind_linear(b, &y->o, hidden, q, false, at(n, "llm.layer%u.attn.o", i));
-        bind_vector(b, &y->ffn_norm, hidden, at(n, "llm.layer%u.ffn_norm.weight", i));
-        bind_linear(b, &y->gate, inter, hidden, false, at(n, "llm.layer%u.ffn.gate", i));
-        bind_linear(b, &y->up, inter, hidden, false, at(n, "llm.layer%u.ffn.up", i));
-        bind_linear(b, &y->down, hidden, inter, false, at(n, "llm.layer%u.ffn.down", i));
-    }
-}
-
-/* Memory for all that binding fills: the blocks, and a float for every element of a vector or
- * depthwise kernel. The reader has checked that those elements are in the file. */
-static fvlm_status reserve(binder *b)
-{
-    fvlm_model_weights *w = b->w;
-    size_t blocks = 0;
-    for (unsigned i = 0; i < b->config->vision.n_stages; i++) blocks += b->config->vision.stage[i].depth;
-    for (size_t i = 0; i < fvlm_reader_n_tensors(b->reader); i++) {
-        const fvlm_tensor *t = fvlm_reader_tensor(b->reader, i);
-        const size_t width = fvlm_type_float_bytes(t->type);
-        if (t->layout != FVLM_PANELS && width) b->n_small += ((size_t)t->n_bytes / width + 15) / 16 * 16;
-    }
-    w->small = fvlm_alloc(b->n_small, sizeof(float));
-    w->vision.all_blocks = fvlm_alloc(blocks, sizeof *w->vision.all_blocks);
-    w->llm.layers = fvlm_alloc(b->config->llm.layers, sizeof *w->llm.layers);
-    b->used = fvlm_alloc(fvlm_reader_n_tensors(b->reader), sizeof *b->used);
-    if (w->small && w->vision.all_blocks && w->llm.layers && b->used) return FVLM_OK;
-    return fvlm_fail(b->err, FVLM_NOMEM, "out of memory while opening the model");
-}
-
-static fvlm_status refuse_leftovers(const binder *b)
-{
-    char names[256] = "";
-    size_t n = 0;
+    if (missing.n)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s missing: %s", missing.n, missing.n == 1 ? " is" : "s are",
+                         missing.text);
     for (size_t i = 0; i < fvlm_reader_n_tensors(b->reader); i++)
-        if (!b->used[i]) list_name(names, sizeof names, n++, fvlm_reader_tensor(b->reader, i)->name);
-    if (n == 0) return FVLM_OK;
-    return fvlm_fail(b->err, FVLM_BAD_INPUT, "%zu tensor%s the config does not ask for: %s", n, n == 1 ? "" : "s",
-                     names);
+        if (!b->used[i]) add_name(&others, fvlm_reader_tensor(b->reader, i)->name);
+    if (others.n)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s not part of the model: %s", others.n,
+                         others.n == 1 ? " is" : "s are", others.text);
+    if (c->llm.tied) b->w->llm.head = b->w->llm.embed;
+    return FVLM_OK;
 }
 
 fvlm_status fvlm_model_weights_bind(fvlm_model_weights *w, const fvlm_reader *r, fvlm_err *err)
 {
-    const fvlm_config *c = fvlm_reader_config(r);
-    binder b = {.w = w, .reader = r, .config = c, .err = err};
-    b.st = reserve(&b);
-    if (!b.st) {
-        bind_vision(&b);
-        bind_linear(&b, &w->projector0, c->projector.hidden, c->projector.in, true, "projector.0");
-        bind_linear(&b, &w->projector2, c->projector.out, c->projector.hidden, true, "projector.2");
-        bind_llm(&b);
-    }
-    if (!b.st && b.n_missing)
-        b.st = fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s missing: %s", b.n_missing,
-                         b.n_missing == 1 ? " is" : "s are", b.missing);
-    if (!b.st) b.st = refuse_leftovers(&b);
+    binder b = {.w = w, .reader = r};
+    fvlm_status st = reserve(&b, err);
+    if (!st) st = bind_all(&b, err);
     free(b.used);
-    return b.st;
+    return st;
 }
 
 void fvlm_model_weights_free(fvlm_model_weights *w)

@@ -53,9 +53,9 @@ static void left_over_tensors(void **state)
     (void)state;
     random_model r = random_model_small();
     r.extra = "llm.layer3.attn_norm.weight";
-    refuses(&r, "1 tensor the config does not ask for: llm.layer3.attn_norm.weight");
+    refuses(&r, "1 tensor is not part of the model: llm.layer3.attn_norm.weight");
     r.extra = "aaa";
-    refuses(&r, "1 tensor the config does not ask for: aaa");
+    refuses(&r, "1 tensor is not part of the model: aaa");
 }
 
 static void wrong_shapes(void **state)
@@ -63,16 +63,16 @@ static void wrong_shapes(void **state)
     (void)state;
     random_model r = random_model_small();
     r.reshape = "vision.stage0.block0.ffn.fc2.weight";
-    refuses(&r, "tensor \"vision.stage0.block0.ffn.fc2.weight\" has shape [13, 48]; the config wants [12, 48]");
+    refuses(&r, "tensor \"vision.stage0.block0.ffn.fc2.weight\" has shape [13, 48], expected [12, 48, 1, 1]");
     r.reshape = "vision.stem.0.weight";
-    refuses(&r, "tensor \"vision.stem.0.weight\" has shape [13, 3, 3, 3]; the config wants [12, 3, 3, 3]");
+    refuses(&r, "tensor \"vision.stem.0.weight\" has shape [13, 3, 3, 3], expected [12, 3, 3, 3]");
     r.reshape = "vision.stage2.downsample.dw.weight";
-    refuses(&r, "tensor \"vision.stage2.downsample.dw.weight\" has shape [25, 1, 7, 7]; the config wants [24, 1, k, k] "
+    refuses(&r, "tensor \"vision.stage2.downsample.dw.weight\" has shape [25, 1, 7, 7], expected [24, 1, k, k] "
                 "with odd k");
     r.reshape = "llm.norm.weight";
-    refuses(&r, "tensor \"llm.norm.weight\" has shape [49]; the config wants [48]");
+    refuses(&r, "tensor \"llm.norm.weight\" has shape [49], expected [48]");
     r.reshape = "llm.embed.weight";
-    refuses(&r, "tensor \"llm.embed.weight\" has shape [264, 48]; the config wants [263, 48]");
+    refuses(&r, "tensor \"llm.embed.weight\" has shape [264, 48], expected [263, 48]");
 }
 
 static void wrong_layouts(void **state)
@@ -80,9 +80,9 @@ static void wrong_layouts(void **state)
     (void)state;
     random_model r = random_model_small();
     r.transpose = "projector.0.weight";
-    refuses(&r, "tensor \"projector.0.weight\" is laid out in rows; the executor reads it in panels");
+    refuses(&r, "tensor \"projector.0.weight\" is stored in rows, expected panels");
     r.transpose = "vision.stage0.block0.mixer.weight";
-    refuses(&r, "tensor \"vision.stage0.block0.mixer.weight\" is laid out in rows; the executor reads it in taps");
+    refuses(&r, "tensor \"vision.stage0.block0.mixer.weight\" is stored in rows, expected taps");
 }
 
 static void no_file(void **state)
