@@ -20,4 +20,13 @@ typedef struct {
     fvlm_hash hash; /* of the n_bytes stored */
 } fvlm_tensor;
 
+/* Elements without padding. Cannot wrap for a tensor of a reader or writer: it takes at least half a byte an element.
+ */
+static inline uint64_t fvlm_tensor_n_elems(const fvlm_tensor *t)
+{
+    uint64_t n = 1;
+    for (unsigned i = 0; i < t->rank; i++) n *= t->dims[i];
+    return n;
+}
+
 #endif

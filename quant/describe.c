@@ -6,33 +6,12 @@
 #include "format/base/json.h"
 #include "quant/plan.h"
 
-/* Families in the order the table shows them; the first pattern found in the name decides. */
-static const struct {
-    const char *part, *family;
-} families[] = {
-    {"vision.stem.", "tower stem"},
-    {".downsample.", "tower downsample"},
-    {"vision.final.se.", "tower SE"},
-    {"llm.embed.", "embedding"},
-    {"llm.head.", "head"},
-    {"projector.", "projector"},
-};
-static const char *const blocks[][3] = {
-    {".attn.", "tower attention", "llm attention"},
-    {".ffn.", "tower ffn", "llm ffn"},
-};
-
-/* "tower ffn", "llm attention", ...: the row of the plan table a tensor belongs to. */
+/* The row of the plan's table that a tensor belongs to. */
 static const char *family_of(const fvlm_quant_item *item)
 {
-    const char *name = item->source->name;
     if (item->role == FVLM_QUANT_VECTOR) return "biases and norms";
     if (item->role == FVLM_QUANT_TAPS) return "tower taps";
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        if (strstr(name, families[i].part)) return families[i].family;
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
-        if (strstr(name, blocks[i][0])) return blocks[i][!strncmp(name, "llm.", 4) ? 2 : 1];
-    return "other matrices";
+    return fvlm_part_name(item->part);
 }
 
 /* sqrt(error / norm); 0 for a tensor of zeros. */

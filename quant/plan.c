@@ -15,34 +15,27 @@
  * both, and wide groups make faster kernels. */
 static const fvlm_type int8 = {FVLM_INT, 8, 0, 64}, int4 = {FVLM_INT, 4, 1, 64}, f16 = {FVLM_F16, 0, 0, 0};
 
-static bool starts_with(const char *s, const char *prefix)
-{
-    return !strncmp(s, prefix, strlen(prefix));
-}
-
-static fvlm_quant_role role_of(const fvlm_tensor *t)
+static fvlm_quant_role role_of(const fvlm_tensor *t, fvlm_part part)
 {
     if (t->layout == FVLM_ROWS) return FVLM_QUANT_VECTOR;
+    if (t->layout == FVLM_TAPS) return FVLM_QUANT_TAPS;
     /* The 3x3 stem is a matrix of 27 inputs: too short to be worth a scale. */
-    if (t->layout == FVLM_TAPS || starts_with(t->name, "vision.stem.0.")) return FVLM_QUANT_TAPS;
-    return FVLM_QUANT_MATRIX;
+    return part == FVLM_PART_STEM && t->rank == 4 && t->dims[2] > 1 ? FVLM_QUANT_TAPS : FVLM_QUANT_MATRIX;
 }
 
-/* Matrices that the int4 preset leaves at 8 bits. The vocabulary, where a row is a token's whole meaning; and what no
- * residual passes by, so that its error is everybody's: stem, downsampling and projector are 1 % of the model,
- * and with 4 bits there the tower's error is 0.17 instead of 0.03 (small trained model). */
-static bool deserves_int8(const char *name)
+/* Matrices that the int4 preset keeps at 8 bits: the vocabulary, where a row is a token's whole meaning, and layers
+ * without a residual connection, whose error reaches everything after them. Stem, downsampling and projector are 1 %
+ * of the model; with 4 bits there the tower's error is 0.17 instead of 0.03 (small trained model). */
+static bool deserves_int8(fvlm_part part)
 {
-    static const char *const prefixes[] = {"llm.embed.", "llm.head.", "projector.", "vision.stem."};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        if (starts_with(name, prefixes[i])) return true;
-    return strstr(name, ".downsample.") != NULL;
+    return part == FVLM_PART_EMBEDDING || part == FVLM_PART_LLM_HEAD || part == FVLM_PART_PROJECTOR ||
+           part == FVLM_PART_STEM || part == FVLM_PART_DOWNSAMPLE;
 }
 
-/* What --type means for a matrix of this name. */
-static fvlm_status matrix_type(fvlm_type *out, const char *type, const char *name, fvlm_err *err)
+/* What --type means for a matrix of this part. */
+static fvlm_status matrix_type(fvlm_type *out, const char *type, fvlm_part part, fvlm_err *err)
 {
-    if (!strcmp(type, "int4")) return *out = deserves_int8(name) ? int8 : int4, FVLM_OK;
+    if (!strcmp(type, "int4")) return *out = deserves_int8(part) ? int8 : int4, FVLM_OK;
     if (!strcmp(type, "int8")) return *out = int8, FVLM_OK;
     fvlm_status st = fvlm_type_parse(out, type, err);
     if (st) return fvlm_err_prefix(err, "--type");
@@ -63,22 +56,22 @@ static fvlm_status check_type(const fvlm_quant_item *item, const char *by, fvlm_
     return FVLM_OK;
 }
 
-static fvlm_status plan_item(fvlm_quant_item *item, const fvlm_tensor *t, const char *type, fvlm_quant_rules *rules,
-                             fvlm_err *err)
+/* item->source and item->part are given. */
+static fvlm_status plan_item(fvlm_quant_item *item, const char *type, fvlm_quant_rules *rules, fvlm_err *err)
 {
+    const fvlm_tensor *t = item->source;
     char name[24];
     const char *by;
-    *item = (fvlm_quant_item){.source = t, .role = role_of(t), .type = t->type, .n_weights = 1};
+    item->role = role_of(t, item->part);
+    item->type = t->type;
+    item->n_weights = fvlm_tensor_n_elems(t);
     if (t->type.kind == FVLM_INT)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "quantized already (\"%s\" is %s); quantize the float file it was made from", t->name,
                          fvlm_type_name(t->type, name));
-    for (unsigned i = 0; i < t->rank; i++)
-        if (!fvlm_checked_mul(item->n_weights, t->dims[i], &item->n_weights))
-            return fvlm_fail(err, FVLM_LIMIT, "\"%s\" is too large", t->name);
     fvlm_status st = FVLM_OK;
     if (item->role == FVLM_QUANT_TAPS) item->type = f16;
-    if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, t->name, err);
+    if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, item->part, err);
     if (st == FVLM_OK) st = fvlm_quant_rules_apply(rules, t->name, t->type, &item->type, &by, err);
     if (st == FVLM_OK) st = check_type(item, by, err);
     if (st) return st;
@@ -94,9 +87,15 @@ static int by_offset(const void *a, const void *b)
 static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvlm_err *err)
 {
     uint64_t before = 0, after = 0;
+    fvlm_part *part = fvlm_alloc(q->n_items, sizeof *part);
+    if (!part) return fvlm_fail_nomem(err);
+    fvlm_tensors_parts(q->reader, part);
+    for (size_t i = 0; i < q->n_items; i++)
+        q->items[i] = (fvlm_quant_item){.source = fvlm_reader_tensor(q->reader, i), .part = part[i]};
+    free(part);
     for (size_t i = 0; i < q->n_items; i++) {
         fvlm_quant_item *item = &q->items[i];
-        fvlm_status st = plan_item(item, fvlm_reader_tensor(q->reader, i), q->options.type, rules, err);
+        fvlm_status st = plan_item(item, q->options.type, rules, err);
         if (st) return st;
         before += item->source->n_bytes;
         after += (item->n_bytes + 63) / 64 * 64;
@@ -115,7 +114,7 @@ fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, co
     fvlm_encode_group_fn encoder;
     fvlm_quant_rules *rules = NULL;
     *out = NULL;
-    fvlm_status st = matrix_type(&ignored, o->type, "", err);
+    fvlm_status st = matrix_type(&ignored, o->type, FVLM_PART_OTHER, err);
     if (st == FVLM_OK) st = fvlm_encode_select(&encoder, o->cpu, err);
     if (st == FVLM_OK) st = fvlm_quant_rules_create(&rules, o->rules, o->n_rules, err);
     if (st) return st;

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "format/tensors.h"
 #include "quant/quant.h"
 
 /* What a tensor is to quantization, told by its layout: matrices are the bulk of the model. */
@@ -12,6 +13,7 @@ typedef enum { FVLM_QUANT_MATRIX, FVLM_QUANT_TAPS, FVLM_QUANT_VECTOR } fvlm_quan
 
 typedef struct {
     const fvlm_tensor *source;
+    fvlm_part part;
     fvlm_quant_role role;
     fvlm_type type;     /* what it becomes */
     uint64_t n_bytes;   /* what it will take */

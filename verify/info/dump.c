@@ -94,7 +94,7 @@ static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name
     fvlm_status st = fvlm_reader_copy(r, s->t, &s->bytes, err);
     if (st) return fvlm_reader_check_unchanged(r, st, err);
     s->n = (size_t)s->t->dims[0];
-    s->k = (size_t)(fvlm_params_of(s->t) / s->t->dims[0]);
+    s->k = (size_t)(fvlm_tensor_n_elems(s->t) / s->t->dims[0]);
     s->kernel = s->t->rank > 2 ? s->k / (size_t)s->t->dims[1] : 1;
     if (s->k > SIZE_MAX / 8) return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);
     s->row = fvlm_alloc(s->k, sizeof *s->row);
@@ -112,7 +112,7 @@ fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *p
     if (!st) {
         size_t header_bytes = npy_header(s.t, header);
         uint64_t total;
-        if (!fvlm_checked_mul(fvlm_params_of(s.t), 4, &total) || !fvlm_checked_add(total, header_bytes, &total))
+        if (!fvlm_checked_mul(fvlm_tensor_n_elems(s.t), 4, &total) || !fvlm_checked_add(total, header_bytes, &total))
             st = fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);
         if (!st) st = fvlm_output_reserve(o, total, err);
         if (!st) st = fvlm_output_write(o, 0, header, header_bytes, err);

@@ -7,13 +7,6 @@
 
 #include "format/base/json.h"
 
-uint64_t fvlm_params_of(const fvlm_tensor *t)
-{
-    uint64_t n = 1; /* cannot wrap: fewer than the tensor's bytes times 2, which the reader has checked */
-    for (unsigned i = 0; i < t->rank; i++) n *= t->dims[i];
-    return n;
-}
-
 /* ---- gathering ---- */
 
 static void add_tensor(fvlm_info *x, const fvlm_tensor *t, fvlm_part_group group)
@@ -25,9 +18,9 @@ static void add_tensor(fvlm_info *x, const fvlm_tensor *t, fvlm_part_group group
         x->n_shares++;
     }
     s->n_tensors++;
-    s->n_params += fvlm_params_of(t);
+    s->n_params += fvlm_tensor_n_elems(t);
     s->n_bytes += t->n_bytes;
-    x->n_params += fvlm_params_of(t);
+    x->n_params += fvlm_tensor_n_elems(t);
     x->n_bytes += t->n_bytes;
 }
 

@@ -25,8 +25,6 @@ typedef struct {
     size_t tokens, merges, added, tokenizer_bytes;
 } fvlm_info;
 
-uint64_t fvlm_params_of(const fvlm_tensor *t);
-
 fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err);
 void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r);
 void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r);
