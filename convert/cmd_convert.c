@@ -63,7 +63,7 @@ static void print_row(const char *part, const char *type, uint64_t tensors, uint
 {
     char size[16], number[24] = "-";
     if (fused) snprintf(number, sizeof number, "%" PRIu64, fused);
-    printf("%-15s %-5s %8" PRIu64 " %6s %13" PRIu64 " %9s\n", part, type, tensors, number, params,
+    printf("%-16s %-5s %8" PRIu64 " %6s %13" PRIu64 " %9s\n", part, type, tensors, number, params,
            fvlm_human_bytes(bytes, size));
 }
 
@@ -73,7 +73,7 @@ static void print_plan(const json_t *report)
     size_t i;
     json_t *p;
     uint64_t params = 0, fused = 0;
-    printf("%-15s %-5s %8s %6s %13s %9s\n", "part", "type", "tensors", "fused", "parameters", "size");
+    printf("%-16s %-5s %8s %6s %13s %9s\n", "part", "type", "tensors", "fused", "parameters", "size");
     json_array_foreach(json_object_get(report, "parts"), i, p)
     {
         print_row(text_of(p, "part"), text_of(p, "type"), number_of(p, "tensors"), number_of(p, "fused"),

@@ -68,6 +68,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
     if (!st) st = fvlm_checkpoint_read(&c->checkpoint, c->source, err);
     if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, err);
     if (!st) st = check_config(&c->names.config, err);
+    if (!st) st = fvlm_recipes_check(&c->names.recipes, &c->names.config, err);
     if (!st) {
         c->planned = fvlm_alloc(c->names.recipes.n, sizeof *c->planned);
         st = c->planned ? choose_types(c, o->type, err) : fvlm_fail_nomem(err);

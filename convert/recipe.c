@@ -3,17 +3,19 @@
 #include "convert/recipe.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "format/base/grow.h"
 
 #define MAX_SIDE 31 /* of a kernel */
 
-fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, unsigned part, const char *name)
+fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, const char *name)
 {
     if (!fvlm_grow(&all->items, &all->capacity, all->n + 1, sizeof *all->items)) return NULL;
     fvlm_recipe *m = &all->items[all->n];
-    *m = (fvlm_recipe){.name = fvlm_strdup(name), .part = part, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
+    *m = (fvlm_recipe){.name = fvlm_strdup(name), .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
     if (!m->name) return NULL;
     all->n++;
     return m;
@@ -103,4 +105,33 @@ void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad)
         fvlm_fail(bad, FVLM_BAD_INPUT, "\"%s\": %" PRIu64 " output channels are no multiple of %" PRIu64 " inputs",
                   m->name, m->out, m->groups);
     m->fused = m->n_branches != 1 || m->branch[0].bn.gamma || m->eye || !m->branch[0].kernel;
+}
+
+static fvlm_status check_tensor(const fvlm_recipe *m, bool bias, fvlm_tensors *demand, fvlm_err *err)
+{
+    char name[FVLM_MAX_NAME + 8];
+    bool more = fvlm_tensors_next(demand);
+    snprintf(name, sizeof name, "%s.%s", m->name, bias ? "bias" : "weight");
+    if (!more || strcmp(demand->name, name) != 0)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "the checkpoint gives tensor \"%s\" where the config demands %s%s%s",
+                         name, more ? "\"" : "no more", more ? demand->name : "", more ? "\"" : "");
+    fvlm_tensor t = {.name = name, .layout = m->layout, .rank = (uint8_t)m->rank};
+    memcpy(t.dims, m->dims, sizeof t.dims);
+    if (bias) t.layout = FVLM_ROWS, t.rank = 1, t.dims[0] = m->out;
+    return fvlm_tensors_fit(demand, &t, err);
+}
+
+fvlm_status fvlm_recipes_check(fvlm_recipes *all, const fvlm_config *config, fvlm_err *err)
+{
+    fvlm_tensors demand = {.config = config};
+    fvlm_status st = FVLM_OK;
+    for (size_t i = 0; i < all->n && !st; i++) {
+        st = check_tensor(&all->items[i], false, &demand, err);
+        all->items[i].part = demand.part;
+        if (!st && all->items[i].has_bias) st = check_tensor(&all->items[i], true, &demand, err);
+    }
+    if (!st && fvlm_tensors_next(&demand))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "the checkpoint gives no tensor \"%s\", which the config demands",
+                       demand.name);
+    return st;
 }

@@ -20,6 +20,7 @@
 #define FVLM_CONVERT_RECIPE_H
 
 #include "convert/source/source.h"
+#include "format/tensors.h"
 
 #define FVLM_MAX_BRANCHES 8
 #define FVLM_NORM_EPS 1e-5 /* of BatchNorm and of LayerNormChannel */
@@ -36,22 +37,9 @@ typedef struct {
     uint32_t k;                       /* side of this kernel, odd */
 } fvlm_branch;
 
-typedef enum {
-    FVLM_PART_STEM,
-    FVLM_PART_STAGE, /* + stage number */
-    FVLM_PART_FINAL = FVLM_PART_STAGE + FVLM_MAX_STAGES,
-    FVLM_PART_PROJECTOR,
-    FVLM_PART_EMBEDDING,
-    FVLM_PART_ATTENTION,
-    FVLM_PART_FFN,
-    FVLM_PART_NORMS,
-    FVLM_PART_HEAD,
-    FVLM_N_PARTS
-} fvlm_part;
-
 typedef struct {
     char *name; /* "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
-    unsigned part;
+    fvlm_part part;
     fvlm_layout layout;
     unsigned rank;
     uint64_t dims[FVLM_MAX_RANK]; /* logical shape of the weight */
@@ -76,7 +64,7 @@ typedef struct {
 
 /* Appends a recipe without branches, with a copy of the name; valid until the next one is added. NULL: out of memory.
  */
-fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, unsigned part, const char *name);
+fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, const char *name);
 void fvlm_recipes_free(fvlm_recipes *all);
 
 /* A branch that is the identity until it gets a kernel. NULL: there are FVLM_MAX_BRANCHES already. */
@@ -97,5 +85,9 @@ typedef struct {
 void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad);
 void fvlm_recipe_set_linear(fvlm_recipe *m, const fvlm_source_tensor *weight, const fvlm_source_tensor *bias,
                             uint64_t out, uint64_t in, fvlm_err *bad);
+
+/* Checks that the recipes make exactly the tensors that config demands, in that order, and notes the part of each.
+ * config must be valid: see fvlm_config_from_json. */
+fvlm_status fvlm_recipes_check(fvlm_recipes *all, const fvlm_config *config, fvlm_err *err);
 
 #endif

@@ -115,18 +115,6 @@ json_t *fvlm_conversion_metadata(const fvlm_conversion *c)
 
 /* ---- the report ---- */
 
-static void part_name(unsigned part, char out[24])
-{
-    static const char *const after[] = {"tower final", "projector", "embedding", "llm attention",
-                                        "llm ffn",     "llm norms", "llm head"};
-    if (part == FVLM_PART_STEM)
-        snprintf(out, 24, "tower stem");
-    else if (part < FVLM_PART_FINAL)
-        snprintf(out, 24, "tower stage %u", part - FVLM_PART_STAGE);
-    else
-        snprintf(out, 24, "%s", after[part - FVLM_PART_FINAL]);
-}
-
 typedef struct {
     size_t n_tensors, n_fused;
     uint64_t n_params, n_bytes;
@@ -154,10 +142,9 @@ static json_t *parts(const fvlm_conversion *c)
     for (unsigned part = 0; part < FVLM_N_PARTS; part++)
         for (uint8_t kind = FVLM_F32; kind <= FVLM_BF16; kind++) {
             const share *s = &all[part][kind];
-            char name[24], type[24];
-            part_name(part, name);
+            char type[24];
             if (!s->n_tensors) continue;
-            fvlm_json_append(&list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "part", name, "type",
+            fvlm_json_append(&list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "part", fvlm_part_name(part), "type",
                                               fvlm_type_name((fvlm_type){.kind = kind}, type), "tensors",
                                               (json_int_t)s->n_tensors, "fused", (json_int_t)s->n_fused, "parameters",
                                               (json_int_t)s->n_params, "bytes", (json_int_t)s->n_bytes));

@@ -52,9 +52,9 @@ void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, c
     if (branches.skip) require_bn(r, add_branch(r, m, sign), path); /* no kernel: the identity */
 }
 
-fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, unsigned part, const char *name, const char *at, fvlm_conv_shape shape)
+fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, const char *name, const char *at, fvlm_conv_shape shape)
 {
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s", name);
     unsigned n = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at)
                      ? 0
                      : fvlm_resolver_count(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);

@@ -23,6 +23,6 @@ void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, c
 
 /* A whole recipe for the MobileOne convolution AT: fused (AT.reparam_conv), or branch by branch. It has an identity
  * branch exactly when its input and output have the same shape. */
-fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, unsigned part, const char *name, const char *at, fvlm_conv_shape shape);
+fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, const char *name, const char *at, fvlm_conv_shape shape);
 
 #endif

@@ -12,17 +12,16 @@ void fvlm_apple_projector_resolve(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
     for (unsigned i = 0; i <= 2; i += 2) {
-        fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_PROJECTOR, "projector.%u", i);
+        fvlm_recipe *m = fvlm_resolver_new_recipe(r, "projector.%u", i);
         const fvlm_source_tensor *weight = fvlm_resolver_require(r, "model.mm_projector.%u.weight", i);
         const fvlm_source_tensor *bias = fvlm_resolver_require(r, "model.mm_projector.%u.bias", i);
         fvlm_recipe_set_linear(m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in, &r->shape);
     }
 }
 
-static void plain(fvlm_resolver *r, unsigned part, const char *name, const char *source, bool biased, uint64_t out,
-                  uint64_t in)
+static void plain(fvlm_resolver *r, const char *name, const char *source, bool biased, uint64_t out, uint64_t in)
 {
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s", name);
     const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.weight", source);
     const fvlm_source_tensor *bias = biased ? fvlm_resolver_require(r, "%s.bias", source) : NULL;
     fvlm_recipe_set_linear(m, weight, bias, out, in, &r->shape);
@@ -33,26 +32,25 @@ static void resolve_layer(fvlm_resolver *r, unsigned layer)
     const fvlm_config *c = &r->out->config;
     uint64_t hidden = c->llm.hidden, kv = (uint64_t)c->llm.kv_heads * c->llm.head_dim, inner = c->llm.intermediate;
     const struct {
-        unsigned part;
         const char *name, *source;
         bool biased;
         uint64_t out, in;
     } parts[] = {
-        {FVLM_PART_NORMS, "attn_norm", "input_layernorm", false, hidden, 0},
-        {FVLM_PART_ATTENTION, "attn.q", "self_attn.q_proj", true, hidden, hidden},
-        {FVLM_PART_ATTENTION, "attn.k", "self_attn.k_proj", true, kv, hidden},
-        {FVLM_PART_ATTENTION, "attn.v", "self_attn.v_proj", true, kv, hidden},
-        {FVLM_PART_ATTENTION, "attn.o", "self_attn.o_proj", false, hidden, hidden},
-        {FVLM_PART_NORMS, "ffn_norm", "post_attention_layernorm", false, hidden, 0},
-        {FVLM_PART_FFN, "ffn.gate", "mlp.gate_proj", false, inner, hidden},
-        {FVLM_PART_FFN, "ffn.up", "mlp.up_proj", false, inner, hidden},
-        {FVLM_PART_FFN, "ffn.down", "mlp.down_proj", false, hidden, inner},
+        {"attn_norm", "input_layernorm", false, hidden, 0},
+        {"attn.q", "self_attn.q_proj", true, hidden, hidden},
+        {"attn.k", "self_attn.k_proj", true, kv, hidden},
+        {"attn.v", "self_attn.v_proj", true, kv, hidden},
+        {"attn.o", "self_attn.o_proj", false, hidden, hidden},
+        {"ffn_norm", "post_attention_layernorm", false, hidden, 0},
+        {"ffn.gate", "mlp.gate_proj", false, inner, hidden},
+        {"ffn.up", "mlp.up_proj", false, inner, hidden},
+        {"ffn.down", "mlp.down_proj", false, hidden, inner},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char name[64], source[64];
         snprintf(name, sizeof name, "llm.layer%u.%s", layer, parts[i].name);
         snprintf(source, sizeof source, "model.layers.%u.%s", layer, parts[i].source);
-        plain(r, parts[i].part, name, source, parts[i].biased, parts[i].out, parts[i].in);
+        plain(r, name, source, parts[i].biased, parts[i].out, parts[i].in);
     }
 }
 
@@ -77,10 +75,10 @@ static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, c
 }
 
 /* The embedding keeps the rows that an id can reach. */
-static void embedding(fvlm_resolver *r, unsigned part, const char *name, const fvlm_source_tensor *t)
+static void embedding(fvlm_resolver *r, const char *name, const fvlm_source_tensor *t)
 {
     const fvlm_config *c = &r->out->config;
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s", name);
     const uint64_t stored[] = {r->checkpoint->embed_rows, c->llm.hidden};
     m->branch[0] = (fvlm_branch){.kernel = t, .sign = 1, .k = 1};
     m->n_branches = 1;
@@ -109,16 +107,16 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
     if (head && r->out->config.llm.tied)
         fvlm_resolver_drop(r, fvlm_source_first_at_or_after(r->src, name),
                            tied ? "head tied by config.json" : "head equal to the embedding");
-    if (!r->out->config.llm.tied) embedding(r, FVLM_PART_HEAD, "llm.head", head);
+    if (!r->out->config.llm.tied) embedding(r, "llm.head", head);
 }
 
 void fvlm_apple_llm_resolve(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
     const fvlm_source_tensor *embed = fvlm_resolver_require(r, "model.embed_tokens.weight");
-    embedding(r, FVLM_PART_EMBEDDING, "llm.embed", embed);
+    embedding(r, "llm.embed", embed);
     for (unsigned i = 0; i < c->llm.layers && !r->st; i++) resolve_layer(r, i);
-    plain(r, FVLM_PART_NORMS, "llm.norm", "model.norm", false, c->llm.hidden, 0);
+    plain(r, "llm.norm", "model.norm", false, c->llm.hidden, 0);
     resolve_head(r, embed);
     r->out->rows_dropped = r->checkpoint->embed_rows - c->llm.vocab;
 }

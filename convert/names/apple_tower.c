@@ -28,13 +28,12 @@ typedef struct {
 
 static uint64_t resolve_stem(fvlm_resolver *r)
 {
-    fvlm_recipe *first = fvlm_apple_conv(r, FVLM_PART_STEM, "vision.stem.0", T "patch_embed.0",
-                                         (fvlm_conv_shape){.in = 3, .k = 3, .stride = 2});
+    fvlm_recipe *first =
+        fvlm_apple_conv(r, "vision.stem.0", T "patch_embed.0", (fvlm_conv_shape){.in = 3, .k = 3, .stride = 2});
     uint64_t c = first->out;
-    fvlm_apple_conv(r, FVLM_PART_STEM, "vision.stem.1", T "patch_embed.1",
+    fvlm_apple_conv(r, "vision.stem.1", T "patch_embed.1",
                     (fvlm_conv_shape){.out = c, .groups = c, .k = 3, .stride = 2, .depthwise = true});
-    fvlm_apple_conv(r, FVLM_PART_STEM, "vision.stem.2", T "patch_embed.2",
-                    (fvlm_conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
+    fvlm_apple_conv(r, "vision.stem.2", T "patch_embed.2", (fvlm_conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
     return c;
 }
 
@@ -42,8 +41,7 @@ static uint64_t resolve_stem(fvlm_resolver *r)
 static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t in)
 {
     char name[64], at[128], path[200];
-    unsigned part = FVLM_PART_STAGE + stage;
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "vision.stage%u.downsample.dw", stage);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "vision.stage%u.downsample.dw", stage);
     snprintf(at, sizeof at, T "network.%u.proj.0", place);
     if (!fvlm_resolver_has_prefix(r, "%s.lkb_reparam.", at) && fvlm_resolver_has_prefix(r, "%s.lkb_origin.", at)) {
         snprintf(path, sizeof path, "%s.lkb_origin", at);
@@ -58,7 +56,7 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
     uint64_t out = m->out;
     snprintf(name, sizeof name, "vision.stage%u.downsample.pw", stage);
     snprintf(at, sizeof at, T "network.%u.proj.1", place);
-    fvlm_apple_conv(r, part, name, at, (fvlm_conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
+    fvlm_apple_conv(r, name, at, (fvlm_conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
     return out;
 }
 
@@ -66,7 +64,7 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
 static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
 {
     char path[200];
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, FVLM_PART_STAGE + stage, "vision.stage%u.pos", stage);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "vision.stage%u.pos", stage);
     bool fused = fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place);
     snprintf(path, sizeof path, T "network.%u.%s", place, fused ? "reparam_conv" : "pe");
     fvlm_apple_require_fused(r, m, path);
@@ -83,10 +81,10 @@ static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, c
 }
 
 static void resolve_repmixer(fvlm_resolver *r, const mixer_branches *mixers, const char *name, const char *block,
-                             unsigned part, uint64_t c)
+                             uint64_t c)
 {
     char at[160], path[200];
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.mixer", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.mixer", name);
     snprintf(at, sizeof at, "%s.token_mixer", block);
     bool fused = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at) ||
                  !(fvlm_resolver_has_prefix(r, "%s.mixer.", at) || fvlm_resolver_has_prefix(r, "%s.norm.", at));
@@ -105,12 +103,12 @@ static void resolve_repmixer(fvlm_resolver *r, const mixer_branches *mixers, con
 }
 
 /* 7x7 depthwise + BatchNorm (or folded already, with a bias), fc1, fc2 with the block's layer scale. */
-static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c,
-                            uint64_t hidden, const char *scale)
+static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *block, uint64_t c, uint64_t hidden,
+                            const char *scale)
 {
     char at[160], path[200];
     snprintf(at, sizeof at, "%s.convffn", block);
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.ffn.dw", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.ffn.dw", name);
     snprintf(path, sizeof path, "%s.conv.conv", at);
     if (fvlm_resolver_has(r, "%s.bias", path) && !fvlm_resolver_has_prefix(r, "%s.conv.bn.", at)) {
         fvlm_apple_require_fused(r, m, path);
@@ -120,7 +118,7 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
     }
     fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
     for (unsigned i = 1; i <= 2; i++) {
-        m = fvlm_resolver_new_recipe(r, part, "%s.ffn.fc%u", name, i);
+        m = fvlm_resolver_new_recipe(r, "%s.ffn.fc%u", name, i);
         snprintf(path, sizeof path, "%s.fc%u", at, i);
         fvlm_apple_require_fused(r, m, path);
         fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = i == 1 ? hidden : c, .in = i == 1 ? c : hidden, .k = 1},
@@ -132,9 +130,9 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
     return hidden;
 }
 
-static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, unsigned part, uint64_t c)
+static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, uint64_t c)
 {
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, part, "%s.attn.qkv", name);
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.attn.qkv", name);
     fvlm_recipe_set_linear(m, fvlm_resolver_require(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c, &r->shape);
     if (fvlm_resolver_has(r, "%s.token_mixer.qkv.bias", block)) {
         m->branch[0].bias = fvlm_resolver_require(r, "%s.token_mixer.qkv.bias", block);
@@ -147,7 +145,7 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
     m->q_rows = c;
     m->q_scale = 1 / sqrt((double)HEAD_DIM);
     m->fused = m->has_bias = true;
-    m = fvlm_resolver_new_recipe(r, part, "%s.attn.proj", name);
+    m = fvlm_resolver_new_recipe(r, "%s.attn.proj", name);
     const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.token_mixer.proj.weight", block);
     const fvlm_source_tensor *bias = fvlm_resolver_require(r, "%s.token_mixer.proj.bias", block);
     fvlm_recipe_set_linear(m, weight, bias, c, c, &r->shape);
@@ -159,7 +157,6 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
 static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsigned stage, unsigned place, uint64_t c)
 {
     fvlm_stage *s = &r->out->config.vision.stage[stage];
-    unsigned part = FVLM_PART_STAGE + stage;
     unsigned depth = fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", place);
     bool attention = false;
     for (unsigned b = 0; b < depth; b++)
@@ -170,10 +167,10 @@ static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsig
         snprintf(name, sizeof name, "vision.stage%u.block%u", stage, b);
         snprintf(block, sizeof block, T "network.%u.%u", place, b);
         if (attention)
-            resolve_attention(r, name, block, part, c);
+            resolve_attention(r, name, block, c);
         else
-            resolve_repmixer(r, mixers, name, block, part, c);
-        hidden = resolve_ffn(r, name, block, part, c, hidden, attention ? "layer_scale_2" : "layer_scale");
+            resolve_repmixer(r, mixers, name, block, c);
+        hidden = resolve_ffn(r, name, block, c, hidden, attention ? "layer_scale_2" : "layer_scale");
     }
     s->dim = (uint32_t)c;
     s->depth = depth;
@@ -232,14 +229,14 @@ static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint
 static void resolve_final(fvlm_resolver *r, uint64_t c)
 {
     fvlm_config *config = &r->out->config;
-    fvlm_recipe *m = fvlm_apple_conv(r, FVLM_PART_FINAL, "vision.final.dw", T "conv_exp",
+    fvlm_recipe *m = fvlm_apple_conv(r, "vision.final.dw", T "conv_exp",
                                      (fvlm_conv_shape){.groups = c, .stride = 1, .depthwise = true});
     uint64_t out = m->out;
-    m = fvlm_resolver_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.reduce");
+    m = fvlm_resolver_new_recipe(r, "vision.final.se.reduce");
     fvlm_apple_require_fused(r, m, T "conv_exp.se.reduce");
     fvlm_recipe_set_conv(m, (fvlm_conv_shape){.in = out, .k = 1}, &r->shape);
     uint64_t inner = m->out;
-    m = fvlm_resolver_new_recipe(r, FVLM_PART_FINAL, "vision.final.se.expand");
+    m = fvlm_resolver_new_recipe(r, "vision.final.se.expand");
     fvlm_apple_require_fused(r, m, T "conv_exp.se.expand");
     fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = out, .in = inner, .k = 1}, &r->shape);
     config->vision.out_dim = (uint32_t)out;

@@ -71,11 +71,11 @@ unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ..
     return most > max ? max : (unsigned)most;
 }
 
-fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...)
+fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...)
 {
     char name[MAX_NAME];
     FORMAT_NAME(name, fmt);
-    fvlm_recipe *m = fvlm_recipes_add(&r->out->recipes, part, name);
+    fvlm_recipe *m = fvlm_recipes_add(&r->out->recipes, name);
     if (m) return m;
     r->st = fvlm_fail_nomem(r->err);
     return &r->nowhere;

@@ -31,7 +31,7 @@ bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
 /* 1 + the largest number that follows this beginning of a name; 0 if none does. */
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
-fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, unsigned part, const char *fmt, ...) FVLM_PRINTF(3, 4);
+fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
 /* The tensor with this index is not needed, by the rule of this name. */
 void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule);

@@ -20,22 +20,22 @@ ok "--help exits 0" $?
 ok "--dry-run exits 0" $?
 [ ! -s "$dir/err" ]; ok "--dry-run prints nothing to stderr" $?
 same "--dry-run prints the table" "$(cat "$dir/plan")" "\
-part            type   tensors  fused    parameters      size
-tower stem      f32          6      6           880   3.52 kB
-tower stage 0   f32         12     12          4000   16.0 kB
-tower stage 0   bf16         4      -          2176   4.35 kB
-tower stage 1   f32         12     12         10304   41.2 kB
-tower stage 1   bf16         2      -          4224   8.45 kB
-tower stage 2   f32         12     12         43648    175 kB
-tower stage 2   bf16         2      -         16640   33.3 kB
-tower final     f32          2      2          1280   5.12 kB
-tower final     bf16         4      -          2184   6.42 kB
-projector       bf16         4      -          5184   10.4 kB
-embedding       bf16         1      -          9920   20.5 kB
-llm attention   bf16        14      -          6272   12.5 kB
-llm ffn         bf16         6      -          9216   18.4 kB
-llm norms       bf16         5      -           160     320 B
-total                       86     44        116088    355 kB
+part             type   tensors  fused    parameters      size
+tower stem       f32          6      6           880   3.52 kB
+tower downsample f32          8      8         10016   40.1 kB
+tower position   f32          2      2          1600   6.40 kB
+tower mixer      f32          6      6           640   2.56 kB
+tower attention  f32          4      4         16640   66.6 kB
+tower ffn        f32         16     16         29056    116 kB
+tower ffn        bf16         8      -         23040   46.1 kB
+tower final      f32          2      2          1280   5.12 kB
+tower SE         bf16         4      -          2184   6.42 kB
+projector        bf16         4      -          5184   10.4 kB
+embedding        bf16         1      -          9920   20.5 kB
+llm attention    bf16        14      -          6272   12.5 kB
+llm ffn          bf16         6      -          9216   18.4 kB
+llm norms        bf16         5      -           160     320 B
+total                        86     44        116088    355 kB
 dropped   1 tensor: head tied by config.json (20.5 kB)
 dropped   31 tensors: BatchNorm counters (248 B)
 dropped   1 tensor: CLIP head, which the language model never sees (6.14 kB)
