@@ -34,7 +34,7 @@ int main(int argc, char **argv)
         printf("fvlm %s\n", FVLM_VERSION);
         return 0;
     }
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     for (int i = 0; argc >= 2 && i < N_COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].about->name)) return commands[i].run(argc - 1, argv + 1);
     if (argc >= 2)

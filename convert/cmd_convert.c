@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "convert/convert.h"
+#include "format/base/cpu.h"
 #include "format/cli/cli.h"
 
 static const char *opt_output, *opt_type, *opt_cpu;
@@ -178,16 +179,6 @@ static fvlm_status run(const char *folder, fvlm_err *err)
     return st;
 }
 
-/* --cpu means nothing here, but scripts pass it to every command: known names are taken, typing errors told. */
-static fvlm_status check_cpu(fvlm_err *err)
-{
-    static const char *const known[] = {"scalar", "avx2", "avx512", "neon", "dotprod"};
-    if (!opt_cpu) return FVLM_OK;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (!strcmp(opt_cpu, known[i])) return FVLM_OK;
-    return fvlm_fail(err, FVLM_USAGE, "--cpu \"%.40s\": expected scalar, avx2, avx512, neon or dotprod", opt_cpu);
-}
-
 int fvlm_cmd_convert(int argc, char **argv)
 {
     fvlm_cli_list args = {0};
@@ -196,7 +187,8 @@ int fvlm_cmd_convert(int argc, char **argv)
     fvlm_signals_install();
     fvlm_status st = fvlm_cli_parse(&fvlm_convert_command, argc, argv, &args, &help, &err);
     if (!st && !help) {
-        st = check_cpu(&err);
+        fvlm_cpu unused; /* scripts pass --cpu to every command: it changes nothing here, but typing errors are found */
+        st = fvlm_cpu_select(&unused, opt_cpu, &err);
         if (!st && args.n != 1)
             st = fvlm_fail(&err, FVLM_USAGE, "convert takes one checkpoint folder; try 'fvlm convert --help'");
         if (!st && opt_threads > 64) st = fvlm_fail(&err, FVLM_USAGE, "--threads %" PRIu64 ": at most 64", opt_threads);

@@ -3,48 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/cpu.h"
 #include "quant/encode.h"
 #include "quant/quant.h"
 
-/* Never more than is asked for: "avx2" on an AVX-512 machine runs AVX2. */
-static const struct {
-    const char *cpu;
-    fvlm_encode_group_fn encode;
-} encoders[] = {
-    {"scalar", fvlm_encode_group__scalar},
+static const fvlm_encode_group_fn encoders[FVLM_CPU_COUNT] = {
+    [FVLM_CPU_SCALAR] = fvlm_encode_group__scalar,
 #if defined(__x86_64__)
-    {"avx2", fvlm_encode_group__avx2},
-    {"avx512", fvlm_encode_group__avx512},
+    [FVLM_CPU_AVX2] = fvlm_encode_group__avx2,
+    [FVLM_CPU_AVX512] = fvlm_encode_group__avx512,
 #elif defined(__aarch64__)
-    {"neon", fvlm_encode_group__scalar}, /* NEON is what the compiler makes of the definition */
-    {"dotprod", fvlm_encode_group__scalar},
+    [FVLM_CPU_NEON] = fvlm_encode_group__scalar, /* NEON is what the compiler makes of the definition */
+    [FVLM_CPU_DOTPROD] = fvlm_encode_group__scalar,
 #endif
 };
-enum { N_ENCODERS = sizeof encoders / sizeof encoders[0] };
-
-static bool machine_has(const char *cpu)
-{
-#if defined(__x86_64__)
-    if (!strcmp(cpu, "avx2")) return __builtin_cpu_supports("avx2");
-    if (!strcmp(cpu, "avx512"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#endif
-    return !strcmp(cpu, "scalar") || !strcmp(cpu, "neon") || !strcmp(cpu, "dotprod");
-}
 
 fvlm_status fvlm_encode_select(fvlm_encode_group_fn *out, const char *cpu, fvlm_err *err)
 {
-    bool best = !cpu || !cpu[0], known = false;
-    *out = NULL;
-    for (size_t i = 0; i < N_ENCODERS; i++) {
-        if (!best && strcmp(cpu, encoders[i].cpu)) continue;
-        known = true;
-        if (machine_has(encoders[i].cpu)) *out = encoders[i].encode;
-    }
-    if (!known) return fvlm_fail(err, FVLM_USAGE, "--cpu: \"%s\" is not a kernel set of this build", cpu);
-    if (!*out) return fvlm_fail(err, FVLM_UNSUPPORTED, "--cpu: this machine has no %s", cpu);
-    return FVLM_OK;
+    fvlm_cpu chosen;
+    fvlm_status st = fvlm_cpu_select(&chosen, cpu, err);
+    *out = st ? NULL : encoders[chosen];
+    return st;
 }
 
 fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t longest_group, fvlm_err *err)

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "format/cli/cli.h"
 #include "format/base/file.h"
 
 #define N_SLOTS 64 /* a command maps four files at most; what a library maps beyond goes unlisted */
@@ -27,6 +26,7 @@ typedef struct {
 } slot;
 
 static slot slots[N_SLOTS];
+static void (*before_exit)(void); /* set once, before there are threads */
 
 fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err)
 {
@@ -83,7 +83,7 @@ static void tell(const slot *s)
     append(line, sizeof line,
            cut ? "\" became shorter while it was in use" FVLM_TRY_AGAIN "\n"
                : "\" could not be read while it was in use; check the disk, then the file with 'fvlm verify'\n");
-    fvlm_terminal_line_clear();
+    if (before_exit) before_exit();
     for (size_t at = 0, n = strlen(line); at < n;) {
         const ssize_t written = write(STDERR_FILENO, line + at, n - at);
         if (written <= 0) break;
@@ -107,8 +107,9 @@ static void on_bus(int sig, siginfo_t *info, void *context)
     _exit(fvlm_exit_code(FVLM_CHANGED));
 }
 
-void fvlm_mapped_guard(void)
+void fvlm_mapped_guard(void (*hook)(void))
 {
+    before_exit = hook;
     struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
     sigset_t bus;
     sigemptyset(&action.sa_mask);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +83,6 @@ static fvlm_status open_unnamed(fvlm_output *o, fvlm_err *err)
 fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, fvlm_err *err)
 {
     *out = NULL;
-    signal(SIGXFSZ, SIG_IGN); /* over the file size limit: EFBIG instead of death */
     fvlm_output *o = calloc(1, sizeof *o);
     if (!o) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
     o->dir = o->fd = -1;

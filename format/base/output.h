@@ -12,7 +12,9 @@
 
 typedef struct fvlm_output fvlm_output;
 
-/* Symlinks are followed: what they point to is replaced. Refuses a target that exists without
+/* A program that may run under a file size limit should ignore SIGXFSZ, or that signal ends it before a write can fail.
+ *
+ * Symlinks are followed: what they point to is replaced. Refuses a target that exists without
  * force, and one that is not a regular file. Removes temporary files that a killed run left. */
 fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, fvlm_err *err);
 

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool.c - threads that wait for a numbered set of tasks and take the next number
- * from one atomic counter. The caller works too.
+/* pool.c - threads that wait for a set of numbered tasks and take the next number from one atomic counter. The
+ * caller works too.
  *
- * A token is some hundred runs of a fraction of a millisecond each; falling asleep and
- * being woken would cost a tenth of that. So who has to wait looks a few times first,
- * giving its core to whoever needs it meanwhile, and only then sleeps. */
+ * Decoding a token takes a few hundred runs of a fraction of a millisecond each; sleeping and waking would add a tenth
+ * to that. So a waiting thread first spins briefly, yielding its core each time, and only then sleeps. */
 #include "format/base/pool.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { MAX_THREADS = 64, LOOKS = 100 /* some 30 microseconds */ };
+#include "format/base/cpu.h"
+
+enum { SPINS = 100 /* about 30 microseconds */ };
 
 struct fvlm_pool {
     unsigned n_threads;
-    pthread_t thread[MAX_THREADS];
+    pthread_t thread[FVLM_MAX_THREADS];
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     _Atomic uint64_t round;   /* counts runs; a change wakes the threads. Written under the lock, like the next two */
@@ -46,7 +46,7 @@ static void *thread_main(void *arg)
     free(arg);
     uint64_t seen = 0;
     for (;;) {
-        for (int i = 0; i < LOOKS && p->round == seen && !p->stop; i++) sched_yield();
+        for (int i = 0; i < SPINS && p->round == seen && !p->stop; i++) sched_yield();
         pthread_mutex_lock(&p->lock);
         while (p->round == seen && !p->stop) pthread_cond_wait(&p->wake, &p->lock);
         if (p->stop) break;
@@ -61,20 +61,13 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-static unsigned machine_threads(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (unsigned)n;
-}
-
 fvlm_status fvlm_pool_create(fvlm_pool **out, unsigned n_threads, fvlm_err *err)
 {
     *out = NULL;
-    if (n_threads == 0) n_threads = machine_threads();
-    if (n_threads > MAX_THREADS)
-        return fvlm_fail(err, FVLM_LIMIT, "%u threads are more than %d", n_threads, MAX_THREADS);
+    if (n_threads == 0) n_threads = fvlm_threads_available();
+    if (n_threads > FVLM_MAX_THREADS) n_threads = FVLM_MAX_THREADS;
     fvlm_pool *p = fvlm_alloc(1, sizeof *p);
-    if (!p) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a thread pool");
+    if (!p) return fvlm_fail_nomem(err);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -128,7 +121,7 @@ void fvlm_pool_run(fvlm_pool *p, size_t n_tasks, fvlm_task task, void *ctx)
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     work(p, 0);
-    for (int i = 0; i < LOOKS && p->working; i++) sched_yield();
+    for (int i = 0; i < SPINS && p->working; i++) sched_yield();
     pthread_mutex_lock(&p->lock);
     while (p->working) pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool.h - a fixed set of threads, made once, that share out numbered tasks. */
+/* pool.h - a fixed set of threads that share out numbered tasks. */
 #ifndef FVLM_FORMAT_BASE_POOL_H
 #define FVLM_FORMAT_BASE_POOL_H
 
@@ -7,14 +7,15 @@
 
 typedef struct fvlm_pool fvlm_pool;
 
-/* n_threads >= 1 counts the caller; 0 = all the machine has (at most 64). */
+/* n_threads counts the caller: 1 starts no thread, 0 means all that are available, and FVLM_MAX_THREADS is the most
+ * (see cpu.h). On failure *out is NULL. */
 fvlm_status fvlm_pool_create(fvlm_pool **out, unsigned n_threads, fvlm_err *err);
-void fvlm_pool_destroy(fvlm_pool **p);
+void fvlm_pool_destroy(fvlm_pool **p); /* NULL is fine; sets NULL */
 unsigned fvlm_pool_threads(const fvlm_pool *p);
 
-/* Runs task(ctx, i, thread) for every i < n_tasks, handed out in increasing i,
- * on all threads (0 <= thread < fvlm_pool_threads); returns when all are done.
- * Not reentrant: a task must not call it. p may be NULL: runs in the caller. */
+/* Calls task(ctx, i, thread) once for every i < n_tasks, started in increasing i on all threads
+ * (thread < fvlm_pool_threads), and returns when all are done; what they wrote is then visible to the caller.
+ * One run at a time: a task must not call it. p may be NULL: the caller does it all, as thread 0. */
 typedef void (*fvlm_task)(void *ctx, size_t i, unsigned thread);
 void fvlm_pool_run(fvlm_pool *p, size_t n_tasks, fvlm_task task, void *ctx);
 

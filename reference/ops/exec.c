@@ -5,95 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const fvlm_kernels *const kernels_for[FVLM_CPU_COUNT] = {
+    [FVLM_CPU_SCALAR] = &fvlm_kernels_scalar,
 #if defined(__x86_64__)
-#include <cpuid.h>
-
-/* F16C has no name in __builtin_cpu_supports of older compilers. */
-static bool has_f16c(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
-}
-
-static bool has_avx2(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-}
-
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
-}
+    [FVLM_CPU_AVX2] = &fvlm_kernels_avx2,
+    [FVLM_CPU_AVX512] = &fvlm_kernels_avx512,
 #elif defined(__aarch64__)
-#include <sys/auxv.h>
-#define DOTPROD_BIT (1ul << 20) /* HWCAP_ASIMDDP */
-
-static bool has_dotprod(void)
-{
-    return (getauxval(AT_HWCAP) & DOTPROD_BIT) != 0;
-}
-#endif
-
-static bool always(void)
-{
-    return true;
-}
-
-/* From the least to the most. */
-static const struct {
-    const char *name;
-    const fvlm_kernels *kernels; /* NULL: not in this build */
-    bool (*runs)(void);
-} levels[] = {
-    {"scalar", &fvlm_kernels_scalar, always},
-#if defined(__x86_64__)
-    {"avx2", &fvlm_kernels_avx2, has_avx2},
-    {"avx512", &fvlm_kernels_avx512, has_avx512},
-    {"neon", NULL, NULL},
-    {"dotprod", NULL, NULL},
-#elif defined(__aarch64__)
-    {"neon", &fvlm_kernels_neon, always},
-    {"dotprod", &fvlm_kernels_dotprod, has_dotprod},
-    {"avx2", NULL, NULL},
-    {"avx512", NULL, NULL},
-#else
-    {"avx2", NULL, NULL},
-    {"avx512", NULL, NULL},
-    {"neon", NULL, NULL},
-    {"dotprod", NULL, NULL},
+    [FVLM_CPU_NEON] = &fvlm_kernels_neon,
+    [FVLM_CPU_DOTPROD] = &fvlm_kernels_dotprod,
 #endif
 };
-#define N_LEVELS (sizeof levels / sizeof *levels)
-
-static fvlm_status choose_kernels(const fvlm_kernels **out, const char *cpu, fvlm_err *err)
-{
-    if (cpu && *cpu) {
-        for (size_t i = 0; i < N_LEVELS; i++) {
-            if (strcmp(cpu, levels[i].name) != 0) continue;
-            if (!levels[i].kernels || !levels[i].runs())
-                return fvlm_fail(err, FVLM_USAGE, "cpu \"%s\": this machine cannot run it", cpu);
-            *out = levels[i].kernels;
-            return FVLM_OK;
-        }
-        return fvlm_fail(err, FVLM_USAGE, "cpu \"%s\" is not known; use scalar, avx2, avx512, neon or dotprod", cpu);
-    }
-    for (size_t i = 0; i < N_LEVELS; i++)
-        if (levels[i].kernels && levels[i].runs()) *out = levels[i].kernels;
-    return FVLM_OK;
-}
 
 fvlm_status fvlm_exec_create(fvlm_exec **out, unsigned threads, const char *cpu, fvlm_act_mode mode, fvlm_err *err)
 {
     *out = NULL;
-    const fvlm_kernels *k = NULL;
-    fvlm_status st = choose_kernels(&k, cpu, err);
+    fvlm_cpu chosen;
+    fvlm_status st = fvlm_cpu_select(&chosen, cpu, err);
     if (st) return st;
     fvlm_exec *e = fvlm_alloc(1, sizeof *e);
-    if (!e) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the executor");
-    e->k = k;
+    if (!e) return fvlm_fail_nomem(err);
+    e->k = kernels_for[chosen];
     e->mode = mode;
     st = fvlm_pool_create(&e->pool, threads, err);
     if (st) {
@@ -101,10 +32,6 @@ fvlm_status fvlm_exec_create(fvlm_exec **out, unsigned threads, const char *cpu,
         return st;
     }
     e->threads = fvlm_pool_threads(e->pool);
-    if (e->threads > FVLM_MAX_THREADS) {
-        fvlm_exec_destroy(&e);
-        return fvlm_fail(err, FVLM_USAGE, "threads: at most %d", FVLM_MAX_THREADS);
-    }
     *out = e;
     return FVLM_OK;
 }

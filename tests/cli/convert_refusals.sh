@@ -33,7 +33,7 @@ refused 2 "where to? give -o FILE, or --dry-run; try 'fvlm convert --help'" "$ck
 refused 2 "unknown option \"--typ\", did you mean \"--type\"?; try 'fvlm convert --help'" "$ck" --typ f32 -o "$out"
 refused 2 "--type \"int4\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output" "$ck" --type int4 -o "$out"
 refused 2 "--type \"f64\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output" "$ck" --type f64 --dry-run
-refused 2 "--cpu \"sse9\": expected scalar, avx2, avx512, neon or dotprod" "$ck" --cpu sse9 -o "$out"
+refused 2 "--cpu: \"sse9\" is not known; use scalar, avx2, avx512, neon or dotprod" "$ck" --cpu sse9 -o "$out"
 refused 2 "--threads 65: at most 64" "$ck" --threads 65 -o "$out"
 
 # --- the folder ---

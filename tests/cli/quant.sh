@@ -31,7 +31,7 @@ refuses "an integer vector" 2 \
 refuses "integer taps" 2 \
     "--set: \"vision.final.dw.weight\": \"vision.final.dw.weight\" is depthwise taps and cannot be int4-asym-g64; use f32, bf16, f16 or keep" \
     "$m" --set 'vision.final.dw.weight=int4' -o "$dir/o"
-refuses "unknown kernels" 2 "--cpu: \"sse\" is not a kernel set of this build" "$m" --cpu sse -o "$dir/o"
+refuses "unknown kernels" 2 "--cpu: \"sse\" is not known; use scalar, avx2, avx512, neon or dotprod" "$m" --cpu sse -o "$dir/o"
 refuses "too many threads" 2 "quant: --threads is at most 64" "$m" --threads 65 -o "$dir/o"
 refuses "the input itself" 1 "\"$m\" is the input itself; write to another name" "$m" -o "$m" --force
 ln "$m" "$dir/alias"

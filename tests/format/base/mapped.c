@@ -105,7 +105,7 @@ static void cut(const char *file)
 
 static void cut_and_touch(void)
 {
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     const fvlm_reader *r = opened();
     cut(path);
     touch_last(r);
@@ -120,7 +120,7 @@ static void *touching(void *r)
 static void touch_from_threads(void)
 {
     pthread_t threads[16];
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     fvlm_reader *r = opened();
     cut(path);
     for (size_t i = 0; i < 16; i++)
@@ -152,7 +152,7 @@ static void touch_in_an_answer(void)
 static void touch_after_many(void)
 {
     fvlm_reader *many[100];
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     for (size_t round = 0; round < 3; round++) {
         for (size_t i = 0; i < 100; i++) many[i] = opened();
         for (size_t i = 0; i < 100; i++) fvlm_reader_close(&many[(i * 37 + round) % 100]);
@@ -163,7 +163,7 @@ static void touch_after_many(void)
 static void touch_elsewhere(void)
 {
     char *other = test_path(folder, "other");
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     opened();
     if (!test_write_file(other, "something", 9)) _exit(96);
     const int fd = open(other, O_RDONLY);
@@ -174,7 +174,7 @@ static void touch_elsewhere(void)
 
 static void touch_closed(void)
 {
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     fvlm_reader *r = opened();
     const fvlm_tensor *t = fvlm_reader_tensor(r, 0);
     void *page = (void *)((uintptr_t)fvlm_reader_bytes(r, t) & ~(uintptr_t)4095);
@@ -188,7 +188,7 @@ static void touch_closed(void)
 
 static void send_one(void)
 {
-    fvlm_mapped_guard();
+    fvlm_mapped_guard(fvlm_terminal_line_clear);
     opened();
     kill(getpid(), SIGBUS);
     pause();
