@@ -8,6 +8,7 @@
 #include "format/base/base.h"
 
 #define FVLM_MAX_STAGES 8
+#define FVLM_MAX_TOKENS (1u << 21) /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
 
 typedef enum { FVLM_REPMIXER = 1, FVLM_ATTENTION = 2 } fvlm_mixer;
 

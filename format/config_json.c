@@ -14,7 +14,6 @@
 #define MAX_DEPTH 1024   /* blocks of a stage, layers */
 #define MAX_HEADS 1024
 #define MAX_IMAGE 16384   /* pixels to a side */
-#define MAX_VOCAB 2097152 /* rows of the embedding */
 #define MAX_CONTEXT 1048576
 
 static const char *mixer_name(uint32_t mixer)
@@ -211,7 +210,7 @@ static fvlm_status read_llm(fvlm_config *out, const json_t *json, fvlm_err *err)
     get_u32(&s, "kv_heads", 1, MAX_HEADS, &out->llm.kv_heads);
     get_u32(&s, "head_dim", 2, MAX_WIDTH, &out->llm.head_dim);
     get_u32(&s, "intermediate", 1, MAX_WIDTH, &out->llm.intermediate);
-    get_u32(&s, "vocab", 1, MAX_VOCAB, &out->llm.vocab);
+    get_u32(&s, "vocab", 1, FVLM_MAX_TOKENS, &out->llm.vocab);
     get_u32(&s, "context", 1, MAX_CONTEXT, &out->llm.context);
     get_positive(&s, "rope_theta", &out->llm.rope_theta);
     get_positive(&s, "norm_eps", &out->llm.norm_eps);

@@ -8,7 +8,6 @@
 #include "format/base/json_pull.h"
 #include "convert/source/source.h"
 
-#define FVLM_MAX_TOKENS (1u << 21)
 #define FVLM_MAX_VOCABULARY_BYTES (64u << 20)
 
 typedef struct {

@@ -78,7 +78,7 @@ static fvlm_status read_token(fvlm_token_table *v, fvlm_pull *j, const int16_t b
 {
     fvlm_slice s;
     size_t n;
-    if (v->n >= FVLM_MAX_TOKENS) return fvlm_pull_refuse(j, "more than 4000000 tokens");
+    if (v->n >= FVLM_MAX_TOKENS) return fvlm_pull_refuse(j, "more than 2097152 tokens");
     if (!grow_ids(v, v->n + 1)) return no_memory(j->err);
     if (fvlm_pull_peek(j) == 'n') {
         v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
@@ -261,7 +261,7 @@ fvlm_status fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_pull *j)
     fvlm_status st = index_tokens(&x, v, j->err);
     if (!st) st = grow_merges(v, 1) ? fvlm_pull_expect(j, '[') : no_memory(j->err);
     while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) {
-        st = n > FVLM_MAX_TOKENS ? fvlm_pull_refuse(j, "more than 4000000 merges")
+        st = n > FVLM_MAX_TOKENS ? fvlm_pull_refuse(j, "more than 2097152 merges")
                                  : read_merge(v, j, &x, byte_of, (uint32_t)(n - 1));
     }
     free(x.slots);

@@ -3,10 +3,10 @@
 #ifndef FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
 #define FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
 
+#include "format/config.h"
 #include "reference/tokenizer/pull.h"
 
 #define FVLM_NO_TOKEN UINT32_MAX
-#define FVLM_MAX_TOKENS 4000000u /* 25 times Qwen2's */
 
 /* A pair of neighbours and what it becomes. Open addressing; result FVLM_NO_TOKEN marks a free slot. */
 typedef struct {
