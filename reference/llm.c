@@ -164,7 +164,15 @@ static void attention(fvlm_model *m, const fvlm_llm_layer *y, size_t layer, size
     fvlm_op_linear(e, l->narrow, n, &y->v.weight, y->v.bias, FVLM_NONE, NULL, new_values);
     fvlm_op_rope(e, l->q, n, heads, dim, l->cos_sin, l->position);
     fvlm_op_rope(e, new_keys, n, kv_heads, dim, l->cos_sin, l->position);
-    fvlm_op_attention_causal(e, l->q, keys, values, n, l->position, heads, kv_heads, dim, l->narrow);
+    const fvlm_causal_attention a = {.q = l->q,
+                                     .keys = keys,
+                                     .values = values,
+                                     .m = n,
+                                     .pos = l->position,
+                                     .heads = heads,
+                                     .kv_heads = kv_heads,
+                                     .head_dim = dim};
+    fvlm_op_attention_causal(e, &a, l->narrow);
     fvlm_op_linear(e, l->narrow, n, &y->o.weight, NULL, FVLM_NONE, l->x, l->x);
 }
 

@@ -112,8 +112,9 @@ static void block(pass *w, const fvlm_vision_block *b, const fvlm_stage *s)
         fvlm_op_depthwise(w->m->exec, w->x, w->side, w->side, &b->mixer, FVLM_NONE, w->y);
         swap(w);
     }
-    fvlm_op_conv_ffn(w->m->exec, w->x, w->side, w->side, &b->dw, &b->fc1.weight, b->fc1.bias, &b->fc2.weight,
-                     b->fc2.bias, w->y);
+    const fvlm_conv_ffn f = {
+        .dw = &b->dw, .fc1 = &b->fc1.weight, .b1 = b->fc1.bias, .fc2 = &b->fc2.weight, .b2 = b->fc2.bias};
+    fvlm_op_conv_ffn(w->m->exec, w->x, w->side, w->side, &f, w->y);
     swap(w);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec.c - the executor's life: choosing kernels for this CPU, threads, scratch memory. */
+/* exec.c - the executor: kernels for this CPU, threads, scratch memory. */
 #include "reference/ops/exec.h"
 
 #include <stdlib.h>
@@ -88,10 +88,10 @@ bool fvlm_exec_reserve(fvlm_exec *e, size_t shared_bytes, size_t thread_bytes)
     return ok;
 }
 
-void *fvlm_carve_take(fvlm_carve *c, size_t n, size_t size)
+void *fvlm_arena_take(fvlm_arena *a, size_t n, size_t size)
 {
-    uint8_t *p = c->base ? c->base + c->used : NULL;
-    c->used += (n * size + 63) / 64 * 64;
+    uint8_t *p = a->base ? a->base + a->used : NULL;
+    a->used += (n * size + 63) / 64 * 64;
     return p;
 }
 
@@ -101,13 +101,13 @@ size_t fvlm_exec_row_stride(size_t n)
     return (lines | 1) * 16;
 }
 
-fvlm_rows fvlm_carve_rows(fvlm_carve *c, size_t n_rows, const fvlm_weight *w)
+fvlm_rows fvlm_arena_take_rows(fvlm_arena *a, size_t n_rows, const fvlm_weight *w)
 {
-    fvlm_rows a = {.q_stride = fvlm_exec_row_stride((w->m.k + 7) / 8 * 2) * 4};
-    a.q = fvlm_carve_take(c, n_rows, a.q_stride);
-    a.group_stride = n_rows;
-    a.group = fvlm_carve_take(c, n_rows * w->m.n_groups, sizeof *a.group);
-    return a;
+    fvlm_rows rows = {.q_stride = fvlm_exec_row_stride((w->m.k + 7) / 8 * 2) * 4};
+    rows.q = fvlm_arena_take(a, n_rows, rows.q_stride);
+    rows.group_stride = n_rows;
+    rows.group = fvlm_arena_take(a, n_rows * w->m.n_groups, sizeof *rows.group);
+    return rows;
 }
 
 bool fvlm_exec_is_int8(const fvlm_exec *e, const fvlm_weight *w)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec.h - inside the executor: threads, kernels and scratch memory. For ops_*.c. */
+/* exec.h - the executor's threads, kernels and scratch memory. Private to reference/ops. */
 #ifndef FVLM_REFERENCE_OPS_EXEC_H
 #define FVLM_REFERENCE_OPS_EXEC_H
 
@@ -20,25 +20,31 @@ struct fvlm_exec {
     fvlm_scratch shared, thread[FVLM_MAX_THREADS];
 };
 
-/* Makes room: shared_bytes for an operation, thread_bytes for each thread in it. Contents
- * are not kept. False when out of memory; the operation then returns without a result. */
+/* Provides shared_bytes for the operation and thread_bytes for each of its threads. Earlier contents are lost.
+ * False when out of memory: the operation then returns without a result. */
 bool fvlm_exec_reserve(fvlm_exec *e, size_t shared_bytes, size_t thread_bytes);
 
-/* Cuts pieces off a block of scratch; with base 0 it only measures, and 'used' is what is needed. */
+/* Hands out scratch memory front to back, in whole cache lines. An arena without a base only measures: every pointer
+ * is NULL, and 'used' ends as the size to reserve. */
 typedef struct {
     uint8_t *base;
     size_t used;
-} fvlm_carve;
-void *fvlm_carve_take(fvlm_carve *c, size_t n, size_t size);
+} fvlm_arena;
+void *fvlm_arena_take(fvlm_arena *a, size_t n, size_t size);
 
-/* Floats from row to row for rows of n that are read side by side: whole cache lines,
- * an odd count of them, so that the rows do not fall on the same L1 sets. */
+/* Quantized rows for products with w. */
+fvlm_rows fvlm_arena_take_rows(fvlm_arena *a, size_t n_rows, const fvlm_weight *w);
+
+/* Floats from row to row for rows of n that are read side by side: whole cache lines, and an odd number of them, so
+ * that the rows do not fall on the same L1 sets. */
 size_t fvlm_exec_row_stride(size_t n);
-
-/* Quantized rows for products with w, room taken from c. */
-fvlm_rows fvlm_carve_rows(fvlm_carve *c, size_t n_rows, const fvlm_weight *w);
 
 /* True when products with w run on int8 activations. */
 bool fvlm_exec_is_int8(const fvlm_exec *e, const fvlm_weight *w);
+
+static inline size_t fvlm_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 #endif

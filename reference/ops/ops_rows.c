@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ops_rows.c - operations that look at one row, or one channel, at a time. */
+/* ops_rows.c - operations on one row, or one channel, at a time. */
 #include "reference/ops/exec.h"
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+#define VALUES_PER_TASK 16384 /* enough to be worth handing out */
 
-/* Rows to a task so that a task is worth handing out: some 16 K values. */
-static size_t rows_each(size_t c)
+static size_t rows_per_task(size_t c)
 {
-    const size_t each = 16384 / (c ? c : 1);
-    return each ? each : 1;
+    const size_t rows = VALUES_PER_TASK / (c ? c : 1);
+    return rows ? rows : 1;
 }
 
 typedef struct {
     fvlm_exec *e;
     const float *x, *other;
     float *y;
-    size_t m, c, each;
+    size_t m, c, each; /* each: rows per task */
     float eps;
 } rows_job;
 
 static void run_rows(rows_job *j, fvlm_task task)
 {
-    j->each = rows_each(j->c);
+    j->each = rows_per_task(j->c);
     const size_t n = (j->m + j->each - 1) / j->each;
     fvlm_pool_run(n > 1 ? j->e->pool : NULL, n, task, j);
 }
@@ -33,7 +29,7 @@ static void layer_norm_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
     const rows_job *j = ctx;
-    for (size_t r = i * j->each; r < min_size((i + 1) * j->each, j->m); r++)
+    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++)
         j->e->k->layer_norm(j->x + r * j->c, j->c, j->eps, j->y + r * j->c);
 }
 
@@ -46,7 +42,7 @@ static void rms_norm_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
     const rows_job *j = ctx;
-    for (size_t r = i * j->each; r < min_size((i + 1) * j->each, j->m); r++)
+    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++)
         j->e->k->rms_norm(j->x + r * j->c, j->c, j->other, j->eps, j->y + r * j->c);
 }
 
@@ -59,7 +55,7 @@ static void gate_gelu_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
     const rows_job *j = ctx;
-    for (size_t r = i * j->each; r < min_size((i + 1) * j->each, j->m); r++)
+    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++)
         j->e->k->gate_gelu(j->y + r * j->c, j->other, j->c);
 }
 
@@ -68,36 +64,36 @@ void fvlm_op_gate_gelu(fvlm_exec *e, float *x, size_t m, size_t c, const float *
     run_rows(&(rows_job){.e = e, .other = gate, .y = x, .m = m, .c = c}, gate_gelu_task);
 }
 
-/* m values, 16384 to a task. */
+/* A row of m values, cut into tasks. */
 static void silu_mul_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
     const rows_job *j = ctx;
-    const size_t at = i * 16384, n = min_size(16384, j->m - at);
+    const size_t at = i * VALUES_PER_TASK, n = fvlm_min_size(VALUES_PER_TASK, j->m - at);
     j->e->k->silu_mul(j->x + at, j->other + at, n, j->y + at);
 }
 
 void fvlm_op_silu_mul(fvlm_exec *e, const float *gate, const float *up, size_t n, float *y)
 {
     rows_job j = {.e = e, .x = gate, .other = up, .y = y, .m = n};
-    const size_t tasks = (n + 16383) / 16384;
+    const size_t tasks = (n + VALUES_PER_TASK - 1) / VALUES_PER_TASK;
     fvlm_pool_run(tasks > 1 ? e->pool : NULL, tasks, silu_mul_task, &j);
 }
 
-#define CHANNELS_EACH 64
+#define CHANNELS_PER_TASK 64
 
 static void channel_mean_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
     const rows_job *j = ctx;
-    const size_t first = i * CHANNELS_EACH;
-    j->e->k->channel_mean(j->x, j->m, j->c, first, min_size(first + CHANNELS_EACH, j->c), j->y);
+    const size_t first = i * CHANNELS_PER_TASK;
+    j->e->k->channel_mean(j->x, j->m, j->c, first, fvlm_min_size(first + CHANNELS_PER_TASK, j->c), j->y);
 }
 
 void fvlm_op_channel_mean(fvlm_exec *e, const float *x, size_t m, size_t c, float *mean)
 {
     rows_job j = {.e = e, .x = x, .y = mean, .m = m, .c = c};
-    fvlm_pool_run(e->pool, (c + CHANNELS_EACH - 1) / CHANNELS_EACH, channel_mean_task, &j);
+    fvlm_pool_run(e->pool, (c + CHANNELS_PER_TASK - 1) / CHANNELS_PER_TASK, channel_mean_task, &j);
 }
 
 void fvlm_op_rope(fvlm_exec *e, float *x, size_t m, size_t heads, size_t head_dim, const float *cos_sin, size_t pos)

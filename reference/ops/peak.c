@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* peak.c - what this CPU can do at most, measured: the yardstick of fvlm bench. */
+/* peak.c - the most this CPU can do, measured: fvlm bench reports speeds relative to it. */
 #include <time.h>
 
 #include "reference/ops/exec.h"
 
-#define ROUNDS 20000 /* between two looks at the clock: some 0.1 ms */
+#define ROUNDS 20000 /* between two readings of the clock: about 0.1 ms */
 #define SECONDS 0.1
 
 typedef struct {
     const fvlm_exec *exec;
-    double rate[FVLM_MAX_THREADS]; /* multiply-adds a second */
+    double rate[FVLM_MAX_THREADS]; /* multiply-adds per second */
 } burst;
 
-/* By the thread's own clock, so that a busy machine does not make the peak look low. */
+/* The thread's own clock, so that a busy machine does not lower the peak. */
 static double cpu_seconds(void)
 {
     struct timespec t;

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernels.c - how near each operation comes to what this CPU can do, for the shapes of FastVLM-0.5B
- * at 1024 pixels. First this CPU's own peaks are measured (one thread, registers only), then each
- * operation on one thread, in CPU time, interleaved with the peaks; medians.
+/* kernels.c - how close each operation comes to what this CPU can do, for the shapes of FastVLM-0.5B at 1024 pixels.
+ * One thread, in CPU time; each run of an operation is preceded by a measurement of the CPU's own peak (registers only,
+ * kernels/peak_tmpl.h). Medians.
  *
- *   build/tests/bench/kernels [--cpu LEVEL] [--runs N] [WORD...]     only cases whose name has a WORD */
+ *   build/tests/bench/kernels [--cpu LEVEL] [--runs N] [WORD...]     only cases whose name contains a WORD */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "reference/ops/ops.h"
+#include "reference/ops/exec.h"
 #include "tests/support/ops_cases.h"
+
+#define PEAK_ROUNDS 200000
+#define MAX_RUNS 99
 
 static double cpu_seconds(void)
 {
@@ -19,78 +22,12 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- peaks: independent chains in registers, as GMAC/s ---- */
-
-#define PEAK_LOOPS 1000000
-static volatile float keep_float;
-static volatile int keep_int;
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-__attribute__((target("avx512f"))) static double peak_f32_avx512(void)
+/* GMAC/s of one thread in registers. */
+static double measure_peak(const fvlm_exec *e, fvlm_act_mode mode)
 {
-    __m512 a[12], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
-    for (int i = 0; i < 12; i++) a[i] = _mm512_set1_ps((float)i);
-    const double from = cpu_seconds();
-    for (int n = 0; n < PEAK_LOOPS; n++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
-    }
-    const double took = cpu_seconds() - from;
-    for (int i = 1; i < 12; i++) a[0] = _mm512_add_ps(a[0], a[i]);
-    keep_float = _mm512_cvtss_f32(a[0]);
-    return 12.0 * 16.0 * PEAK_LOOPS / took * 1e-9;
-}
-
-__attribute__((target("avx512f,avx512vnni"))) static double peak_int8_avx512(void)
-{
-    __m512i a[12], x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(1);
-    for (int i = 0; i < 12; i++) a[i] = _mm512_set1_epi32(i);
-    const double from = cpu_seconds();
-    for (int n = 0; n < PEAK_LOOPS; n++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) a[i] = _mm512_dpbusd_epi32(a[i], x, y);
-        __asm__ volatile("" : "+v"(x));
-    }
-    const double took = cpu_seconds() - from;
-    for (int i = 1; i < 12; i++) a[0] = _mm512_add_epi32(a[0], a[i]);
-    keep_int = _mm512_reduce_add_epi32(a[0]);
-    return 12.0 * 64.0 * PEAK_LOOPS / took * 1e-9;
-}
-
-__attribute__((target("avx2,fma"))) static double peak_f32_avx2(void)
-{
-    __m256 a[12], x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
-    for (int i = 0; i < 12; i++) a[i] = _mm256_set1_ps((float)i);
-    const double from = cpu_seconds();
-    for (int n = 0; n < PEAK_LOOPS; n++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) a[i] = _mm256_fmadd_ps(a[i], x, y);
-    }
-    const double took = cpu_seconds() - from;
-    for (int i = 1; i < 12; i++) a[0] = _mm256_add_ps(a[0], a[i]);
-    keep_float = _mm256_cvtss_f32(a[0]);
-    return 12.0 * 8.0 * PEAK_LOOPS / took * 1e-9;
-}
-#endif
-
-/* GMAC/s of one thread; 0 where no peak is defined. Without VNNI the int8 peak is what
- * pmaddwd could do at the pace of the float peak. */
-static void measure_peaks(const char *cpu, double *f32, double *int8)
-{
-    *f32 = *int8 = 0;
-#if defined(__x86_64__)
-    if (strcmp(cpu, "avx512") == 0) {
-        *f32 = peak_f32_avx512();
-        *int8 = peak_int8_avx512();
-    } else if (strcmp(cpu, "avx2") == 0) {
-        *f32 = peak_f32_avx2();
-        *int8 = 2 * *f32;
-    }
-#else
-    (void)cpu;
-#endif
+    _Alignas(64) float sink[32] = {0};
+    const double from = cpu_seconds(), macs = (mode ? e->k->peak_int8 : e->k->peak_f32)(PEAK_ROUNDS, sink);
+    return macs / (cpu_seconds() - from) * 1e-9;
 }
 
 /* ---- cases ---- */
@@ -245,7 +182,7 @@ static void run_once(bench_run *b)
         fvlm_op_linear(b->e, b->x, c->a, &b->w1, b->bias, c->d ? FVLM_GELU : FVLM_NONE, NULL, b->y);
         break;
     case FFN:
-        fvlm_op_conv_ffn(b->e, b->x, c->a, c->a, &b->dw, &b->w1, b->bias, &b->w2, b->bias, b->y);
+        fvlm_op_conv_ffn(b->e, b->x, c->a, c->a, &(fvlm_conv_ffn){&b->dw, &b->w1, &b->w2, b->bias, b->bias}, b->y);
         break;
     case DEPTHWISE:
         fvlm_op_depthwise(b->e, b->x, c->a, c->a, &b->dw, FVLM_NONE, b->y);
@@ -254,7 +191,7 @@ static void run_once(bench_run *b)
         fvlm_op_attention(b->e, b->x, c->a, c->b, c->c, b->y);
         break;
     case CAUSAL:
-        fvlm_op_attention_causal(b->e, b->x, b->x, b->x, c->a, c->b, 14, 2, 64, b->y);
+        fvlm_op_attention_causal(b->e, &(fvlm_causal_attention){b->x, b->x, b->x, c->a, c->b, 14, 2, 64}, b->y);
         break;
     case SILU:
         fvlm_op_silu_mul(b->e, b->x, b->x, c->a, b->y);
@@ -271,8 +208,6 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-#define MAX_RUNS 99
-
 static void measure(const bench_case *c, const char *cpu, size_t runs)
 {
     bench_run b = {0};
@@ -283,19 +218,18 @@ static void measure(const bench_case *c, const char *cpu, size_t runs)
     }
     prepare(&b, c);
     run_once(&b);
-    double seconds[MAX_RUNS], f32[MAX_RUNS], int8[MAX_RUNS];
+    double seconds[MAX_RUNS], peaks[MAX_RUNS];
     for (size_t i = 0; i < runs; i++) {
-        measure_peaks(fvlm_exec_cpu(b.e), &f32[i], &int8[i]);
+        peaks[i] = measure_peak(b.e, c->mode);
         const double from = cpu_seconds();
         run_once(&b);
         seconds[i] = cpu_seconds() - from;
     }
     qsort(seconds, runs, sizeof *seconds, by_value);
-    qsort(f32, runs, sizeof *f32, by_value);
-    qsort(int8, runs, sizeof *int8, by_value);
-    const double s = seconds[runs / 2], peak = (c->mode ? int8 : f32)[runs / 2], rate = b.macs / s * 1e-9;
-    printf("%-38s %9.3f ms %8.1f GMAC/s", c->name, s * 1e3, rate);
-    if (peak > 0) printf(" %5.1f %% of the %s peak", 100 * rate / peak, c->mode ? "int8" : "f32");
+    qsort(peaks, runs, sizeof *peaks, by_value);
+    const double s = seconds[runs / 2], rate = b.macs / s * 1e-9;
+    printf("%-38s %9.3f ms %8.1f GMAC/s %5.1f %% of the %s peak", c->name, s * 1e3, rate, 100 * rate / peaks[runs / 2],
+           fvlm_act_name(c->mode));
     if (c->a == 1 && b.bytes > 0) printf(", %.1f GB/s of weights", b.bytes / s * 1e-9);
     printf("\n");
     fflush(stdout);
@@ -333,9 +267,8 @@ int main(int argc, char **argv)
     fvlm_exec *e;
     fvlm_err err = {0};
     if (fvlm_exec_create(&e, 1, cpu, FVLM_ACT_F32, &err)) return fprintf(stderr, "kernels: %s\n", err.msg), 2;
-    double f32, int8;
-    measure_peaks(fvlm_exec_cpu(e), &f32, &int8);
-    printf("%s, one thread: f32 %.1f GMAC/s, int8 %.1f GMAC/s in registers\n", fvlm_exec_cpu(e), f32, int8);
+    printf("%s, one thread: f32 %.1f GMAC/s, int8 %.1f GMAC/s in registers\n", fvlm_exec_cpu(e),
+           measure_peak(e, FVLM_ACT_F32), measure_peak(e, FVLM_ACT_INT8));
     fvlm_exec_destroy(&e);
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
         if (wanted(cases[c].name, argv + i, (size_t)(argc - i))) measure(&cases[c], cpu, runs);

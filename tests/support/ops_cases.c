@@ -223,7 +223,8 @@ static void conv_ffn(fvlm_exec *e, cases_rng *r, cases_out *out)
             const float *x = cases_floats(r, h * w * c, 1.0f), *b1 = cases_floats(r, hidden, 0.5f);
             const float *b2 = cases_floats(r, c, 0.5f);
             float *y = guarded(h * w * c * sizeof *y);
-            fvlm_op_conv_ffn(e, x, h, w, &d, &fc1, b1, &fc2, b2, y);
+            const fvlm_conv_ffn f = {.dw = &d, .fc1 = &fc1, .b1 = b1, .fc2 = &fc2, .b2 = b2};
+            fvlm_op_conv_ffn(e, x, h, w, &f, y);
             cases_keep(out, y, h * w * c);
             guarded_free_all();
         }
@@ -269,7 +270,8 @@ static void attention_causal(fvlm_exec *e, cases_rng *r, cases_out *out)
         const float *keys = cases_floats(r, (m + pos) * shapes[s][3] * dim, 2.0f);
         const float *values = cases_floats(r, (m + pos) * shapes[s][3] * dim, 2.0f);
         float *y = guarded(m * shapes[s][2] * dim * sizeof *y);
-        fvlm_op_attention_causal(e, q, keys, values, m, pos, shapes[s][2], shapes[s][3], dim, y);
+        const fvlm_causal_attention a = {q, keys, values, m, pos, shapes[s][2], shapes[s][3], dim};
+        fvlm_op_attention_causal(e, &a, y);
         cases_keep(out, y, m * shapes[s][2] * dim);
         guarded_free_all();
     }

@@ -20,13 +20,13 @@ typedef struct {
     const fvlm_depthwise *d;
     const float *x;
     size_t width;    /* of the input */
-    size_t ky0, ky1; /* taps inside the picture, and */
-    size_t iy;       /* the input row under ky0 */
+    size_t ky0, ky1; /* the rows of taps that lie inside the image */
+    size_t iy;       /* the input row under tap row ky0 */
     size_t o, n;     /* channels o .. o+n-1 */
     fvlm_activation act;
 } dw_row;
 
-/* Where a tile reads: the pixel under its first tap, and the ways from pixel to pixel and from row to row. */
+/* Where a tile reads: the pixel under its first tap, and the distances to the next pixel and the next row. */
 typedef struct {
     const float *at;
     size_t pixel, row;
@@ -203,16 +203,16 @@ static void dw_segment(dw_row *r, size_t x0, size_t x1, float *y, size_t y_strid
     }
 }
 
-static void depthwise(const fvlm_depthwise *d, const float *x, size_t height, size_t width, fvlm_activation act,
-                      size_t first, size_t end, float *y, size_t y_stride)
+static void depthwise(const fvlm_depthwise_input *in, size_t first, size_t end, float *y, size_t y_stride)
 {
-    const size_t out_w = (width + d->stride - 1) / d->stride, pad = d->kernel / 2;
+    const fvlm_depthwise *d = in->d;
+    const size_t out_w = (in->width + d->stride - 1) / d->stride, pad = d->kernel / 2;
     for (size_t p = first; p < end;) {
         const size_t oy = p / out_w, x0 = p % out_w, x1 = out_w - x0 < end - p ? out_w : x0 + (end - p);
         const size_t middle = oy * d->stride; /* input row under the middle tap */
-        dw_row r = {.d = d, .x = x, .width = width, .ky1 = d->kernel, .act = act};
+        dw_row r = {.d = d, .x = in->x, .width = in->width, .ky1 = d->kernel, .act = in->act};
         if (middle < pad) r.ky0 = pad - middle;
-        if (height - middle + pad < d->kernel) r.ky1 = height - middle + pad;
+        if (in->height - middle + pad < d->kernel) r.ky1 = in->height - middle + pad;
         r.iy = middle + r.ky0 - pad;
         dw_segment(&r, x0, x1, y + (p - first) * y_stride, y_stride);
         p += x1 - x0;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm_f32_tmpl.h - products in floats: every output is one chain of fma in increasing
- * k, from 0. A register tile is rows of x against panels of 16 outputs; k is cut
- * into blocks so that a block of panels stays in L1 while all rows pass over it,
- * and the chain is carried from block to block in a small array of sums. */
+/* gemm_f32_tmpl.h - products in floats: every output is one chain of fma in increasing k, from 0. A register tile is
+ * TILE_F32_ROWS rows of x against TILE_F32_PANELS panels of 16 outputs. k is cut into blocks of K_BLOCK inputs, so that
+ * a block of the panels stays in L1 while all rows pass over it; the chains continue from block to block through an
+ * array of partial sums.
+ *   needs   vec.h's operations and tile sizes
+ *   gives   matmul, linear_f32 (kernels.h), SUMS_STRIDE, store_tile for the integer products */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_GEMM_F32_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_GEMM_F32_TMPL_H
 
@@ -21,19 +23,8 @@ V_FN v16 load_b(const b_kind kind, const void *b, size_t at)
     return v_load((const float *)b + at);
 }
 
-typedef struct {
-    const float *a;
-    size_t a_stride;
-    const void *b; /* element (i, lane) of panel p at p*panel_stride + i*b_stride + lane */
-    size_t panel_stride, b_stride;
-    float *c;
-    size_t c_stride;
-    size_t k;
-    bool go_on; /* c holds the chain so far */
-} product;
-
 /* c[R][16 P] = (c or 0) + a[R][k] . b; R and P are constants, so that acc lives in registers. */
-V_FN void tile_f32(const size_t R, const size_t P, const b_kind kind, const product *t)
+V_FN void tile_f32(const size_t R, const size_t P, const b_kind kind, const fvlm_product *t)
 {
     v16 acc[TILE_F32_ROWS][TILE_F32_PANELS];
     const float *a = t->a;
@@ -41,7 +32,7 @@ V_FN void tile_f32(const size_t R, const size_t P, const b_kind kind, const prod
     V_UNROLL
     for (size_t r = 0; r < R; r++) {
         V_UNROLL
-        for (size_t p = 0; p < P; p++) acc[r][p] = t->go_on ? v_load(t->c + r * t->c_stride + 16 * p) : v_zero();
+        for (size_t p = 0; p < P; p++) acc[r][p] = t->resume ? v_load(t->c + r * t->c_stride + 16 * p) : v_zero();
     }
     for (size_t i = 0; i < k; i++) {
         v16 b[TILE_F32_PANELS];
@@ -78,8 +69,8 @@ V_FN void tile_f32(const size_t R, const size_t P, const b_kind kind, const prod
         break;
 #endif
 
-/* The tile of that many rows and panels. */
-V_FN void any_tile_f32(size_t rows, size_t panels, const b_kind kind, const product *t)
+/* Calls the tile compiled for these rows and panels. */
+V_FN void any_tile_f32(size_t rows, size_t panels, const b_kind kind, const fvlm_product *t)
 {
     (void)panels;
     switch (rows) {
@@ -99,44 +90,45 @@ V_FN void any_tile_f32(size_t rows, size_t panels, const b_kind kind, const prod
 }
 #undef TILE_CASE
 
-static void tile_of_f32(size_t rows, size_t panels, const product *t)
+static void tile_of_f32(size_t rows, size_t panels, const fvlm_product *t)
 {
     any_tile_f32(rows, panels, B_F32, t);
 }
-static void tile_of_bf16(size_t rows, size_t panels, const product *t)
+static void tile_of_bf16(size_t rows, size_t panels, const fvlm_product *t)
 {
     any_tile_f32(rows, panels, B_BF16, t);
 }
-static void tile_of_f16(size_t rows, size_t panels, const product *t)
+static void tile_of_f16(size_t rows, size_t panels, const fvlm_product *t)
 {
     any_tile_f32(rows, panels, B_F16, t);
 }
 
-static void matmul(size_t n_rows, size_t panels, size_t k, const float *a, size_t a_stride, const float *b,
-                   size_t panel_stride, size_t b_stride, float *c, size_t c_stride)
+static void matmul(const fvlm_product *whole, size_t n_rows, size_t panels)
 {
-    for (size_t p = 0; p < panels; p += TILE_F32_PANELS)
+    fvlm_product t = *whole;
+    for (size_t p = 0; p < panels; p += TILE_F32_PANELS) {
+        t.b = (const float *)whole->b + p * whole->panel_stride;
         for (size_t r = 0; r < n_rows; r += TILE_F32_ROWS) {
-            const product t = {a + r * a_stride, a_stride, b + p * panel_stride,
-                               panel_stride,     b_stride, c + r * c_stride + 16 * p,
-                               c_stride,         k,        false};
+            t.a = whole->a + r * whole->a_stride;
+            t.c = whole->c + r * whole->c_stride + 16 * p;
             tile_of_f32(n_rows - r < TILE_F32_ROWS ? n_rows - r : TILE_F32_ROWS,
                         panels - p < TILE_F32_PANELS ? panels - p : TILE_F32_PANELS, &t);
         }
+    }
 }
 
-/* Takes finished sums [rows][16 * panels] to their place: columns from 16 * panel on, at most n in all. */
-static void finish_tile(const fvlm_finish *f, const float *sums, size_t row, size_t rows, size_t panel, size_t panels,
-                        size_t n)
+/* The epilogue of finished sums [rows][16 * panels], which become columns 16 * panel and up, of n in all. */
+static void store_tile(const fvlm_epilogue *out, const float *sums, size_t row, size_t rows, size_t panel,
+                       size_t panels, size_t n)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t p = 0; p < panels; p++) {
             const size_t col = 16 * (panel + p), left = n - col < 16 ? n - col : 16;
             v16 v = v_load(sums + r * SUMS_STRIDE + 16 * p);
-            if (f->bias) v = v_add(v, left == 16 ? v_load(f->bias + col) : v_load_n(f->bias + col, left));
-            v = v_activate(v, f->act);
-            float *y = f->y + (row + r) * f->y_stride + col;
-            const float *residual = f->residual ? f->residual + (row + r) * f->residual_stride + col : NULL;
+            if (out->bias) v = v_add(v, left == 16 ? v_load(out->bias + col) : v_load_n(out->bias + col, left));
+            v = v_activate(v, out->act);
+            float *y = out->y + (row + r) * out->y_stride + col;
+            const float *residual = out->residual ? out->residual + (row + r) * out->residual_stride + col : NULL;
             if (residual) v = v_add(v, left == 16 ? v_load(residual) : v_load_n(residual, left));
             if (left == 16)
                 v_store(y, v);
@@ -189,14 +181,16 @@ static void dequantize_any(const fvlm_weight *w, size_t panel, size_t k0, size_t
     }
 }
 
-/* The B of a block for panels panel .. panel+panels-1: straight from the file, or dequantized into room. */
-static void point_at_block(product *t, const fvlm_weight *w, size_t panel, size_t panels, size_t k0, float *room)
+/* Points t->b at a block of panels panel .. panel+panels-1: floats as the file stores them, integers dequantized
+ * into decoded. */
+static void point_at_block(fvlm_product *t, const fvlm_weight *w, size_t panel, size_t panels, size_t k0,
+                           float *decoded)
 {
     const fvlm_matrix *m = &w->m;
     t->b_stride = 16;
     if (m->type.kind == FVLM_INT) {
-        for (size_t p = 0; p < panels; p++) dequantize_any(w, panel + p, k0, k0 + t->k, room + p * t->k * 16);
-        t->b = room;
+        for (size_t p = 0; p < panels; p++) dequantize_any(w, panel + p, k0, k0 + t->k, decoded + p * t->k * 16);
+        t->b = decoded;
         t->panel_stride = t->k * 16;
     } else {
         t->b = w->values + (panel * m->k_padded + k0) * 16 * fvlm_type_float_bytes(m->type);
@@ -205,25 +199,25 @@ static void point_at_block(product *t, const fvlm_weight *w, size_t panel, size_
 }
 
 static void linear_f32(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
-                       const fvlm_finish *f, float *scratch)
+                       const fvlm_epilogue *out, float *scratch)
 {
-    float *sums = scratch, *room = scratch + FVLM_ROW_BLOCK * SUMS_STRIDE;
+    float *sums = scratch, *decoded = scratch + FVLM_ROW_BLOCK * SUMS_STRIDE;
     const size_t k = w->m.k;
-    void (*const tile)(size_t, size_t, const product *) = w->m.type.kind == FVLM_BF16  ? tile_of_bf16
-                                                          : w->m.type.kind == FVLM_F16 ? tile_of_f16
-                                                                                       : tile_of_f32;
+    void (*const tile)(size_t, size_t, const fvlm_product *) = w->m.type.kind == FVLM_BF16  ? tile_of_bf16
+                                                               : w->m.type.kind == FVLM_F16 ? tile_of_f16
+                                                                                            : tile_of_f32;
     for (size_t p = panel; p < panel_end; p += TILE_F32_PANELS) {
         const size_t panels = panel_end - p < TILE_F32_PANELS ? panel_end - p : TILE_F32_PANELS;
         for (size_t k0 = 0; k0 < k; k0 += K_BLOCK) {
-            product t = {.a_stride = a->x_stride, .c_stride = SUMS_STRIDE, .go_on = k0 > 0};
+            fvlm_product t = {.a_stride = a->x_stride, .c_stride = SUMS_STRIDE, .resume = k0 > 0};
             t.k = k - k0 < K_BLOCK ? k - k0 : K_BLOCK;
-            point_at_block(&t, w, p, panels, k0, room);
+            point_at_block(&t, w, p, panels, k0, decoded);
             for (size_t r = 0; r < n_rows; r += TILE_F32_ROWS) {
                 const size_t rows = n_rows - r < TILE_F32_ROWS ? n_rows - r : TILE_F32_ROWS;
                 t.a = a->x + r * a->x_stride + k0;
                 t.c = sums + r * SUMS_STRIDE;
                 tile(rows, panels, &t);
-                if (k0 + t.k == k) finish_tile(f, t.c, r, rows, p, panels, w->m.n);
+                if (k0 + t.k == k) store_tile(out, t.c, r, rows, p, panels, w->m.n);
             }
         }
     }

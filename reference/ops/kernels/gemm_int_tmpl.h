@@ -49,10 +49,10 @@ static void quantize(const fvlm_rows *a, size_t n_rows, const fvlm_weight *w)
         int8_t *q = a->q + r * a->q_stride;
         for (size_t g = 0; g < n_groups; g++) {
             const size_t k0 = g * group, n = k - k0 < group ? k - k0 : group;
-            fvlm_group *to = &a->group[g * a->group_stride + r];
+            fvlm_row_group *to = &a->group[g * a->group_stride + r];
             const int32_t sum = quantize_group(a->x + r * a->x_stride + k0, n, q + k0, &to->scale);
-            to->start = more * sum;
-            to->moved = (float)sum * to->scale;
+            to->dot_start = more * sum;
+            to->scaled_sum = (float)sum * to->scale;
         }
         memset(q + k, 0, padded - k);
     }
@@ -64,7 +64,7 @@ typedef struct {
     size_t panel, g0, g1;
     const int8_t *q;
     size_t q_stride;
-    const fvlm_group *group; /* of the tile's first row */
+    const fvlm_row_group *group; /* of the tile's first row */
     size_t group_stride;
     float *c; /* [R][SUMS_STRIDE] */
 } int_product;
@@ -117,7 +117,7 @@ V_FN void tile_int(const size_t R, const size_t P, const bool four, const bool o
     const uint16_t *scales = t->w->scales + (t->panel * n_groups + t->g0) * 16;
     const uint16_t *offset_at = offsets ? t->w->offsets + (t->panel * n_groups + t->g0) * 16 : NULL;
     const int8_t *x = t->q + t->g0 * m->group;
-    const fvlm_group *group = t->group + t->g0 * t->group_stride;
+    const fvlm_row_group *group = t->group + t->g0 * t->group_stride;
     v16 acc[TILE_INT_ROWS][TILE_INT_PANELS];
     V_UNROLL
     for (size_t r = 0; r < R; r++) {
@@ -130,7 +130,7 @@ V_FN void tile_int(const size_t R, const size_t P, const bool four, const bool o
         V_UNROLL
         for (size_t r = 0; r < R; r++) {
             V_UNROLL
-            for (size_t p = 0; p < P; p++) dots[r][p] = vi_set1(group[r].start);
+            for (size_t p = 0; p < P; p++) dots[r][p] = vi_set1(group[r].dot_start);
         }
         if (four)
             dots_int4(R, P, dots, values, panel_bytes, x, t->q_stride, tiles);
@@ -147,7 +147,7 @@ V_FN void tile_int(const size_t R, const size_t P, const bool four, const bool o
             V_UNROLL
             for (size_t p = 0; p < P; p++) {
                 acc[r][p] = v_fma(v_from_int(dots[r][p]), v_mul(scale[p], v_set1(group[r].scale)), acc[r][p]);
-                if (offsets) acc[r][p] = v_fma(v_set1(group[r].moved), offset[p], acc[r][p]);
+                if (offsets) acc[r][p] = v_fma(v_set1(group[r].scaled_sum), offset[p], acc[r][p]);
             }
         }
         values += tiles_of_group * 64;
@@ -214,7 +214,7 @@ static void tile_4a(size_t rows, size_t panels, const int_product *t)
 }
 
 static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
-                       const fvlm_finish *f, float *sums)
+                       const fvlm_epilogue *out, float *sums)
 {
     const fvlm_matrix *m = &w->m;
     void (*const tile)(size_t, size_t, const int_product *) =
@@ -238,19 +238,19 @@ static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, 
                                        .group_stride = a->group_stride,
                                        .c = sums + r * SUMS_STRIDE};
                 tile(rows, panels, &t);
-                if (g1 == m->n_groups) finish_tile(f, t.c, r, rows, p, panels, m->n);
+                if (g1 == m->n_groups) store_tile(out, t.c, r, rows, p, panels, m->n);
             }
         }
     }
 }
 
 static void linear(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
-                   const fvlm_finish *f, float *scratch)
+                   const fvlm_epilogue *out, float *scratch)
 {
     if (a->q)
-        linear_int(w, a, n_rows, panel, panel_end, f, scratch);
+        linear_int(w, a, n_rows, panel, panel_end, out, scratch);
     else
-        linear_f32(w, a, n_rows, panel, panel_end, f, scratch);
+        linear_f32(w, a, n_rows, panel, panel_end, out, scratch);
 }
 
 #endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernels_tmpl.h - every kernel, compiled for the instruction set that the including
- * file has chosen (V_ISA_..., V_TABLE, V_NAME), and the table of them. */
+/* kernels_tmpl.h - all kernels, and their table, for one instruction set.
+ *
+ *   The including file defines   V_ISA_AVX2, V_ISA_AVX512, V_ISA_NEON (and V_ISA_DOTPROD), or none of them: plain C
+ *                                V_TABLE, V_NAME   the table that comes out, and its name for --cpu
+ *   and opens before             FVLM_TARGET_* (format/base/target.h) */
 #include "reference/ops/kernels/depthwise_tmpl.h"
 #include "reference/ops/kernels/gemm_f32_tmpl.h"
 #include "reference/ops/kernels/gemm_int_tmpl.h"
@@ -22,7 +25,6 @@ const fvlm_kernels V_TABLE = {
     .divide = divide,
     .silu_mul = silu_mul,
     .gate_gelu = gate_gelu,
-    .activate = activate,
     .channel_mean = channel_mean,
     .rope = rope,
     .panel = panel,

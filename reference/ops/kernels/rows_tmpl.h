@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rows_tmpl.h - what is done to one row at a time: norms, softmax, gates, rotations.
- * Sums run in 16 lanes by index mod 16 and end in v_sum's tree. */
+/* rows_tmpl.h - kernels that process one row at a time: norms, softmax, gates, rotations. Sums run in 16 lanes by
+ * index mod 16 and end in v_sum's tree.
+ *   needs   vec.h, vmath_tmpl.h
+ *   gives   layer_norm, rms_norm, softmax, divide, silu_mul, gate_gelu, channel_mean, rope, panel (kernels.h) */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 
 #include "reference/ops/kernels/kernels.h"
 #include "reference/ops/kernels/vmath_tmpl.h"
 
-/* for each 16 of n values: i, and how many of them exist */
+/* For n values in sixteens: i is the first of 16, left how many of these exist. */
 #define EACH_16(i, left, n) for (size_t i = 0, left; i < (n) && (left = (n)-i < 16 ? (n)-i : 16, true); i += 16)
 
 V_FN v16 get(const float *p, size_t left)
@@ -93,12 +95,7 @@ static void gate_gelu(float *x, const float *gate, size_t c)
     EACH_16(i, left, c) put(x + i, v_gelu(v_mul(get(x + i, left), v_sigmoid(get(gate + i, left)))), left);
 }
 
-static void activate(float *x, size_t n, fvlm_activation act)
-{
-    EACH_16(i, left, n) put(x + i, v_activate(get(x + i, left), act), left);
-}
-
-/* Rows are summed in 16 lanes by row mod 16, each lane here being a vector of channels. */
+/* Rows are summed in 16 lanes by row mod 16; here each lane is itself a vector of 16 channels. */
 static void channel_mean(const float *x, size_t m, size_t c, size_t first, size_t end, float *mean)
 {
     for (size_t o = first; o < end; o += 16) {

@@ -254,7 +254,8 @@ static void conv_ffn_is_its_parts(void **state)
                         *b2 = cases_floats(&r, c, 1.0f);
             float *y = guarded(m * c * sizeof *y), *mixed = guarded(m * c * sizeof *y);
             float *inner = guarded(m * hidden * sizeof *y), *want = guarded(m * c * sizeof *y);
-            fvlm_op_conv_ffn(e, x, h, w, &d, &fc1, b1, &fc2, b2, y);
+            const fvlm_conv_ffn f = {.dw = &d, .fc1 = &fc1, .b1 = b1, .fc2 = &fc2, .b2 = b2};
+            fvlm_op_conv_ffn(e, x, h, w, &f, y);
             fvlm_op_depthwise(e, x, h, w, &d, FVLM_NONE, mixed);
             fvlm_op_linear(e, mixed, m, &fc1, b1, FVLM_GELU, NULL, inner);
             fvlm_op_linear(e, inner, m, &fc2, b2, FVLM_NONE, x, want);
@@ -318,7 +319,8 @@ static void attention_causal(void **state)
         const float *q = cases_floats(&r, m * heads * dim, 2.0f), *keys = cases_floats(&r, (m + pos) * kv * dim, 2.0f);
         const float *values = cases_floats(&r, (m + pos) * kv * dim, 2.0f);
         float *y = guarded(m * heads * dim * sizeof *y);
-        fvlm_op_attention_causal(e, q, keys, values, m, pos, heads, kv, dim, y);
+        const fvlm_causal_attention a = {q, keys, values, m, pos, heads, kv, dim};
+        fvlm_op_attention_causal(e, &a, y);
         for (size_t i = 0; i < m; i++)
             for (size_t h = 0; h < heads; h++) {
                 const size_t g = h / (heads / kv);
