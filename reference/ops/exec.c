@@ -3,7 +3,6 @@
 #include "reference/ops/exec.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const fvlm_kernels *const kernels_for[FVLM_CPU_COUNT] = {
     [FVLM_CPU_SCALAR] = &fvlm_kernels_scalar,
@@ -18,13 +17,13 @@ static const fvlm_kernels *const kernels_for[FVLM_CPU_COUNT] = {
 
 fvlm_status fvlm_exec_create(fvlm_exec **out, unsigned threads, const char *cpu, fvlm_act_mode mode, fvlm_err *err)
 {
+    fvlm_cpu level;
     *out = NULL;
-    fvlm_cpu chosen;
-    fvlm_status st = fvlm_cpu_select(&chosen, cpu, err);
+    fvlm_status st = fvlm_cpu_select(&level, cpu, err);
     if (st) return st;
     fvlm_exec *e = fvlm_alloc(1, sizeof *e);
     if (!e) return fvlm_fail_nomem(err);
-    e->k = kernels_for[chosen];
+    e->k = kernels_for[level];
     e->mode = mode;
     st = fvlm_pool_create(&e->pool, threads, err);
     if (st) {

@@ -30,9 +30,8 @@ typedef struct fvlm_exec fvlm_exec; /* threads, the kernels for this CPU, scratc
 typedef enum { FVLM_ACT_F32 = 0, FVLM_ACT_INT8 = 1 } fvlm_act_mode;
 const char *fvlm_act_name(fvlm_act_mode mode); /* "f32", "int8" */
 
-/* cpu: NULL or "" = the best this machine has; else the most that may be used:
- * "scalar" "avx2" "avx512" (with VNNI) "neon" "dotprod". Refuses an unknown name and one this
- * machine cannot run. On failure *out is NULL. */
+/* cpu names the kernels to use, as fvlm_cpu_select (format/base/cpu.h) takes it; NULL or "": the best this machine
+ * runs. On failure *out is NULL. */
 fvlm_status fvlm_exec_create(fvlm_exec **out, unsigned threads, const char *cpu, fvlm_act_mode mode, fvlm_err *err);
 void fvlm_exec_destroy(fvlm_exec **e);
 const char *fvlm_exec_cpu(const fvlm_exec *e);
