@@ -49,8 +49,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-# Writes a small checkpoint for tests/cli; the only tool that is made of test helpers.
-$(BUILD)/tests/tools/checkpoint: $(BUILD)/tests/tools/checkpoint.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
+# The tools that are made of test helpers.
+$(BUILD)/tests/tools/checkpoint $(BUILD)/tests/tools/pixels: %: %.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile

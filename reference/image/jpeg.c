@@ -3,7 +3,7 @@
  * are Pillow's. Gray is repeated; CMYK and YCCK are taken as Adobe writes them, inverted, and reduced to
  * RGB by Pillow's formula. Data that runs out is refused, as Pillow does; damage that the decoder can bridge
  * is not. */
-#include "reference/image/decode_rows.h"
+#include "reference/image/formats.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 
 #include <jerror.h>
 #include <jpeglib.h>
+
+#include "reference/image/limits.h"
 
 enum { MAX_SCANS = 500 }; /* a progressive picture has about ten; thousands are an attack on our time */
 
@@ -34,8 +36,7 @@ static _Noreturn void give_up(j_common_ptr c)
     if (r->status == FVLM_OK) {
         c->err->format_message(c, text);
         const bool memory = c->err->msg_code == JERR_OUT_OF_MEMORY;
-        r->status = memory ? fvlm_fail(r->err, FVLM_NOMEM, "not enough memory to decode this JPEG")
-                           : fvlm_fail(r->err, FVLM_BAD_INPUT, "damaged JPEG: %s", text);
+        r->status = memory ? fvlm_fail_nomem(r->err) : fvlm_fail(r->err, FVLM_BAD_INPUT, "damaged JPEG: %s", text);
     }
     longjmp(r->env, 1);
 }
@@ -45,7 +46,7 @@ static void on_message(j_common_ptr c, int level)
 {
     jpeg_reader *r = c->client_data;
     if (level >= 0 || c->err->msg_code != JWRN_JPEG_EOF) return;
-    r->status = fvlm_fail(r->err, FVLM_BAD_INPUT, "truncated JPEG: the file ends before the picture does");
+    r->status = fvlm_fail(r->err, FVLM_BAD_INPUT, "truncated JPEG: the file ends before the image does");
     give_up(c);
 }
 
@@ -100,7 +101,7 @@ static fvlm_status decode_rows(jpeg_reader *r, const fvlm_row_sink *sink, fvlm_e
     const int channels = c->num_components;
     const size_t width = c->image_width;
     r->buffer = fvlm_alloc(width, 3 + 4);
-    if (!r->buffer) return fvlm_fail(err, FVLM_NOMEM, "not enough memory to decode this JPEG");
+    if (!r->buffer) return fvlm_fail_nomem(err);
     uint8_t *rgb = r->buffer, *in = channels == 3 ? rgb : rgb + 3 * width;
     c->out_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
     jpeg_start_decompress(c);
@@ -127,7 +128,7 @@ static fvlm_status read_guarded(jpeg_reader *r, const uint8_t *bytes, const fvlm
 fvlm_status fvlm_jpeg_decode(const uint8_t *bytes, size_t n_bytes, const fvlm_row_sink *sink, fvlm_err *err)
 {
     jpeg_reader *r = fvlm_alloc(1, sizeof *r);
-    if (!r) return fvlm_fail(err, FVLM_NOMEM, "not enough memory to decode this JPEG");
+    if (!r) return fvlm_fail_nomem(err);
     r->c.err = jpeg_std_error(&r->errors);
     r->c.client_data = r;
     r->errors.error_exit = give_up;

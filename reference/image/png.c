@@ -2,7 +2,7 @@
 /* png.c - PNG rows by libpng, reduced to RGB by hand as Pillow does, because Pillow is not consistent:
  * 16-bit gray is clipped to 255, other 16-bit samples keep their high byte; alpha and tRNS are dropped, not
  * blended; gamma and profiles are ignored; palette indices past the palette are black. */
-#include "reference/image/decode_rows.h"
+#include "reference/image/formats.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include <png.h>
+
+#include "reference/image/limits.h"
 
 /* On the heap, so that a jump out of the library loses nothing. */
 typedef struct {
@@ -29,9 +31,8 @@ typedef struct {
 static _Noreturn void give_up(png_structp p, png_const_charp text)
 {
     png_reader *m = png_get_error_ptr(p);
-    m->status = m->short_read
-                    ? fvlm_fail(m->err, FVLM_BAD_INPUT, "truncated PNG: the file ends before the picture does")
-                    : fvlm_fail(m->err, FVLM_BAD_INPUT, "damaged PNG: %s", text);
+    m->status = m->short_read ? fvlm_fail(m->err, FVLM_BAD_INPUT, "truncated PNG: the file ends before the image does")
+                              : fvlm_fail(m->err, FVLM_BAD_INPUT, "damaged PNG: %s", text);
     longjmp(m->env, 1);
 }
 
@@ -106,7 +107,7 @@ static fvlm_status decode_rows(png_structp p, png_infop info, png_reader *m, con
     const bool whole = m->passes > 1;
     m->rgb = fvlm_alloc(m->width, 3);
     m->rows = fvlm_alloc(whole ? m->height : 1, m->row_bytes);
-    if (!m->rgb || !m->rows) return fvlm_fail(err, FVLM_NOMEM, "not enough memory to decode this PNG");
+    if (!m->rgb || !m->rows) return fvlm_fail_nomem(err);
     for (int pass = 0; pass + 1 < m->passes; pass++)
         for (size_t y = 0; y < m->height; y++) png_read_row(p, m->rows + y * m->row_bytes, NULL);
     for (size_t y = 0; y < m->height; y++) {
@@ -145,7 +146,7 @@ fvlm_status fvlm_png_decode(const uint8_t *bytes, size_t n_bytes, const fvlm_row
         free(m->rgb);
         free(m->rows);
     } else {
-        st = fvlm_fail(err, FVLM_NOMEM, "not enough memory to decode this PNG");
+        st = fvlm_fail_nomem(err);
     }
     if (p) png_destroy_read_struct(&p, &info, NULL);
     free(m);

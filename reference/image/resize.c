@@ -132,7 +132,7 @@ fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, f
             return FVLM_OK;
     }
     fvlm_resizer_destroy(out);
-    return fvlm_fail(err, FVLM_NOMEM, "not enough memory to resize a picture of %u x %u pixels", p->width, p->height);
+    return fvlm_fail_nomem(err);
 }
 
 void fvlm_resizer_destroy(fvlm_resizer **r)
@@ -214,7 +214,7 @@ WIDE static void round_all(const int32_t *restrict sums, size_t n, uint8_t *rest
     for (size_t i = 0; i < n; i++) out[i] = round_and_clip(sums[i]);
 }
 
-void fvlm_resizer_finish(fvlm_resizer *r, uint8_t *rgb)
+void fvlm_resizer_get(fvlm_resizer *r, uint8_t *rgb)
 {
     round_all(r->sums, (size_t)r->plan.out_height * r->plan.out_width * 3, rgb);
 }

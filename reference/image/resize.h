@@ -22,6 +22,6 @@ void fvlm_resizer_destroy(fvlm_resizer **r);
 void fvlm_resizer_push(fvlm_resizer *r, const uint8_t *rgb);
 
 /* After the last row: the result, [out_height, out_width, 3]. */
-void fvlm_resizer_finish(fvlm_resizer *r, uint8_t *rgb);
+void fvlm_resizer_get(fvlm_resizer *r, uint8_t *rgb);
 
 #endif

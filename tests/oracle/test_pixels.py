@@ -109,7 +109,7 @@ def test_pixels(pictures, side):
 
 
 def test_separate_steps(pictures):
-    """fvlm_rgb_square and fvlm_rgb_resize give what the one-pass way gives."""
+    """Padding in bytes, then resizing, gives what the one-pass way gives."""
     for path in pictures[:: max(1, len(pictures) // 12)]:
         expected = expand2square(Image.open(path).convert("RGB")).resize((97, 97), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(rgb("square", path, 97), np.asarray(expected), path.name)

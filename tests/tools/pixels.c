@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pixels.c - what image.h makes of a file, for the oracle tests.
+/* pixels.c - what reference/image makes of a file, for the oracle tests.
  *   pixels rgb FILE            "WIDTH HEIGHT\n", then the bytes of convert("RGB")
  *   pixels resize FILE W H     the same after resizing
  *   pixels square FILE SIDE    the same after padding and resizing, by the separate steps
@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "reference/image/image.h"
+#include "tests/support/rgb.h"
+#include "tests/support/support.h"
 
 static int complain(const fvlm_err *err)
 {
@@ -34,16 +36,19 @@ int main(int argc, char **argv)
     const uint32_t a = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
     const uint32_t b = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : a;
     if (strcmp(what, "f32") == 0) return print_f32(path, a);
-    fvlm_rgb image;
+    test_rgb image;
     fvlm_err err = {0};
-    if (fvlm_rgb_load(&image, path, &err)) return complain(&err);
-    fvlm_status st = FVLM_OK;
-    if (strcmp(what, "square") == 0) st = fvlm_rgb_square(&image, &err);
-    if (!st && a) st = fvlm_rgb_resize(&image, a, b, &err);
+    size_t n_bytes;
+    uint8_t *bytes = test_read_file(path, &n_bytes);
+    if (!bytes) return 2;
+    fvlm_status st = test_rgb_decode(&image, bytes, n_bytes, &err);
+    if (!st && strcmp(what, "square") == 0) test_rgb_square(&image);
+    if (!st && a) st = test_rgb_resize(&image, a, b, &err);
     if (st) return complain(&err);
     const size_t n = (size_t)image.width * image.height * 3;
     printf("%u %u\n", image.width, image.height);
     const bool ok = fwrite(image.rgb, 1, n, stdout) == n && fflush(stdout) == 0;
-    fvlm_rgb_free(&image);
+    test_rgb_free(&image);
+    free(bytes);
     return ok ? 0 : 3;
 }

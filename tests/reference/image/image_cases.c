@@ -4,13 +4,14 @@
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
 #include "tests/support/check.h"
+#include "tests/support/rgb.h"
 #include "tests/support/support.h"
 
-static fvlm_rgb decoded(const image_case *c)
+static test_rgb decoded(const image_case *c)
 {
-    fvlm_rgb image;
+    test_rgb image;
     fvlm_err err = {0};
-    if (fvlm_rgb_decode(&image, (const uint8_t *)c->bytes, c->n_bytes, &err)) fail_msg("%s: %s", c->name, err.msg);
+    if (test_rgb_decode(&image, (const uint8_t *)c->bytes, c->n_bytes, &err)) fail_msg("%s: %s", c->name, err.msg);
     return image;
 }
 
@@ -19,11 +20,11 @@ static void rgb_is_pillows(void **state)
     (void)state;
     for (size_t i = 0; i < N_IMAGE_CASES; i++) {
         const image_case *c = &image_cases[i];
-        fvlm_rgb image = decoded(c);
+        test_rgb image = decoded(c);
         assert_int_equal(image.width, c->width);
         assert_int_equal(image.height, c->height);
         if (memcmp(image.rgb, c->rgb, (size_t)c->width * c->height * 3) != 0) fail_msg("%s: other pixels", c->name);
-        fvlm_rgb_free(&image);
+        test_rgb_free(&image);
     }
 }
 
@@ -32,18 +33,18 @@ static void square_and_resize_are_pillows(void **state)
     (void)state;
     for (size_t i = 0; i < N_IMAGE_CASES; i++) {
         const image_case *c = &image_cases[i];
-        fvlm_rgb image = decoded(c);
+        test_rgb image = decoded(c);
         fvlm_err err = {0};
-        assert_int_equal(fvlm_rgb_square(&image, &err), FVLM_OK);
+        test_rgb_square(&image);
         assert_int_equal(image.width, image.height);
-        assert_int_equal(fvlm_rgb_resize(&image, IMAGE_SIDE, IMAGE_SIDE, &err), FVLM_OK);
+        assert_int_equal(test_rgb_resize(&image, IMAGE_SIDE, IMAGE_SIDE, &err), FVLM_OK);
         if (memcmp(image.rgb, c->small, IMAGE_SIDE * IMAGE_SIDE * 3) != 0) fail_msg("%s: other pixels", c->name);
-        fvlm_rgb_free(&image);
+        test_rgb_free(&image);
     }
 }
 
 /* The one-pass way, from a file: the same, as v * (1/255) in f64 rounded to f32. */
-static void pixels_are_the_reference_pipelines(void **state)
+static void pixels_are_upstreams(void **state)
 {
     (void)state;
     char folder[256];
@@ -69,7 +70,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rgb_is_pillows),
         cmocka_unit_test(square_and_resize_are_pillows),
-        cmocka_unit_test(pixels_are_the_reference_pipelines),
+        cmocka_unit_test(pixels_are_upstreams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

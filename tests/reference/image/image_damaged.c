@@ -4,6 +4,7 @@
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
 #include "tests/support/check.h"
+#include "tests/support/rgb.h"
 #include "tests/support/support.h"
 
 enum { N_MUTATIONS = 8000 };
@@ -12,12 +13,12 @@ enum { N_MUTATIONS = 8000 };
 static fvlm_status decode_copy(const void *bytes, size_t n)
 {
     uint8_t *copy = malloc(n ? n : 1);
-    fvlm_rgb image;
+    test_rgb image;
     fvlm_err err = {0};
     memcpy(copy, bytes, n);
-    const fvlm_status st = fvlm_rgb_decode(&image, copy, n, &err);
+    const fvlm_status st = test_rgb_decode(&image, copy, n, &err);
     assert_true(st ? !image.rgb && err.msg[0] && err.code == st : image.rgb != NULL);
-    fvlm_rgb_free(&image);
+    test_rgb_free(&image);
     free(copy);
     return st;
 }

@@ -6,13 +6,14 @@
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
 #include "tests/support/check.h"
+#include "tests/support/rgb.h"
 #include "tests/support/support.h"
 
 static void refuses(const void *bytes, size_t n, fvlm_status code, const char *message)
 {
-    fvlm_rgb image;
+    test_rgb image;
     fvlm_err err = {0};
-    assert_int_equal(fvlm_rgb_decode(&image, bytes, n, &err), code);
+    assert_int_equal(test_rgb_decode(&image, bytes, n, &err), code);
     assert_string_equal(err.msg, message);
     assert_null(image.rgb);
 }
@@ -24,18 +25,18 @@ static void other_formats(void **state)
     (void)state;
     const fvlm_status u = FVLM_UNSUPPORTED;
     REFUSES_TEXT("", FVLM_BAD_INPUT, "an empty file");
-    REFUSES_TEXT("hello", u, "neither a JPEG nor a PNG: convert it to one of them first");
-    REFUSES_TEXT("GIF89a...", u, "a GIF: convert it to PNG or JPEG first");
-    REFUSES_TEXT("RIFF\0\0\0\0WEBPVP8 ", u, "a WebP picture: convert it to PNG or JPEG first");
+    REFUSES_TEXT("hello", u, "not a known image format: convert it to PNG or JPEG first");
+    REFUSES_TEXT("GIF89a...", u, "a GIF image: convert it to PNG or JPEG first");
+    REFUSES_TEXT("RIFF\0\0\0\0WEBPVP8 ", u, "a WebP image: convert it to PNG or JPEG first");
     REFUSES_TEXT("\0\0\0\x18"
                  "ftypheic",
-                 u, "an HEIC picture: convert it to PNG or JPEG first");
+                 u, "an HEIC image: convert it to PNG or JPEG first");
     REFUSES_TEXT("\0\0\0\x18"
                  "ftypavif",
-                 u, "an AVIF picture: convert it to PNG or JPEG first");
-    REFUSES_TEXT("BM....", u, "a BMP picture: convert it to PNG or JPEG first");
-    REFUSES_TEXT("II*\0....", u, "a TIFF picture: convert it to PNG or JPEG first");
-    REFUSES_TEXT("\xff\x0a....", u, "a JPEG XL picture: convert it to PNG or JPEG first");
+                 u, "an AVIF image: convert it to PNG or JPEG first");
+    REFUSES_TEXT("BM....", u, "a BMP image: convert it to PNG or JPEG first");
+    REFUSES_TEXT("II*\0....", u, "a TIFF image: convert it to PNG or JPEG first");
+    REFUSES_TEXT("\xff\x0a....", u, "a JPEG XL image: convert it to PNG or JPEG first");
     REFUSES_TEXT("%PDF-1.7", u, "a PDF document: convert it to PNG or JPEG first");
 }
 
@@ -51,16 +52,16 @@ static void not_a_file(void **state)
     snprintf(want, sizeof want, "\"%s\": %s", path, strerror(ENOENT));
     assert_string_equal(err.msg, want);
     assert_int_equal(fvlm_pixels_load(&p, folder, 64, &err), FVLM_BAD_INPUT);
-    snprintf(want, sizeof want, "\"%s\": not a regular file", folder);
+    snprintf(want, sizeof want, "\"%s\" is a folder, expected a file", folder);
     assert_string_equal(err.msg, want);
     assert_int_equal(mkfifo(path, 0600), 0); /* must not wait for a writer */
     assert_int_equal(fvlm_pixels_load(&p, path, 64, &err), FVLM_BAD_INPUT);
-    snprintf(want, sizeof want, "\"%s\": not a regular file", path);
+    snprintf(want, sizeof want, "\"%s\" is not a regular file", path);
     assert_string_equal(err.msg, want);
     remove(path);
     assert_true(test_write_file(path, "GIF89a", 6)); /* a decoder's message gets the path in front */
     assert_int_equal(fvlm_pixels_load(&p, path, 64, &err), FVLM_UNSUPPORTED);
-    snprintf(want, sizeof want, "\"%s\": a GIF: convert it to PNG or JPEG first", path);
+    snprintf(want, sizeof want, "\"%s\": a GIF image: convert it to PNG or JPEG first", path);
     assert_string_equal(err.msg, want);
     free(path);
 }
@@ -103,8 +104,7 @@ static void png_claims(uint32_t w, uint32_t h, fvlm_status code, const char *mes
 static void png_sizes(void **state)
 {
     (void)state;
-    png_claims(60000, 60000, FVLM_LIMIT,
-               "60000 x 60000 pixels: at most 500000000 in all and 1000000 on a side are read");
+    png_claims(60000, 60000, FVLM_LIMIT, "60000 x 60000 pixels: the limits are 500000000 in all and 1000000 on a side");
     char want[200];
     snprintf(want, sizeof want, "damaged PNG: 20000 x 20000 pixels cannot fit in %zu bytes",
              named("png-6-8.png")->n_bytes);
@@ -120,7 +120,7 @@ static void png_damage(void **state)
     const image_case *c = named("png-6-8.png");
     uint8_t b[1024];
     memcpy(b, c->bytes, c->n_bytes);
-    refuses(b, c->n_bytes - 1, FVLM_BAD_INPUT, "truncated PNG: the file ends before the picture does");
+    refuses(b, c->n_bytes - 1, FVLM_BAD_INPUT, "truncated PNG: the file ends before the image does");
     b[c->n_bytes - 14] ^= 1; /* the checksum before the closing chunk */
     refuses(b, c->n_bytes, FVLM_BAD_INPUT, "damaged PNG: IDAT: CRC error");
 }
@@ -149,7 +149,7 @@ static void jpeg_sizes(void **state)
     (void)state;
     char want[200];
     jpeg_claims(65500, 65500, FVLM_LIMIT,
-                "65500 x 65500 pixels: at most 500000000 in all and 1000000 on a side are read");
+                "65500 x 65500 pixels: the limits are 500000000 in all and 1000000 on a side");
     snprintf(want, sizeof want, "damaged JPEG: 20000 x 20000 pixels cannot fit in %zu bytes",
              named("jpeg-gray.jpg")->n_bytes);
     jpeg_claims(20000, 20000, FVLM_BAD_INPUT, want);
@@ -162,7 +162,7 @@ static void jpeg_damage(void **state)
     const image_case *c = named("jpeg-444.jpg");
     uint8_t b[4096];
     memcpy(b, c->bytes, c->n_bytes);
-    refuses(b, c->n_bytes - 1, FVLM_BAD_INPUT, "truncated JPEG: the file ends before the picture does");
+    refuses(b, c->n_bytes - 1, FVLM_BAD_INPUT, "truncated JPEG: the file ends before the image does");
     uint8_t *f = find_marker(b, c->n_bytes, 0xc0);
     f[4] = 12;
     refuses(b, c->n_bytes, FVLM_BAD_INPUT, "damaged JPEG: Unsupported JPEG data precision 12");

@@ -6,6 +6,7 @@
 #include "reference/image/image.h"
 #include "reference/image/resize.h"
 #include "tests/support/check.h"
+#include "tests/support/rgb.h"
 #include "tests/support/support.h"
 
 static double keys(double x)
@@ -52,14 +53,14 @@ static void any_size_to_any_size(void **state)
         const int w = (int)exp2(test_unit(&r) * 7), h = (int)exp2(test_unit(&r) * 7);
         const int to_w = (int)exp2(test_unit(&r) * 7), to_h = (int)exp2(test_unit(&r) * 7);
         const size_t n_out = (size_t)to_w * (size_t)to_h * 3;
-        fvlm_rgb image = {(uint32_t)w, (uint32_t)h, malloc((size_t)w * (size_t)h * 3)};
+        test_rgb image = {(uint32_t)w, (uint32_t)h, malloc((size_t)w * (size_t)h * 3)};
         uint8_t *want = malloc(n_out);
         fvlm_err err = {0};
         test_fill(&r, image.rgb, (size_t)w * (size_t)h * 3);
         plain_resize(image.rgb, w, h, want, to_w, to_h);
-        assert_int_equal(fvlm_rgb_resize(&image, (uint32_t)to_w, (uint32_t)to_h, &err), FVLM_OK);
+        assert_int_equal(test_rgb_resize(&image, (uint32_t)to_w, (uint32_t)to_h, &err), FVLM_OK);
         if (memcmp(image.rgb, want, n_out) != 0) fail_msg("%d x %d to %d x %d differs", w, h, to_w, to_h);
-        fvlm_rgb_free(&image);
+        test_rgb_free(&image);
         free(want);
     }
 }
@@ -83,7 +84,7 @@ static void padding_is_black(void **state)
         plain_resize(black, (int)canvas, (int)canvas, want, 32, 32);
         assert_int_equal(fvlm_resizer_create(&z, &plan, &err), FVLM_OK);
         for (uint32_t y = 0; y < h; y++) fvlm_resizer_push(z, rgb + (size_t)y * w * 3);
-        fvlm_resizer_finish(z, got);
+        fvlm_resizer_get(z, got);
         fvlm_resizer_destroy(&z);
         assert_memory_equal(got, want, sizeof got);
         free(rgb);
@@ -104,7 +105,7 @@ static void a_hair(void **state)
         memset(row, 255, (size_t)w * 3);
         assert_int_equal(fvlm_resizer_create(&z, &plan, &err), FVLM_OK);
         for (uint32_t y = 0; y < h; y++) fvlm_resizer_push(z, row);
-        fvlm_resizer_finish(z, out);
+        fvlm_resizer_get(z, out);
         fvlm_resizer_destroy(&z);
         for (size_t i = 0; i < sizeof out; i++) assert_int_equal(out[i], 0); /* far less than half a level */
         free(row);
