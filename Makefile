@@ -105,7 +105,8 @@ fuzz:  ## fuzz: libFuzzer on what parses files from outside, FUZZ_SECONDS (60) a
 
 install: all  ## install: PREFIX (default /usr/local): the binary and bash completion
 	install -Dm755 $(BUILD)/fvlm $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/fvlm
-	install -Dm644 tests/completion.bash $(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/fvlm
+	$(BUILD)/fvlm completion bash >$(BUILD)/completion.bash
+	install -Dm644 $(BUILD)/completion.bash $(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/fvlm
 
 clean:  ## clean: remove build/
 	rm -rf build

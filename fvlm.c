@@ -1,44 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fvlm.c - main(): finds the command, nothing more. */
+/* fvlm.c - main(): the list of commands, and the two that are about the list. */
 #include <stdio.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
 #include "format/base/mapped.h"
+#include "format/cli/cli.h"
+#include "format/cli/terminal.h"
 
-static const struct {
-    const fvlm_cli_command *about;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {&fvlm_convert_command, fvlm_cmd_convert}, {&fvlm_quant_command, fvlm_cmd_quant},
-    {&fvlm_verify_command, fvlm_cmd_verify},   {&fvlm_run_command, fvlm_cmd_run},
-    {&fvlm_info_command, fvlm_cmd_info},       {&fvlm_bench_command, fvlm_cmd_bench},
+static const fvlm_cli_command *const commands[9];
+
+static fvlm_status complete(const fvlm_cli_list *args, fvlm_err *err)
+{
+    (void)err;
+    fvlm_cli_write_completion(args->items[0], commands, stdout);
+    return FVLM_OK;
+}
+
+static fvlm_status man(const fvlm_cli_list *args, fvlm_err *err)
+{
+    (void)args, (void)err;
+    fvlm_cli_write_man(commands, stdout);
+    return FVLM_OK;
+}
+
+static const fvlm_cli_command completion_command = {
+    .name = "completion",
+    .summary = "print a completion script for a shell",
+    .args = "SHELL",
+    .choices = "bash|zsh|fish",
+    .min_args = 1,
+    .max_args = 1,
+    .examples = "fvlm completion bash >~/.local/share/bash-completion/completions/fvlm\n"
+                "fvlm completion fish >~/.config/fish/completions/fvlm.fish\n",
+    .run = complete,
 };
-enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+static const fvlm_cli_command man_command = {.name = "man",
+                                             .summary = "print the man page",
+                                             .args = "",
+                                             .examples = "fvlm man | man -l -\n",
+                                             .hidden = true,
+                                             .run = man};
+
+static const fvlm_cli_command *const commands[9] = {&fvlm_convert_command, &fvlm_quant_command, &fvlm_verify_command,
+                                                    &fvlm_run_command,     &fvlm_info_command,  &fvlm_bench_command,
+                                                    &completion_command,   &man_command,        NULL};
 
 static void print_help(FILE *to)
 {
-    fprintf(to, "fvlm %s - convert, quantize, verify and run FastVLM checkpoints\n\n", FVLM_VERSION);
-    for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  fvlm %-8s %s\n", commands[i].about->name, commands[i].about->summary);
-    fprintf(to, "\n'fvlm COMMAND --help' tells its options and gives two examples.\n");
+    fprintf(to, "fvlm %s - convert, quantize, verify and run FastVLM models\n\n", FVLM_VERSION);
+    for (size_t i = 0; commands[i]; i++)
+        if (!commands[i]->hidden) fprintf(to, "  fvlm %-10s  %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(to, "\n'fvlm COMMAND --help' lists its options and gives two examples.\n");
 }
 
 int main(int argc, char **argv)
 {
-    if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))) {
+    const char *name = argc >= 2 ? argv[1] : NULL;
+    if (name && (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))) {
         print_help(stdout);
         return 0;
     }
-    if (argc >= 2 && !strcmp(argv[1], "--version")) {
+    if (name && !strcmp(name, "--version")) {
         printf("fvlm %s\n", FVLM_VERSION);
         return 0;
     }
     fvlm_mapped_guard(fvlm_terminal_line_clear);
-    for (int i = 0; argc >= 2 && i < N_COMMANDS; i++)
-        if (!strcmp(argv[1], commands[i].about->name)) return commands[i].run(argc - 1, argv + 1);
-    if (argc >= 2)
-        fprintf(stderr, "fvlm: unknown command \"%s\"; try 'fvlm --help'\n", argv[1]);
+    for (size_t i = 0; name && commands[i]; i++)
+        if (!strcmp(name, commands[i]->name)) return fvlm_cli_main(commands[i], argc - 1, argv + 1);
+    if (name)
+        fvlm_terminal_print(stderr, "fvlm: unknown command \"%s\"; try 'fvlm --help'\n", name);
     else
         print_help(stderr);
     return 2;

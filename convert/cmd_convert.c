@@ -6,38 +6,35 @@
 #include <sys/stat.h>
 
 #include "convert/convert.h"
-#include "format/base/cpu.h"
 #include "format/cli/cli.h"
+#include "format/cli/print_json.h"
+#include "format/cli/numbers.h"
+#include "format/cli/progress.h"
+#include "format/cli/signals.h"
+#include "format/cli/terminal.h"
 
-static const char *opt_output, *opt_type, *opt_cpu;
-static bool opt_dry_run, opt_json, opt_verbose, opt_quiet, opt_force;
-static uint64_t opt_threads;
+static struct {
+    const char *output, *type;
+    bool dry_run, json, verbose, quiet, force;
+    uint64_t threads;
+} opt;
+
 static const fvlm_cli_option options[] = {
-    {.name = "output", .letter = 'o', .arg = "FILE", .help = "the .fvlm file to write", .text = &opt_output},
+    FVLM_CLI_OUTPUT(&opt.output),
     {.name = "type",
-     .arg = "T",
-     .help = "f32, bf16 or f16 for all; default: lose nothing (fused: f32)",
-     .text = &opt_type},
-    {.name = "dry-run", .help = "print what would be written, with sizes, and stop", .flag = &opt_dry_run},
-    {.name = "json", .help = "print plan or summary as one JSON object", .flag = &opt_json},
-    {.name = "verbose",
-     .letter = 'v',
-     .help = "also every tensor: its steps and its fusion's error",
-     .flag = &opt_verbose},
-    {.name = "quiet", .letter = 'q', .help = "print nothing but errors", .flag = &opt_quiet},
-    {.name = "force", .help = "replace an existing FILE", .flag = &opt_force},
-    {.name = "threads", .arg = "N", .help = "threads; default: all the machine has", .number = &opt_threads},
-    {.name = "cpu", .arg = "LIST", .help = "no effect here: convert is one portable code path", .text = &opt_cpu},
+     .arg = "TYPE",
+     .help = "store every tensor in this type",
+     .choices = "f32|bf16|f16",
+     .hint = "for int8 and int4 run 'fvlm quant' on the result",
+     .preset = "as in the source, f32 if fused",
+     .text = &opt.type},
+    FVLM_CLI_DRY_RUN(&opt.dry_run),
+    FVLM_CLI_FORCE(&opt.force),
+    FVLM_CLI_VERBOSE(&opt.verbose),
+    FVLM_CLI_JSON(&opt.json),
+    FVLM_CLI_QUIET(&opt.quiet),
+    FVLM_CLI_THREADS(&opt.threads),
     {0},
-};
-
-const fvlm_cli_command fvlm_convert_command = {
-    .name = "convert",
-    .summary = "fuse and pack a checkpoint folder (safetensors) into one .fvlm file",
-    .positional = "CHECKPOINT_FOLDER",
-    .options = options,
-    .examples = "fvlm convert FastVLM-0.5B -o fastvlm.fvlm\n"
-                "fvlm convert FastVLM-0.5B --type bf16 --dry-run\n",
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -133,71 +130,58 @@ static void print_summary(const json_t *report, const char *path, uint64_t file_
 static fvlm_status print_report(const json_t *report, const char *path, fvlm_err *err)
 {
     if (!report) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    if (!opt_quiet) print_warnings(report);
+    if (!opt.quiet) print_warnings(report);
     struct stat about;
     uint64_t file_bytes = path && stat(path, &about) == 0 ? (uint64_t)about.st_size : 0;
-    if (opt_json) {
+    if (opt.json) {
         json_t *whole = json_copy((json_t *)report);
-        if (path) json_object_set_new(whole, "file", json_string(path));
+        if (path) json_object_set_new(whole, "file", fvlm_cli_json_text(path));
         if (path) json_object_set_new(whole, "file_bytes", json_integer((json_int_t)file_bytes));
-        if (!opt_verbose) json_object_del(whole, "origins");
-        bool ok = whole && json_dumpf(whole, stdout, JSON_INDENT(2)) == 0;
-        json_decref(whole);
-        if (!ok) return fvlm_fail(err, FVLM_NOMEM, "cannot print the report as JSON");
-        putchar('\n');
-    } else if (!opt_quiet) {
-        if (opt_verbose) print_tensors(report);
+        if (!opt.verbose) json_object_del(whole, "origins");
+        return fvlm_cli_print_json(whole, err);
+    } else if (!opt.quiet) {
+        if (opt.verbose) print_tensors(report);
         if (path)
             print_summary(report, path, file_bytes);
         else
             print_plan(report), print_dropped(report);
     }
-    return fflush(stdout) == 0 ? FVLM_OK : fvlm_fail_errno(err, "cannot write the output");
+    return FVLM_OK;
 }
 
-static fvlm_status run(const char *folder, fvlm_err *err)
+static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
+    if (!opt.output && !opt.dry_run) return fvlm_cli_no_output(err);
     fvlm_progress bar;
-    fvlm_convert_options o = {.type = opt_type,
-                              .threads = (unsigned)opt_threads,
-                              .force = opt_force,
+    fvlm_convert_options o = {.type = opt.type,
+                              .threads = (unsigned)opt.threads,
+                              .force = opt.force,
                               .progress = fvlm_progress_update,
                               .progress_ctx = &bar};
     fvlm_conversion *c;
-    fvlm_status st = fvlm_conversion_plan(&c, folder, &o, err);
-    if (!st && !opt_dry_run) {
-        fvlm_progress_start(&bar, "convert", opt_quiet);
-        st = fvlm_conversion_write(c, opt_output, err);
+    fvlm_status st = fvlm_conversion_plan(&c, args->items[0], &o, err);
+    if (!st && !opt.dry_run) {
+        fvlm_progress_start(&bar, "convert", opt.quiet || opt.json);
+        st = fvlm_conversion_write(c, opt.output, err);
         fvlm_progress_end(&bar);
     }
     if (!st) {
         json_t *report = fvlm_conversion_report(c);
-        st = print_report(report, opt_dry_run ? NULL : opt_output, err);
+        st = print_report(report, opt.dry_run ? NULL : opt.output, err);
         json_decref(report);
     }
     if (c) fvlm_conversion_free(&c);
     return st;
 }
 
-int fvlm_cmd_convert(int argc, char **argv)
-{
-    fvlm_cli_list args = {0};
-    bool help;
-    fvlm_err err = {0};
-    fvlm_signals_install();
-    fvlm_status st = fvlm_cli_parse(&fvlm_convert_command, argc, argv, &args, &help, &err);
-    if (!st && !help) {
-        fvlm_cpu unused; /* scripts pass --cpu to every command: it changes nothing here, but typing errors are found */
-        st = fvlm_cpu_select(&unused, opt_cpu, &err);
-        if (!st && args.n != 1)
-            st = fvlm_fail(&err, FVLM_USAGE, "convert takes one checkpoint folder; try 'fvlm convert --help'");
-        if (!st && opt_threads > 64) st = fvlm_fail(&err, FVLM_USAGE, "--threads %" PRIu64 ": at most 64", opt_threads);
-        if (!st && !opt_output && !opt_dry_run)
-            st = fvlm_fail(&err, FVLM_USAGE, "where to? give -o FILE, or --dry-run; try 'fvlm convert --help'");
-        if (!st) st = run(args.items[0], &err);
-    }
-    fvlm_cli_list_free(&args);
-    int code = st ? fvlm_cli_complain(&err) : 0;
-    if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
-    return code;
-}
+const fvlm_cli_command fvlm_convert_command = {
+    .name = "convert",
+    .summary = "fuse and pack a checkpoint folder (safetensors) into one .fvlm file",
+    .args = "CHECKPOINT_FOLDER",
+    .min_args = 1,
+    .max_args = 1,
+    .options = options,
+    .examples = "fvlm convert FastVLM-0.5B -o fastvlm.fvlm\n"
+                "fvlm convert FastVLM-0.5B --type bf16 --dry-run\n",
+    .run = run,
+};

@@ -7,34 +7,60 @@
 #include <string.h>
 
 #include "format/cli/cli.h"
+#include "format/cli/print_json.h"
+#include "format/cli/signals.h"
+#include "format/cli/terminal.h"
 #include "format/base/json.h"
 #include "reference/work.h"
 
 #define MAX_RUNS 101
-#define MAX_LIST 16
 #define DECODED 16 /* tokens after the first */
 
 static struct {
-    const char *act, *cpu, *threads, *sizes;
+    const char *act, *cpu;
+    fvlm_cli_numbers threads, sizes;
     uint64_t runs, text;
-    bool json;
+    bool json, quiet;
 } opt = {.runs = 3, .text = 24};
 
 static const fvlm_cli_option options[] = {
-    {"size", 0, "LIST", "picture sides, as 256,512,1024 (default: the model's)", .text = &opt.sizes},
-    {"threads", 0, "LIST", "thread counts, as 1,2 (default: all)", .text = &opt.threads},
-    {"act", 0, "LIST", "f32, int8 or both (default: int8 for a quantized model)", .text = &opt.act},
-    {"text", 0, "N", "positions of the prompt besides the picture's (default 24)", .number = &opt.text},
-    {"runs", 0, "N", "take the median of N runs, after one that does not count (default 3)", .number = &opt.runs},
-    {"cpu", 0, "LEVEL", "use at most scalar, avx2, avx512, neon or dotprod", .text = &opt.cpu},
-    {"json", 0, NULL, "print a JSON array, one object for a line", .flag = &opt.json},
+    {.name = "size",
+     .arg = "LIST",
+     .help = "sides of the image such as 512,1024",
+     .min = 64,
+     .max = 4096,
+     .preset = "the model's",
+     .numbers = &opt.sizes},
+    {.name = "act",
+     .arg = "MODE",
+     .help = "type of activations",
+     .choices = "f32|int8|both",
+     .preset = "int8 for a quantized model",
+     .text = &opt.act},
+    {.name = "text",
+     .arg = "N",
+     .help = "positions of the prompt besides the image's",
+     .min = 1,
+     .max = 8192,
+     .number = &opt.text},
+    {.name = "runs",
+     .arg = "N",
+     .help = "report the median of N runs, after one that warms up",
+     .min = 1,
+     .max = MAX_RUNS,
+     .number = &opt.runs},
+    FVLM_CLI_JSON(&opt.json),
+    FVLM_CLI_QUIET(&opt.quiet),
+    {.name = "threads",
+     .arg = "LIST",
+     .help = "numbers of threads such as 1,2",
+     .preset = "all cores",
+     .max = FVLM_CLI_MAX_THREADS,
+     .capped = true,
+     .numbers = &opt.threads},
+    FVLM_CLI_CPU(&opt.cpu),
     {0},
 };
-
-const fvlm_cli_command fvlm_bench_command = {
-    "bench", "time a model: medians, the split of time to first token, % of peak", "MODEL", options,
-    "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 256,512,1024\n"
-    "fvlm bench fastvlm-int4.fvlm --act f32,int8 --runs 5 --json\n"};
 
 /* ---- one line of the table ---- */
 
@@ -154,9 +180,10 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
 
 static void print_heading(const fvlm_model *m)
 {
-    printf("%s, %s; medians of %" PRIu64
-           " runs; %% of the peak that a loop of multiply-adds in registers reaches here\n\n",
-           fvlm_reader_path(m->reader), fvlm_exec_cpu(m->exec), opt.runs);
+    fvlm_terminal_print(stdout,
+                        "%s, %s; medians of %" PRIu64
+                        " runs; %% of the peak that a loop of multiply-adds in registers reaches here\n\n",
+                        fvlm_reader_path(m->reader), fvlm_exec_cpu(m->exec), opt.runs);
     printf(
         "threads  act    size  tokens    vision  projector   prefill      TTFT    decode   peak GMAC/s  vision  prefill"
         "   decode reads\n");
@@ -183,111 +210,54 @@ static json_t *line_json(const line *l, const char *cpu)
                      l->prefill_rate / l->peak, "activation_bytes", (json_int_t)l->memory);
 }
 
-/* ---- lists on the command line ---- */
-
-typedef struct {
-    uint32_t items[MAX_LIST];
-    size_t n;
-} numbers;
-
-static fvlm_status parse_numbers(numbers *out, const char *option, const char *text, fvlm_err *err)
-{
-    out->n = 0;
-    for (const char *p = text; p; p = *p ? p + 1 : NULL) {
-        char *end = NULL;
-        const unsigned long x = *p >= '0' && *p <= '9' ? strtoul(p, &end, 10) : 0;
-        if (!end || (*end != ',' && *end != '\0') || (*end == ',' && end[1] == '\0') || x < 1 || x > UINT32_MAX)
-            return fvlm_fail(err, FVLM_USAGE, "--%s \"%s\": should be numbers with commas, as 1,2", option, text);
-        if (out->n == MAX_LIST) return fvlm_fail(err, FVLM_USAGE, "--%s: at most %d numbers", option, MAX_LIST);
-        out->items[out->n++] = (uint32_t)x;
-        p = end;
-    }
-    return FVLM_OK;
-}
-
-typedef struct {
-    numbers threads, sizes;
-    const char *acts[2]; /* NULL: by the file */
-    size_t n_acts;
-} plan;
-
-static fvlm_status make_plan(plan *p, fvlm_err *err)
-{
-    fvlm_status st = parse_numbers(&p->threads, "threads", opt.threads, err);
-    if (st == FVLM_OK) st = parse_numbers(&p->sizes, "size", opt.sizes, err);
-    if (st != FVLM_OK) return st;
-    for (size_t i = 0; i < p->threads.n; i++)
-        if (p->threads.items[i] > 64)
-            return fvlm_fail(err, FVLM_USAGE, "--threads %u: should be at most 64", p->threads.items[i]);
-    if (!p->threads.n) p->threads.n = 1; /* {0}: all */
-    if (opt.runs < 1 || opt.runs > MAX_RUNS)
-        return fvlm_fail(err, FVLM_USAGE, "--runs %" PRIu64 ": should be 1 to %d", opt.runs, MAX_RUNS);
-    if (opt.text < 1 || opt.text > 8192)
-        return fvlm_fail(err, FVLM_USAGE, "--text %" PRIu64 ": should be 1 to 8192", opt.text);
-    static const char *const both[] = {"f32", "int8"};
-    p->n_acts = 1;
-    p->acts[0] = opt.act;
-    if (opt.act && (strcmp(opt.act, "f32,int8") == 0 || strcmp(opt.act, "int8,f32") == 0)) {
-        memcpy(p->acts, both, sizeof both);
-        p->n_acts = 2;
-    }
-    return FVLM_OK;
-}
-
 /* ---- the command ---- */
 
-static fvlm_status bench_model(const char *path, const plan *p, unsigned threads, const char *act, json_t **report,
-                               fvlm_err *err)
+static fvlm_status bench_model(const char *path, unsigned threads, const char *act, json_t **report, fvlm_err *err)
 {
     fvlm_model *m = NULL;
     fvlm_model_options o = {.threads = threads, .cpu = opt.cpu};
     fvlm_status st = fvlm_model_options_act(&o, act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, path, &o, err);
     if (st != FVLM_OK) return st;
-    if (json_array_size(*report) == 0 && !opt.json) print_heading(m);
-    const size_t n_sizes = p->sizes.n ? p->sizes.n : 1;
+    if (json_array_size(*report) == 0 && !opt.json && !opt.quiet) print_heading(m);
+    const size_t n_sizes = opt.sizes.n ? opt.sizes.n : 1;
     line l = {.threads = fvlm_pool_threads(fvlm_exec_pool(m->exec)), .act = fvlm_exec_mode(m->exec)};
     l.peak = fvlm_exec_peak(m->exec);
     for (size_t i = 0; i < n_sizes && st == FVLM_OK; i++) {
-        l.side = p->sizes.n ? p->sizes.items[i] : m->config->vision.image_size;
+        l.side = opt.sizes.n ? opt.sizes.items[i] : m->config->vision.image_size;
         st = fvlm_model_check_side(m, l.side, err);
         if (st == FVLM_OK) st = fvlm_reader_check_unchanged(m->reader, measure(m, &l, err), err);
         if (st != FVLM_OK) break;
         fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
-        if (!opt.json) print_line(&l);
+        if (!opt.json && !opt.quiet) print_line(&l);
     }
     fvlm_model_close(&m);
     return st;
 }
 
-static fvlm_status bench(const fvlm_cli_list *args, fvlm_err *err)
+static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
-    plan p = {0};
-    if (args->n != 1) return fvlm_fail(err, FVLM_USAGE, "bench takes one model; try 'fvlm bench --help'");
-    fvlm_status st = make_plan(&p, err);
+    const bool both = opt.act && !strcmp(opt.act, "both");
+    const char *const acts[] = {both ? "f32" : opt.act, "int8"};
+    fvlm_status st = FVLM_OK;
     json_t *report = json_array();
-    for (size_t t = 0; t < p.threads.n && st == FVLM_OK; t++)
-        for (size_t a = 0; a < p.n_acts && st == FVLM_OK; a++)
-            st = bench_model(args->items[0], &p, p.threads.items[t], p.acts[a], &report, err);
-    if (st == FVLM_OK && !report) st = fvlm_fail(err, FVLM_NOMEM, "not enough memory for the report");
-    if (st == FVLM_OK && opt.json && json_dumpf(report, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0)
-        printf("\n");
+    if (!opt.threads.n) opt.threads.n = 1; /* {0}: all */
+    for (size_t t = 0; t < opt.threads.n; t++)
+        for (size_t a = 0; a < 1u + both && !st; a++)
+            st = bench_model(args->items[0], opt.threads.items[t], acts[a], &report, err);
+    if (!st && opt.json) return fvlm_cli_print_json(report, err);
     json_decref(report);
-    if (st == FVLM_OK && (fflush(stdout) != 0 || ferror(stdout))) st = fvlm_fail_errno(err, "cannot write to stdout");
     return st;
 }
 
-int fvlm_cmd_bench(int argc, char **argv)
-{
-    fvlm_cli_list args = {0};
-    fvlm_err err;
-    bool help;
-    fvlm_status st = fvlm_cli_parse(&fvlm_bench_command, argc, argv, &args, &help, &err);
-    if (st == FVLM_OK && !help) {
-        fvlm_signals_install();
-        st = bench(&args, &err);
-    }
-    fvlm_cli_list_free(&args);
-    if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
-    return st == FVLM_OK ? 0 : fvlm_cli_complain(&err);
-}
+const fvlm_cli_command fvlm_bench_command = {
+    .name = "bench",
+    .summary = "time a model: medians, parts of the time to first token, share of the CPU's peak",
+    .args = "MODEL.fvlm",
+    .min_args = 1,
+    .max_args = 1,
+    .options = options,
+    .examples = "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 512,1024\n"
+                "fvlm bench fastvlm-int4.fvlm --act both --runs 5 --json\n",
+    .run = run,
+};

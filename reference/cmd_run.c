@@ -7,6 +7,11 @@
 #include <unistd.h>
 
 #include "format/cli/cli.h"
+#include "format/cli/print_json.h"
+#include "format/cli/numbers.h"
+#include "format/cli/progress.h"
+#include "format/cli/signals.h"
+#include "format/cli/terminal.h"
 #include "format/base/json.h"
 #include "reference/reference.h"
 
@@ -18,28 +23,49 @@ static struct {
 } opt = {.max_tokens = 256, .top_p = 1};
 
 static const fvlm_cli_option options[] = {
-    {"act", 0, "MODE", "f32, or int8: activations quantized too (default: int8 for a quantized model)",
-     .text = &opt.act},
-    {"size", 0, "PIXELS", "side the picture is brought to, a multiple of 64 (default: the model's)",
-     .number = &opt.size},
-    {"max-tokens", 0, "N", "end the answer after N tokens (default 256)", .number = &opt.max_tokens},
-    {"temperature", 0, "T", "0: always the likeliest token (default); above: draw from softmax(logits / T)",
+    {.name = "max-tokens",
+     .arg = "N",
+     .help = "longest answer, in tokens",
+     .min = 1,
+     .max = 1e6,
+     .number = &opt.max_tokens},
+    {.name = "temperature",
+     .arg = "T",
+     .help = "0: the likeliest token; above: draw from softmax(logits / T)",
+     .max = 100,
+     .preset = "0",
      .real = &opt.temperature},
-    {"top-p", 0, "P", "draw only from the likeliest tokens that together reach P (default 1)", .real = &opt.top_p},
-    {"seed", 0, "N", "for drawing; the same seed gives the same answer everywhere (default 0)", .number = &opt.seed},
-    {"threads", 0, "N", "threads (default: all)", .number = &opt.threads},
-    {"cpu", 0, "LEVEL", "use at most scalar, avx2, avx512, neon or dotprod", .text = &opt.cpu},
-    {"no-check", 0, NULL, "do not hold the model's tensors against their checksums first", .flag = &opt.no_check},
-    {"tokens-only", 0, NULL, "print the answer's token ids instead of its text", .flag = &opt.tokens_only},
-    {"json", 0, NULL, "print one JSON object: answer, token ids, times, memory", .flag = &opt.json},
-    {"quiet", 'q', NULL, "print the answer and nothing else", .flag = &opt.quiet},
+    {.name = "top-p",
+     .arg = "P",
+     .help = "draw only from the likeliest tokens of total probability P",
+     .max = 1,
+     .real = &opt.top_p},
+    {.name = "seed",
+     .arg = "N",
+     .help = "seed of the draws; it gives the same answer on every machine",
+     .preset = "0",
+     .number = &opt.seed},
+    {.name = "size",
+     .arg = "PIXELS",
+     .help = "side the image is resized to, a multiple of 64",
+     .min = 64,
+     .max = 4096,
+     .preset = "the model's",
+     .number = &opt.size},
+    {.name = "act",
+     .arg = "MODE",
+     .help = "type of activations",
+     .choices = "f32|int8",
+     .preset = "int8 for a quantized model",
+     .text = &opt.act},
+    {.name = "no-check", .help = "skip the model's checksums", .flag = &opt.no_check},
+    {.name = "tokens-only", .help = "print the answer's token ids instead of its text", .flag = &opt.tokens_only},
+    FVLM_CLI_JSON(&opt.json),
+    FVLM_CLI_QUIET(&opt.quiet),
+    FVLM_CLI_THREADS(&opt.threads),
+    FVLM_CLI_CPU(&opt.cpu),
     {0},
 };
-
-const fvlm_cli_command fvlm_run_command = {
-    "run", "answer a question about a picture (JPEG or PNG; \"none\" for no picture)", "MODEL IMAGE PROMPT", options,
-    "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
-    "fvlm run fastvlm.fvlm photo.jpg \"Describe it.\" --temperature 0.2 --top-p 0.9 --seed 7\n"};
 
 /* Where the answer goes as it comes, and the progress bar that ends when it begins. */
 typedef struct {
@@ -55,7 +81,10 @@ static void show_text(void *ctx, const char *text, size_t n_bytes)
     fvlm_progress_end(&s->bar);
     if (!s->to) return;
     if (s->terminal) fvlm_terminal_line_is(FVLM_LINE_TEXT);
-    fwrite(text, 1, n_bytes, s->to);
+    if (s->terminal)
+        fvlm_terminal_write(s->to, text, n_bytes);
+    else
+        fwrite(text, 1, n_bytes, s->to);
     fflush(s->to);
 }
 
@@ -84,7 +113,7 @@ static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, doubl
     if (t->decode_steps && t->decode > 0)
         fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", (double)t->decode_steps / t->decode, a->n_ids,
                 a->n_ids == 1 ? "" : "s");
-    fprintf(stderr, "memory     %s at most, of it %s not the model file's\n",
+    fprintf(stderr, "memory     peak %s (%s besides the mapped model)\n",
             fvlm_human_bytes(fvlm_memory_peak_bytes(), peak),
             fvlm_human_bytes(fvlm_memory_peak_anonymous_bytes(), own));
     fvlm_exec *e = fvlm_model_exec(m);
@@ -112,27 +141,6 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
                      (json_int_t)fvlm_memory_peak_anonymous_bytes());
 }
 
-/* Options that need no model to be refused. */
-static fvlm_status check_options(const fvlm_cli_list *args, fvlm_err *err)
-{
-    if (args->n != 3)
-        return fvlm_fail(err, FVLM_USAGE, "run takes a model, an image and a prompt; try 'fvlm run --help'");
-    if (opt.size > UINT32_MAX)
-        return fvlm_fail(err, FVLM_LIMIT, "--size %" PRIu64 ": should be at most 4096", opt.size);
-    if (opt.max_tokens < 1 || opt.max_tokens > UINT32_MAX)
-        return fvlm_fail(err, FVLM_USAGE, "--max-tokens %" PRIu64 ": should be at least 1", opt.max_tokens);
-    if (opt.threads > 64) return fvlm_fail(err, FVLM_USAGE, "--threads %" PRIu64 ": should be at most 64", opt.threads);
-    if (opt.json && opt.tokens_only)
-        return fvlm_fail(err, FVLM_USAGE, "--json holds the token ids already: leave out --tokens-only");
-    return FVLM_OK;
-}
-
-static fvlm_status close_stdout(fvlm_err *err)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout)) return FVLM_OK;
-    return fvlm_fail_errno(err, "cannot write the answer to stdout");
-}
-
 static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
 {
     const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
@@ -151,23 +159,19 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     else
         s->to = opt.tokens_only ? NULL : stdout;
     s->terminal = s->to == stdout && isatty(STDOUT_FILENO);
-    if (opt.json && !s->to) return fvlm_fail_errno(err, "no memory for the answer");
+    if (opt.json && !s->to) return fvlm_fail_errno(err, "cannot collect the answer");
 
     s->blocks = fvlm_model_count_blocks(fvlm_model_config(m));
-    fvlm_progress_start(&s->bar, "reading", opt.quiet);
+    fvlm_progress_start(&s->bar, "run", opt.quiet || opt.json);
     fvlm_status st = fvlm_model_answer(m, &question, &a, err);
     fvlm_progress_end(&s->bar);
     if (opt.json) fclose(s->to);
     if (st == FVLM_OK && opt.json) {
-        json_t *json = report(m, args->items, text, n_bytes, &a, side, open_seconds);
-        if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0)
-            st = fvlm_fail(err, FVLM_IO, "cannot write the report");
-        json_decref(json);
+        st = fvlm_cli_print_json(report(m, args->items, text, n_bytes, &a, side, open_seconds), err);
     }
     for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < a.n_ids; i++)
         printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
-    if (st == FVLM_OK) printf("\n"), fvlm_terminal_line_is(FVLM_LINE_FREE);
-    if (st == FVLM_OK) st = close_stdout(err);
+    if (st == FVLM_OK && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
     if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
     fvlm_answer_free(&a);
     free(text);
@@ -185,25 +189,23 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                             .observer = show_progress,
                             .observer_ctx = &s,
                             .observe_chunks = true};
-    fvlm_status st = check_options(args, err);
-    if (st == FVLM_OK) st = fvlm_model_options_act(&o, opt.act, err);
+    if (opt.json && opt.tokens_only)
+        return fvlm_fail(err, FVLM_USAGE, "--json includes the token ids; leave out --tokens-only");
+    fvlm_status st = fvlm_model_options_act(&o, opt.act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);
     if (st == FVLM_OK) st = answer(m, args, fvlm_clock_seconds() - started, &s, err);
     fvlm_model_close(&m);
     return st;
 }
 
-int fvlm_cmd_run(int argc, char **argv)
-{
-    fvlm_cli_list args = {0};
-    fvlm_err err;
-    bool help;
-    fvlm_status st = fvlm_cli_parse(&fvlm_run_command, argc, argv, &args, &help, &err);
-    if (st == FVLM_OK && !help) {
-        fvlm_signals_install();
-        st = run(&args, &err);
-    }
-    fvlm_cli_list_free(&args);
-    if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
-    return st == FVLM_OK ? 0 : fvlm_cli_complain(&err);
-}
+const fvlm_cli_command fvlm_run_command = {
+    .name = "run",
+    .summary = "answer a question about an image (JPEG or PNG; \"none\" for no image)",
+    .args = "MODEL.fvlm IMAGE PROMPT",
+    .min_args = 3,
+    .max_args = 3,
+    .options = options,
+    .examples = "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
+                "fvlm run fastvlm.fvlm photo.jpg \"Describe it.\" --temperature 0.2 --top-p 0.9 --seed 7\n",
+    .run = run,
+};

@@ -1,83 +1,128 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli.h - what the commands share on the command line: options, progress, signals, numbers for people. */
+/* cli.h - one frame for all commands. A command is a table of options and a function; fvlm_cli_main does the rest:
+ * help, parsing, range checks, signals, the error message and the exit code. The help text, the man page and the shell
+ * completions are written from the same tables. */
 #ifndef FVLM_FORMAT_CLI_CLI_H
 #define FVLM_FORMAT_CLI_CLI_H
 
 #include <stdio.h>
 
-#include "format/base/clock.h"
-#include "format/base/memory.h"
 #include "format/base/base.h"
+#include "format/base/clock.h" /* these four: until the libraries include what they use */
+#include "format/base/memory.h"
+#include "format/cli/signals.h"
+#include "format/cli/terminal.h"
 
-/* One option of a command. Long names only, "--name VALUE" or "--name=VALUE";
- * 'letter' adds a short form (-o FILE, -q). Exactly one target is set. */
+/* Arguments, or the values of an option that may be repeated. The texts are argv's; fvlm_cli_main frees the array. */
 typedef struct {
-    const char *name; /* "output"; NULL ends the list */
-    char letter;      /* 'o' or 0 */
-    const char *arg;  /* "FILE" for help text; NULL for a flag */
-    const char *help;
+    const char **items;
+    size_t n;
+} fvlm_cli_list;
+
+/* The values of an option such as --size 256,512. */
+enum { FVLM_CLI_MAX_NUMBERS = 16 };
+typedef struct {
+    uint32_t items[FVLM_CLI_MAX_NUMBERS];
+    size_t n;
+} fvlm_cli_numbers;
+
+/* "--name VALUE" or "--name=VALUE"; with a letter also "-o VALUE" or "-oVALUE". Exactly one target is set. */
+typedef struct {
+    const char *name;    /* "output"; NULL ends the table */
+    char letter;         /* 'o' or 0 */
+    const char *arg;     /* "FILE"; NULL for a flag */
+    const char *help;    /* without the choices, the range and the default: they are added */
+    const char *choices; /* "f32|int8": the texts allowed; NULL: any */
+    const char *hint;    /* added when a text is refused by choices */
+    const char *preset;  /* the default in words ("the model's"); NULL: the number in the target, unless it is 0 */
+    double min, max;     /* inclusive range of numbers; max = 0: none */
+    bool capped;         /* a number above max becomes max */
     bool *flag;
     const char **text;
     uint64_t *number;
     double *real;
-    struct fvlm_cli_list *list; /* collects repeats: --set A --set B */
+    fvlm_cli_list *list; /* one item for each use of the option */
+    fvlm_cli_numbers *numbers;
 } fvlm_cli_option;
 
-typedef struct fvlm_cli_list {
-    const char **items; /* borrowed from argv; the array is freed by fvlm_cli_list_free */
-    size_t n;
-} fvlm_cli_list;
-void fvlm_cli_list_free(fvlm_cli_list *l);
+/* Options that several commands have: one help text, one behaviour. */
+#define FVLM_CLI_MAX_THREADS 64
+#define FVLM_CLI_OUTPUT(t)                                                                                             \
+    {                                                                                                                  \
+        .name = "output", .letter = 'o', .arg = "FILE", .help = "the file to write", .text = (t)                       \
+    }
+#define FVLM_CLI_FORCE(t)                                                                                              \
+    {                                                                                                                  \
+        .name = "force", .letter = 'f', .help = "replace FILE if it exists", .flag = (t)                               \
+    }
+#define FVLM_CLI_DRY_RUN(t)                                                                                            \
+    {                                                                                                                  \
+        .name = "dry-run", .help = "print what would be written, with sizes, and stop", .flag = (t)                    \
+    }
+#define FVLM_CLI_VERBOSE(t)                                                                                            \
+    {                                                                                                                  \
+        .name = "verbose", .letter = 'v', .help = "list every tensor", .flag = (t)                                     \
+    }
+#define FVLM_CLI_JSON(t)                                                                                               \
+    {                                                                                                                  \
+        .name = "json", .help = "print the results as JSON", .flag = (t)                                               \
+    }
+#define FVLM_CLI_QUIET(t)                                                                                              \
+    {                                                                                                                  \
+        .name = "quiet", .letter = 'q', .help = "print only errors, and the answer or JSON asked for", .flag = (t)     \
+    }
+#define FVLM_CLI_THREADS(t)                                                                                            \
+    {                                                                                                                  \
+        .name = "threads", .arg = "N", .help = "number of threads", .preset = "all cores",                             \
+        .max = FVLM_CLI_MAX_THREADS, .capped = true, .number = (t)                                                     \
+    }
+#define FVLM_CLI_CPU(t)                                                                                                \
+    {                                                                                                                  \
+        .name = "cpu", .arg = "LEVEL", .help = "fastest kernels to use", .choices = "scalar|avx2|avx512|neon|dotprod", \
+        .preset = "any", .text = (t)                                                                              \
+    }
 
 typedef struct {
-    const char *name;       /* "convert" */
-    const char *summary;    /* one line */
-    const char *positional; /* "CHECKPOINT_FOLDER" for the usage line */
-    const fvlm_cli_option *options;
-    const char *examples; /* two lines */
+    const char *name;    /* "convert" */
+    const char *summary; /* one line */
+    const char *args;    /* "MODEL IMAGE PROMPT": what must follow, in any order with options; "" for nothing */
+    const char *choices; /* "bash|zsh|fish" when the one argument is one of these */
+    size_t min_args, max_args;
+    const fvlm_cli_option *options;                               /* NULL: none but --help */
+    const char *examples;                                         /* lines; two by custom */
+    bool hidden;                                                  /* not in the list of commands */
+    fvlm_status (*run)(const fvlm_cli_list *args, fvlm_err *err); /* after all checks of the tables */
 } fvlm_cli_command;
 
-/* Parses argv[1..]; positionals into *args. --help prints and sets *help. Usage errors name the
- * option and end with "try 'fvlm NAME --help'". Unknown options suggest the nearest. */
-fvlm_status fvlm_cli_parse(const fvlm_cli_command *cmd, int argc, char **argv, fvlm_cli_list *args, bool *help,
-                           fvlm_err *err);
+/* Runs one command; argv[0] is its name. Returns the exit code: 0 done, 1 refused or mismatched, 2 usage, 3 system.
+ * When a signal stopped the command, prints "fvlm: interrupted" and dies by that signal. */
+int fvlm_cli_main(const fvlm_cli_command *command, int argc, char **argv);
 
-/* Prints "fvlm: MESSAGE" to stderr (for --json callers the same) and returns the exit code. */
-int fvlm_cli_complain(const fvlm_err *err);
+/* Parses argv[1..]; arguments go to *args. Usage errors name the option and end with "try 'fvlm NAME --help'". */
+fvlm_status fvlm_cli_parse(const fvlm_cli_command *command, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err);
+void fvlm_cli_list_free(fvlm_cli_list *l);
 
-/* Every command is int fvlm_cmd_NAME(int argc, char **argv), argv[0] = its name. */
-int fvlm_cmd_convert(int argc, char **argv);
-int fvlm_cmd_quant(int argc, char **argv);
-int fvlm_cmd_verify(int argc, char **argv);
-int fvlm_cmd_run(int argc, char **argv);
-int fvlm_cmd_bench(int argc, char **argv);
-int fvlm_cmd_info(int argc, char **argv);
+/* "no output file; give -o FILE, or --dry-run to see the plan" */
+fvlm_status fvlm_cli_no_output(fvlm_err *err);
+
+/* The commands, each in its cmd_NAME.c. */
 extern const fvlm_cli_command fvlm_convert_command, fvlm_quant_command, fvlm_verify_command, fvlm_run_command,
-    fvlm_bench_command, fvlm_info_command;
+    fvlm_info_command, fvlm_bench_command;
 
-/* A bar with ETA on stderr: only on a terminal, only after half a second, not with quiet. */
-typedef struct {
-    const char *what; /* "convert" */
-    double started;   /* seconds, monotonic */
-    double shown;
-    bool quiet, drawn;
-} fvlm_progress;
-void fvlm_progress_start(fvlm_progress *p, const char *what, bool quiet);
-void fvlm_progress_update(void *p, uint64_t done, uint64_t total); /* a fvlm_progress_fn; call from one thread */
-void fvlm_progress_end(fvlm_progress *p);
+/* ---- what is written from the tables (commands: ended by NULL) ---- */
 
-/* What stands on the terminal's current line, so that an error begins on one of its own: a bar is
- * erased, an answer of which a part is shown is ended. The bar's functions say so themselves; who
- * prints to a terminal without ending its line does. fvlm_terminal_line_clear may be called in a signal handler. */
-typedef enum { FVLM_LINE_FREE, FVLM_LINE_BAR, FVLM_LINE_TEXT } fvlm_terminal_line;
-void fvlm_terminal_line_is(fvlm_terminal_line what);
-void fvlm_terminal_line_clear(void);
+void fvlm_cli_write_help(const fvlm_cli_command *command, FILE *to);
+void fvlm_cli_write_man(const fvlm_cli_command *const *commands, FILE *to);
+/* shell: "bash", "zsh" or "fish" */
+void fvlm_cli_write_completion(const char *shell, const fvlm_cli_command *const *commands, FILE *to);
 
-/* INT, TERM, HUP set a flag that work loops look at; PIPE is ignored. */
-void fvlm_signals_install(void);
-bool fvlm_interrupted(void);
-void fvlm_signals_reraise(void); /* after clean-up: dies by the signal that came, if one came */
+/* "(0 to 100; default 1)", "(f32 or int8; default the model's)" or "". */
+void fvlm_cli_option_note(const fvlm_cli_option *o, char out[300]);
 
-const char *fvlm_human_bytes(uint64_t n, char out[16]); /* "1.52 GB", decimal units */
+/* "CHECKPOINT_FOLDER", "IMAGE", ...: whether the argument, or the option's value, is the name of a file. */
+bool fvlm_cli_is_path(const char *arg);
+
+/* Takes the next word off "a|b|c" or "A B": returns its length and moves *words past it; 0 at the end. */
+size_t fvlm_cli_next_word(const char **words, const char **word);
 
 #endif

@@ -6,7 +6,7 @@ m=$dir/tiny.fvlm
 "$FVLM" convert "$tiny/unfused" -o "$m" -q || give_up "convert for bench"
 
 
-"$FVLM" bench "$m" --threads 1,2 --size 64,128 --act f32,int8 --runs 1 >"$dir/out" 2>"$dir/err"
+"$FVLM" bench "$m" --threads 1,2 --size 64,128 --act both --runs 1 >"$dir/out" 2>"$dir/err"
 ok "succeeds" $?
 same "a line for every combination" "$(grep -cE '^ +[12]  (f32|int8) +(64|128) ' "$dir/out")" 8
 "$FVLM" bench "$m" --size 64 --runs 1 --json >"$dir/json"
@@ -18,10 +18,11 @@ for key in cpu threads activations size positions seconds vision projector prefi
 done
 same "--json holds every figure" "$missing" ""
 
-refuses 2 "bench takes one model; try 'fvlm bench --help'"
-refuses 2 "--threads \"1,x\": should be numbers with commas, as 1,2" "$m" --threads 1,x
-refuses 2 "--threads \"1,\": should be numbers with commas, as 1,2" "$m" --threads 1,
-refuses 2 "--size \"0\": should be numbers with commas, as 1,2" "$m" --size 0
-refuses 2 "--runs 0: should be 1 to 101" "$m" --runs 0
-refuses 2 "--text 0: should be 1 to 8192" "$m" --text 0
-refuses 2 "--threads 99: should be at most 64" "$m" --threads 99
+refuses 2 "expected MODEL.fvlm, got 0 arguments; try 'fvlm bench --help'"
+refuses 2 "--threads: \"1,x\" is not a list of whole numbers such as 1,2; try 'fvlm bench --help'" "$m" --threads 1,x
+refuses 2 "--threads: \"1,\" is not a list of whole numbers such as 1,2; try 'fvlm bench --help'" "$m" --threads 1,
+refuses 2 "--size: 0 is out of range, 64 to 4096; try 'fvlm bench --help'" "$m" --size 0
+refuses 2 "--runs: 0 is out of range, 1 to 101; try 'fvlm bench --help'" "$m" --runs 0
+refuses 2 "--text: 0 is out of range, 1 to 8192; try 'fvlm bench --help'" "$m" --text 0
+[ -z "$("$FVLM" bench "$m" --size 64 --runs 1 --threads 1 -q 2>&1)" ]; ok "-q prints nothing" $?
+"$FVLM" bench "$m" --size 64 --runs 1 --threads 9999 --json | grep -q '"threads": 64,'; ok "too many threads are capped" $?

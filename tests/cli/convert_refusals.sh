@@ -27,14 +27,13 @@ go() { refused "$1" "$2" "$ck" -o "$out"; }
 
 # --- usage ---
 fresh
-refused 2 "convert takes one checkpoint folder; try 'fvlm convert --help'"
-refused 2 "convert takes one checkpoint folder; try 'fvlm convert --help'" "$ck" "$ck" -o "$out"
-refused 2 "where to? give -o FILE, or --dry-run; try 'fvlm convert --help'" "$ck"
+refused 2 "expected CHECKPOINT_FOLDER, got 0 arguments; try 'fvlm convert --help'"
+refused 2 "expected CHECKPOINT_FOLDER, got 2 arguments; try 'fvlm convert --help'" "$ck" "$ck" -o "$out"
+refused 2 "no output file; give -o FILE, or --dry-run to see the plan" "$ck"
 refused 2 "unknown option \"--typ\", did you mean \"--type\"?; try 'fvlm convert --help'" "$ck" --typ f32 -o "$out"
-refused 2 "--type \"int4\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output" "$ck" --type int4 -o "$out"
-refused 2 "--type \"f64\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output" "$ck" --type f64 --dry-run
-refused 2 "--cpu: \"sse9\" is not known; use scalar, avx2, avx512, neon or dotprod" "$ck" --cpu sse9 -o "$out"
-refused 2 "--threads 65: at most 64" "$ck" --threads 65 -o "$out"
+refused 2 "--type: \"int4\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result; try 'fvlm convert --help'" "$ck" --type int4 -o "$out"
+refused 2 "--type: \"f64\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result; try 'fvlm convert --help'" "$ck" --type f64 --dry-run
+refused 2 "unknown option \"--cpu\"; try 'fvlm convert --help'" "$ck" --cpu scalar -o "$out"
 
 # --- the folder ---
 refused 3 "\"DIR/none\": No such file or directory" "$dir/none" -o "$out"

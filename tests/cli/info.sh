@@ -27,7 +27,7 @@ same "JSON: tensors only when asked for" "$(grep -c '"layout"' "$dir/json")" 0
 grep -q "\"identity\": \"$identity\"" "$dir/json"; ok "JSON: the identity" $?
 same "JSON: every tensor" "$("$FVLM" info "$m" --json --tensors | grep -c '"layout"')" 25
 "$FVLM" info "$m" >/dev/full 2>"$dir/err"
-same "/dev/full" "$? $(cat "$dir/err")" "3 fvlm: cannot write the output: No space left on device"
+same "/dev/full" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"
 
 # --- dump ---
 "$FVLM" info "$m" --dump taps.f16.7 -o "$dir/t.npy"; ok "--dump succeeds" $?
@@ -39,13 +39,13 @@ refuses "an existing file" 1 "\"$dir/t.npy\" exists; --force replaces it" "$m" -
 same "replaced" "$(stat -c %s "$dir/t.npy")" $((128 + 4 * 37))
 refuses "a device" 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$m" --dump rows.f32.0 -o /dev/full --force
 refuses "no such tensor" 1 "\"$m\" has no tensor \"rows\"; 'fvlm info --tensors' lists them" "$m" --dump rows -o "$dir/x"
-refuses "no output" 2 "--dump NAME and --output FILE go together; try 'fvlm info --help'" "$m" --dump rows.f32.0
-refuses "no dump" 2 "--dump NAME and --output FILE go together; try 'fvlm info --help'" "$m" -o "$dir/x"
+refuses "no output" 2 "--dump TENSOR and --output FILE must be given together" "$m" --dump rows.f32.0
+refuses "no dump" 2 "--dump TENSOR and --output FILE must be given together" "$m" -o "$dir/x"
 [ ! -e "$dir/x" ]; ok "no refusal wrote anything" $?
 
 # --- what it cannot read ---
-refuses "no file" 2 "info takes one file; try 'fvlm info --help'"
-refuses "two files" 2 "info takes one file; try 'fvlm info --help'" "$m" "$m"
+refuses "no file" 2 "expected MODEL.fvlm, got 0 arguments; try 'fvlm info --help'"
+refuses "two files" 2 "expected MODEL.fvlm, got 2 arguments; try 'fvlm info --help'" "$m" "$m"
 refuses "an option nearly right" 2 "unknown option \"--tensor\", did you mean \"--tensors\"?; try 'fvlm info --help'" "$m" --tensor
 refuses "a missing file" 3 "\"$dir/none\": No such file or directory" "$dir/none"
 refuses "a folder" 1 "\"$dir\" is a folder, expected a file" "$dir"

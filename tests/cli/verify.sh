@@ -55,7 +55,7 @@ fi
 ok "--act int8 runs that mode" $?
 "$FVLM" verify "$dir/int8.fvlm" --against "$m" >"$dir/text"; same "without a picture the weights are compared" $? 0
 grep -Eq '^no group of [0-9]+ is further off than plain absmax would be; all together 0\.[0-9]+ of its error$' "$dir/text" &&
-    grep -q '^outputs were not compared; --image FILE runs both on a picture$' "$dir/text"
+    grep -q '^outputs not compared; give --image FILE to run both on an image$' "$dir/text"
 ok "and that is said" $?
 "$FVLM" quant "$m" --type int4 --set '.*=keep' --set 'llm\.layer0\.ffn\.(up|gate|down)\.weight=int4-sym-row' -o "$dir/int4.fvlm" -q
 "$FVLM" convert "$tiny/fused" --type f32 -o "$dir/f32.fvlm" -q
@@ -77,16 +77,16 @@ got=$("$FVLM" verify "$m" --against "$dir/bad.fvlm" 2>&1 >/dev/null); rc=$?
 
 # --- what makes no sense ---
 help="; try 'fvlm verify --help'"
-refuses "no model" 2 "verify: expected one model, got 0$help"
-refuses "two models" 2 "verify: expected one model, got 2$help" "$m" "$m"
-refuses "--act without a picture" 2 "verify: --prompt, --size and --act need a picture; give --image FILE" "$m" --against "$m" --act f32
-refuses "a picture without --against" 2 "verify: --image, --prompt and --size need --against" "$m" --image "$picture"
-refuses "two things to compare with" 2 "verify: --against and --against-activations exclude each other" \
+refuses "no model" 2 "expected MODEL.fvlm, got 0 arguments$help"
+refuses "two models" 2 "expected MODEL.fvlm, got 2 arguments$help" "$m" "$m"
+refuses "--act without a picture" 2 "--prompt, --size and --act need --image FILE" "$m" --against "$m" --act f32
+refuses "a picture without --against" 2 "--image, --prompt and --size need --against SOURCE" "$m" --image "$picture"
+refuses "two things to compare with" 2 "give --against or --against-activations, not both" \
     "$m" --against "$m" --against-activations x --image "$picture"
-refuses "--act alone" 2 "verify: --act needs something to compare with" "$m" --act f32
-refuses "an unknown mode" 2 "verify: --act is f32, int8 or both, not \"f16\"" "$m" --against "$m" --image "$picture" --act f16
-refuses "too many tokens" 2 "verify: --tokens is at most 4096" "$m" --against "$m" --image "$picture" --tokens 5000
-refuses "a picture too large" 2 "verify: --size is at most 4096" "$m" --against "$m" --image "$picture" --size 8192
+refuses "--act alone" 2 "--act needs --against SOURCE or --against-activations FILE" "$m" --act f32
+refuses "an unknown mode" 2 "--act: \"f16\" is not f32, int8 or both$help" "$m" --against "$m" --image "$picture" --act f16
+refuses "too many tokens" 2 "--tokens: 5000 is out of range, 0 to 4096$help" "$m" --against "$m" --image "$picture" --tokens 5000
+refuses "a picture too large" 2 "--size: 8192 is out of range, 64 to 4096$help" "$m" --against "$m" --image "$picture" --size 8192
 refuses "a missing model" 3 "\"$dir/none\": No such file or directory" "$dir/none"
 refuses "a missing source" 3 "\"$dir/none\": No such file or directory" "$m" --against "$dir/none" --image "$picture"
 refuses "a missing recording" 3 "\"$dir/none\": No such file or directory" "$m" --against-activations "$dir/none"

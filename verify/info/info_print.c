@@ -3,36 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
+#include "format/cli/numbers.h"
+#include "format/cli/terminal.h"
 #include "verify/info/info.h"
-
-/* "1351", "24.2 k", "2.19 M": three digits, as fvlm_human_bytes. */
-static const char *human_count(uint64_t n, char out[16])
-{
-    static const char unit[] = " kMGTPE";
-    double v = (double)n;
-    size_t u = 0;
-    if (n < 10000) return snprintf(out, 16, "%" PRIu64, n), out;
-    for (; v >= 999.5; u++) v /= 1000;
-    snprintf(out, 16, "%.*f %c", v < 9.995 ? 2 : v < 99.95 ? 1 : 0, v, unit[u]);
-    return out;
-}
-
-/* Text from a file goes to a terminal only with its control characters shown as escapes. */
-static void print_escaped(FILE *to, const char *s)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '\n')
-            fputs("\\n", to);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(to, "\\x%02x", c);
-        else if (c == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
-            fprintf(to, "\\u%04x", (unsigned char)*++s); /* C1 controls */
-        else
-            fputc(c, to);
-    }
-}
 
 /* ---- architecture ---- */
 
@@ -69,9 +42,9 @@ static void print_row(FILE *to, const char *part, const char *type, size_t n_ten
                       uint64_t n_bytes, uint64_t all_bytes)
 {
     char params[16], bytes[16];
-    fprintf(to, "%-11s %-14s %7zu %11s %12.2f %9s %5.1f %%\n", part, type, n_tensors, human_count(n_params, params),
-            8.0 * (double)n_bytes / (double)n_params, fvlm_human_bytes(n_bytes, bytes),
-            100.0 * (double)n_bytes / (double)all_bytes);
+    fprintf(to, "%-11s %-14s %7zu %11s %12.2f %9s %5.1f %%\n", part, type, n_tensors,
+            fvlm_human_count(n_params, params), 8.0 * (double)n_bytes / (double)n_params,
+            fvlm_human_bytes(n_bytes, bytes), 100.0 * (double)n_bytes / (double)all_bytes);
 }
 
 static void print_shares(FILE *to, const fvlm_info *x, const fvlm_reader *r)
@@ -105,9 +78,9 @@ static void print_sources(FILE *to, const json_t *sources)
         const char *file = text_of(s, "file"), *hash = text_of(s, "xxh3_128");
         json_int_t n = json_integer_value(json_object_get(s, "bytes"));
         fprintf(to, "%-11s ", i == 0 ? "from" : "");
-        print_escaped(to, file ? file : "?");
+        fvlm_terminal_print(to, "%s", file ? file : "?");
         fprintf(to, ", %s, ", fvlm_human_bytes(n > 0 ? (uint64_t)n : 0, bytes));
-        print_escaped(to, hash ? hash : "no hash");
+        fvlm_terminal_print(to, "%s", hash ? hash : "no hash");
         fputc('\n', to);
     }
 }
@@ -121,19 +94,19 @@ static void print_work(FILE *to, const char *label, const json_t *work, const js
         const char *text = text_of(work, keys[i]);
         if (!text) continue;
         fputc(' ', to);
-        print_escaped(to, text);
+        fvlm_terminal_print(to, "%s", text);
     }
     const char *type = text_of(options, "type");
     if (type) {
         fputs(", type ", to);
-        print_escaped(to, type);
+        fvlm_terminal_print(to, "%s", type);
     }
     size_t i;
     json_t *rule;
     json_array_foreach(json_object_get(options, "set"), i, rule)
     {
         fputs(", set ", to);
-        print_escaped(to, json_is_string(rule) ? json_string_value(rule) : "?");
+        fvlm_terminal_print(to, "%s", json_is_string(rule) ? json_string_value(rule) : "?");
     }
     fputc('\n', to);
 }
@@ -155,14 +128,15 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
 {
     char bytes[16], params[16], tokenizer[16];
     const fvlm_config *c = fvlm_reader_config(r);
-    fprintf(to, "%s: %s, %s parameters in %zu tensors\n\n", fvlm_reader_path(r),
-            fvlm_human_bytes(fvlm_reader_file_bytes(r), bytes), human_count(x->n_params, params),
-            fvlm_reader_n_tensors(r));
+    fvlm_terminal_print(to, "%s: %s, %s parameters in %zu tensors\n", fvlm_reader_path(r),
+                        fvlm_human_bytes(fvlm_reader_file_bytes(r), bytes), fvlm_human_count(x->n_params, params),
+                        fvlm_reader_n_tensors(r));
+    fputc('\n', to);
     print_architecture(to, c);
     fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges, x->added,
             fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
     fputs("prompt      ", to);
-    print_escaped(to, c->prompt);
+    fvlm_terminal_print(to, "%s", c->prompt);
     fputs("\n\n", to);
     print_shares(to, x, r);
     fputc('\n', to);
@@ -185,7 +159,7 @@ static void print_origin(FILE *to, const json_t *meta, const char *name)
     json_array_foreach(json_object_get(origin, "steps"), i, s)
     {
         fputs(i == 0 ? "  " : ", ", to);
-        print_escaped(to, json_is_string(s) ? json_string_value(s) : "?");
+        fvlm_terminal_print(to, "%s", json_is_string(s) ? json_string_value(s) : "?");
     }
     print_error(to, "fusion", json_object_get(origin, "error"));
     json_array_foreach(json_object_get(meta, "transforms"), i, s)
@@ -194,7 +168,7 @@ static void print_origin(FILE *to, const json_t *meta, const char *name)
         const char *from = text_of(change, "from");
         if (!from) continue;
         fputs("  from ", to);
-        print_escaped(to, from);
+        fvlm_terminal_print(to, "%s", from);
         print_error(to, "relative", json_object_get(change, "error"));
     }
 }
@@ -212,8 +186,8 @@ void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r)
         char type[24], bytes[16], shape[96] = "";
         for (unsigned d = 0, at = 0; d < t->rank; d++)
             at += (unsigned)snprintf(shape + at, sizeof shape - at, "%s%" PRIu64, d ? "x" : "", t->dims[d]);
-        fprintf(to, "%-*s  %-14s %-6s %14s %8s", width, t->name, fvlm_type_name(t->type, type),
-                fvlm_layout_name(t->layout), shape, fvlm_human_bytes(t->n_bytes, bytes));
+        fvlm_terminal_print(to, "%-*s  %-14s %-6s %14s %8s", width, t->name, fvlm_type_name(t->type, type),
+                            fvlm_layout_name(t->layout), shape, fvlm_human_bytes(t->n_bytes, bytes));
         print_origin(to, fvlm_reader_meta(r), t->name);
         fputc('\n', to);
     }

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
+#include "format/cli/numbers.h"
+#include "format/cli/terminal.h"
 #include "format/base/json.h"
 #include "verify/report/parity_report.h"
 

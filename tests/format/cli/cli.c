@@ -8,23 +8,35 @@
 #include <unistd.h>
 
 #include "format/cli/cli.h"
+#include "format/cli/numbers.h"
+#include "format/cli/progress.h"
+#include "format/cli/signals.h"
+#include "format/cli/terminal.h"
 #include "tests/support/check.h"
 
 static bool quiet, verbose;
 static const char *output;
 static uint64_t threads;
 static double top_p;
+static uint64_t runs;
+static const char *act;
+static fvlm_cli_numbers sizes;
 static fvlm_cli_list rules, args;
 static const fvlm_cli_option options[] = {
     {.name = "output", .letter = 'o', .arg = "FILE", .help = "where to write", .text = &output},
     {.name = "threads", .arg = "N", .help = "how many", .number = &threads},
+    {.name = "runs", .arg = "N", .help = "runs", .min = 2, .max = 9, .number = &runs},
+    {.name = "cores", .arg = "N", .help = "cores", .max = 9, .capped = true, .number = &runs},
+    {.name = "size", .arg = "LIST", .help = "sides", .min = 64, .max = 4096, .numbers = &sizes},
+    {.name = "mode", .arg = "MODE", .help = "mode", .choices = "f32|int8|both", .hint = "ask", .text = &act},
     {.name = "top-p", .arg = "P", .help = "nucleus", .real = &top_p},
     {.name = "set", .arg = "RULE", .help = "a rule", .list = &rules},
     {.name = "quiet", .letter = 'q', .help = "say nothing", .flag = &quiet},
     {.name = "verbose", .letter = 'v', .help = "say more", .flag = &verbose},
     {0},
 };
-static const fvlm_cli_command command = {"convert", "summary", "FOLDER", options, "fvlm convert a\nfvlm convert b\n"};
+static const fvlm_cli_command command = {
+    .name = "convert", .summary = "summary", .args = "FOLDER", .max_args = 2, .options = options, .examples = ""};
 
 static fvlm_err err;
 
@@ -33,7 +45,6 @@ static fvlm_status parse(char *a, char *b, char *c)
     char *argv[] = {(char *)"convert", a, b, c, NULL};
     int argc = 1;
     while (argv[argc]) argc++;
-    bool help;
     quiet = verbose = false;
     output = NULL;
     threads = 99;
@@ -41,7 +52,7 @@ static fvlm_status parse(char *a, char *b, char *c)
     fvlm_cli_list_free(&rules);
     fvlm_cli_list_free(&args);
     memset(&err, 0, sizeof err);
-    return fvlm_cli_parse(&command, argc, argv, &args, &help, &err);
+    return fvlm_cli_parse(&command, argc, argv, &args, &err);
 }
 
 static char *s(const char *text)
@@ -120,6 +131,56 @@ static void misuse(void **state)
     long_name[sizeof long_name - 1] = 0;
     assert_int_equal(parse(long_name, NULL, NULL), FVLM_USAGE);
     assert_true(strlen(err.msg) < 160);
+}
+
+static void ranges(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(s("--runs=2"), NULL, NULL), FVLM_OK);
+    assert_true(runs == 2);
+    assert_int_equal(parse(s("--runs=9"), NULL, NULL), FVLM_OK);
+    refuses(s("--runs=1"), NULL, "--runs: 1 is out of range, 2 to 9");
+    refuses(s("--runs=18446744073709551615"), NULL, "--runs: 18446744073709551615 is out of range, 2 to 9");
+    assert_int_equal(parse(s("--cores=18446744073709551615"), NULL, NULL), FVLM_OK);
+    assert_true(runs == 9);
+    assert_int_equal(parse(s("--size"), s("64,4096"), NULL), FVLM_OK);
+    assert_int_equal(sizes.n, 2);
+    assert_int_equal(sizes.items[1], 4096);
+    refuses(s("--size=64,63"), NULL, "--size: 63 is out of range, 64 to 4096");
+    static const char *const lists[] = {
+        "", ",", "64,", ",64", "64,,64", "64 ,64", "x", "64;64", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        char message[128];
+        snprintf(message, sizeof message, "--size: \"%s\" is not a list of whole numbers such as 1,2", lists[i]);
+        refuses(s("--size"), s(lists[i]), message);
+    }
+    char many[200] = "64";
+    for (int i = 1; i < FVLM_CLI_MAX_NUMBERS; i++) strcat(many, ",64");
+    assert_int_equal(parse(s("--size"), many, NULL), FVLM_OK);
+    strcat(many, ",64");
+    refuses(s("--size"), many, "--size: more than 16 numbers");
+    assert_int_equal(parse(s("--mode"), s("int8"), NULL), FVLM_OK);
+    assert_string_equal(act, "int8");
+    refuses(s("--mode=int"), NULL, "--mode: \"int\" is not f32, int8 or both; ask");
+    refuses(s("--mode=f32|int8"), NULL, "--mode: \"f32|int8\" is not f32, int8 or both; ask");
+    assert_int_equal(parse(s("a"), s("b"), s("c")), FVLM_USAGE);
+    assert_string_equal(err.msg, "expected FOLDER, got 3 arguments; try 'fvlm convert --help'");
+}
+
+/* Control characters never reach a terminal as they are. */
+static void escapes(void **state)
+{
+    (void)state;
+    char *text;
+    size_t n;
+    FILE *to = open_memstream(&text, &n);
+    fvlm_terminal_print(to, "%s|\n", "a\n\t\033[31m\x7f \xc2\x9b\xc2\xa0\xc3\xa9 \xff\xe2\x82 \xe2\x82\xac");
+    fvlm_terminal_print(to, "%s", "\r");
+    fvlm_terminal_write(to, "1\n\t2\033\0\xc2\x85", 8);
+    fclose(to);
+    assert_string_equal(text, "a\\n\\x09\\x1b[31m\\x7f \\u009b\xc2\xa0\xc3\xa9 \\xff\\xe2\\x82 \xe2\x82\xac|\n"
+                              "\\x0d1\n\t2\\x1b\\x00\\u0085");
+    free(text);
 }
 
 static void human_bytes(void **state)
@@ -207,11 +268,11 @@ static void signals(void **state)
         pid_t child = fork();
         if (child == 0) {
             fvlm_signals_install();
-            if (fvlm_interrupted()) _exit(2);
+            if (fvlm_stopped(fvlm_cli_stop())) _exit(2);
             fvlm_signals_reraise(); /* nothing came: nothing happens */
             raise(SIGPIPE);
             raise(sent[i]);
-            if (!fvlm_interrupted()) _exit(3);
+            if (!fvlm_stopped(fvlm_cli_stop())) _exit(3);
             fvlm_signals_reraise();
             _exit(4);
         }
@@ -222,24 +283,10 @@ static void signals(void **state)
     }
 }
 
-static void memory_figures(void **state)
-{
-    (void)state;
-    assert_true(fvlm_memory_peak_bytes() > 1000000);
-    uint64_t before = fvlm_memory_peak_anonymous_bytes();
-    enum { MORE = 32 << 20 };
-    char *p = fvlm_alloc(MORE, 1);
-    memset(p, 1, MORE);
-    uint64_t during = fvlm_memory_peak_anonymous_bytes();
-    free(p);
-    assert_true(during >= before + MORE / 2);
-    assert_true(fvlm_memory_peak_anonymous_bytes() >= during); /* the largest seen */
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forms),       cmocka_unit_test(misuse),
-                                       cmocka_unit_test(human_bytes), cmocka_unit_test(progress),
-                                       cmocka_unit_test(signals),     cmocka_unit_test(memory_figures)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forms),       cmocka_unit_test(misuse),   cmocka_unit_test(ranges), cmocka_unit_test(escapes),
+        cmocka_unit_test(human_bytes), cmocka_unit_test(progress), cmocka_unit_test(signals)};
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.c - parses a command line by a table of options, so that every mistake is told alike: one line, the option
+ * named, what is allowed, and where the help is. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/cli/cli.h"
+
+#define SUGGEST_MAX 32 /* longest option name that is compared for a suggestion */
+
+void fvlm_cli_list_free(fvlm_cli_list *l)
+{
+    free(l->items);
+    *l = (fvlm_cli_list){0};
+}
+
+static fvlm_status list_add(fvlm_cli_list *l, const char *item, fvlm_err *err)
+{
+    const char **grown = realloc(l->items, (l->n + 1) * sizeof *grown);
+    if (!grown) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    l->items = grown;
+    l->items[l->n++] = item;
+    return FVLM_OK;
+}
+
+static fvlm_status misuse(const fvlm_cli_command *cmd, fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(3, 4);
+static fvlm_status misuse(const fvlm_cli_command *cmd, fvlm_err *err, const char *fmt, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return fvlm_fail(err, FVLM_USAGE, "%s; try 'fvlm %s --help'", text, cmd->name);
+}
+
+/* ---- suggestions ---- */
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Edits (insert, delete, replace, swap of neighbours) from a to b, both at most SUGGEST_MAX long. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t na = strlen(a), nb = strlen(b);
+    size_t d[SUGGEST_MAX + 1][SUGGEST_MAX + 1];
+    for (size_t i = 0; i <= na; i++) d[i][0] = i;
+    for (size_t j = 0; j <= nb; j++) d[0][j] = j;
+    for (size_t i = 1; i <= na; i++)
+        for (size_t j = 1; j <= nb; j++) {
+            size_t replace = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            d[i][j] = smaller(replace, smaller(d[i - 1][j], d[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = smaller(d[i][j], d[i - 2][j - 2] + 1);
+        }
+    return d[na][nb];
+}
+
+static fvlm_status unknown_option(const fvlm_cli_command *cmd, const char *name, fvlm_err *err)
+{
+    const char *best = NULL;
+    size_t best_edits = 3, n = strlen(name);
+    for (const fvlm_cli_option *o = cmd->options; o && o->name && n >= 2 && n <= SUGGEST_MAX; o++) {
+        size_t edits = strncmp(o->name, name, n) == 0 ? 1 : edit_distance(o->name, name);
+        if (edits < best_edits) best = o->name, best_edits = edits;
+    }
+    if (best) return misuse(cmd, err, "unknown option \"--%.80s\", did you mean \"--%s\"?", name, best);
+    return misuse(cmd, err, "unknown option \"--%.80s\"", name);
+}
+
+/* ---- values ---- */
+
+static fvlm_status check_range(const fvlm_cli_command *cmd, const fvlm_cli_option *o, double *value, const char *text,
+                               fvlm_err *err)
+{
+    if (o->max > 0 && o->capped && *value > o->max) *value = o->max;
+    if (o->max <= 0 || (*value >= o->min && *value <= o->max)) return FVLM_OK;
+    return misuse(cmd, err, "--%s: %.80s is out of range, %.10g to %.10g", o->name, text, o->min, o->max);
+}
+
+static bool parse_whole(const char *text, char end, unsigned long long *n, const char **rest)
+{
+    char *stop = NULL;
+    errno = 0;
+    if (*text >= '0' && *text <= '9') *n = strtoull(text, &stop, 10);
+    *rest = stop;
+    return stop && !errno && (!*stop || *stop == end);
+}
+
+static fvlm_status take_number(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *text, fvlm_err *err)
+{
+    unsigned long long n;
+    const char *rest;
+    if (!parse_whole(text, 0, &n, &rest))
+        return misuse(cmd, err, "--%s: \"%.80s\" is not a whole number", o->name, text);
+    double value = (double)n;
+    fvlm_status st = check_range(cmd, o, &value, text, err);
+    if (!st) *o->number = o->max > 0 ? (uint64_t)value : n;
+    return st;
+}
+
+static fvlm_status take_numbers(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *text, fvlm_err *err)
+{
+    fvlm_cli_numbers *out = o->numbers;
+    out->n = 0;
+    for (const char *p = text;; p++) {
+        unsigned long long n;
+        const char *rest;
+        if (!parse_whole(p, ',', &n, &rest))
+            return misuse(cmd, err, "--%s: \"%.80s\" is not a list of whole numbers such as 1,2", o->name, text);
+        if (out->n == FVLM_CLI_MAX_NUMBERS)
+            return misuse(cmd, err, "--%s: more than %d numbers", o->name, FVLM_CLI_MAX_NUMBERS);
+        double value = (double)n;
+        char number[24];
+        snprintf(number, sizeof number, "%llu", n);
+        fvlm_status st = check_range(cmd, o, &value, number, err);
+        if (st) return st;
+        out->items[out->n++] = (uint32_t)value;
+        if (!*rest) return FVLM_OK;
+        p = rest;
+    }
+}
+
+static fvlm_status take_real(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *text, fvlm_err *err)
+{
+    char *end = NULL;
+    double d = 0;
+    if (*text && strspn(text, "0123456789+-.eE") == strlen(text)) d = strtod(text, &end);
+    if (!end || *end || !isfinite(d)) return misuse(cmd, err, "--%s: \"%.80s\" is not a number", o->name, text);
+    fvlm_status st = check_range(cmd, o, &d, text, err);
+    if (!st) *o->real = d;
+    return st;
+}
+
+size_t fvlm_cli_next_word(const char **words, const char **word)
+{
+    *word = *words += strspn(*words, "| ");
+    const size_t n = strcspn(*words, "| ");
+    *words += n;
+    return n;
+}
+
+/* "f32|int8|both" -> "f32, int8 or both" */
+static void list_choices(const char *choices, char out[200])
+{
+    const char *word;
+    size_t used = 0;
+    out[0] = 0;
+    for (size_t n; (n = fvlm_cli_next_word(&choices, &word)) > 0 && used < 150;) {
+        const char *link = used == 0 ? "" : *choices ? ", " : " or ";
+        used += (size_t)snprintf(out + used, 200 - used, "%s%.*s", link, (int)n, word);
+    }
+}
+
+static fvlm_status check_choice(const fvlm_cli_command *cmd, const char *what, const char *choices, const char *hint,
+                                const char *text, fvlm_err *err)
+{
+    const char *rest = choices, *word;
+    for (size_t n; (n = fvlm_cli_next_word(&rest, &word)) > 0;)
+        if (strlen(text) == n && !memcmp(text, word, n)) return FVLM_OK;
+    char list[200];
+    list_choices(choices, list);
+    return misuse(cmd, err, "%s: \"%.40s\" is not %s%s%s", what, text, list, hint ? "; " : "", hint ? hint : "");
+}
+
+static fvlm_status take_value(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *text, fvlm_err *err)
+{
+    if (o->number) return take_number(cmd, o, text, err);
+    if (o->numbers) return take_numbers(cmd, o, text, err);
+    if (o->real) return take_real(cmd, o, text, err);
+    if (!*text) return misuse(cmd, err, "--%s needs %s, but it is empty", o->name, o->arg);
+    if (o->list) return list_add(o->list, text, err);
+    char what[48];
+    snprintf(what, sizeof what, "--%s", o->name);
+    fvlm_status st = o->choices ? check_choice(cmd, what, o->choices, o->hint, text, err) : FVLM_OK;
+    if (!st) *o->text = text;
+    return st;
+}
+
+void fvlm_cli_option_note(const fvlm_cli_option *o, char out[300])
+{
+    char range[200] = "", preset[64] = "";
+    if (o->choices) list_choices(o->choices, range);
+    if (o->max > 0 && !o->capped) snprintf(range, sizeof range, "%.10g to %.10g", o->min, o->max);
+    if (o->preset)
+        snprintf(preset, sizeof preset, "default %s", o->preset);
+    else if ((o->number && *o->number) || (o->real && *o->real > 0))
+        snprintf(preset, sizeof preset, "default %.10g", o->real ? *o->real : (double)*o->number);
+    const char *link = *range && *preset ? "; " : "";
+    out[0] = 0;
+    if (*range || *preset) snprintf(out, 300, " (%s%s%s)", range, link, preset);
+}
+
+/* ---- parsing ---- */
+
+/* The value is what follows '=', or the next argument. That may not look like an option: "--output --force" is a
+ * forgotten file name far more often than a file named --force. */
+static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *inline_value,
+                               int argc, char **argv, int *i, fvlm_err *err)
+{
+    if (o->flag) {
+        if (inline_value) return misuse(cmd, err, "--%s takes no value", o->name);
+        *o->flag = true;
+        return FVLM_OK;
+    }
+    if (inline_value) return take_value(cmd, o, inline_value, err);
+    if (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)
+        return misuse(cmd, err, "--%s needs %s", o->name, o->arg);
+    return take_value(cmd, o, argv[++*i], err);
+}
+
+static fvlm_status parse_long(const fvlm_cli_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
+{
+    const char *text = argv[*i] + 2, *equals = strchr(text, '=');
+    size_t n = equals ? (size_t)(equals - text) : strlen(text);
+    for (const fvlm_cli_option *o = cmd->options; o && o->name; o++)
+        if (strlen(o->name) == n && memcmp(o->name, text, n) == 0)
+            return take_option(cmd, o, equals ? equals + 1 : NULL, argc, argv, i, err);
+    char name[96];
+    snprintf(name, sizeof name, "%.*s", (int)(n < 80 ? n : 80), text);
+    return unknown_option(cmd, name, err);
+}
+
+/* "-q", "-vq", "-o FILE", "-oFILE" */
+static fvlm_status parse_short(const fvlm_cli_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
+{
+    for (const char *p = argv[*i] + 1; *p; p++) {
+        const fvlm_cli_option *o = cmd->options;
+        while (o && o->name && o->letter != *p) o++;
+        if (!o || !o->name) return misuse(cmd, err, "unknown option \"-%c\"", *p);
+        const bool last = o->flag == NULL;
+        fvlm_status st = take_option(cmd, o, last && p[1] ? p + 1 : NULL, argc, argv, i, err);
+        if (st || last) return st;
+    }
+    return FVLM_OK;
+}
+
+static fvlm_status check_args(const fvlm_cli_command *cmd, const fvlm_cli_list *args, fvlm_err *err)
+{
+    if (args->n < cmd->min_args || args->n > cmd->max_args)
+        return misuse(cmd, err, "expected %s, got %zu argument%s", *cmd->args ? cmd->args : "no argument", args->n,
+                      args->n == 1 ? "" : "s");
+    return cmd->choices ? check_choice(cmd, cmd->args, cmd->choices, NULL, args->items[0], err) : FVLM_OK;
+}
+
+fvlm_status fvlm_cli_parse(const fvlm_cli_command *cmd, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err)
+{
+    bool options_end = false;
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        fvlm_status st = FVLM_OK;
+        if (options_end || a[0] != '-' || !a[1])
+            st = list_add(args, a, err);
+        else if (strcmp(a, "--") == 0)
+            options_end = true;
+        else
+            st = a[1] == '-' ? parse_long(cmd, argc, argv, &i, err) : parse_short(cmd, argc, argv, &i, err);
+        if (st) return st;
+    }
+    return check_args(cmd, args, err);
+}

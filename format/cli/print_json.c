@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* print_json.c - see print_json.h. */
+#include "format/cli/print_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/base/utf8.h"
+
+fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err)
+{
+    char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(value);
+    if (!text) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    /* jansson escapes C0. DEL and C1 occur in strings only, so they can be escaped afterwards. */
+    for (const uint8_t *p = (const uint8_t *)text; *p; p++) {
+        if (*p == 0x7f)
+            fputs("\\u007f", stdout);
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            printf("\\u%04x", *++p);
+        else
+            putchar(*p);
+    }
+    putchar('\n');
+    free(text);
+    return FVLM_OK;
+}
+
+json_t *fvlm_cli_json_text(const char *text)
+{
+    const size_t n = strlen(text);
+    char *valid = fvlm_alloc(3 * n + 1, 1);
+    if (!valid) return NULL;
+    size_t used = 0;
+    for (size_t at = 0, length; at < n; at += length) {
+        int32_t c;
+        length = fvlm_utf8_next((const uint8_t *)text + at, n - at, &c);
+        memcpy(valid + used, c < 0 ? "\xef\xbf\xbd" : text + at, c < 0 ? 3 : length);
+        used += c < 0 ? 3 : length;
+    }
+    json_t *j = json_stringn(valid, used);
+    free(valid);
+    return j;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* terminal.c - see terminal.h. */
+#include "format/cli/terminal.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "format/base/utf8.h"
+
+static void print_escaped(FILE *to, const char *text, size_t n_bytes, bool lines)
+{
+    const uint8_t *s = (const uint8_t *)text;
+    for (size_t at = 0, n; at < n_bytes; at += n) {
+        int32_t c;
+        n = fvlm_utf8_next(s + at, n_bytes - at, &c);
+        if (c < 0)
+            for (size_t i = 0; i < n; i++) fprintf(to, "\\x%02x", s[at + i]);
+        else if (c == '\n' && !lines)
+            fputs("\\n", to);
+        else if (c >= 0x80 && c < 0xa0)
+            fprintf(to, "\\u%04x", (unsigned)c);
+        else if ((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f)
+            fprintf(to, "\\x%02x", (unsigned)c);
+        else
+            fwrite(s + at, 1, n, to);
+    }
+}
+
+void fvlm_terminal_write(FILE *to, const char *text, size_t n_bytes)
+{
+    print_escaped(to, text, n_bytes, true);
+}
+
+void fvlm_terminal_print(FILE *to, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list args;
+    va_start(args, fmt);
+    int n = vasprintf(&text, fmt, args);
+    va_end(args);
+    if (n < 0) return; /* out of memory: nothing can be printed */
+    const size_t length = strlen(fmt);
+    const bool ends = length > 0 && fmt[length - 1] == '\n';
+    print_escaped(to, text, (size_t)n - ends, false);
+    if (ends) fputc('\n', to);
+    free(text);
+}
+
+static volatile sig_atomic_t current_line = FVLM_LINE_FREE;
+
+void fvlm_terminal_line_is(fvlm_terminal_line what)
+{
+    current_line = what;
+}
+
+void fvlm_terminal_line_clear(void)
+{
+    ssize_t ignored = 0;
+    if (current_line == FVLM_LINE_BAR) ignored = write(STDERR_FILENO, "\r\033[K", 4);
+    if (current_line == FVLM_LINE_TEXT) ignored = write(STDOUT_FILENO, "\n", 1);
+    (void)ignored; /* the error itself is printed next */
+    current_line = FVLM_LINE_FREE;
+}
