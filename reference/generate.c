@@ -81,7 +81,7 @@ static fvlm_status encode_image(generation *g, fvlm_err *err)
 
     fvlm_pixels pixels = {0};
     double since = fvlm_clock_seconds();
-    fvlm_status st = fvlm_pixels_load(&pixels, g->q->image, g->side, err);
+    fvlm_status st = fvlm_pixels_load(&pixels, g->q->image, g->side, fvlm_exec_cpu(g->m->exec), err);
     t->image = lap(&since);
     if (!st) st = fvlm_model_tower(g->m, &pixels, g->features, err);
     t->vision = lap(&since);

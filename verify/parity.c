@@ -336,7 +336,7 @@ static fvlm_status walk_pictures(walk *w, fvlm_err *err)
     if (st == FVLM_OK) st = same_config(w, err);
     if (st == FVLM_OK) st = make_prompt(w, err);
     for (size_t i = 0; i < w->o->n_images && st == FVLM_OK; i++) {
-        st = fvlm_pixels_load(&w->pixels, w->o->images[i], side, err);
+        st = fvlm_pixels_load(&w->pixels, w->o->images[i], side, w->o->cpu, err);
         if (st == FVLM_OK) st = run_together(w, err);
         fvlm_pixels_free(&w->pixels);
         w->out->n_images++;

@@ -33,6 +33,7 @@ static fvlm_status read_file(const char *path, uint8_t **bytes, size_t *n_bytes,
 
 typedef struct {
     uint32_t side;
+    const char *cpu;
     fvlm_resizer *resizer;
 } shrinker;
 
@@ -49,7 +50,7 @@ static fvlm_status shrink_begin(void *ctx, uint32_t width, uint32_t height, fvlm
                                 .canvas_height = square,
                                 .out_width = s->side,
                                 .out_height = s->side};
-    return fvlm_resizer_create(&s->resizer, &p, err);
+    return fvlm_resizer_create(&s->resizer, &p, s->cpu, err);
 }
 
 static void shrink_row(void *ctx, const uint8_t *rgb)
@@ -57,9 +58,9 @@ static void shrink_row(void *ctx, const uint8_t *rgb)
     fvlm_resizer_push(((shrinker *)ctx)->resizer, rgb);
 }
 
-static fvlm_status decode_pixels(fvlm_pixels *out, const uint8_t *bytes, size_t n_bytes, fvlm_err *err)
+static fvlm_status decode_pixels(fvlm_pixels *out, const uint8_t *bytes, size_t n_bytes, const char *cpu, fvlm_err *err)
 {
-    shrinker s = {.side = out->side};
+    shrinker s = {.side = out->side, .cpu = cpu};
     const size_t n = (size_t)out->side * out->side * 3;
     uint8_t *rgb = NULL;
     fvlm_status st = fvlm_image_decode(bytes, n_bytes, &(fvlm_row_sink){shrink_begin, shrink_row, &s}, err);
@@ -79,14 +80,14 @@ static fvlm_status decode_pixels(fvlm_pixels *out, const uint8_t *bytes, size_t 
     return st;
 }
 
-fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, uint32_t side, fvlm_err *err)
+fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, uint32_t side, const char *cpu, fvlm_err *err)
 {
     uint8_t *bytes = NULL;
     size_t n_bytes = 0;
     *out = (fvlm_pixels){.side = side};
     fvlm_status st = fvlm_image_check_size(side, side, err);
     if (!st) st = read_file(path, &bytes, &n_bytes, err);
-    if (!st && (st = decode_pixels(out, bytes, n_bytes, err))) fvlm_err_prefix(err, "\"%s\"", path);
+    if (!st && (st = decode_pixels(out, bytes, n_bytes, cpu, err))) fvlm_err_prefix(err, "\"%s\"", path);
     free(bytes);
     if (st) fvlm_pixels_free(out);
     return st;

@@ -1,50 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* resize.c - Pillow's bicubic, bit for bit.
  *
- * The filter is Keys' cubic with a = -0.5, widened when shrinking (antialiasing); weights are computed and
- * normalized in double, then rounded to 22-bit fixed point. Two passes over uint8: horizontal first, its result
- * rounded and clipped to uint8, then vertical. (Pillow 13 turns that order round when the height shrinks much more
- * than the width, which a square never does.) Sums are integers, so their order is free, and the passes are
- * arranged for speed: 16 rows at a time are turned on their side, so that the horizontal pass runs over 48
- * neighbouring bytes (16 rows x RGB) with one weight; each finished row is then added into the few output rows
- * that its window reaches. What is held is the output's sums and 16 input rows. */
+ * The filter is Keys' cubic with a = -0.5, widened when shrinking (antialiasing). Weights are computed and normalized
+ * in double, then rounded to 22-bit fixed point. Two passes over uint8: horizontal first, rounded and clipped to uint8,
+ * then vertical. (Pillow 13 swaps them when the height shrinks much more than the width, which never happens to a
+ * square.) The sums are integers, so their order is free, and the passes are arranged for speed: 16 rows at a time are
+ * transposed, so that the horizontal pass runs over 48 neighbouring bytes (16 rows x RGB) with one weight. Each
+ * resulting row is then added to the few output rows whose windows reach it. Only the output's sums and 16 input rows
+ * are held. */
 #include "reference/image/resize.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { PRECISION_BITS = 32 - 8 - 2, ROWS = 16, LANES = 3 * ROWS };
+#include "reference/image/resize_passes.h"
 
-/* Integer code compiled once for each vector width: the same bits from all. */
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
-
-/* One output sample is the sum of weights[at + i] * input[first + i], i < count. */
-typedef struct {
-    uint32_t first, count;
-    size_t at;
-} window;
-
-typedef struct {
-    window *windows; /* [n_out]; first and first + count never decrease */
-    int32_t *weights;
-    uint32_t n_out;
-} filter;
+enum { ROWS = FVLM_RESIZE_ROWS, LANES = FVLM_RESIZE_LANES };
 
 struct fvlm_resizer {
     fvlm_resize_plan plan;
-    filter across, down;
-    uint8_t *tile;       /* [width][3][ROWS]: input rows on their side */
-    uint8_t *turned;     /* [out_width][3][ROWS]: after the horizontal pass */
+    const fvlm_resize_passes *passes;
+    fvlm_resize_filter horizontal, vertical;
+    uint8_t *tile;       /* [width][3][ROWS]: transposed input rows */
+    uint8_t *across;     /* [out_width][3][ROWS]: after the horizontal pass */
     uint8_t *row;        /* [out_width][3] */
     int32_t *sums;       /* [out_height][out_width][3] */
     uint32_t n_rows;     /* pushed so far */
     uint32_t n_tile;     /* of them, waiting in tile */
-    uint32_t first_open; /* first output row whose window is not yet behind us */
+    uint32_t first_open; /* first output row whose window may need more input rows */
 };
 
 static double bicubic(double x)
@@ -58,7 +41,7 @@ static double bicubic(double x)
 
 static int32_t to_fixed(double w)
 {
-    const double scaled = w * (1 << PRECISION_BITS);
+    const double scaled = w * (1 << FVLM_RESIZE_BITS);
     return (int32_t)(w < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
@@ -84,15 +67,15 @@ static uint32_t canvas_window(uint32_t o, uint32_t n_canvas, uint32_t n_out, dou
     return n;
 }
 
-static void filter_free(filter *f)
+static void filter_free(fvlm_resize_filter *f)
 {
     free(f->windows);
     free(f->weights);
-    *f = (filter){0};
+    *f = (fvlm_resize_filter){0};
 }
 
 /* Windows over the picture's n_in samples, which begin at n_before of the canvas. */
-static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_canvas, uint32_t n_out)
+static bool filter_make(fvlm_resize_filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_canvas, uint32_t n_out)
 {
     const double scale = (double)n_canvas / n_out;
     const size_t widest = (size_t)ceil(2.0 * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
@@ -101,34 +84,38 @@ static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_
     f->windows = fvlm_alloc(n_out, sizeof *f->windows);
     f->weights = fvlm_alloc(n_out, (widest < n_in ? widest : n_in) * sizeof *f->weights);
     bool ok = w && f->windows && f->weights;
-    size_t at = 0;
+    size_t n_weights = 0;
     for (uint32_t o = 0; ok && o < n_out; o++) {
         uint32_t lo, n = canvas_window(o, n_canvas, n_out, w, &lo), hi = lo + n;
         const uint32_t from = lo < n_before ? n_before : lo;
         const uint32_t to = hi > n_before + n_in ? n_before + n_in : hi;
-        window *v = &f->windows[o];
-        *v = (window){.first = from - n_before, .count = to > from ? to - from : 0, .at = at};
+        fvlm_resize_window *v = &f->windows[o];
+        *v = (fvlm_resize_window){.first = from - n_before, .count = to > from ? to - from : 0, .offset = n_weights};
         if (v->first > n_in) v->first = n_in; /* wholly in the black below the picture */
-        for (uint32_t i = 0; i < v->count; i++) f->weights[at++] = to_fixed(w[from - lo + i]);
+        for (uint32_t i = 0; i < v->count; i++) f->weights[n_weights++] = to_fixed(w[from - lo + i]);
     }
     free(w);
     if (!ok) filter_free(f);
     return ok;
 }
 
-fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, fvlm_err *err)
+fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, const char *cpu, fvlm_err *err)
 {
-    fvlm_resizer *r = fvlm_alloc(1, sizeof *r);
-    *out = r;
+    fvlm_cpu level;
+    *out = NULL;
+    const fvlm_status st = fvlm_cpu_select(&level, cpu, err);
+    if (st) return st;
+    fvlm_resizer *r = *out = fvlm_alloc(1, sizeof *r);
     if (r) {
         r->plan = *p;
+        r->passes = fvlm_resize_passes_for(level);
         r->tile = fvlm_alloc(p->width, LANES);
-        r->turned = fvlm_alloc(p->out_width, LANES);
+        r->across = fvlm_alloc(p->out_width, LANES);
         r->row = fvlm_alloc(p->out_width, 3);
         r->sums = fvlm_alloc(p->out_height, (size_t)p->out_width * 3 * sizeof *r->sums);
-        if (r->tile && r->turned && r->row && r->sums &&
-            filter_make(&r->across, p->width, p->left, p->canvas_width, p->out_width) &&
-            filter_make(&r->down, p->height, p->top, p->canvas_height, p->out_height))
+        if (r->tile && r->across && r->row && r->sums &&
+            filter_make(&r->horizontal, p->width, p->left, p->canvas_width, p->out_width) &&
+            filter_make(&r->vertical, p->height, p->top, p->canvas_height, p->out_height))
             return FVLM_OK;
     }
     fvlm_resizer_destroy(out);
@@ -138,63 +125,37 @@ fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, f
 void fvlm_resizer_destroy(fvlm_resizer **r)
 {
     if (!*r) return;
-    filter_free(&(*r)->across);
-    filter_free(&(*r)->down);
+    filter_free(&(*r)->horizontal);
+    filter_free(&(*r)->vertical);
     free((*r)->tile);
-    free((*r)->turned);
+    free((*r)->across);
     free((*r)->row);
     free((*r)->sums);
     free(*r);
     *r = NULL;
 }
 
-static inline uint8_t round_and_clip(int32_t sum)
-{
-    const int32_t v = (sum + (1 << (PRECISION_BITS - 1))) >> PRECISION_BITS;
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-}
-
-/* turned [n_out][LANES] = the filter across tile [n_in][LANES]. */
-WIDE static void resample_tile(const filter *f, const uint8_t *restrict tile, uint8_t *restrict turned)
-{
-    for (uint32_t o = 0; o < f->n_out; o++) {
-        const window v = f->windows[o];
-        const int32_t *w = f->weights + v.at;
-        int32_t sum[LANES] = {0};
-        for (uint32_t i = 0; i < v.count; i++) {
-            const uint8_t *in = tile + (size_t)(v.first + i) * LANES;
-            for (int j = 0; j < LANES; j++) sum[j] += w[i] * in[j];
-        }
-        for (int j = 0; j < LANES; j++) turned[(size_t)o * LANES + (size_t)j] = round_and_clip(sum[j]);
-    }
-}
-
-WIDE static void add_row(int32_t *restrict sums, const uint8_t *restrict row, size_t n, int32_t weight)
-{
-    for (size_t i = 0; i < n; i++) sums[i] += weight * row[i];
-}
-
 /* Adds input row y, already resampled across, to every output row that sees it. */
 static void scatter_row(fvlm_resizer *r, uint32_t y)
 {
-    const filter *f = &r->down;
+    const fvlm_resize_filter *f = &r->vertical;
     const size_t n = (size_t)r->plan.out_width * 3;
     while (r->first_open < f->n_out && f->windows[r->first_open].first + f->windows[r->first_open].count <= y)
         r->first_open++;
     for (uint32_t o = r->first_open; o < f->n_out && f->windows[o].first <= y; o++) {
-        const window v = f->windows[o];
+        const fvlm_resize_window v = f->windows[o];
         if (y - v.first >= v.count) continue;
-        const int32_t weight = f->weights[v.at + (y - v.first)];
-        if (weight) add_row(r->sums + o * n, r->row, n, weight);
+        const int32_t weight = f->weights[v.offset + (y - v.first)];
+        if (weight) r->passes->add(r->sums + o * n, r->row, n, weight);
     }
 }
 
 static void flush_tile(fvlm_resizer *r)
 {
     const size_t n = (size_t)r->plan.out_width * 3;
-    resample_tile(&r->across, r->tile, r->turned);
+    r->passes->resample(&r->horizontal, r->tile, r->across);
     for (uint32_t i = 0; i < r->n_tile; i++) {
-        for (size_t j = 0; j < n; j++) r->row[j] = r->turned[j * ROWS + i];
+        for (size_t j = 0; j < n; j++) r->row[j] = r->across[j * ROWS + i];
         scatter_row(r, r->n_rows - r->n_tile + i);
     }
     r->n_tile = 0;
@@ -209,12 +170,7 @@ void fvlm_resizer_push(fvlm_resizer *r, const uint8_t *rgb)
     if (++r->n_tile == ROWS || r->n_rows == r->plan.height) flush_tile(r);
 }
 
-WIDE static void round_all(const int32_t *restrict sums, size_t n, uint8_t *restrict out)
-{
-    for (size_t i = 0; i < n; i++) out[i] = round_and_clip(sums[i]);
-}
-
 void fvlm_resizer_get(fvlm_resizer *r, uint8_t *rgb)
 {
-    round_all(r->sums, (size_t)r->plan.out_height * r->plan.out_width * 3, rgb);
+    r->passes->round(r->sums, (size_t)r->plan.out_height * r->plan.out_width * 3, rgb);
 }

@@ -47,7 +47,7 @@ void test_rgb_square(test_rgb *image)
     *image = (test_rgb){(uint32_t)side, (uint32_t)side, square};
 }
 
-fvlm_status test_rgb_resize(test_rgb *image, uint32_t width, uint32_t height, fvlm_err *err)
+fvlm_status test_rgb_resize(test_rgb *image, uint32_t width, uint32_t height, const char *cpu, fvlm_err *err)
 {
     const fvlm_resize_plan p = {.width = image->width,
                                 .height = image->height,
@@ -56,7 +56,7 @@ fvlm_status test_rgb_resize(test_rgb *image, uint32_t width, uint32_t height, fv
                                 .out_width = width,
                                 .out_height = height};
     fvlm_resizer *r = NULL;
-    const fvlm_status st = fvlm_resizer_create(&r, &p, err);
+    const fvlm_status st = fvlm_resizer_create(&r, &p, cpu, err);
     if (st) return st;
     uint8_t *rgb = malloc((size_t)width * height * 3);
     if (!rgb) abort();

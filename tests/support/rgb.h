@@ -17,7 +17,7 @@ fvlm_status test_rgb_decode(test_rgb *out, const uint8_t *bytes, size_t n_bytes,
 void test_rgb_square(test_rgb *image);
 
 /* Through fvlm_resizer. */
-fvlm_status test_rgb_resize(test_rgb *image, uint32_t width, uint32_t height, fvlm_err *err);
+fvlm_status test_rgb_resize(test_rgb *image, uint32_t width, uint32_t height, const char *cpu, fvlm_err *err);
 void test_rgb_free(test_rgb *image);
 
 #endif

@@ -22,7 +22,7 @@ static int print_f32(const char *path, uint32_t side)
 {
     fvlm_pixels p;
     fvlm_err err = {0};
-    if (fvlm_pixels_load(&p, path, side, &err)) return complain(&err);
+    if (fvlm_pixels_load(&p, path, side, NULL, &err)) return complain(&err);
     const size_t n = (size_t)side * side * 3;
     const bool ok = fwrite(p.values, sizeof *p.values, n, stdout) == n;
     fvlm_pixels_free(&p);
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     if (!bytes) return 2;
     fvlm_status st = test_rgb_decode(&image, bytes, n_bytes, &err);
     if (!st && strcmp(what, "square") == 0) test_rgb_square(&image);
-    if (!st && a) st = test_rgb_resize(&image, a, b, &err);
+    if (!st && a) st = test_rgb_resize(&image, a, b, NULL, &err);
     if (st) return complain(&err);
     const size_t n = (size_t)image.width * image.height * 3;
     printf("%u %u\n", image.width, image.height);
