@@ -126,3 +126,37 @@ void fvlm_pool_run(fvlm_pool *p, size_t n_tasks, fvlm_task task, void *ctx)
     while (p->working) pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
+
+/* ---- tasks that can fail ---- */
+
+typedef struct {
+    fvlm_fallible_task task;
+    void *ctx;
+    atomic_size_t failed; /* lowest task that failed; SIZE_MAX while none did */
+    pthread_mutex_t lock; /* guards writing failed and err */
+    fvlm_err err;
+} attempt;
+
+static void try_task(void *ctx, size_t i, unsigned thread)
+{
+    attempt *a = ctx;
+    if (i > a->failed) return;
+    fvlm_err err = {0};
+    if (!a->task(a->ctx, i, thread, &err)) return;
+    pthread_mutex_lock(&a->lock);
+    if (i < a->failed) {
+        a->failed = i;
+        a->err = err;
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+fvlm_status fvlm_pool_try(fvlm_pool *p, size_t n_tasks, fvlm_fallible_task task, void *ctx, fvlm_err *err)
+{
+    attempt a = {.task = task, .ctx = ctx, .failed = SIZE_MAX, .lock = PTHREAD_MUTEX_INITIALIZER};
+    fvlm_pool_run(p, n_tasks, try_task, &a);
+    pthread_mutex_destroy(&a.lock);
+    if (a.failed == SIZE_MAX) return FVLM_OK;
+    if (err) *err = a.err;
+    return a.err.code;
+}

@@ -19,4 +19,10 @@ unsigned fvlm_pool_threads(const fvlm_pool *p);
 typedef void (*fvlm_task)(void *ctx, size_t i, unsigned thread);
 void fvlm_pool_run(fvlm_pool *p, size_t n_tasks, fvlm_task task, void *ctx);
 
+/* The same for tasks that can fail; err, each task's own, is never NULL. After a failure, tasks of higher numbers are
+ * not started and those of lower numbers still run. So the failure returned, of the lowest task that fails, is the
+ * same for any number of threads. */
+typedef fvlm_status (*fvlm_fallible_task)(void *ctx, size_t i, unsigned thread, fvlm_err *err);
+fvlm_status fvlm_pool_try(fvlm_pool *p, size_t n_tasks, fvlm_fallible_task task, void *ctx, fvlm_err *err);
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: every task runs exactly once, on a thread whose number is in range, whatever the counts; a run ends after
- * its last task; too many threads become FVLM_MAX_THREADS. */
+ * its last task; too many threads become FVLM_MAX_THREADS. Of several failures the lowest task's is returned. */
 #include <stdatomic.h>
 
 #include "tests/support/check.h"
@@ -67,8 +67,44 @@ static void how_many(void **state)
     }
 }
 
+typedef struct {
+    atomic_uint started[N_MAX];
+    atomic_bool late_failed;
+} attempts;
+
+/* Fails from task 20 on, in every third; the lowest waits until a higher one has failed, if there is another thread. */
+static fvlm_status fails_out_of_order(void *ctx, size_t i, unsigned thread, fvlm_err *err)
+{
+    attempts *a = ctx;
+    (void)thread;
+    a->started[i]++;
+    if (i < 20 || i % 3 != 2) return FVLM_OK;
+    for (unsigned k = 0; i == 20 && k < 10000000 && !a->late_failed; k++) continue;
+    if (i > 20) a->late_failed = true;
+    return fvlm_fail(err, FVLM_MISMATCH, "task %zu", i);
+}
+
+static void the_lowest_failure_is_returned(void **state)
+{
+    (void)state;
+    for (unsigned threads = 0; threads <= 6; threads++) {
+        fvlm_pool *pool = NULL;
+        fvlm_err err = {0};
+        attempts a = {.late_failed = false};
+        if (threads) must(fvlm_pool_create(&pool, threads, &err), &err);
+        assert_int_equal(fvlm_pool_try(pool, N_MAX, fails_out_of_order, &a, &err), FVLM_MISMATCH);
+        assert_string_equal(err.msg, "task 20");
+        assert_int_equal(fvlm_pool_try(pool, 20, fails_out_of_order, &a, &err), FVLM_OK);
+        assert_int_equal(fvlm_pool_try(pool, 30, fails_out_of_order, &a, NULL), FVLM_MISMATCH);
+        for (size_t i = 0; i < 20; i++) assert_int_equal(a.started[i], 3);
+        assert_int_equal(a.started[N_MAX - 1], 0); /* long after the failure */
+        fvlm_pool_destroy(&pool);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(once_each), cmocka_unit_test(how_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(once_each), cmocka_unit_test(the_lowest_failure_is_returned),
+                                       cmocka_unit_test(how_many)};
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }
