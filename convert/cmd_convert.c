@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_convert.c - `fvlm convert`: a checkpoint folder to a .fvlm file. */
+/* cmd_convert.c - `fvlm convert`: turns a checkpoint folder into a .fvlm file. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "convert/convert.h"
+#include "convert/conversion_report.h"
+#include "format/base/json.h"
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
 #include "format/cli/numbers.h"
@@ -37,115 +38,82 @@ static const fvlm_cli_option options[] = {
     {0},
 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static uint64_t number_of(const json_t *object, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, key));
-}
-
-static void print_warnings(const json_t *report)
-{
-    size_t i;
-    json_t *w;
-    json_array_foreach(json_object_get(report, "warnings"), i, w)
-        fprintf(stderr, "fvlm: warning: %s\n", json_string_value(w));
-}
-
-static void print_row(const char *part, const char *type, uint64_t tensors, uint64_t fused, uint64_t params,
-                      uint64_t bytes)
+static void print_row(const char *part, const char *type, size_t tensors, size_t fused, uint64_t params, uint64_t bytes)
 {
     char size[16], number[24] = "-";
-    if (fused) snprintf(number, sizeof number, "%" PRIu64, fused);
-    printf("%-16s %-5s %8" PRIu64 " %6s %13" PRIu64 " %9s\n", part, type, tensors, number, params,
+    if (fused) snprintf(number, sizeof number, "%zu", fused);
+    printf("%-16s %-5s %8zu %6s %13" PRIu64 " %9s\n", part, type, tensors, number, params,
            fvlm_human_bytes(bytes, size));
 }
 
-/* By part and type, and in all: what a user wants to know before an hour of download is spent. */
-static void print_plan(const json_t *report)
+static void print_plan(const fvlm_conversion_report *r)
 {
-    size_t i;
-    json_t *p;
-    uint64_t params = 0, fused = 0;
+    uint64_t params = 0;
+    size_t fused = 0;
     printf("%-16s %-5s %8s %6s %13s %9s\n", "part", "type", "tensors", "fused", "parameters", "size");
-    json_array_foreach(json_object_get(report, "parts"), i, p)
-    {
-        print_row(text_of(p, "part"), text_of(p, "type"), number_of(p, "tensors"), number_of(p, "fused"),
-                  number_of(p, "parameters"), number_of(p, "bytes"));
-        params += number_of(p, "parameters");
-        fused += number_of(p, "fused");
+    for (size_t i = 0; i < r->n_shares; i++) {
+        const fvlm_conversion_share *s = &r->shares[i];
+        char type[24];
+        print_row(fvlm_part_name(s->part), fvlm_type_name(s->type, type), s->n_tensors, s->n_fused, s->n_params,
+                  s->n_bytes);
+        params += s->n_params;
+        fused += s->n_fused;
     }
-    print_row("total", "", number_of(report, "tensors"), fused, params, number_of(report, "tensor_bytes"));
+    print_row("total", "", r->n_tensors, fused, params, r->tensor_bytes);
 }
 
-static void print_dropped(const json_t *report)
+static void print_dropped(const fvlm_conversion_report *r)
 {
-    size_t i;
-    json_t *d;
     char size[16];
-    json_array_foreach(json_object_get(report, "dropped"), i, d)
-        printf("dropped   %" PRIu64 " %s: %s (%s)\n", number_of(d, "tensors"),
-               number_of(d, "tensors") == 1 ? "tensor" : "tensors", text_of(d, "rule"),
-               fvlm_human_bytes(number_of(d, "bytes"), size));
-    if (number_of(report, "embedding_rows_dropped"))
-        printf("dropped   %" PRIu64 " rows of the embedding: no id reaches them\n",
-               number_of(report, "embedding_rows_dropped"));
+    for (size_t i = 0; i < r->n_dropped; i++)
+        printf("dropped   %zu tensor%s: %s (%s)\n", r->dropped[i].n_tensors, r->dropped[i].n_tensors == 1 ? "" : "s",
+               r->dropped[i].rule, fvlm_human_bytes(r->dropped[i].n_bytes, size));
+    if (r->rows_dropped) printf("dropped   %" PRIu64 " unreachable embedding rows\n", r->rows_dropped);
 }
 
-static void print_tensors(const json_t *report)
+static void print_tensors(const fvlm_conversion *c, const fvlm_conversion_report *r)
 {
-    const char *name;
-    json_t *origin, *step;
-    json_object_foreach(json_object_get(report, "origins"), name, origin)
-    {
-        size_t i;
-        const json_t *error = json_object_get(origin, "error");
-        printf("%-40s %zu source%s", name, json_array_size(json_object_get(origin, "from")),
-               json_array_size(json_object_get(origin, "from")) == 1 ? "" : "s");
-        json_array_foreach(json_object_get(origin, "steps"), i, step)
-            printf("%s %s", i ? "," : ":", json_string_value(step));
-        if (error) printf(" (error %.1e)", json_real_value(error));
+    for (size_t i = 0; i < r->n_tensors; i++) {
+        fvlm_conversion_origin o;
+        fvlm_conversion_describe_tensor(c, i, &o);
+        printf("%-40s %zu source%s", o.name, o.n_from, o.n_from == 1 ? "" : "s");
+        for (size_t j = 0; j < o.n_steps; j++) printf("%s %s", j ? "," : ":", o.steps[j]);
+        if (o.error >= 0 && r->written) printf(" (error %.1e)", o.error);
         putchar('\n');
     }
 }
 
-static void print_summary(const json_t *report, const char *path, uint64_t file_bytes)
+static void print_summary(const fvlm_conversion_report *r, uint64_t file_bytes)
 {
     char size[16], peak[16];
-    printf("wrote     %s: %" PRIu64 " tensors, %s, in %.1f s, with %s of memory at most\n", path,
-           number_of(report, "tensors"), fvlm_human_bytes(file_bytes, size),
-           json_real_value(json_object_get(report, "seconds")),
-           fvlm_human_bytes(number_of(report, "peak_anonymous_bytes"), peak));
-    if (number_of(report, "fused_modules"))
-        printf("fused     %" PRIu64 " modules; fused and unfused differ by at most %.1e in f64 (%s)\n",
-               number_of(report, "fused_modules"), json_real_value(json_object_get(report, "worst_error")),
-               text_of(report, "worst_module"));
-    print_dropped(report);
+    fvlm_terminal_print(stdout, "wrote     %s: %zu tensors, %s, in %.1f s, peak memory %s\n", opt.output, r->n_tensors,
+                        fvlm_human_bytes(file_bytes, size), r->seconds,
+                        fvlm_human_bytes(r->peak_anonymous_bytes, peak));
+    if (r->worst_module)
+        printf("fused     %zu modules; fused and unfused differ by at most %.1e in f64 (%s)\n", r->n_fused,
+               r->worst_error, r->worst_module);
 }
 
-static fvlm_status print_report(const json_t *report, const char *path, fvlm_err *err)
+static fvlm_status print_report(const fvlm_conversion *c, fvlm_err *err)
 {
-    if (!report) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    if (!opt.quiet) print_warnings(report);
+    fvlm_conversion_report r;
     struct stat about;
-    uint64_t file_bytes = path && stat(path, &about) == 0 ? (uint64_t)about.st_size : 0;
+    fvlm_conversion_describe(c, &r);
+    if (r.warning && !opt.quiet) fvlm_terminal_print(stderr, "fvlm: warning: %s\n", r.warning);
+    const uint64_t file_bytes = r.written && stat(opt.output, &about) == 0 ? (uint64_t)about.st_size : 0;
     if (opt.json) {
-        json_t *whole = json_copy((json_t *)report);
-        if (path) json_object_set_new(whole, "file", fvlm_cli_json_text(path));
-        if (path) json_object_set_new(whole, "file_bytes", json_integer((json_int_t)file_bytes));
-        if (!opt.verbose) json_object_del(whole, "origins");
-        return fvlm_cli_print_json(whole, err);
-    } else if (!opt.quiet) {
-        if (opt.verbose) print_tensors(report);
-        if (path)
-            print_summary(report, path, file_bytes);
-        else
-            print_plan(report), print_dropped(report);
+        json_t *j = fvlm_conversion_report_json(c, &r, opt.verbose);
+        if (r.written) fvlm_json_set(&j, "file", fvlm_cli_json_text(opt.output));
+        if (r.written) fvlm_json_set(&j, "file_bytes", json_integer((json_int_t)file_bytes));
+        return fvlm_cli_print_json(j, err);
     }
+    if (opt.quiet) return FVLM_OK;
+    if (opt.verbose) print_tensors(c, &r);
+    if (r.written)
+        print_summary(&r, file_bytes);
+    else
+        print_plan(&r);
+    print_dropped(&r);
     return FVLM_OK;
 }
 
@@ -165,12 +133,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
         st = fvlm_conversion_write(c, opt.output, err);
         fvlm_progress_end(&bar);
     }
-    if (!st) {
-        json_t *report = fvlm_conversion_report(c);
-        st = print_report(report, opt.dry_run ? NULL : opt.output, err);
-        json_decref(report);
-    }
-    if (c) fvlm_conversion_free(&c);
+    if (!st) st = print_report(c, err);
+    fvlm_conversion_free(&c);
     return st;
 }
 

@@ -3,8 +3,6 @@
 #ifndef FVLM_CONVERT_CONVERT_H
 #define FVLM_CONVERT_CONVERT_H
 
-#include <jansson.h>
-
 #include "format/reader.h"
 
 typedef struct {
@@ -23,8 +21,6 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
                                  fvlm_err *err);
 /* Carries it out. */
 fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err *err);
-/* Everything planned, and after writing everything measured, as JSON (for --dry-run, -v, --json); caller owns. */
-json_t *fvlm_conversion_report(const fvlm_conversion *c);
 void fvlm_conversion_free(fvlm_conversion **c);
 
 #endif

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "convert/convert.h"
+#include <jansson.h>
+
+#include "convert/conversion_report.h"
 #include "format/config_json.h"
 #include "tests/support/check.h"
 #include "tests/support/recipes.h"
@@ -308,6 +310,13 @@ static void source_changes(void **state)
     free(model);
 }
 
+static json_t *report_json(const fvlm_conversion *c)
+{
+    fvlm_conversion_report r;
+    fvlm_conversion_describe(c, &r);
+    return fvlm_conversion_report_json(c, &r, true);
+}
+
 static void report(void **state)
 {
     (void)state;
@@ -315,10 +324,10 @@ static void report(void **state)
     fvlm_convert_options o = {.type = "bf16", .threads = 2, .force = true};
     write_checkpoint(true, FVLM_SOURCE_BF16);
     assert_int_equal(fvlm_conversion_plan(&c, folder, &o, &err), FVLM_OK);
-    json_t *plan = fvlm_conversion_report(c);
+    json_t *plan = report_json(c);
     char *path = test_path(out_folder, "m.fvlm");
     assert_int_equal(fvlm_conversion_write(c, path, &err), FVLM_OK);
-    json_t *done = fvlm_conversion_report(c), *part;
+    json_t *done = report_json(c), *part;
     size_t i;
     json_int_t n_tensors = 0, n_bytes = 0;
     json_array_foreach(json_object_get(plan, "parts"), i, part)

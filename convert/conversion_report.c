@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conversion_report.c - see conversion_report.h; conversion_json.c writes the structs as JSON. */
+#include "convert/conversion_report.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "convert/conversion.h"
+#include "format/base/memory.h"
+
+/* ---- where a tensor comes from ---- */
+
+static void add_source(fvlm_conversion_origin *o, const fvlm_source_tensor *t)
+{
+    if (t) o->from[o->n_from++] = t->name;
+}
+
+/* Every source tensor that the weight, or the bias, is computed from. */
+static void list_sources(fvlm_conversion_origin *o, const fvlm_recipe *m, bool bias)
+{
+    _Static_assert(6 * FVLM_MAX_BRANCHES + 2 <= sizeof o->from / sizeof o->from[0], "from[] holds all sources");
+    for (unsigned b = 0; b < m->n_branches; b++) {
+        const fvlm_branch *branch = &m->branch[b];
+        if (!bias || m->norm_shift) add_source(o, branch->kernel);
+        if (bias) add_source(o, branch->bias);
+        add_source(o, branch->bn.gamma);
+        if (bias) add_source(o, branch->bn.beta);
+        if (bias) add_source(o, branch->bn.mean);
+        add_source(o, branch->bn.var);
+    }
+    add_source(o, bias ? m->norm_shift : m->norm_gain);
+    add_source(o, m->layer_scale);
+}
+
+static void add_step(fvlm_conversion_origin *o, const char *fmt, ...) FVLM_PRINTF(2, 3);
+static void add_step(fvlm_conversion_origin *o, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(o->steps[o->n_steps++], sizeof o->steps[0], fmt, args);
+    va_end(args);
+}
+
+static void list_steps(fvlm_conversion_origin *o, const fvlm_recipe *m, bool bias, fvlm_type type)
+{
+    char name[24];
+    bool bn = false;
+    for (unsigned b = 0; b < m->n_branches; b++) bn |= m->branch[b].bn.gamma != NULL;
+    if (bn) add_step(o, "batch norm folded");
+    if (m->n_branches > 1) add_step(o, "%u branches summed", m->n_branches);
+    if (m->norm_gain) add_step(o, "layer norm folded");
+    if (m->layer_scale) add_step(o, "layer scale folded");
+    if (m->q_rows) add_step(o, "attention scale folded");
+    if (m->eye && !bias) add_step(o, "identity added");
+    if (!bias && !m->fused && m->out < m->branch[0].kernel->dims[0])
+        add_step(o, "rows 0 to %" PRIu64 " kept", m->out - 1);
+    if (m->fused || !fvlm_type_equal(type, bias ? fvlm_pack_bias_type(m) : fvlm_pack_weight_type(m)))
+        add_step(o, "stored as %s", fvlm_type_name(type, name));
+}
+
+void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_conversion_origin *o)
+{
+    const fvlm_recipe *m = c->names.recipes.items;
+    for (; i > m->has_bias; m++) i -= 1u + m->has_bias;
+    const fvlm_packing *p = &c->planned[m - c->names.recipes.items].packing;
+    const bool bias = i == 1;
+    *o = (fvlm_conversion_origin){.error = m->fused ? p->error : -1};
+    snprintf(o->name, sizeof o->name, "%s.%s", m->name, bias ? "bias" : "weight");
+    list_sources(o, m, bias);
+    list_steps(o, m, bias, bias ? p->bias : p->weight);
+}
+
+void fvlm_conversion_describe_file(const fvlm_conversion *c, size_t i, fvlm_conversion_file *out)
+{
+    *out = (fvlm_conversion_file){fvlm_source_file_name(c->source, i), fvlm_source_file_bytes(c->source, i),
+                                  *fvlm_source_file_hash(c->source, i)};
+}
+
+/* ---- the whole ---- */
+
+static void add_share(fvlm_conversion_share shares[], const fvlm_recipe *m, fvlm_type type, bool bias, uint64_t n_bytes)
+{
+    fvlm_conversion_share *s = &shares[3 * m->part + type.kind - FVLM_F32];
+    s->part = m->part;
+    s->type = type;
+    s->n_tensors++;
+    s->n_fused += m->fused;
+    s->n_params += bias ? m->out : m->out * m->in * m->k * m->k;
+    s->n_bytes += n_bytes;
+}
+
+static void list_shares(const fvlm_conversion *c, fvlm_conversion_report *out)
+{
+    for (size_t i = 0; i < c->names.recipes.n; i++) {
+        const fvlm_recipe *m = &c->names.recipes.items[i];
+        const fvlm_planned *p = &c->planned[i];
+        add_share(out->shares, m, p->packing.weight, false, p->weight_bytes);
+        if (m->has_bias) add_share(out->shares, m, p->packing.bias, true, p->bias_bytes);
+    }
+    for (size_t i = 0; i < sizeof out->shares / sizeof out->shares[0]; i++)
+        if (out->shares[i].n_tensors) out->shares[out->n_shares++] = out->shares[i];
+}
+
+static void add_measurements(const fvlm_conversion *c, fvlm_conversion_report *out)
+{
+    size_t worst = 0;
+    for (size_t i = 0; i < c->names.recipes.n; i++)
+        if (c->planned[i].packing.error > c->planned[worst].packing.error) worst = i;
+    out->worst_error = c->planned[worst].packing.error;
+    out->worst_module = c->n_fused ? c->names.recipes.items[worst].name : NULL;
+    out->seconds = c->seconds;
+    out->peak_anonymous_bytes = fvlm_memory_peak_anonymous_bytes();
+}
+
+void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *out)
+{
+    *out = (fvlm_conversion_report){.type = c->options.type ? c->options.type : "keep",
+                                    .written = c->written,
+                                    .n_files = fvlm_source_n_files(c->source),
+                                    .n_tensors = c->n_tensors,
+                                    .n_fused = c->n_fused,
+                                    .tensor_bytes = c->tensor_bytes,
+                                    .tokenizer_bytes = c->checkpoint.tokenizer_bytes,
+                                    .rows_dropped = c->names.rows_dropped,
+                                    .config = &c->names.config};
+    for (; out->n_dropped < c->names.n_dropped; out->n_dropped++) {
+        const fvlm_dropped *d = &c->names.dropped[out->n_dropped];
+        out->dropped[out->n_dropped] = (fvlm_conversion_dropped){d->rule, d->n_tensors, d->n_bytes};
+    }
+    if (c->names.head_differs)
+        out->warning = "config.json says tie_word_embeddings, but lm_head.weight is not the embedding; "
+                       "lm_head.weight is not used, as in transformers";
+    list_shares(c, out);
+    if (c->written) add_measurements(c, out);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conversion_report.h - what a conversion will do and, once written, has done, as plain structs.
+ *
+ *   fvlm_conversion_report r;
+ *   fvlm_conversion_describe(c, &r);
+ *   for (size_t i = 0; i < r.n_tensors; i++) { fvlm_conversion_origin o; fvlm_conversion_describe_tensor(c, i, &o); ...
+ * }
+ *
+ * Texts are borrowed from the conversion and valid until it is freed. Nothing here can fail. */
+#ifndef FVLM_CONVERT_CONVERSION_REPORT_H
+#define FVLM_CONVERT_CONVERSION_REPORT_H
+
+#include <jansson.h>
+
+#include "convert/convert.h"
+#include "format/tensors.h"
+
+/* The tensors of one part and type. */
+typedef struct {
+    fvlm_part part;
+    fvlm_type type;
+    size_t n_tensors, n_fused;
+    uint64_t n_params, n_bytes;
+} fvlm_conversion_share;
+
+/* Source tensors that are left out on purpose. */
+typedef struct {
+    const char *rule; /* "BatchNorm counters" */
+    size_t n_tensors;
+    uint64_t n_bytes;
+} fvlm_conversion_dropped;
+
+/* How one tensor of the container is made. */
+typedef struct {
+    char name[FVLM_MAX_NAME + 8];
+    const char *from[64]; /* source tensors */
+    size_t n_from;
+    char steps[8][40]; /* "batch norm folded" */
+    size_t n_steps;
+    double error; /* after writing: of the fusion, relative, in f64; -1 if nothing is fused */
+} fvlm_conversion_origin;
+
+typedef struct {
+    const char *name;
+    uint64_t n_bytes;
+    fvlm_hash hash; /* after writing */
+} fvlm_conversion_file;
+
+typedef struct {
+    const char *type; /* "keep", "f32", "bf16", "f16" */
+    bool written;
+    size_t n_files, n_tensors, n_fused;                   /* n_fused: modules */
+    uint64_t tensor_bytes, tokenizer_bytes, rows_dropped; /* rows_dropped: of the embedding, beyond the tokenizer */
+    fvlm_conversion_share shares[3 * FVLM_N_PARTS];       /* in the order of the file */
+    size_t n_shares;
+    fvlm_conversion_dropped dropped[4];
+    size_t n_dropped;
+    const char *warning; /* NULL: none */
+    const fvlm_config *config;
+    /* after writing: */
+    double worst_error;       /* of all fusions */
+    const char *worst_module; /* NULL: nothing was fused */
+    double seconds;
+    uint64_t peak_anonymous_bytes; /* of the whole process so far */
+} fvlm_conversion_report;
+
+void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *out);
+void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_conversion_origin *out);
+void fvlm_conversion_describe_file(const fvlm_conversion *c, size_t i, fvlm_conversion_file *out);
+
+/* The same as JSON, with "origins" (all tensors) on request; NULL if out of memory. The caller owns it. */
+json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_conversion_report *r, bool origins);
+
+#endif
