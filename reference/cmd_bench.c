@@ -215,7 +215,7 @@ static json_t *line_json(const line *l, const char *cpu)
 static fvlm_status bench_model(const char *path, unsigned threads, const char *act, json_t **report, fvlm_err *err)
 {
     fvlm_model *m = NULL;
-    fvlm_model_options o = {.threads = threads, .cpu = opt.cpu};
+    fvlm_model_options o = {.threads = threads, .cpu = opt.cpu, .stop = fvlm_cli_stop()};
     fvlm_status st = fvlm_model_options_act(&o, act, err);
     if (st == FVLM_OK) st = fvlm_model_open(&m, path, &o, err);
     if (st != FVLM_OK) return st;

@@ -186,6 +186,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_model_options o = {.threads = (unsigned)opt.threads,
                             .cpu = opt.cpu,
                             .check = !opt.no_check,
+                            .stop = fvlm_cli_stop(),
                             .observer = show_progress,
                             .observer_ctx = &s,
                             .observe_chunks = true};

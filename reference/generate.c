@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
+#include "format/base/clock.h"
 #include "reference/model.h"
 #include "reference/sample.h"
 #include "reference/text_stream.h"

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
 #include "reference/model.h"
 
 static bool is_quantized(const fvlm_reader *r)
@@ -18,6 +17,7 @@ static bool is_quantized(const fvlm_reader *r)
 
 typedef struct {
     const fvlm_reader *reader;
+    const fvlm_stop *stop;
     atomic_size_t damaged; /* the first damaged tensor, or their number */
 } checking;
 
@@ -26,7 +26,7 @@ static void check_tensor(void *ctx, size_t i, unsigned thread)
     (void)thread;
     checking *c = ctx;
     const fvlm_tensor *t = fvlm_reader_tensor(c->reader, i);
-    if (fvlm_interrupted()) return;
+    if (fvlm_stopped(c->stop)) return;
     const fvlm_hash h = fvlm_hash_of(fvlm_reader_bytes(c->reader, t), (size_t)t->n_bytes);
     if (memcmp(h.bytes, t->hash.bytes, sizeof h.bytes) == 0) return;
     size_t first = atomic_load(&c->damaged);
@@ -38,10 +38,11 @@ static void check_tensor(void *ctx, size_t i, unsigned thread)
 static fvlm_status check_tensors(const fvlm_model *m, fvlm_err *err)
 {
     const size_t n = fvlm_reader_n_tensors(m->reader);
-    checking c = {.reader = m->reader};
+    checking c = {.reader = m->reader, .stop = m->options.stop};
     atomic_init(&c.damaged, n);
     fvlm_pool_run(fvlm_exec_pool(m->exec), n, check_tensor, &c);
-    if (fvlm_interrupted()) return fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+    const fvlm_status st = fvlm_stop_check(c.stop, err);
+    if (st) return st;
     const size_t damaged = atomic_load(&c.damaged);
     if (damaged == n) return FVLM_OK;
     return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is damaged: its bytes do not match their checksum",
@@ -130,5 +131,5 @@ fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm
     if (!text) return FVLM_OK;
     o->act = strcmp(text, "int8") == 0 ? FVLM_ACT_INT8 : FVLM_ACT_F32;
     if (o->act == FVLM_ACT_INT8 || strcmp(text, "f32") == 0) return FVLM_OK;
-    return fvlm_fail(err, FVLM_USAGE, "--act \"%s\": should be f32 or int8", text);
+    return fvlm_fail(err, FVLM_USAGE, "activations \"%s\": should be f32 or int8", text);
 }

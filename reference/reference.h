@@ -18,6 +18,7 @@
 #define FVLM_REFERENCE_REFERENCE_H
 
 #include "format/reader.h"
+#include "format/base/stop.h"
 #include "reference/image/image.h"
 #include "reference/ops/ops.h"
 #include "reference/tokenizer/tokenizer.h"
@@ -33,6 +34,7 @@ typedef struct {
     fvlm_act_mode act;
     bool act_by_file; /* act is chosen: int8 when the file holds integers, else f32 */
     bool check;       /* hold every tensor against its checksum before it is used: some 0.1 s for a gigabyte */
+    const fvlm_stop *stop; /* polled after every block */
     fvlm_observer observer;
     void *observer_ctx;
     bool observe_chunks; /* the observer may see texts of more than 512 rows in chunks, which saves memory */

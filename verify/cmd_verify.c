@@ -141,6 +141,7 @@ static fvlm_status compare_outputs(const char *model, const char *source, fvlm_r
                              .tokens = (uint32_t)opt.tokens,
                              .threads = (unsigned)opt.threads,
                              .cpu = opt.cpu,
+                             .stop = fvlm_cli_stop(),
                              .progress = fvlm_progress_update,
                              .progress_ctx = &progress};
     choose_acts(&o, f->integers);

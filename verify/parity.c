@@ -241,6 +241,7 @@ static fvlm_status open_models(walk *w, fvlm_err *err)
                                             .act = is_source ? FVLM_ACT_F32 : o->acts[i - w->first_candidate],
                                             /* also what the caller checked: a path can come to mean another file */
                                             .check = true,
+                                            .stop = o->stop,
                                             .observer = show,
                                             .observer_ctx = r};
         fvlm_status st = fvlm_model_open(&r->m, is_source ? o->source : o->model, &options, err);

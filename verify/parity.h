@@ -28,6 +28,7 @@ typedef struct {
     uint32_t tokens; /* greedy tokens of the source to follow */
     unsigned threads;
     const char *cpu;
+    const fvlm_stop *stop;
     fvlm_progress_fn progress; /* called once a block, from any one thread at a time */
     void *progress_ctx;
 } fvlm_parity_options;

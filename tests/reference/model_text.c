@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: the prompt is cut at the picture's place and each side tokenized apart; an answer is
  * what the passes called one by one give, ends where it should, and reaches the reader as whole UTF-8. */
-#include <png.h>
 
 #include "reference/text_stream.h"
 #include "tests/support/check.h"
+#include "tests/support/edited_model.h"
 #include "tests/support/model_run.h"
 
 typedef struct {
@@ -77,15 +77,6 @@ typedef struct {
     fvlm_model *m;
 } fixture;
 
-/* A 90 x 70 picture of stripes. */
-static void write_picture(const char *path)
-{
-    static uint8_t rgb[70 * 90 * 3];
-    for (size_t i = 0; i < sizeof rgb; i++) rgb[i] = (uint8_t)(i * i / 97);
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = 90, .height = 70, .format = PNG_FORMAT_RGB};
-    if (!png_image_write_to_file(&image, path, 0, rgb, 0, NULL)) abort();
-}
-
 static fvlm_model *write_and_open(const random_model *r, const char *path)
 {
     fvlm_err err = {0};
@@ -98,7 +89,7 @@ static int open_fixture(void **state)
 {
     fixture *f = fvlm_alloc(1, sizeof *f);
     const random_model r = random_model_small();
-    write_picture(scratch_path(f->picture, "stripes.png"));
+    if (!test_write_picture(scratch_path(f->picture, "picture.png"), 90, 70)) return 1;
     f->m = write_and_open(&r, scratch_path(f->path, "text.fvlm"));
     *state = f;
     return 0;
@@ -332,6 +323,31 @@ static void bad_requests(void **state)
     assert_non_null(strstr(err.msg, "/nowhere.png"));
 }
 
+static void set_flag(void *flag, const char *text, size_t n_bytes)
+{
+    (void)text, (void)n_bytes;
+    atomic_store((fvlm_stop *)flag, true);
+}
+
+/* Set while the answer is generated, and before the model is opened. */
+static void a_flag_stops_it(void **state)
+{
+    fixture *f = *state;
+    fvlm_stop stop = false;
+    fvlm_err err = {0};
+    const fvlm_model_options o = {.threads = 2, .check = true, .stop = &stop};
+    fvlm_model *m = open_model(f->path, &o);
+    const fvlm_question q = {.text = "hello", .sampling = {30, 1.5, 0.95, 11}, .emit = set_flag, .emit_ctx = &stop};
+    fvlm_answer a;
+    assert_int_equal(fvlm_model_answer(m, &q, &a, &err), FVLM_INTERRUPTED);
+    assert_string_equal(err.msg, "interrupted");
+    assert_null(a.ids);
+    assert_true(stop);
+    fvlm_model_close(&m);
+    assert_int_equal(fvlm_model_open(&m, f->path, &o, &err), FVLM_INTERRUPTED);
+    assert_null(m);
+}
+
 static void activations_suit_the_file(void **state)
 {
     fixture *f = *state;
@@ -345,7 +361,7 @@ static void activations_suit_the_file(void **state)
     fvlm_model_close(&m);
     fvlm_model_options o = {0};
     assert_int_equal(fvlm_model_options_act(&o, "f16", &err), FVLM_USAGE);
-    assert_string_equal(err.msg, "--act \"f16\": should be f32 or int8");
+    assert_string_equal(err.msg, "activations \"f16\": should be f32 or int8");
 }
 
 int main(void)
@@ -359,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_context_ends_it_too, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(drawing_repeats, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(bad_requests, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(a_flag_stops_it, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(activations_suit_the_file, open_fixture, close_fixture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
