@@ -1,11 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* depthwise_tmpl.h - depthwise convolutions, channels last. Each output is one chain of
- * fma over its taps in reading order (y, then x), from 0; rows of taps outside the
- * picture are left out, columns outside count as zeros; the bias is added after.
+/* depthwise_tmpl.h - depthwise convolutions, channels last.
+ *   needs   vec.h: TILE_DW, DW_HOLDS_TAPS; vmath_tmpl.h
+ *   gives   depthwise (kernels.h)
  *
- * A register tile is up to TILE_DW neighbouring outputs of 16 channels, which share
- * each tap's load. Tiles that lie inside the picture read it directly; the others, and
- * those with a channel multiplier or fewer than 16 channels, read a small padded copy. */
+ * The definition, with pad = kernel / 2 and multiplier = out_c / in_c:
+ *   y[oy][ox][o] = act(bias[o] + sum over ky, kx of
+ *                      taps[ky * kernel + kx][o] * x[oy * stride + ky - pad][ox * stride + kx - pad][o / multiplier])
+ * The sum is one chain of fma from 0, by ky, then kx. Rows of taps outside the image are left out; columns outside
+ * count as zeros. Everything below computes this chain, whatever the order in which outputs take turns.
+ *
+ * Step 1: vectors of channels. 16 neighbouring channels of a pixel are one load, and so are their 16 taps: one output
+ * of 16 channels is a fma per tap, without shuffles. But each fma needs two loads, a pixel and a tap.
+ *
+ * Step 2: tiles of outputs. Up to TILE_DW neighbouring outputs of a row keep their sums in registers and share each tap
+ * (dw_taps): X + 1 loads for X fmas. dw_segment cuts a row into tiles of nearly equal width, so that no sliver is left;
+ * dw_all_channels takes all channels of a tile before the next tile, since they are adjacent in memory.
+ *
+ * Step 3: taps in registers. With 32 registers (DW_HOLDS_TAPS) and stride 1, a row of K taps stays in registers beside
+ * the sums (dw_held_taps), and each pixel is loaded once and meets every tap that reaches it. For K = 3, X = 4 and
+ * taps a b c, a column per pixel, from left to right:
+ *   pixel      0  1  2  3  4  5
+ *   output 0   a  b  c
+ *   output 1      a  b  c             X + K - 1 loads for X * K fmas; each output
+ *   output 2         a  b  c          still meets a, b, c in this order
+ *   output 3            a  b  c
+ * K is 3 or 7, a constant after inlining; other kernels and stride 2 stay with step 2.
+ *
+ * Step 4: borders. Rows: ky0 .. ky1-1 are the rows of taps inside the image. Columns: a tile that reaches past the left
+ * or right edge reads a small copy with zeros there (dw_copy), so the tiles themselves have no branches:
+ *   copy, kernel 3, at the left edge    0 p0 p1 p2 ...      one line per row of taps, 16 channels per pixel
+ * The copy also serves whatever is not 16 adjacent channels: the last channels of a row, and a multiplier. For
+ * multiplier 2, outputs o and o + 1 read channel o / 2: v_pairs loads 8 channels, each into two lanes. */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_DEPTHWISE_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_DEPTHWISE_TMPL_H
 
@@ -37,7 +62,7 @@ V_FN v16 dw_channels(const float *p, size_t n)
     return n == 16 ? v_load(p) : v_load_n(p, n);
 }
 
-/* acc[i] = fma(pixel i * stride + kx, tap kx, acc[i]) for every kx of one row of taps, loading each operand anew. */
+/* Step 2: acc[i] = fma(pixel i * stride + kx, tap kx, acc[i]) for every kx of one row of taps. */
 V_FN void dw_taps(const size_t X, v16 acc[TILE_DW], const dw_row *r, const float *at, size_t pixel, const float *taps)
 {
     const size_t step = r->d->stride * pixel, kernel = r->d->kernel, n = r->n;
@@ -48,8 +73,7 @@ V_FN void dw_taps(const size_t X, v16 acc[TILE_DW], const dw_row *r, const float
     }
 }
 
-/* The same for stride 1 and constant K, with the row's taps in registers: each pixel is loaded
- * once and meets all of them. Every sum still gets its taps in order. */
+/* Step 3: the same for stride 1 and constant K, with the row's taps in registers. */
 V_FN void dw_held_taps(const size_t X, const size_t K, v16 acc[TILE_DW], const dw_row *r, const float *at, size_t pixel,
                        const float *taps)
 {
@@ -65,7 +89,7 @@ V_FN void dw_held_taps(const size_t X, const size_t K, v16 acc[TILE_DW], const d
     }
 }
 
-/* K: the kernel's side where it is worth its own code and the stride is 1, else 0. */
+/* K: the kernel's side where step 3 applies, else 0. */
 V_FN void dw_tile(const size_t X, const size_t K, const dw_row *r, dw_input in, float *y, size_t y_stride)
 {
     const size_t kernel = r->d->kernel, n = r->n;
@@ -143,7 +167,7 @@ static dw_tile_fn dw_tile_for(const fvlm_depthwise *d)
     return dw_tile_any;
 }
 
-/* 16 output channels' worth of the input pixel at p. */
+/* What 16 output channels read of the input pixel at p. */
 V_FN v16 dw_spread(const dw_row *r, const float *p)
 {
     const size_t multiplier = r->d->out_c / r->d->in_c;
@@ -154,7 +178,7 @@ V_FN v16 dw_spread(const dw_row *r, const float *p)
     return v_load(t);
 }
 
-/* Copies what outputs ox .. ox+outputs-1 read, zeros outside the picture. */
+/* Copies what outputs ox .. ox+outputs-1 read, with zeros outside the image. */
 static dw_input dw_copy(const dw_row *r, size_t ox, size_t outputs, float *copy)
 {
     const size_t stride = r->d->stride, pad = r->d->kernel / 2, in_c = r->d->in_c;
@@ -170,7 +194,7 @@ static dw_input dw_copy(const dw_row *r, size_t ox, size_t outputs, float *copy)
     return (dw_input){copy, 16, span * 16};
 }
 
-/* Outputs x0 .. x0+outputs-1 of the row, 16 channels at a time: neighbours in memory one after the other. */
+/* Outputs x0 .. x0+outputs-1 of the row, 16 channels at a time. */
 static void dw_all_channels(dw_row *r, size_t x0, size_t outputs, float *y, size_t y_stride)
 {
     _Alignas(64) float copy[DW_COPY_PIXELS * 16];

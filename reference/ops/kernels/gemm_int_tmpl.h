@@ -1,18 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm_int_tmpl.h - products of int8 activations with int8 or int4 weights. Sums inside
- * a group are exact int32; groups are added in order:
- *   symmetric   acc = fma(sum (q - zero) x, scale_w * scale_x, acc)
- *   asymmetric  acc = fma(sum q x, scale_w * scale_x, acc); acc = fma((sum x) * scale_x, offset_w, acc) */
+/* gemm_int_tmpl.h - products of int8 activations with int8 or int4 weights.
+ *   needs   vec.h: w_tile, x_quad, dot4, W8_BIAS, TILE_INT_ROWS, TILE_INT_PANELS; gemm_f32_tmpl.h
+ *   gives   quantize, linear (kernels.h)
+ *
+ * The definition. A group is 'group' consecutive inputs k of an output n, with one scale. There an activation is
+ * x = scale_x * qx, with qx an int8, and a weight is
+ *   symmetric    w = scale_w * (qw - zero)           qw unsigned, zero = 128 (8 bits) or 8 (4 bits)
+ *   asymmetric   w = scale_w * qw + offset_w
+ * so that the group adds to the output
+ *   symmetric    scale_w scale_x  sum (qw - zero) qx
+ *   asymmetric   scale_w scale_x  sum qw qx   +   offset_w (scale_x sum qx)
+ * Both integer sums are exact; each scale enters through one fma, once per group instead of once per weight.
+ *
+ * Step 1: one loop for all types. The hardware multiplies stored codes, so it can only sum (qw - bias) qx: x86 takes
+ * unsigned x signed, bias = 0; NEON is signed x signed, so that w_load8 flips the top bit of qw, bias = W8_BIAS = 128;
+ * 4-bit codes are positive either way, bias = 0. The difference does not depend on the output:
+ *   sum (qw - zero) qx  =  sum (qw - bias) qx  +  (bias - zero) sum qx
+ * (asymmetric: zero = 0). So quantize(), which has sum qx at hand, stores the last term as dot_start, the dot product
+ * starts from it rather than from 0, and the inner loop knows no zero point. Also stored is scaled_sum = scale_x sum
+ * qx. No int32 overflows, partial sums included: |qw - zero|, |qw| <= 255, |qx| <= 127, and a group is at most 65536
+ * inputs (fvlm_weight_bind), hence 255 * 127 * 65536 < 2^31.
+ *
+ * Step 2: the layout. A tile is 64 bytes, 16 outputs x 4 inputs, and dot4 does 64 multiply-adds:
+ *   byte of the tile     0 1 2 3   4 5 6 7   ...   60 61 62 63
+ *   output of the panel  0         1         ...   15             w_tile (int4: low nibbles are one tile, high the
+ * next) input                0 1 2 3   0 1 2 3   ...    0  1  2  3
+ *                        *         *                *
+ *   activations          0 1 2 3   0 1 2 3   ...    0  1  2  3    x_quad: four int8, the same in every lane
+ *   int32 lane           0         1         ...   15             += the sum of its four products
+ * Inputs past k meet activations of 0.
+ *
+ * Step 3: the register tile. R rows of activations x P panels keep R * P vectors of int32 sums in registers; every
+ * w_tile loaded serves R rows and every x_quad P panels, P + R loads for R * P dot4. R and P are constants after
+ * inlining, so the loops below unroll completely. Rows left over take a smaller tile.
+ *
+ * Step 4: the caches. linear_int takes P panels at a time and cuts their inputs into blocks of INT_K_BLOCK, which stay
+ * in L1 while all rows of activations pass; between blocks the float sums wait in c. Groups are added in order:
+ *   acc = fma(float(dots), scale_w * scale_x, acc), then if asymmetric acc = fma(scaled_sum, offset_w, acc)
+ * and store_tile applies bias, activation and residual after the last. */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_GEMM_INT_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_GEMM_INT_TMPL_H
 
 #include "reference/ops/kernels/gemm_f32_tmpl.h"
 
-#define INT_K_BLOCK 512 /* inputs of whole groups to a block: 2 panels of them are 16 KB in int8 */
+#define INT_K_BLOCK 512 /* inputs per block, in whole groups: 2 panels of them are 16 KB in int8 */
 
-/* One row and group: scale = absmax / 127, q = x * (127 / absmax) to nearest even, which is
- * within +-127. An absmax under 2^-100 (whose reciprocal could overflow) counts as zero.
- * Returns the sum of the q's. */
+/* One row, one group: scale = absmax / 127, q = x * (127 / absmax) to nearest even, hence within +-127. An absmax below
+ * 2^-100 (whose reciprocal could overflow) counts as zero. Returns the sum of q. */
 V_FN int32_t quantize_group(const float *x, size_t n, int8_t *q, float *scale)
 {
     v16 top = v_zero();
@@ -42,23 +76,22 @@ V_FN int32_t quantize_group(const float *x, size_t n, int8_t *q, float *scale)
 static void quantize(const fvlm_rows *a, size_t n_rows, const fvlm_weight *w)
 {
     const size_t k = w->m.k, group = w->m.group, n_groups = w->m.n_groups, padded = (k + 7) / 8 * 8;
-    /* dot4 multiplies with q - bias (int8) or q (int4); the formula wants q, or q - zero. */
-    const int32_t bias = w->m.type.bits == 4 ? 0 : W8_BIAS, zero = w->m.type.bits == 4 ? 8 : 128;
-    const int32_t more = w->offsets ? bias : bias - zero;
+    const int32_t bias = w->m.type.bits == 4 ? 0 : W8_BIAS;
+    const int32_t zero = w->offsets ? 0 : w->m.type.bits == 4 ? 8 : 128;
     for (size_t r = 0; r < n_rows; r++) {
         int8_t *q = a->q + r * a->q_stride;
         for (size_t g = 0; g < n_groups; g++) {
             const size_t k0 = g * group, n = k - k0 < group ? k - k0 : group;
             fvlm_row_group *to = &a->group[g * a->group_stride + r];
             const int32_t sum = quantize_group(a->x + r * a->x_stride + k0, n, q + k0, &to->scale);
-            to->dot_start = more * sum;
+            to->dot_start = (bias - zero) * sum;
             to->scaled_sum = (float)sum * to->scale;
         }
         memset(q + k, 0, padded - k);
     }
 }
 
-/* One register tile over groups g0 .. g1-1. */
+/* What one register tile computes: groups g0 .. g1-1 of its outputs. */
 typedef struct {
     const fvlm_weight *w;
     size_t panel, g0, g1;
@@ -69,7 +102,7 @@ typedef struct {
     float *c; /* [R][SUMS_STRIDE] */
 } int_product;
 
-/* dots += the products of one group; 'tiles' >= 1 of 64 bytes. */
+/* dots += the products of one group of 'tiles' >= 1 times 64 bytes. */
 V_FN void dots_int8(const size_t R, const size_t P, v16i dots[TILE_INT_ROWS][TILE_INT_PANELS], const uint8_t *values,
                     size_t panel_bytes, const int8_t *x, size_t q_stride, size_t tiles)
 {
@@ -220,7 +253,7 @@ static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, 
     void (*const tile)(size_t, size_t, const int_product *) =
         m->type.bits == 4 ? (w->offsets ? tile_4a : tile_4s) : (w->offsets ? tile_8a : tile_8s);
     const size_t step = m->group < INT_K_BLOCK ? INT_K_BLOCK / m->group : 1;
-    /* One row reads the weights once, at the speed of memory: panel after panel is one stream. */
+    /* A single row reads the weights once, at the speed of memory: one panel after the other is one stream. */
     const size_t width = n_rows == 1 ? 1 : TILE_INT_PANELS;
     for (size_t p = panel; p < panel_end; p += width) {
         const size_t panels = panel_end - p < width ? panel_end - p : width;

@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vec.h - sixteen lanes of f32 and of int32, the same on every instruction set.
  *
- * The kernels (gemm_f32_tmpl.h, gemm_int_tmpl.h, depthwise_tmpl.h, rows_tmpl.h, vmath_tmpl.h) are written
- * once in these words and compiled once for each instruction set by scalar.c,
- * avx2.c, avx512.c, neon.c and dotprod.c, which set V_ISA_... and include
- * kernels_tmpl.h. Every word below is exact or rounds once, the same way in each
- * implementation, so the kernels give the same bits everywhere:
+ * The kernels (*_tmpl.h) are written once in these operations and compiled once for each instruction set: scalar.c,
+ * avx2.c, avx512.c, neon.c and dotprod.c define V_ISA_... and include kernels_tmpl.h. Every operation is exact or
+ * rounds once, in the same way everywhere, so the kernels give the same bits everywhere. vec_scalar.h is the
+ * definition; in short:
  *
  *   v_fma(a,b,c)   a*b + c, rounded once         v_fnma(a,b,c)   c - a*b, rounded once
  *   v_max(a,b)     a > b ? a : b                 v_min(a,b)      a < b ? a : b     (NaN gives b)
- *   v_round        to integer, ties to even     v_to_int        the same, as int32 (the value must fit)
+ *   v_round        to integer, ties to even      v_to_int        the same, as int32 (the value must fit)
  *   v_sum          lanes added by halves: i and i+8, then i+4, i+2, i+1; v_top: the largest, likewise
  *   v_load_n       n < 16 values, the other lanes 0; v_store_n writes n values and not a byte more
- *   v_pairs        8 values, each in two neighbouring lanes (depth multiplier 2)
+ *   v_pairs        8 values, each in two adjacent lanes (depth multiplier 2)
  *   v_exponent     p * 2^n for whole n with a normal result, n in the lanes of an int vector
  *
- * Integer products: a w_tile is 16 rows x 4 inputs of unsigned weights, an x_quad
- * 4 signed activations; dot4 adds the four products to each row's int32, exactly.
- * NEON has only signed x signed: there an int8 tile holds q - W8_BIAS, and who
- * starts the sum adds W8_BIAS * (sum of the activations) back.
+ * Integer products: a w_tile is 16 outputs x 4 inputs of weights, an x_quad is 4 signed activations; dot4 adds the four
+ * products to each output's int32, exactly. A w_tile holds codes minus W8_BIAS (int8) or codes (int4); gemm_int_tmpl.h
+ * says why.
  *
- * TILE_* are the register tiles: rows x panels of 16 of the matrix products, neighbouring outputs of
- * depthwise convolutions; DW_HOLDS_TAPS where 7 taps fit into registers beside those. */
+ * TILE_*: the register tiles, as rows x panels of 16 of the matrix products and neighbouring outputs of depthwise
+ * convolutions. DW_HOLDS_TAPS: whether 7 taps fit into registers beside those. */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_H
 #define FVLM_REFERENCE_OPS_KERNELS_VEC_H
 

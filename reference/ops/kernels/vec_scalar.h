@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vec_scalar.h - the definition: what every word of vec.h means, in plain C. */
+/* vec_scalar.h - the definition of every operation of vec.h, in plain C. */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_VEC_SCALAR_H
 #define FVLM_REFERENCE_OPS_KERNELS_VEC_SCALAR_H
 
@@ -187,13 +187,7 @@ V_FN v16i v_to_int(v16 a)
 
 V_FN v16 v_exponent(v16 p, v16i n)
 {
-    EACH
-    {
-        uint32_t bits;
-        memcpy(&bits, &p.f[l], 4);
-        bits += (uint32_t)n.i[l] << 23;
-        memcpy(&p.f[l], &bits, 4);
-    }
+    EACH p.f[l] = fvlm_f32_from_bits(fvlm_f32_bits(p.f[l]) + ((uint32_t)n.i[l] << 23));
     return p;
 }
 
