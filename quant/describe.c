@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "format/base/json.h"
-#include "quant/plan.h"
+#include "quant/describe.h"
 
 /* The row of the plan's table that a tensor belongs to. */
 static const char *family_of(const fvlm_quant_item *item)

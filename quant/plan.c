@@ -6,6 +6,7 @@
 
 #include "quant/encode.h"
 #include "quant/plan.h"
+#include "quant/rules.h"
 
 /* Relative error of the weights (small trained model, LLM's ffn) and the whole 0.5B in MB, by group:
  *   int8-sym    g32 0.0048 662   g64 0.0056 642   g128 0.0063 633   row 0.0068 624
@@ -104,7 +105,7 @@ static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvl
     /* What is not tensors (index, metadata, tokenizer, padding) stays about as large as it is. */
     uint64_t whole = fvlm_reader_file_bytes(q->reader);
     q->bytes_after = after + (whole > before ? whole - before : 0);
-    return fvlm_quant_rules_all_used(rules, err);
+    return fvlm_quant_rules_check_used(rules, err);
 }
 
 fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, const fvlm_quant_options *o,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quant/plan.h"
+#include "quant/rules.h"
 
 typedef struct {
     const char *regex;
@@ -85,7 +85,7 @@ fvlm_status fvlm_quant_rules_apply(fvlm_quant_rules *r, const char *name, fvlm_t
     return FVLM_OK;
 }
 
-fvlm_status fvlm_quant_rules_all_used(const fvlm_quant_rules *r, fvlm_err *err)
+fvlm_status fvlm_quant_rules_check_used(const fvlm_quant_rules *r, fvlm_err *err)
 {
     for (size_t i = 0; i < r->n; i++)
         if (!r->rules[i].used)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promises guarded here: a plan does what types, presets and rules say; the file written holds, for every type, codes
  * that the executor decodes bit for bit as types.h says, and that decode by types.h to within half a step of the
- * source, with zero padding and the error that is reported; the bytes depend on neither threads nor instruction set;
- * and what cannot be quantized is refused by name. */
+ * source, with zero padding and the error that is reported; neither the bytes nor the message of a failure depend on
+ * threads or instruction set; and what cannot be quantized is refused by name. */
 #include <math.h>
 
 #include "quant/quant.h"
@@ -353,24 +353,48 @@ static void a_way_out_of_f16(void **state)
     restore();
 }
 
+/* Changes a bit of a tensor's stored bytes behind the index's back, and returns the message it leads to. */
+static void damage(const char *tensor, char message[600])
+{
+    fvlm_err err;
+    fvlm_reader *r;
+    size_t n;
+    must(fvlm_reader_open(&r, in, &err), &err);
+    const size_t at = (size_t)fvlm_reader_find(r, tensor)->offset;
+    fvlm_reader_close(&r);
+    uint8_t *bytes = test_read_file(in, &n);
+    bytes[at + 8] ^= 1;
+    assert_true(test_write_file(in, bytes, n));
+    free(bytes);
+    snprintf(message, 600, "\"%s\": the bytes of \"%s\" do not have the hash of the index; the file is damaged", in,
+             tensor);
+}
+
 static void damaged_source(void **state)
 {
     (void)state;
     fvlm_err err;
-    fvlm_reader *r;
-    size_t n;
     char expected[600];
-    must(fvlm_reader_open(&r, in, &err), &err);
-    const size_t at = (size_t)fvlm_reader_find(r, "llm.norm.weight")->offset;
-    fvlm_reader_close(&r);
-    uint8_t *bytes = test_read_file(in, &n);
-    bytes[at + 9] ^= 1;
-    assert_true(test_write_file(in, bytes, n));
-    free(bytes);
+    damage("llm.norm.weight", expected);
     assert_int_equal(quantize(&(fvlm_quant_options){.type = "int8"}, out, &err), FVLM_MISMATCH);
-    snprintf(expected, sizeof expected,
-             "\"%s\": the bytes of \"llm.norm.weight\" do not have the hash of the index; the file is damaged", in);
     assert_string_equal(err.msg, expected);
+    restore();
+}
+
+/* The embedding takes long, and its damage is found at its end; the NaN right after it is found at once. */
+static void the_first_fault_of_two_is_told(void **state)
+{
+    (void)state;
+    fvlm_err err;
+    char expected[600];
+    const test_plant plant = {"llm.layer0.attn.q.weight", 3, NAN};
+    must(test_float_model(in, &plant, 1, &err), &err);
+    damage("llm.embed.weight", expected);
+    for (unsigned threads = 1; threads <= 8; threads++) {
+        const fvlm_quant_options o = {.type = "int4", .threads = threads};
+        assert_int_equal(quantize(&o, out, &err), FVLM_MISMATCH);
+        assert_string_equal(err.msg, expected);
+    }
     restore();
 }
 
@@ -427,6 +451,7 @@ int main(void)
         cmocka_unit_test(hostile_values_are_named),
         cmocka_unit_test(a_way_out_of_f16),
         cmocka_unit_test(damaged_source),
+        cmocka_unit_test(the_first_fault_of_two_is_told),
         cmocka_unit_test(plans_that_make_no_sense),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
