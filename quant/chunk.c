@@ -15,7 +15,7 @@ fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, size_t max_elems, s
     s->in = fvlm_alloc(max_elems, sizeof(float));
     s->out = fvlm_alloc(max_out, 1);
     if (s->x && s->in && s->out) return fvlm_encode_scratch_create(&s->encode, max_group, err);
-    return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    return fvlm_fail_nomem(err);
 }
 
 void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s)
@@ -63,9 +63,7 @@ static size_t store_floats(uint8_t kind, const float *x, size_t n, uint8_t *stor
     for (size_t i = 0; i < n; i++) {
         float back = x[i];
         if (kind == FVLM_F32) {
-            uint32_t bits;
-            memcpy(&bits, &x[i], 4);
-            fvlm_store_u32(stored + 4 * i, bits);
+            fvlm_store_u32(stored + 4 * i, fvlm_f32_bits(x[i]));
         } else {
             const uint16_t h = kind == FVLM_F16 ? fvlm_f32_to_f16(x[i]) : fvlm_f32_to_bf16(x[i]);
             if ((h & exponent) == exponent) return i;
@@ -86,7 +84,7 @@ static fvlm_status convert_floats(const fvlm_chunk *c, fvlm_chunk_scratch *s, fv
     char where[FVLM_MAX_ELEMENT_NAME], type[24];
     s->n_out = c->n * fvlm_type_float_bytes(item->type);
     if (bad == c->n) return FVLM_OK;
-    return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %g: too large for %s; use --set '%s=f32'",
+    return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %g: too large for %s; use the rule '%s=f32'",
                      fvlm_element_name(item->source, c->first + bad, where), (double)s->x[bad],
                      fvlm_type_name(item->type, type), item->source->name);
 }

@@ -1,38 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* encode.c - which search this machine runs, and a panel of weights to the bytes of a tile. */
+/* encode.c - see encode.h. The search for scales and codes is in quant/search/. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/base/cpu.h"
 #include "quant/encode.h"
-#include "quant/quant.h"
 
-static const fvlm_encode_group_fn encoders[FVLM_CPU_COUNT] = {
-    [FVLM_CPU_SCALAR] = fvlm_encode_group__scalar,
-#if defined(__x86_64__)
-    [FVLM_CPU_AVX2] = fvlm_encode_group__avx2,
-    [FVLM_CPU_AVX512] = fvlm_encode_group__avx512,
-#elif defined(__aarch64__)
-    [FVLM_CPU_NEON] = fvlm_encode_group__scalar, /* NEON is what the compiler makes of the definition */
-    [FVLM_CPU_DOTPROD] = fvlm_encode_group__scalar,
-#endif
-};
-
-fvlm_status fvlm_encode_select(fvlm_encode_group_fn *out, const char *cpu, fvlm_err *err)
+fvlm_encode_group_fn fvlm_encode_group_for(fvlm_cpu cpu)
 {
-    fvlm_cpu chosen;
-    fvlm_status st = fvlm_cpu_select(&chosen, cpu, err);
-    *out = st ? NULL : encoders[chosen];
-    return st;
+#if defined(__x86_64__)
+    if (cpu == FVLM_CPU_AVX512) return fvlm_encode_group__avx512;
+    if (cpu == FVLM_CPU_AVX2) return fvlm_encode_group__avx2;
+#endif
+    (void)cpu;
+    return fvlm_encode_group__scalar;
 }
 
-fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t longest_group, fvlm_err *err)
+fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t max_group, fvlm_err *err)
 {
-    s->scratch = fvlm_alloc(longest_group, FVLM_LANES * sizeof(float));
-    s->q = fvlm_alloc(longest_group, FVLM_LANES);
+    s->scratch = fvlm_alloc(max_group, FVLM_LANES * sizeof(float));
+    s->q = fvlm_alloc(max_group, FVLM_LANES);
     if (s->scratch && s->q) return FVLM_OK;
     fvlm_encode_scratch_free(s);
-    return fvlm_fail(err, FVLM_NOMEM, "out of memory for groups of %zu weights", longest_group);
+    return fvlm_fail_nomem(err);
 }
 
 void fvlm_encode_scratch_free(fvlm_encode_scratch *s)
@@ -42,7 +31,7 @@ void fvlm_encode_scratch_free(fvlm_encode_scratch *s)
     *s = (fvlm_encode_scratch){0};
 }
 
-/* Codes q[n][16] of inputs first .. first+n-1 into the panel's tiles (types.h says where). */
+/* Stores codes q[n][16] of inputs first .. first+n-1 in the panel's tiles (layout: types.h). */
 static void place_codes(const fvlm_matrix *m, const uint8_t *q, size_t first, size_t n, uint8_t *values)
 {
     for (size_t i = 0; i < n; i++, q += FVLM_LANES) {

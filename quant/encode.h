@@ -6,6 +6,7 @@
 #ifndef FVLM_QUANT_ENCODE_H
 #define FVLM_QUANT_ENCODE_H
 
+#include "format/base/cpu.h"
 #include "format/types.h"
 
 enum { FVLM_LANES = FVLM_PANEL };
@@ -33,16 +34,15 @@ void fvlm_encode_group__scalar(fvlm_encode_group *g);
 void fvlm_encode_group__avx2(fvlm_encode_group *g);
 void fvlm_encode_group__avx512(fvlm_encode_group *g);
 
-/* The best this machine has for cpu NULL or ""; "scalar", "avx2", "avx512" (x86), "neon", "dotprod" (arm)
- * otherwise. Refuses an unknown name and one this machine cannot run. */
-fvlm_status fvlm_encode_select(fvlm_encode_group_fn *out, const char *cpu, fvlm_err *err);
+/* The variant for a level of the CPU. NEON is what compilers make of the scalar definition. */
+fvlm_encode_group_fn fvlm_encode_group_for(fvlm_cpu cpu);
 
 /* Memory a thread needs to encode panels of m. */
 typedef struct {
     float *scratch; /* [group][16] */
     uint8_t *q;     /* [group][16] */
 } fvlm_encode_scratch;
-fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t longest_group, fvlm_err *err);
+fvlm_status fvlm_encode_scratch_create(fvlm_encode_scratch *s, size_t max_group, fvlm_err *err);
 void fvlm_encode_scratch_free(fvlm_encode_scratch *s);
 
 /* Encodes a panel x[k][16], of which the first 'rows' lanes are real and the others zero, into

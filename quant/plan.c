@@ -8,41 +8,40 @@
 #include "quant/plan.h"
 #include "quant/rules.h"
 
-/* Relative error of the weights (small trained model, LLM's ffn) and the whole 0.5B in MB, by group:
+/* Relative error of the weights (small trained model, the LLM's ffn) and size of the 0.5B model in MB, by group:
  *   int8-sym    g32 0.0048 662   g64 0.0056 642   g128 0.0063 633   row 0.0068 624
  *   int4-asym   g32 0.070  391   g64 0.082  352   g128 0.092  333
  *   int4-sym    g32 0.082  352   g64 0.091  333
- * 64 is where the next halving of the error costs as much as it brings; asymmetric g64 and symmetric g32 are equal in
- * both, and wide groups make faster kernels. */
+ * Groups of 64 are the best trade of error for size. For int4, asymmetric g64 and symmetric g32 have equal error and
+ * size, and wide groups make faster kernels. */
 static const fvlm_type int8 = {FVLM_INT, 8, 0, 64}, int4 = {FVLM_INT, 4, 1, 64}, f16 = {FVLM_F16, 0, 0, 0};
 
 static fvlm_quant_role role_of(const fvlm_tensor *t, fvlm_part part)
 {
     if (t->layout == FVLM_ROWS) return FVLM_QUANT_VECTOR;
     if (t->layout == FVLM_TAPS) return FVLM_QUANT_TAPS;
-    /* The 3x3 stem is a matrix of 27 inputs: too short to be worth a scale. */
+    /* The 3x3 stem is a matrix of 27 inputs: too few to be worth a scale. */
     return part == FVLM_PART_STEM && t->rank == 4 && t->dims[2] > 1 ? FVLM_QUANT_TAPS : FVLM_QUANT_MATRIX;
 }
 
-/* Matrices that the int4 preset keeps at 8 bits: the vocabulary, where a row is a token's whole meaning, and layers
- * without a residual connection, whose error reaches everything after them. Stem, downsampling and projector are 1 %
- * of the model; with 4 bits there the tower's error is 0.17 instead of 0.03 (small trained model). */
-static bool deserves_int8(fvlm_part part)
+/* Matrices that the int4 preset keeps at 8 bits: the vocabulary, where one row is all there is of a token; and layers
+ * without a residual connection, whose error reaches everything after them (stem, downsampling, projector: 1 % of the
+ * model). With 4 bits there, the tower's error is 0.17 instead of 0.03 (small trained model). */
+static bool needs_int8(fvlm_part part)
 {
     return part == FVLM_PART_EMBEDDING || part == FVLM_PART_LLM_HEAD || part == FVLM_PART_PROJECTOR ||
            part == FVLM_PART_STEM || part == FVLM_PART_DOWNSAMPLE;
 }
 
-/* What --type means for a matrix of this part. */
+/* What the option 'type' means for a matrix of this part. */
 static fvlm_status matrix_type(fvlm_type *out, const char *type, fvlm_part part, fvlm_err *err)
 {
-    if (!strcmp(type, "int4")) return *out = deserves_int8(part) ? int8 : int4, FVLM_OK;
+    if (!strcmp(type, "int4")) return *out = needs_int8(part) ? int8 : int4, FVLM_OK;
     if (!strcmp(type, "int8")) return *out = int8, FVLM_OK;
     fvlm_status st = fvlm_type_parse(out, type, err);
-    if (st) return fvlm_err_prefix(err, "--type");
+    if (st) return st;
     if (out->kind != FVLM_INT)
-        return fvlm_fail(err, FVLM_USAGE, "--type: %s is not an integer type; use 'fvlm convert --type %s'", type,
-                         type);
+        return fvlm_fail(err, FVLM_USAGE, "%s is not an integer type; fvlm convert writes float types", type);
     return FVLM_OK;
 }
 
@@ -51,9 +50,8 @@ static fvlm_status check_type(const fvlm_quant_item *item, const char *by, fvlm_
     static const char *const what[] = {"a matrix", "depthwise taps", "a vector"};
     char name[24];
     if (item->type.kind == FVLM_INT && item->source->layout != FVLM_PANELS)
-        return fvlm_fail(err, FVLM_USAGE,
-                         "--set: \"%.100s\": \"%s\" is %s and cannot be %s; use f32, bf16, f16 or keep", by,
-                         item->source->name, what[item->role], fvlm_type_name(item->type, name));
+        return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\": \"%s\" is %s and cannot be %s; use f32, bf16, f16 or keep",
+                         by, item->source->name, what[item->role], fvlm_type_name(item->type, name));
     return FVLM_OK;
 }
 
@@ -73,8 +71,8 @@ static fvlm_status plan_item(fvlm_quant_item *item, const char *type, fvlm_quant
     fvlm_status st = FVLM_OK;
     if (item->role == FVLM_QUANT_TAPS) item->type = f16;
     if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, item->part, err);
-    if (st == FVLM_OK) st = fvlm_quant_rules_apply(rules, t->name, t->type, &item->type, &by, err);
-    if (st == FVLM_OK) st = check_type(item, by, err);
+    if (!st) st = fvlm_quant_rules_apply(rules, t->name, t->type, &item->type, &by, err);
+    if (!st) st = check_type(item, by, err);
     if (st) return st;
     return fvlm_type_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
 }
@@ -88,12 +86,15 @@ static int by_offset(const void *a, const void *b)
 static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvlm_err *err)
 {
     uint64_t before = 0, after = 0;
+    q->n_items = fvlm_reader_n_tensors(q->reader);
+    q->items = fvlm_alloc(q->n_items, sizeof *q->items);
     fvlm_part *part = fvlm_alloc(q->n_items, sizeof *part);
-    if (!part) return fvlm_fail_nomem(err);
-    fvlm_tensors_parts(q->reader, part);
-    for (size_t i = 0; i < q->n_items; i++)
+    if (part) fvlm_tensors_parts(q->reader, part);
+    for (size_t i = 0; i < q->n_items && q->items && part; i++)
         q->items[i] = (fvlm_quant_item){.source = fvlm_reader_tensor(q->reader, i), .part = part[i]};
+    const bool ok = q->items && part;
     free(part);
+    if (!ok) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < q->n_items; i++) {
         fvlm_quant_item *item = &q->items[i];
         fvlm_status st = plan_item(item, q->options.type, rules, err);
@@ -102,8 +103,8 @@ static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvl
         after += (item->n_bytes + 63) / 64 * 64;
     }
     qsort(q->items, q->n_items, sizeof *q->items, by_offset);
-    /* What is not tensors (index, metadata, tokenizer, padding) stays about as large as it is. */
-    uint64_t whole = fvlm_reader_file_bytes(q->reader);
+    /* Everything else (index, metadata, tokenizer, padding) keeps about its size. */
+    const uint64_t whole = fvlm_reader_file_bytes(q->reader);
     q->bytes_after = after + (whole > before ? whole - before : 0);
     return fvlm_quant_rules_check_used(rules, err);
 }
@@ -112,29 +113,20 @@ fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, co
                                    fvlm_err *err)
 {
     fvlm_type ignored;
-    fvlm_encode_group_fn encoder;
     fvlm_quant_rules *rules = NULL;
-    *out = NULL;
-    fvlm_status st = matrix_type(&ignored, o->type, FVLM_PART_OTHER, err);
-    if (st == FVLM_OK) st = fvlm_encode_select(&encoder, o->cpu, err);
-    if (st == FVLM_OK) st = fvlm_quant_rules_create(&rules, o->rules, o->n_rules, err);
-    if (st) return st;
-    fvlm_quantization *q = fvlm_alloc(1, sizeof *q);
-    if (!q) {
-        fvlm_quant_rules_destroy(&rules);
-        return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    }
+    fvlm_quantization *q = *out = fvlm_alloc(1, sizeof *q);
+    if (!q) return fvlm_fail_nomem(err);
     q->options = *o;
-    st = fvlm_reader_open(&q->reader, path, err);
-    if (st == FVLM_OK) {
-        q->n_items = fvlm_reader_n_tensors(q->reader);
-        q->items = fvlm_alloc(q->n_items, sizeof *q->items);
-        st = q->items ? plan_items(q, rules, err) : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = matrix_type(&ignored, o->type, FVLM_PART_OTHER, err);
+    if (!st) st = fvlm_cpu_select(&q->cpu, o->cpu, err);
+    if (!st) st = fvlm_quant_rules_create(&rules, o->rules, o->n_rules, err);
+    if (!st) st = fvlm_reader_open(&q->reader, path, err);
+    if (!st) {
+        st = plan_items(q, rules, err);
         if (st && st != FVLM_USAGE) fvlm_err_prefix(err, "\"%s\"", path);
     }
     fvlm_quant_rules_destroy(&rules);
-    if (st) fvlm_quantization_free(&q);
-    *out = q;
+    if (st) fvlm_quantization_free(out);
     return st;
 }
 

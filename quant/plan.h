@@ -3,6 +3,7 @@
 #ifndef FVLM_QUANT_PLAN_H
 #define FVLM_QUANT_PLAN_H
 
+#include "format/base/cpu.h"
 #include "format/tensors.h"
 #include "quant/quant.h"
 
@@ -21,6 +22,7 @@ typedef struct {
 
 struct fvlm_quantization {
     fvlm_quant_options options;
+    fvlm_cpu cpu;
     fvlm_reader *reader;
     fvlm_quant_item *items; /* [n_items], in the order of the tensors in the source file */
     size_t n_items;

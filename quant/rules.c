@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rules.c - --set REGEX=TYPE: a regular expression over whole canonical names, the last match wins. */
+/* rules.c - see rules.h. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
@@ -27,13 +27,13 @@ static fvlm_status compile(rule *r, const fvlm_quant_rule *from, fvlm_err *err)
     r->regex = from->regex;
     r->keep = !strcmp(from->type, "keep");
     if (!r->keep && fvlm_type_parse(&r->type, from->type, err))
-        return fvlm_err_prefix(err, "--set '%.100s=%.40s'", from->regex, from->type);
+        return fvlm_err_prefix(err, "rule '%.100s=%.40s'", from->regex, from->type);
     r->code = pcre2_compile((PCRE2_SPTR)from->regex, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code,
                             &at, NULL);
     if (r->code) return FVLM_OK;
     PCRE2_UCHAR text[128] = "";
     pcre2_get_error_message(code, text, sizeof text);
-    return fvlm_fail(err, FVLM_USAGE, "--set: \"%.100s\" is not a regular expression: %s at position %zu", from->regex,
+    return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" is not a regular expression: %s at position %zu", from->regex,
                      (const char *)text, (size_t)at);
 }
 
@@ -45,11 +45,11 @@ fvlm_status fvlm_quant_rules_create(fvlm_quant_rules **out, const fvlm_quant_rul
     if (r) r->match = pcre2_match_data_create(1, NULL);
     if (!r || !r->rules || !r->match) {
         fvlm_quant_rules_destroy(out);
-        return fvlm_fail(err, FVLM_NOMEM, "out of memory for %zu rules", n);
+        return fvlm_fail_nomem(err);
     }
     for (; r->n < n; r->n++) {
-        fvlm_status st = compile(&r->rules[r->n], &rules[r->n], err);
-        if (st == FVLM_OK) continue;
+        const fvlm_status st = compile(&r->rules[r->n], &rules[r->n], err);
+        if (!st) continue;
         fvlm_quant_rules_destroy(out);
         return st;
     }
@@ -75,9 +75,9 @@ fvlm_status fvlm_quant_rules_apply(fvlm_quant_rules *r, const char *name, fvlm_t
         rule *u = &r->rules[i];
         int found = pcre2_match(u->code, (PCRE2_SPTR)name, strlen(name), 0, 0, r->match, NULL);
         if (found == PCRE2_ERROR_NOMATCH) continue;
-        if (found < 0) /* a backtracking limit: as wrong as a rule that never matches */
-            return fvlm_fail(err, FVLM_USAGE, "--set: \"%.100s\" gives up on \"%s\" (PCRE2 error %d)", u->regex, name,
-                             found);
+        if (found < 0) /* a backtracking limit */
+            return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" cannot be matched with \"%s\" (PCRE2 error %d)",
+                             u->regex, name, found);
         u->used = true;
         *type = u->keep ? keep : u->type;
         *by = u->regex;
@@ -90,7 +90,7 @@ fvlm_status fvlm_quant_rules_check_used(const fvlm_quant_rules *r, fvlm_err *err
     for (size_t i = 0; i < r->n; i++)
         if (!r->rules[i].used)
             return fvlm_fail(err, FVLM_USAGE,
-                             "--set: \"%.100s\" matches no tensor (whole names must match; 'fvlm info --tensors' "
+                             "rule \"%.100s\" matches no tensor (whole names must match; 'fvlm info --tensors' "
                              "lists them)",
                              r->rules[i].regex);
     return FVLM_OK;

@@ -25,7 +25,6 @@ typedef struct {
     uint64_t n_bytes;            /* of the source's tensors */
     fvlm_chunk_scratch *scratch; /* [n_threads] */
     unsigned n_threads;
-    fvlm_encode_group_fn encode;
     pthread_mutex_t lock; /* guards what follows; opening of streams, and their n_appended */
     pthread_cond_t appended;
     size_t failed; /* lowest chunk that failed; n_chunks if none did */
@@ -77,8 +76,7 @@ static fvlm_status prepare(job *j, const char *path, fvlm_err *err)
     uint64_t reserved;
     if (fvlm_file_same(fvlm_reader_path(j->q->reader), path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
-    fvlm_status st = fvlm_encode_select(&j->encode, j->q->options.cpu, err);
-    if (!st) st = fvlm_writer_create(&j->writer, path, j->q->options.force, err);
+    fvlm_status st = fvlm_writer_create(&j->writer, path, j->q->options.force, err);
     if (!st) st = plan_streams(j, err);
     if (!st) st = create_scratch(j, err);
     return st ? st : fvlm_writer_begin(j->writer, &reserved, err);
@@ -151,7 +149,7 @@ static void run_chunk(void *ctx, size_t chunk, unsigned thread)
     if (!start(j, s, chunk, &st, &err)) return;
     if (!st) {
         const fvlm_chunk c = fvlm_stream_chunk(s, chunk - s->first_chunk);
-        st = fvlm_chunk_encode(&c, j->encode, j->q->reader, scratch, &err);
+        st = fvlm_chunk_encode(&c, fvlm_encode_group_for(j->q->cpu), j->q->reader, scratch, &err);
     }
     if (!st && !wait_for_turn(j, s, chunk)) return;
     if (!st) st = fvlm_stream_append(s, scratch, j->q->reader, j->writer, &err);

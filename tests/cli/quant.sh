@@ -12,24 +12,24 @@ help="; try 'fvlm quant --help'"
 refuses "no input" 2 "expected MODEL.fvlm, got 0 arguments$help"
 refuses "two inputs" 2 "expected MODEL.fvlm, got 2 arguments$help" "$m" "$m" -o "$dir/o"
 refuses "no output" 2 "no output file; give -o FILE, or --dry-run to see the plan" "$m"
-refuses "unknown type" 2 "--type: unknown type \"int3\"; use f32, bf16, f16, int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}" \
+refuses "unknown type" 2 "unknown type \"int3\"; use f32, bf16, f16, int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}" \
     "$m" --type int3 -o "$dir/o"
-refuses "a float type" 2 "--type: bf16 is not an integer type; use 'fvlm convert --type bf16'" "$m" --type bf16 -o "$dir/o"
+refuses "a float type" 2 "bf16 is not an integer type; fvlm convert writes float types" "$m" --type bf16 -o "$dir/o"
 refuses "a rule without a type" 2 "--set: \"llm.*\" is not REGEX=TYPE$help" "$m" --set 'llm.*' -o "$dir/o"
 refuses "a rule without a regex" 2 "--set: \"=int8\" is not REGEX=TYPE$help" "$m" --set '=int8' -o "$dir/o"
 refuses "a rule of an unknown type" 2 \
-    "--set 'llm.*=q4': unknown type \"q4\"; use f32, bf16, f16, int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}" \
+    "rule 'llm.*=q4': unknown type \"q4\"; use f32, bf16, f16, int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}" \
     "$m" --set 'llm.*=q4' -o "$dir/o"
-refuses "a regex that is none" 2 "--set: \"llm[\" is not a regular expression: missing terminating ] for character class at position 4" \
+refuses "a regex that is none" 2 "rule \"llm[\" is not a regular expression: missing terminating ] for character class at position 4" \
     "$m" --set 'llm[=int8' -o "$dir/o"
 refuses "a rule that matches nothing" 2 \
-    "--set: \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)" \
+    "rule \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)" \
     "$m" --set 'llm.embed=int8' -o "$dir/o"
 refuses "an integer vector" 2 \
-    "--set: \"llm.norm.*\": \"llm.norm.weight\" is a vector and cannot be int8-sym-g64; use f32, bf16, f16 or keep" \
+    "rule \"llm.norm.*\": \"llm.norm.weight\" is a vector and cannot be int8-sym-g64; use f32, bf16, f16 or keep" \
     "$m" --set 'llm.norm.*=int8' -o "$dir/o"
 refuses "integer taps" 2 \
-    "--set: \"vision.final.dw.weight\": \"vision.final.dw.weight\" is depthwise taps and cannot be int4-asym-g64; use f32, bf16, f16 or keep" \
+    "rule \"vision.final.dw.weight\": \"vision.final.dw.weight\" is depthwise taps and cannot be int4-asym-g64; use f32, bf16, f16 or keep" \
     "$m" --set 'vision.final.dw.weight=int4' -o "$dir/o"
 refuses "unknown kernels" 2 "--cpu: \"sse\" is not scalar, avx2, avx512, neon or dotprod$help" "$m" --cpu sse -o "$dir/o"
 refuses "the input itself" 1 "\"$m\" is the input itself; write to another name" "$m" -o "$m" --force

@@ -329,16 +329,16 @@ static void hostile_values_are_named(void **state)
             "llm.norm.weight[5] is minus infinite; a model with such a weight cannot be quantized");
     /* taps [40,1,3,3] lie [kh][kw][C]: element 4*40 + 3 is channel 3, y 1, x 1 */
     refuses("vision.stage0.block0.mixer.weight", 4 * 40 + 3, 70000, NULL, FVLM_BAD_INPUT,
-            "vision.stage0.block0.mixer.weight[3,0,1,1] is 70000: too large for f16; use --set "
+            "vision.stage0.block0.mixer.weight[3,0,1,1] is 70000: too large for f16; use the rule "
             "'vision.stage0.block0.mixer.weight=f32'");
     /* the stem [18,3,3,3] in panels, k = (y*3 + x)*3 + i: k 14 = y 1, x 1, i 2 */
     refuses("vision.stem.0.weight", 14 * 16 + 2, -1e5f, NULL, FVLM_BAD_INPUT,
-            "vision.stem.0.weight[2,2,1,1] is -100000: too large for f16; use --set 'vision.stem.0.weight=f32'");
+            "vision.stem.0.weight[2,2,1,1] is -100000: too large for f16; use the rule 'vision.stem.0.weight=f32'");
     refuses("vision.stage0.block0.ffn.fc1.weight", 0, 1e38f, NULL, FVLM_BAD_INPUT,
             "vision.stage0.block0.ffn.fc1.weight[0,0,0,0] is 1e+38: too large to quantize");
     refuses("vision.stage0.block0.ffn.fc1.weight", 0, 3.4e38f,
             &(fvlm_quant_rule){"vision\\.stage0.*fc1.weight", "bf16"}, FVLM_BAD_INPUT,
-            "vision.stage0.block0.ffn.fc1.weight[0,0,0,0] is 3.4e+38: too large for bf16; use --set "
+            "vision.stage0.block0.ffn.fc1.weight[0,0,0,0] is 3.4e+38: too large for bf16; use the rule "
             "'vision.stage0.block0.ffn.fc1.weight=f32'");
 }
 
@@ -415,19 +415,19 @@ static void plans_that_make_no_sense(void **state)
     const fvlm_quant_rule taps = {".*mixer.*", "int8"}, bias = {".*bias", "int4"}, none = {"llm.embed", "int8"},
                           bad = {"(", "int8"}, type = {".*", "int5"};
     plan_refuses(in, &(fvlm_quant_options){.type = "f16"}, FVLM_USAGE,
-                 "--type: f16 is not an integer type; use 'fvlm convert --type f16'");
+                 "f16 is not an integer type; fvlm convert writes float types");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &taps, .n_rules = 1}, FVLM_USAGE,
-                 "--set: \".*mixer.*\": \"vision.stage0.block0.mixer.weight\" is depthwise taps and cannot be "
+                 "rule \".*mixer.*\": \"vision.stage0.block0.mixer.weight\" is depthwise taps and cannot be "
                  "int8-sym-g64; use f32, bf16, f16 or keep");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &bias, .n_rules = 1}, FVLM_USAGE,
-                 "--set: \".*bias\": \"llm.layer0.attn.q.bias\" is a vector and cannot be int4-asym-g64; use f32, "
+                 "rule \".*bias\": \"llm.layer0.attn.q.bias\" is a vector and cannot be int4-asym-g64; use f32, "
                  "bf16, f16 or keep");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &none, .n_rules = 1}, FVLM_USAGE,
-                 "--set: \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)");
+                 "rule \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &bad, .n_rules = 1}, FVLM_USAGE,
-                 "--set: \"(\" is not a regular expression: missing closing parenthesis at position 1");
+                 "rule \"(\" is not a regular expression: missing closing parenthesis at position 1");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &type, .n_rules = 1}, FVLM_USAGE,
-                 "--set '.*=int5': unknown type \"int5\"; use f32, bf16, f16, int8, int4 or "
+                 "rule '.*=int5': unknown type \"int5\"; use f32, bf16, f16, int8, int4 or "
                  "{int8,int4}-{sym,asym}-{g32,g64,g128,row}");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .cpu = "mmx"}, FVLM_USAGE,
                  "--cpu: \"mmx\" is not known; use scalar, avx2, avx512, neon or dotprod");

@@ -82,8 +82,8 @@ static void never_worse(void **state)
     (void)state;
     static float x[MAX_GROUP * 16];
     test_rng r = {20241124};
-    fvlm_encode_group_fn f;
-    assert_int_equal(fvlm_encode_select(&f, NULL, NULL), FVLM_OK);
+    fvlm_cpu cpu;
+    assert_int_equal(fvlm_cpu_select(&cpu, NULL, NULL), FVLM_OK);
     for (size_t type = 0; type < 16; type++) {
         const fvlm_type t = test_int_type(type);
         const size_t n = group_of(t);
@@ -92,7 +92,7 @@ static void never_worse(void **state)
         for (; groups < GROUPS; groups += 16) {
             codes c;
             test_block(&r, (int)(groups / 16 % TEST_N_SHAPES), n, x);
-            encode(f, t, x, n, &c);
+            encode(fvlm_encode_group_for(cpu), t, x, n, &c);
             for (size_t l = 0; l < 16; l++) {
                 const double plain = plain_error(t, x, n, l),
                              ours = test_block_error(t, x, n, l, c.q, c.scale[l], c.offset[l]);
@@ -148,16 +148,16 @@ static void near_optimum(void **state)
     };
     static float x[MAX_GROUP * 16];
     test_rng r = {7};
-    fvlm_encode_group_fn f;
+    fvlm_cpu cpu;
     bool as_stated = true;
-    assert_int_equal(fvlm_encode_select(&f, NULL, NULL), FVLM_OK);
+    assert_int_equal(fvlm_cpu_select(&cpu, NULL, NULL), FVLM_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double worst = 0, sum = 0;
         size_t count = 0;
         for (size_t b = 0; b < cases[i].blocks * 7; b++) { /* not "two values": its optimum is zero */
             codes c;
             test_block(&r, (int)(b % 7), cases[i].n, x);
-            encode(f, cases[i].t, x, cases[i].n, &c);
+            encode(fvlm_encode_group_for(cpu), cases[i].t, x, cases[i].n, &c);
             for (size_t l = 0; l < 16; l++) {
                 const double best = exhaustive(cases[i].t, x, cases[i].n, l);
                 const double ours = test_block_error(cases[i].t, x, cases[i].n, l, c.q, c.scale[l], c.offset[l]);
@@ -178,12 +178,12 @@ static void near_optimum(void **state)
 static void same_bits(void **state)
 {
     (void)state;
-    static const char *const cpus[] = {"avx2", "avx512"};
+    static const fvlm_cpu cpus[] = {FVLM_CPU_AVX2, FVLM_CPU_AVX512};
     static float x[MAX_GROUP * 16];
     test_rng r = {99};
     for (size_t c = 0; c < 2; c++) {
-        fvlm_encode_group_fn f;
-        if (fvlm_encode_select(&f, cpus[c], NULL)) continue;
+        const fvlm_encode_group_fn f = fvlm_encode_group_for(cpus[c]);
+        if (!fvlm_cpu_runs(cpus[c])) continue;
         for (size_t type = 0; type < 16; type++)
             for (int b = 0; b < TRIALS; b++) {
                 const fvlm_type t = test_int_type(type);
