@@ -8,13 +8,13 @@
 #include "format/decode.h"
 #include "quant/chunk.h"
 
-fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, size_t max_elems, size_t max_out, size_t max_group,
-                                      fvlm_err *err)
+fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, fvlm_cpu cpu, size_t max_elems, size_t max_out,
+                                      size_t max_group, fvlm_err *err)
 {
     s->x = fvlm_alloc(max_elems, sizeof *s->x);
     s->in = fvlm_alloc(max_elems, sizeof(float));
     s->out = fvlm_alloc(max_out, 1);
-    if (s->x && s->in && s->out) return fvlm_encode_scratch_create(&s->encode, max_group, err);
+    if (s->x && s->in && s->out) return fvlm_encoder_create(&s->encoder, cpu, max_group, err);
     return fvlm_fail_nomem(err);
 }
 
@@ -23,7 +23,7 @@ void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s)
     free(s->x);
     free(s->in);
     free(s->out);
-    fvlm_encode_scratch_free(&s->encode);
+    fvlm_encoder_free(&s->encoder);
 }
 
 /* Index of the first value whose magnitude is not at most max, or n. NaN is one. */
@@ -36,10 +36,10 @@ static size_t first_beyond(const float *x, size_t n, float max)
     return n;
 }
 
-static fvlm_status encode_panels(const fvlm_chunk *c, fvlm_encode_group_fn encode, fvlm_chunk_scratch *s, fvlm_err *err)
+static fvlm_status encode_panels(const fvlm_chunk *c, fvlm_chunk_scratch *s, fvlm_err *err)
 {
     const fvlm_matrix *m = c->m;
-    const size_t panel_elems = m->k * FVLM_LANES, n_scales = m->n_groups * FVLM_LANES, n_panels = c->n / panel_elems;
+    const size_t panel_elems = m->k * FVLM_PANEL, n_scales = m->n_groups * FVLM_PANEL, n_panels = c->n / panel_elems;
     const size_t bad = first_beyond(s->x, c->n, FVLM_ENCODE_MAX);
     char where[FVLM_MAX_ELEMENT_NAME];
     if (bad < c->n)
@@ -48,10 +48,10 @@ static fvlm_status encode_panels(const fvlm_chunk *c, fvlm_encode_group_fn encod
     s->n_out = n_panels * m->panel_bytes;
     memset(s->out, 0, s->n_out);
     for (size_t i = 0; i < n_panels; i++) {
-        const size_t panel = (size_t)(c->first / panel_elems) + i, left = m->n - panel * FVLM_LANES;
-        fvlm_encode_panel(encode, m, s->x + i * panel_elems, left < FVLM_LANES ? left : FVLM_LANES, &s->encode,
-                          s->out + i * m->panel_bytes, c->scales + panel * n_scales,
-                          m->type.asymmetric ? c->offsets + panel * n_scales : NULL, s->sums);
+        const size_t panel = (size_t)(c->first / panel_elems) + i, left = m->n - panel * FVLM_PANEL;
+        fvlm_encoder_encode_panel(&s->encoder, m, s->x + i * panel_elems, left < FVLM_PANEL ? left : FVLM_PANEL,
+                                  s->out + i * m->panel_bytes, c->scales + panel * n_scales,
+                                  m->type.asymmetric ? c->offsets + panel * n_scales : NULL, s->sums);
     }
     return FVLM_OK;
 }
@@ -89,8 +89,7 @@ static fvlm_status convert_floats(const fvlm_chunk *c, fvlm_chunk_scratch *s, fv
                      fvlm_type_name(item->type, type), item->source->name);
 }
 
-fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, fvlm_encode_group_fn encode, const fvlm_reader *source,
-                              fvlm_chunk_scratch *s, fvlm_err *err)
+fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, const fvlm_reader *source, fvlm_chunk_scratch *s, fvlm_err *err)
 {
     const fvlm_tensor *t = c->item->source;
     const size_t width = fvlm_type_float_bytes(t->type);
@@ -107,5 +106,5 @@ fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, fvlm_encode_group_fn encode, 
                          isnan(s->x[bad]) ? "not a number"
                          : s->x[bad] > 0  ? "infinite"
                                           : "minus infinite");
-    return c->m ? encode_panels(c, encode, s, err) : convert_floats(c, s, err);
+    return c->m ? encode_panels(c, s, err) : convert_floats(c, s, err);
 }

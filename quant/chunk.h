@@ -22,17 +22,16 @@ typedef struct {
     size_t n_in, n_out;
     double sums[2]; /* squared error, squared norm */
     float *x;
-    fvlm_encode_scratch encode;
+    fvlm_encoder encoder;
 } fvlm_chunk_scratch;
 
 /* For chunks of at most max_elems elements and max_out bytes. On failure, call fvlm_chunk_scratch_free all the same. */
-fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, size_t max_elems, size_t max_out, size_t max_group,
-                                      fvlm_err *err);
+fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, fvlm_cpu cpu, size_t max_elems, size_t max_out,
+                                      size_t max_group, fvlm_err *err);
 void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s);
 
 /* Reads with pread and encodes into s. Refuses values that are not finite or too large for the type, naming tensor
  * and index. */
-fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, fvlm_encode_group_fn encode, const fvlm_reader *source,
-                              fvlm_chunk_scratch *s, fvlm_err *err);
+fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, const fvlm_reader *source, fvlm_chunk_scratch *s, fvlm_err *err);
 
 #endif

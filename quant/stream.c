@@ -14,7 +14,7 @@ fvlm_status fvlm_stream_plan(fvlm_stream *s, fvlm_quant_item *item, fvlm_writer 
     if (s->integer) {
         fvlm_status st = fvlm_matrix_layout(&s->m, item->type, t->dims[0], item->n_weights / t->dims[0], err);
         if (st) return fvlm_err_prefix(err, "\"%s\"", t->name);
-        s->unit_elems = s->m.k * FVLM_LANES;
+        s->unit_elems = s->m.k * FVLM_PANEL;
     }
     const uint64_t unit_bytes = (uint64_t)s->unit_elems * fvlm_type_float_bytes(t->type);
     s->n_units = t->n_bytes / unit_bytes;
@@ -29,7 +29,7 @@ fvlm_status fvlm_stream_plan(fvlm_stream *s, fvlm_quant_item *item, fvlm_writer 
 fvlm_status fvlm_stream_open(fvlm_stream *s, fvlm_err *err)
 {
     if (s->hasher) return FVLM_OK;
-    const size_t n_scales = s->m.n_panels * s->m.n_groups * FVLM_LANES;
+    const size_t n_scales = s->m.n_panels * s->m.n_groups * FVLM_PANEL;
     const bool asymmetric = s->integer && s->m.type.asymmetric;
     if (s->integer && !s->scales) s->scales = fvlm_alloc(n_scales, sizeof *s->scales);
     if (asymmetric && !s->offsets) s->offsets = fvlm_alloc(n_scales, sizeof *s->offsets);
@@ -70,7 +70,7 @@ static fvlm_status append_scales(const fvlm_stream *s, fvlm_writer *w, fvlm_err 
 {
     static const uint8_t zeros[64];
     const fvlm_matrix *m = &s->m;
-    const size_t bytes = m->n_panels * m->n_groups * FVLM_LANES * sizeof *s->scales;
+    const size_t bytes = m->n_panels * m->n_groups * FVLM_PANEL * sizeof *s->scales;
     fvlm_status st = fvlm_writer_append(w, s->id, zeros, m->scales_at - m->n_panels * m->panel_bytes, err);
     if (!st) st = fvlm_writer_append(w, s->id, s->scales, bytes, err);
     if (st || !m->type.asymmetric) return st;

@@ -67,7 +67,7 @@ static fvlm_status create_scratch(job *j, fvlm_err *err)
     j->scratch = fvlm_alloc(j->n_threads, sizeof *j->scratch);
     if (!j->scratch) return fvlm_fail_nomem(err);
     for (unsigned t = 0; t < j->n_threads && !st; t++)
-        st = fvlm_chunk_scratch_create(&j->scratch[t], max_elems, max_out, max_group, err);
+        st = fvlm_chunk_scratch_create(&j->scratch[t], j->q->cpu, max_elems, max_out, max_group, err);
     return st;
 }
 
@@ -149,7 +149,7 @@ static void run_chunk(void *ctx, size_t chunk, unsigned thread)
     if (!start(j, s, chunk, &st, &err)) return;
     if (!st) {
         const fvlm_chunk c = fvlm_stream_chunk(s, chunk - s->first_chunk);
-        st = fvlm_chunk_encode(&c, fvlm_encode_group_for(j->q->cpu), j->q->reader, scratch, &err);
+        st = fvlm_chunk_encode(&c, j->q->reader, scratch, &err);
     }
     if (!st && !wait_for_turn(j, s, chunk)) return;
     if (!st) st = fvlm_stream_append(s, scratch, j->q->reader, j->writer, &err);

@@ -2,7 +2,7 @@
 /* search_group_tmpl.h - sixteen groups side by side, one to a lane: how far off codes with a given scale and offset
  * would be, and the best scale and offset so far. Included by search_tmpl.h, once for each instruction set. */
 
-#define LANES FVLM_LANES
+#define LANES FVLM_PANEL
 #define EACH(l) for (int l = 0; l < LANES; l++)
 
 /* Adding and subtracting 1.5 * 2^23 rounds to nearest, ties to even, on every machine. */

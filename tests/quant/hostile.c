@@ -16,18 +16,18 @@ static double round_trip(size_t i, uint16_t *scale, uint16_t *offset)
 {
     const fvlm_type t = test_int_type(i);
     const size_t group = t.group && t.group < N ? t.group : N;
-    static float lanes[N * FVLM_LANES], scratch[N * FVLM_LANES];
-    static uint8_t q[N * FVLM_LANES];
+    static float lanes[N * FVLM_PANEL], scratch[N * FVLM_PANEL];
+    static uint8_t q[N * FVLM_PANEL];
     fvlm_cpu cpu;
     double worst = 0;
     assert_int_equal(fvlm_cpu_select(&cpu, NULL, NULL), FVLM_OK);
     for (size_t first = 0; first < N; first += group) {
-        for (size_t k = 0; k < group; k++) lanes[k * FVLM_LANES] = x[first + k];
+        for (size_t k = 0; k < group; k++) lanes[k * FVLM_PANEL] = x[first + k];
         fvlm_encode_group g = {.type = t, .n = group, .x = lanes, .scratch = scratch, .q = q};
         fvlm_encode_group_for(cpu)(&g);
         if (first == 0) *scale = fvlm_f32_to_bf16(g.scale[0]), *offset = fvlm_f32_to_bf16(g.offset[0]);
         for (size_t k = 0; k < group; k++) {
-            y[first + k] = test_decode(t, q[k * FVLM_LANES], g.scale[0], g.offset[0]);
+            y[first + k] = test_decode(t, q[k * FVLM_PANEL], g.scale[0], g.offset[0]);
             assert_true(isfinite(y[first + k]));
             worst = fmax(worst, fabs((double)x[first + k] - (double)y[first + k]));
         }
