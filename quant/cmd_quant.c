@@ -115,7 +115,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                             .threads = (unsigned)opt.threads,
                             .force = opt.force,
                             .progress = fvlm_progress_update,
-                            .progress_ctx = &progress};
+                            .progress_ctx = &progress,
+                            .stop = fvlm_cli_stop()};
     st = fvlm_quantization_plan(&q, args->items[0], &o, err);
     if (st) goto out;
     if (!opt.dry_run) {

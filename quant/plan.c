@@ -83,21 +83,27 @@ static int by_offset(const void *a, const void *b)
     return x->source->offset < y->source->offset ? -1 : x->source->offset > y->source->offset;
 }
 
-static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvlm_err *err)
+static fvlm_status list_items(fvlm_quantization *q, fvlm_err *err)
 {
-    uint64_t before = 0, after = 0;
     q->n_items = fvlm_reader_n_tensors(q->reader);
     q->items = fvlm_alloc(q->n_items, sizeof *q->items);
     fvlm_part *part = fvlm_alloc(q->n_items, sizeof *part);
-    if (part) fvlm_tensors_parts(q->reader, part);
-    for (size_t i = 0; i < q->n_items && q->items && part; i++)
-        q->items[i] = (fvlm_quant_item){.source = fvlm_reader_tensor(q->reader, i), .part = part[i]};
     const bool ok = q->items && part;
+    if (ok) fvlm_tensors_parts(q->reader, part);
+    for (size_t i = 0; ok && i < q->n_items; i++)
+        q->items[i] = (fvlm_quant_item){.source = fvlm_reader_tensor(q->reader, i), .part = part[i]};
     free(part);
-    if (!ok) return fvlm_fail_nomem(err);
+    return ok ? FVLM_OK : fvlm_fail_nomem(err);
+}
+
+static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvlm_err *err)
+{
+    uint64_t before = 0, after = 0;
+    fvlm_status st = list_items(q, err);
+    if (st) return st;
     for (size_t i = 0; i < q->n_items; i++) {
         fvlm_quant_item *item = &q->items[i];
-        fvlm_status st = plan_item(item, q->options.type, rules, err);
+        st = plan_item(item, q->options.type, rules, err);
         if (st) return st;
         before += item->source->n_bytes;
         after += (item->n_bytes + 63) / 64 * 64;

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 
 #include "format/base/file.h"
-#include "format/cli/cli.h"
 #include "quant/describe.h"
 #include "quant/stream.h"
 
@@ -103,8 +102,7 @@ static bool start(job *j, fvlm_stream *s, size_t chunk, fvlm_status *st, fvlm_er
 {
     pthread_mutex_lock(&j->lock);
     const bool go = chunk < j->failed;
-    *st = FVLM_OK;
-    if (go && fvlm_interrupted()) *st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+    if (go) *st = fvlm_stop_check(j->q->options.stop, err);
     if (go && !*st) *st = fvlm_stream_open(s, err);
     pthread_mutex_unlock(&j->lock);
     return go;
