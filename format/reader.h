@@ -12,6 +12,7 @@
 #define FVLM_FORMAT_READER_H
 
 #include "format/base/pool.h"
+#include "format/base/stop.h"
 #include "format/config.h"
 #include "format/tensor.h"
 
@@ -54,11 +55,17 @@ fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t
  */
 fvlm_status fvlm_reader_check_unchanged(const fvlm_reader *r, fvlm_status st, fvlm_err *err);
 
-/* Checks everything: all hashes, and that every byte no hash covers is zero. Tensors are shared
- * out over pool (NULL = the caller alone), read with pread in pieces of 1 MiB a thread.
- * progress may be NULL; it is called from the calling thread with bytes done and in all. */
 typedef void (*fvlm_progress_fn)(void *ctx, uint64_t done, uint64_t total);
-fvlm_status fvlm_reader_check(const fvlm_reader *r, fvlm_pool *pool, fvlm_progress_fn progress, void *ctx,
-                              fvlm_err *err);
+
+typedef struct {
+    fvlm_pool *pool;           /* NULL: the caller alone */
+    fvlm_progress_fn progress; /* may be NULL; called from the calling thread, in bytes */
+    void *progress_ctx;
+    const fvlm_stop *stop; /* may be NULL */
+} fvlm_check_options;
+
+/* Checks everything: all hashes, and that every byte which no hash covers is zero. Each thread reads with pread, 1 MiB
+ * at a time. options may be NULL. FVLM_MISMATCH names the damaged tensor and its bytes; of several the largest. */
+fvlm_status fvlm_reader_check(const fvlm_reader *r, const fvlm_check_options *options, fvlm_err *err);
 
 #endif

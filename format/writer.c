@@ -24,7 +24,7 @@ typedef struct {
 struct fvlm_writer {
     char *path;
     fvlm_output *output;
-    fvlm_pool *pool;
+    fvlm_check_options check; /* of the file once written */
     slot *slot; /* in the order declared, which is the order in the file */
     size_t n_slots, room;
     const fvlm_tensor **sorted; /* by name; made by begin */
@@ -59,9 +59,10 @@ void fvlm_writer_abort(fvlm_writer **writer)
     free(w);
 }
 
-void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool)
+void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool, const fvlm_stop *stop)
 {
-    w->pool = pool;
+    w->check.pool = pool;
+    w->check.stop = stop;
 }
 
 const fvlm_tensor *fvlm_writer_tensor(const fvlm_writer *w, size_t id)
@@ -253,7 +254,7 @@ static fvlm_status read_back(fvlm_writer *w, fvlm_err *err)
     if (fd < 0) return fvlm_fail_errno(err, "\"%s\": cannot read it back", w->path);
     fvlm_reader *r;
     fvlm_status st = fvlm_reader_open_fd(&r, fd, w->header.file_bytes, w->path, err);
-    if (!st) st = fvlm_reader_check(r, w->pool, NULL, NULL, err);
+    if (!st) st = fvlm_reader_check(r, &w->check, err);
     fvlm_reader_close(&r);
     if (st && st != FVLM_INTERRUPTED) fvlm_err_prefix(err, "reading back what was written");
     return st;

@@ -8,6 +8,7 @@
 #define FVLM_FORMAT_WRITER_H
 
 #include "format/base/pool.h"
+#include "format/base/stop.h"
 #include "format/tensor.h"
 
 struct json_t; /* of <jansson.h> */
@@ -18,8 +19,9 @@ typedef struct fvlm_writer fvlm_writer;
  * target that exists without force, and one that is not a regular file. */
 fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, fvlm_err *err);
 
-/* Threads for the check that fvlm_writer_finish makes; borrowed until then. Without it: the caller alone. */
-void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool);
+/* For the check that fvlm_writer_finish makes, borrowed until then: threads to share it out (NULL: the caller alone),
+ * and the flag that stops it (NULL: none). */
+void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool, const fvlm_stop *stop);
 
 /* Declares a tensor; tensors lie in the file in the order declared. *id counts from 0. */
 fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout, unsigned rank,

@@ -191,7 +191,7 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
     j.n_threads = fvlm_pool_threads(pool);
     st = prepare(&j, path, err);
     if (!st) {
-        fvlm_writer_use_pool(j.writer, pool);
+        fvlm_writer_use_pool(j.writer, pool, q->options.stop);
         fvlm_pool_run(pool, j.n_chunks, run_chunk, &j);
         st = j.err.code;
         if (st && err) *err = j.err;

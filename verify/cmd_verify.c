@@ -80,7 +80,8 @@ static fvlm_status check_hashes(const fvlm_reader *r, fvlm_hash_report *out, boo
     const double started = fvlm_clock_seconds();
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "verify", opt.quiet || opt.json);
-        st = fvlm_reader_check(r, pool, fvlm_progress_update, &progress, err);
+        const fvlm_check_options o = {pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
+        st = fvlm_reader_check(r, &o, err);
         fvlm_progress_end(&progress);
     }
     *out = (fvlm_hash_report){fvlm_reader_n_tensors(r), fvlm_reader_file_bytes(r), fvlm_clock_seconds() - started};
@@ -116,7 +117,7 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     st = fvlm_pool_create(&pool, (unsigned)opt.threads, err);
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
-        if (check) st = fvlm_reader_check(r, pool, NULL, NULL, err);
+        if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = pool, .stop = fvlm_cli_stop()}, err);
         if (st == FVLM_OK) st = fvlm_weights_compare(&f->weights, model, r, pool, fvlm_progress_update, &progress, err);
         fvlm_progress_end(&progress);
     }

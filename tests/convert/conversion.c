@@ -80,7 +80,7 @@ static void reads_back(void **state)
     free(converted(NULL, 2, &n));
     char *path = test_path(out_folder, "m.fvlm");
     if (fvlm_reader_open(&reader, path, &err)) fail_msg("%s", err.msg);
-    if (fvlm_reader_check(reader, NULL, NULL, NULL, &err)) fail_msg("%s", err.msg);
+    if (fvlm_reader_check(reader, NULL, &err)) fail_msg("%s", err.msg);
     assert_int_equal(test_recipes_open(&r, folder, &err), FVLM_OK);
     const json_t *origins = json_object_get(fvlm_reader_meta(reader), "tensors");
     for (size_t i = 0; i < r.names.recipes.n; i++) {

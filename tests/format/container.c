@@ -91,8 +91,8 @@ static void verifies(void **state)
     fvlm_pool *pool;
     assert_int_equal(fvlm_pool_create(&pool, 3, &err), FVLM_OK);
     assert_int_equal(fvlm_reader_open(&r, path, &err), FVLM_OK);
-    assert_int_equal(fvlm_reader_check(r, NULL, NULL, NULL, &err), FVLM_OK);
-    assert_int_equal(fvlm_reader_check(r, pool, NULL, NULL, &err), FVLM_OK);
+    assert_int_equal(fvlm_reader_check(r, NULL, &err), FVLM_OK);
+    assert_int_equal(fvlm_reader_check(r, &(fvlm_check_options){.pool = pool}, &err), FVLM_OK);
     fvlm_reader_close(&r);
     fvlm_pool_destroy(&pool);
     free(path);

@@ -20,7 +20,7 @@ static fvlm_status check(size_t n_bytes, bool *opened, fvlm_err *err)
     fvlm_reader *r;
     fvlm_status st = fvlm_reader_open_fd(&r, fcntl(fd, F_DUPFD_CLOEXEC, 0), n_bytes, "damaged.fvlm", err);
     *opened = st == FVLM_OK;
-    if (!st) st = fvlm_reader_check(r, NULL, NULL, NULL, err);
+    if (!st) st = fvlm_reader_check(r, NULL, err);
     fvlm_reader_close(&r);
     return st;
 }
@@ -44,12 +44,12 @@ static void every_bit_flip(void **state)
             uint8_t flipped = (uint8_t)(whole[i] ^ 1u << bit);
             put(i, &flipped, 1);
             err.msg[0] = 0;
-            if (fvlm_reader_check(r, NULL, NULL, NULL, &err) == FVLM_OK)
+            if (fvlm_reader_check(r, NULL, &err) == FVLM_OK)
                 fail_msg("byte %zu bit %u was accepted", i, bit);
             assert_true(err.msg[0] != 0);
             put(i, &whole[i], 1);
         }
-    assert_int_equal(fvlm_reader_check(r, NULL, NULL, NULL, &err), FVLM_OK);
+    assert_int_equal(fvlm_reader_check(r, NULL, &err), FVLM_OK);
     fvlm_reader_close(&r);
     print_message("# %zu bit flips refused\n", n_flips);
 }
@@ -120,12 +120,12 @@ static void changes_while_open(void **state)
         assert_int_equal(fvlm_reader_open_fd(&r, fcntl(fd, F_DUPFD_CLOEXEC, 0), n_whole, "damaged.fvlm", &err),
                          FVLM_OK);
         assert_int_equal(ftruncate(fd, (off_t)n), 0);
-        assert_int_equal(fvlm_reader_check(r, NULL, NULL, NULL, &err), FVLM_BAD_INPUT);
+        assert_int_equal(fvlm_reader_check(r, NULL, &err), FVLM_BAD_INPUT);
         assert_non_null(strstr(err.msg, "more was expected"));
         assert_int_equal(ftruncate(fd, (off_t)n_whole), 0);
-        if (fvlm_reader_check(r, NULL, NULL, NULL, &err) == FVLM_OK) fail_msg("zeros from %zu on were accepted", n);
+        if (fvlm_reader_check(r, NULL, &err) == FVLM_OK) fail_msg("zeros from %zu on were accepted", n);
         put(0, whole, n_whole);
-        assert_int_equal(fvlm_reader_check(r, NULL, NULL, NULL, &err), FVLM_OK);
+        assert_int_equal(fvlm_reader_check(r, NULL, &err), FVLM_OK);
         fvlm_reader_close(&r);
     }
 }

@@ -191,7 +191,7 @@ static fvlm_status read_all(fvlm_err *err)
     fvlm_reader *r;
     fvlm_info x;
     fvlm_status st = fvlm_reader_open(&r, path, err);
-    if (!st) st = fvlm_reader_check(r, NULL, NULL, NULL, err);
+    if (!st) st = fvlm_reader_check(r, NULL, err);
     if (!st) st = fvlm_info_gather(&x, r, err);
     if (!st) json_decref(fvlm_info_json(&x, r, true));
     fvlm_reader_close(&r);

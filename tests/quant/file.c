@@ -267,7 +267,7 @@ static void provenance_is_a_chain(void **state)
     assert_int_equal(json_array_size(chain), 1);
     fvlm_hash_text(fvlm_reader_identity(a), identity);
     assert_string_equal(json_string_value(json_object_get(json_array_get(chain, 0), "source_identity")), identity);
-    must(fvlm_reader_check(b, NULL, NULL, NULL, &err), &err);
+    must(fvlm_reader_check(b, NULL, &err), &err);
     fvlm_reader_close(&a);
     fvlm_reader_close(&b);
 }

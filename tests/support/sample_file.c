@@ -151,7 +151,7 @@ fvlm_status test_sample(const char *path, bool force, bool reverse, fvlm_pool *p
         return st;
     }
     test_config(&config);
-    fvlm_writer_use_pool(w, pool);
+    fvlm_writer_use_pool(w, pool, NULL);
     json_t *meta = json_pack("{s:o, s:{s:s}}", "config", fvlm_config_to_json(&config), "provenance", "tool", "a test");
     st = fvlm_writer_finish(&w, meta, tokenizer, sizeof tokenizer - 1, err);
     json_decref(meta);
