@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-# fvlm: `make help` lists the targets. Two do all their own set-up on Debian: demo and check.
+# fvlm: `make help` lists the targets. On Debian and Ubuntu, demo and check install what they need.
 
 BUILD   ?= build
 CC      ?= cc
+AR      ?= ar
 V       ?= 0
 OPT     ?= -O3
 SAN     ?=
+WERROR  ?= 0
+PREFIX  ?= /usr/local
 PKG     := libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng
-PACKAGES := build-essential pkg-config libzstd-dev libxxhash-dev libjansson-dev libpcre2-dev \
-            libutf8proc-dev libjpeg62-turbo-dev libpng-dev libcmocka-dev
 
-WARN    := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wvla $(if $(filter 1,$(WERROR)),-Werror)
 # No -ffast-math, no contraction, no -march=native: one answer on every machine.
 CFLAGS  := -std=c11 -D_GNU_SOURCE $(OPT) -g -ffp-contract=off -fno-math-errno -fno-trapping-math \
-           $(WARN) $(SAN) -I. $(EXTRA_CFLAGS)
+           -fPIC -fno-semantic-interposition $(WARN) $(SAN) -I. $(EXTRA_CFLAGS)
 # Read only when something is compiled, so that set-up may install them first.
 PKG_CFLAGS = $(shell $(PKG_ENV) pkg-config --cflags $(PKG))
 PKG_LIBS   = $(shell $(PKG_ENV) pkg-config --libs $(PKG))
-LDLIBS     = $(PKG_LIBS) -lm -lpthread
+LDLIBS     = $(CLI) $(PKG_LIBS) -lm -lpthread
 
+# The library is what does not belong to the command line; tests/exported.list names what programs may call.
 ROOMS    := format convert quant reference verify
 SRC      := $(sort $(shell find $(ROOMS) -name '*.c'))
-OBJ      := $(SRC:%.c=$(BUILD)/%.o)
+COMMANDS := $(sort $(shell find $(ROOMS) -name 'cmd_*.c') $(wildcard format/cli/*.c verify/info/*.c verify/report/*.c))
 LIB      := $(BUILD)/libfvlm.a
+CLI      := $(BUILD)/commands.a
+SHARED   := $(BUILD)/libfvlm.so
 TEST_SRC := $(sort $(shell find $(addprefix tests/,$(ROOMS)) -name '*.c'))
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
+SCRIPTS  := $(wildcard tests/cli/*.sh)
 TEST_HELPERS := $(wildcard tests/support/*.c)
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
 BENCH    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
@@ -32,35 +37,47 @@ ifeq ($(V),0)
 Q := @
 endif
 
-.PHONY: all programs setup demo check test tools asan arm64 deps format bench accuracy oracle fuzz install clean help
+.PHONY: all programs setup libraries demo check test tools asan tsan arm64 deps format bench accuracy oracle fuzz \
+        install uninstall compile_commands.json clean help
 .SECONDARY:
 
-all: $(BUILD)/fvlm  ## all: the binary, build/fvlm (the default)
+all: $(BUILD)/fvlm  ## all: the binary build/fvlm and libfvlm.a (the default)
 
-$(BUILD)/fvlm: $(BUILD)/fvlm.o $(LIB)
+$(BUILD)/fvlm: $(BUILD)/fvlm.o $(CLI) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-$(LIB): $(OBJ)
-	$(Q)rm -f $@ && ar rcs $@ $^
+$(CLI): $(COMMANDS:%.c=$(BUILD)/%.o)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
+$(LIB): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(SRC)))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(SHARED): $(LIB) tests/exported.list
+	$(Q)awk 'BEGIN { print "{ global:" } /^fvlm_/ { print $$1 ";" } END { print "local: *; };" }' tests/exported.list >$(BUILD)/libfvlm.map
+	$(Q)$(CC) $(CFLAGS) -shared $(if $(SAN),,-Wl,--no-undefined) -Wl,--version-script=$(BUILD)/libfvlm.map \
+	  -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -o $@ $(LDLIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(CLI) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(LIB)
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(CLI) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-# The tools that are made of test helpers.
-$(BUILD)/tests/tools/checkpoint $(BUILD)/tests/tools/pixels: %: %.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
+# Writes a small checkpoint for tests/cli; the only tool that is made of test helpers.
+$(BUILD)/tests/tools/checkpoint: $(BUILD)/tests/tools/checkpoint.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile | libraries
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-setup:  # installs what is missing, through apt
-	@tests/setup.sh $(PACKAGES)
+libraries:  # stops and names what is missing
+	@$(PKG_ENV) tests/setup.sh --check $(PKG)
+
+setup:  # installs what is missing, where apt can; elsewhere names it
+	@tests/setup.sh --install $(PKG) cmocka
 
 demo: setup  ## demo: install what is missing, build, convert + quantize + verify + run the shipped model
 	@$(MAKE) --no-print-directory -j2 all
@@ -71,13 +88,16 @@ check: setup  ## check: install what is missing, build, run every test that need
 
 programs: all $(TESTS) $(TOOLS)
 
-test: programs
-	@tests/run.sh $(BUILD) $(TESTS) $(wildcard tests/cli/*.sh)
+test: programs  ## test: run every test that needs no Python
+	@CC="$(CC)" tests/run.sh $(BUILD) $(TESTS) $(SCRIPTS)
 
 asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j2 test BUILD=build/asan OPT=-O1 \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
        --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
+
+tsan:  ## tsan: the same tests under ThreadSanitizer, but those of TSAN_CANNOT in the Makefile
+	@$(MAKE) --no-print-directory -j2 programs test-tsan BUILD=build/tsan OPT=-O2 SAN="-fsanitize=thread"
 
 ARM64 := BUILD=build/arm64 CC=aarch64-linux-gnu-gcc PKG_ENV="PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"
 arm64:  ## arm64: cross-build for NEON (gcc-aarch64-linux-gnu, libraries for arm64); runs under qemu-aarch64
@@ -100,16 +120,30 @@ accuracy: all $(BUILD)/tests/bench/accuracy  ## accuracy: exact match of the shi
 bench: all $(BENCH)  ## bench: kernels and whole passes, in % of this CPU's own measured peak
 	@tests/bench/run.sh $(BUILD)
 
-fuzz:  ## fuzz: libFuzzer on what parses files from outside, FUZZ_SECONDS (60) a target (needs clang)
+fuzz:  ## fuzz: libFuzzer on every parser of outside data, FUZZ_SECONDS (60) a target (needs clang)
 	@tests/fuzz/run.sh
 
-install: all  ## install: PREFIX (default /usr/local): the binary and bash completion
-	install -Dm755 $(BUILD)/fvlm $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/fvlm
-	$(BUILD)/fvlm completion bash >$(BUILD)/completion.bash
-	install -Dm644 $(BUILD)/completion.bash $(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/fvlm
+# What install puts there, below $(DESTDIR)$(PREFIX); uninstall removes just that.
+INSTALLED := bin/fvlm share/man/man1/fvlm.1 share/bash-completion/completions/fvlm \
+             share/zsh/site-functions/_fvlm share/fish/vendor_completions.d/fvlm.fish
+install: $(BUILD)/fvlm  ## install: the stripped binary, its man page and completion for bash, zsh and fish, below PREFIX (/usr/local)
+	$(Q)for f in $(INSTALLED); do mkdir -p "$(DESTDIR)$(PREFIX)/$${f%/*}"; done
+	$(Q)install -m755 -s $(BUILD)/fvlm "$(DESTDIR)$(PREFIX)/bin/fvlm"
+	$(Q)$(BUILD)/fvlm man >"$(DESTDIR)$(PREFIX)/share/man/man1/fvlm.1"
+	$(Q)$(BUILD)/fvlm completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/fvlm"
+	$(Q)$(BUILD)/fvlm completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_fvlm"
+	$(Q)$(BUILD)/fvlm completion fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/fvlm.fish"
+
+uninstall:  ## uninstall: remove what install put below PREFIX
+	$(Q)for f in $(INSTALLED); do rm -f "$(DESTDIR)$(PREFIX)/$$f"; done
+
+compile_commands.json:  ## compile_commands.json: how every file is compiled, for editors and clang-tidy
+	@for f in fvlm.c $(SRC) $(TEST_SRC) $(TEST_HELPERS); do \
+	  printf '{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$(CURDIR)" $$f '$(strip $(CC) $(CFLAGS) $(PKG_CFLAGS))' $$f; \
+	done | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' >$@
 
 clean:  ## clean: remove build/
-	rm -rf build
+	rm -rf build compile_commands.json
 
 help:  ## help: this list
-	@sed -n 's/^[a-z0-9]*:.*## \(.*\)/  make \1/p' Makefile
+	@sed -n 's/^[a-z0-9_.]*:.*## \(.*\)/  make \1/p' Makefile

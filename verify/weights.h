@@ -5,8 +5,9 @@
 #ifndef FVLM_VERIFY_WEIGHTS_H
 #define FVLM_VERIFY_WEIGHTS_H
 
-#include "format/decode.h"
 #include "format/base/pool.h"
+#include "format/decode.h"
+#include "format/reader.h"
 
 typedef struct {
     size_t n_tensors;   /* compared; of these: */

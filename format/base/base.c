@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base.c - see base.h. */
+#define _GNU_SOURCE 1 /* vasprintf */
 #include "format/base/base.h"
 
 #include <errno.h>

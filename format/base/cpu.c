@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu.c - see cpu.h. The only file that asks the processor what it is. */
+#define _GNU_SOURCE 1 /* sched_getaffinity */
 #include "format/base/cpu.h"
 
 #include <limits.h>

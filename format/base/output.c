@@ -2,6 +2,7 @@
 /* output.c - the atomic output file, see output.h. Every step after opening the
  * target's directory is relative to that directory's descriptor, so that a folder
  * renamed meanwhile cannot send the file elsewhere. */
+#define _GNU_SOURCE 1 /* O_TMPFILE, renameat2, fallocate */
 #include "format/base/output.h"
 
 #include <errno.h>
