@@ -30,7 +30,7 @@ SHARED   := $(BUILD)/libfvlm.so
 TEST_SRC := $(sort $(shell find $(addprefix tests/,$(ROOMS)) -name '*.c'))
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
 SCRIPTS  := $(wildcard tests/cli/*.sh)
-TEST_HELPERS := $(wildcard tests/support/*.c)
+HELPERS  := $(BUILD)/tests/support.a
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
 BENCH    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 ifeq ($(V),0)
@@ -57,14 +57,10 @@ $(SHARED): $(LIB) tests/exported.list
 	$(Q)$(CC) $(CFLAGS) -shared $(if $(SAN),,-Wl,--no-undefined) -Wl,--version-script=$(BUILD)/libfvlm.map \
 	  -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -o $@ $(LDLIBS)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(CLI) $(LIB)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(HELPERS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(CLI) $(LIB)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
-
-# Writes a small checkpoint for tests/cli; the only tool that is made of test helpers.
-$(BUILD)/tests/tools/checkpoint: $(BUILD)/tests/tools/checkpoint.o $(TEST_HELPERS:%.c=$(BUILD)/%.o) $(LIB)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(CLI) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile | libraries
@@ -138,7 +134,7 @@ uninstall:  ## uninstall: remove what install put below PREFIX
 	$(Q)for f in $(INSTALLED); do rm -f "$(DESTDIR)$(PREFIX)/$$f"; done
 
 compile_commands.json:  ## compile_commands.json: how every file is compiled, for editors and clang-tidy
-	@for f in fvlm.c $(SRC) $(TEST_SRC) $(TEST_HELPERS); do \
+	@for f in fvlm.c $(SRC) $(TEST_SRC) $(wildcard tests/support/*.c tests/tools/*.c tests/bench/*.c); do \
 	  printf '{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$(CURDIR)" $$f '$(strip $(CC) $(CFLAGS) $(PKG_CFLAGS))' $$f; \
 	done | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' >$@
 
