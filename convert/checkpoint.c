@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint.c - config.json and generation_config.json of a LLaVA-style FastVLM checkpoint.
  *
- * Keys that change the arithmetic are read or demanded to have the one value we implement, so that
- * a model we would run wrongly is refused here by name. Keys about training are not looked at. */
+ * Keys that change the arithmetic are either read or required to have the one value that the executor implements, so
+ * that a model we would run wrongly is refused by name. Keys about training are ignored. */
 #include "convert/checkpoint.h"
 
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 #define MAX_CONFIG_BYTES (1u << 20)
 #define NAME "\"config.json\""
 
-/* conv_mode qwen_2, the one that predict.py uses. */
+/* conv_mode qwen_2, which upstream's predict.py uses. */
 static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
                              "{prompt}<|im_end|>\n<|im_start|>assistant\n";
 
@@ -40,7 +40,7 @@ static fvlm_status read_json(json_t **out, fvlm_source *src, const char *name, b
     return st;
 }
 
-/* The config while it is read; the first failure sticks. */
+/* The config being read; keeps the first failure. */
 typedef struct {
     const json_t *json;
     fvlm_err *err;
@@ -73,11 +73,11 @@ static double positive(reading *r, const json_t *from, const char *key)
     return d;
 }
 
-/* The key must hold this text; absent is as good when it has a default. */
-static void must_be(reading *r, const char *key, const char *wanted, bool may_lack)
+/* The key must hold this text, or may be absent if optional. */
+static void must_be(reading *r, const char *key, const char *wanted, bool optional)
 {
     const json_t *v = json_object_get(r->json, key);
-    if (r->st || (may_lack && (!v || json_is_null(v)))) return;
+    if (r->st || (optional && (!v || json_is_null(v)))) return;
     if (!json_is_string(v))
         r->st =
             fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected \"%s\"", key, fvlm_json_kind(v), wanted);
@@ -93,7 +93,7 @@ static void must_not(reading *r, const char *key)
     r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED, NAME ": \"%s\" is set, which is not supported", key);
 }
 
-/* What kind of model this is, told before any number is looked at. */
+/* The kind of model. Checked first: a wrong kind explains every other fault. */
 static void read_kind(reading *r)
 {
     const json_t *v = json_object_get(r->json, "model_type");
@@ -111,7 +111,7 @@ static void read_kind(reading *r)
     must_be(r, "model_type", "llava_qwen2", false);
     must_be(r, "mm_projector_type", "mlp2x_gelu", false);
     must_be(r, "hidden_act", "silu", true);
-    must_be(r, "image_aspect_ratio", "pad", false); /* without it Apple's code crops */
+    must_be(r, "image_aspect_ratio", "pad", false); /* otherwise upstream crops */
     must_be(r, "mm_patch_merge_type", "flat", true);
     must_not(r, "mm_use_im_start_end");
     must_not(r, "mm_use_im_patch_token");
@@ -120,7 +120,7 @@ static void read_kind(reading *r)
     must_not(r, "image_grid_pinpoints");
 }
 
-/* "mobileclip_l_1024": the side of the picture is the number at the end. */
+/* "mobileclip_l_1024": the number is the side of the picture in pixels. */
 static void read_image_size(reading *r, fvlm_config *c)
 {
     const json_t *v = json_object_get(r->json, "mm_vision_tower");
@@ -156,7 +156,7 @@ static void read_llm(reading *r, fvlm_checkpoint *out)
     c->llm.intermediate = count(r, "intermediate_size", 1u << 18);
     out->embed_rows = count(r, "vocab_size", 1u << 21);
     c->llm.norm_eps = positive(r, r->json, "rms_norm_eps");
-    const json_t *rope = json_object_get(r->json, "rope_parameters"); /* where transformers 5 puts it */
+    const json_t *rope = json_object_get(r->json, "rope_parameters"); /* from transformers 5 on */
     c->llm.rope_theta = positive(r, json_object_get(r->json, "rope_theta") || !rope ? r->json : rope, "rope_theta");
     c->llm.context = count(r, "max_position_embeddings", 1u << 20);
     if (json_object_get(r->json, "tokenizer_model_max_length")) {
@@ -180,7 +180,7 @@ static void read_llm(reading *r, fvlm_checkpoint *out)
     out->tied = json_is_true(tied);
 }
 
-/* One id or a list of at most four; generation_config.json goes before config.json, as in transformers. */
+/* One id or a list of at most four; generation_config.json overrides config.json, as in transformers. */
 static void read_eos(reading *r, const json_t *generation, fvlm_config *c)
 {
     const char *file = "generation_config.json";
@@ -201,7 +201,7 @@ static void read_eos(reading *r, const json_t *generation, fvlm_config *c)
     c->n_eos = r->st ? 0 : (uint32_t)n;
 }
 
-/* Every reachable id needs a row; ids that end an answer must be reachable. */
+/* Every token id needs a row of the embedding; the ids that end an answer must be token ids. */
 static fvlm_status check_ids(fvlm_checkpoint *c, fvlm_err *err)
 {
     if (c->n_ids > c->embed_rows)
@@ -212,7 +212,7 @@ static fvlm_status check_ids(fvlm_checkpoint *c, fvlm_err *err)
     for (uint32_t i = 0; i < c->config.n_eos; i++)
         if (c->config.eos[i] >= c->n_ids)
             return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "\"eos_token_id\" %" PRIu32 " is no id of the tokenizer (%" PRIu32 " ids)",
+                             "\"eos_token_id\" %" PRIu32 " is not an id of the tokenizer, which has %" PRIu32,
                              c->config.eos[i], c->n_ids);
     c->config.llm.vocab = c->n_ids;
     return FVLM_OK;

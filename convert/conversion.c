@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conversion.c - plan and carry out: folder to file, with both cores and little memory.
+/* conversion.c - plans a conversion and runs it on all threads.
  *
- * A task is one recipe, or hashing one weights file; the costly ones go first, so that the threads end
- * together. Nothing depends on which thread does what: same bytes at any thread count. */
+ * A task packs one recipe or hashes one weights file. Costly tasks go first, so that the threads finish together. No
+ * byte depends on which thread runs a task. */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 
 #include "convert/conversion.h"
-#include "format/cli/cli.h"
+#include "format/base/clock.h"
+#include "format/base/memory.h"
+#include "format/base/pool.h"
 #include "format/config_json.h"
 
 #define NO_TASK SIZE_MAX
@@ -46,7 +48,7 @@ static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *
     return FVLM_OK;
 }
 
-/* The reader's own checks of a configuration, now rather than when the file is opened. */
+/* Refuses now what the reader would refuse when it opens the file. */
 static fvlm_status check_config(const fvlm_config *config, fvlm_err *err)
 {
     fvlm_config again;
@@ -108,9 +110,9 @@ typedef struct {
     size_t n_tasks;
     uint64_t total;
     atomic_ullong done;
-    unsigned appends; /* of the calling thread, which alone reports */
-    mtx_t lock;
-    atomic_size_t failed; /* the first task, in order, that failed; NO_TASK while none has */
+    unsigned appends;     /* of the calling thread, which alone reports */
+    pthread_mutex_t lock; /* of failed and err */
+    atomic_size_t failed; /* the lowest failed task; NO_TASK if none */
     fvlm_err err;
 } work;
 
@@ -139,21 +141,22 @@ static void run_task(void *ctx, size_t i, unsigned thread)
     fvlm_status st;
     if (i > w->failed) return;
     if (t->hash) {
-        st = fvlm_source_hash(w->c->source, t->index, &err);
+        st = fvlm_source_hash(w->c->source, t->index, w->c->options.stop, &err);
         w->done += fvlm_source_file_bytes(w->c->source, t->index);
     } else {
         sink_context s = {w, thread};
         fvlm_sink sink = {append, &s};
         st = fvlm_pack_recipe(&w->c->names.recipes.items[t->index], w->c->source, &w->c->planned[t->index].packing,
-                              &sink, &w->done, &err);
+                              &sink, &w->done, w->c->options.stop, &err);
     }
     if (!st) return;
-    mtx_lock(&w->lock); /* tasks begin in order, so the least failing index is the same at any thread count */
+    pthread_mutex_lock(
+        &w->lock); /* tasks begin in order, so the lowest failing one is the same with any number of threads */
     if (i < w->failed) {
         w->failed = i;
         w->err = err;
     }
-    mtx_unlock(&w->lock);
+    pthread_mutex_unlock(&w->lock);
 }
 
 static int costly_first(const void *a, const void *b)
@@ -172,13 +175,13 @@ static fvlm_status list_tasks(work *w, fvlm_err *err)
     if (!w->tasks) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < n_files; i++) {
         uint64_t n = fvlm_source_file_bytes(c->source, i);
-        w->tasks[w->n_tasks++] = (task){n / 4, true, i}; /* nothing but reading */
+        w->tasks[w->n_tasks++] = (task){n / 4, true, i}; /* reading only */
         w->total += n;
     }
     for (size_t i = 0; i < c->names.recipes.n; i++) {
         const fvlm_recipe *m = &c->names.recipes.items[i];
         uint64_t n = fvlm_pack_source_bytes(m);
-        w->tasks[w->n_tasks++] = (task){m->fused ? 8 * n : n, false, i}; /* f64 and the proof */
+        w->tasks[w->n_tasks++] = (task){m->fused ? 8 * n : n, false, i}; /* arithmetic in f64, and the proof */
         w->total += n;
     }
     qsort(w->tasks, w->n_tasks, sizeof *w->tasks, costly_first);
@@ -220,8 +223,7 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
     if (fvlm_source_holds(c->source, path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a file of the checkpoint itself; write to another name", path);
     fvlm_pool *pool = NULL;
-    work w = {.c = c, .failed = NO_TASK};
-    if (mtx_init(&w.lock, mtx_plain) != thrd_success) return fvlm_fail_nomem(err);
+    work w = {.c = c, .lock = PTHREAD_MUTEX_INITIALIZER, .failed = NO_TASK};
     fvlm_status st = fvlm_pool_create(&pool, c->options.threads, err);
     if (!st) st = fvlm_writer_create(&w.writer, path, c->options.force, err);
     if (!st) {
@@ -237,11 +239,11 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
             st = w.err.code;
         }
     }
-    st = fvlm_source_check_unchanged(c->source, st, err); /* the last byte of it has been read */
+    st = fvlm_source_check_unchanged(c->source, st, err); /* all of it has been read */
     if (!st) st = finish(&w, err);
     fvlm_writer_abort(&w.writer);
     fvlm_pool_destroy(&pool);
-    mtx_destroy(&w.lock);
+    pthread_mutex_destroy(&w.lock);
     free(w.tasks);
     c->written = !st;
     c->seconds = fvlm_clock_seconds() - began;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conversion.h - inside of a conversion; conversion.c does it, report.c tells about it. */
+/* conversion.h - the inside of a conversion; private to convert/. conversion.c plans and runs it, report.c describes
+ * it. */
 #ifndef FVLM_CONVERT_CONVERSION_H
 #define FVLM_CONVERT_CONVERSION_H
 
@@ -20,15 +21,15 @@ struct fvlm_conversion {
     fvlm_source *source;
     fvlm_checkpoint checkpoint;
     fvlm_names names;
-    fvlm_planned *planned; /* one a recipe */
+    fvlm_planned *planned; /* for each recipe */
     size_t n_tensors, n_fused;
     uint64_t tensor_bytes;
     bool written;
     double seconds;
 };
 
-/* The container's metadata: config, provenance, and where each tensor comes from; caller owns. No times, no
- * folders: the same source, version and options give the same text. NULL when memory is out. */
+/* The container's metadata: config, provenance, and the origin of each tensor. Holds no times and no folders, so that
+ * the same source, version and options give the same text. The caller owns it; NULL if out of memory. */
 json_t *fvlm_conversion_metadata(const fvlm_conversion *c);
 
 #endif

@@ -52,7 +52,7 @@ static void list_steps(fvlm_conversion_origin *o, const fvlm_recipe *m, bool bia
     if (m->norm_gain) add_step(o, "layer norm folded");
     if (m->layer_scale) add_step(o, "layer scale folded");
     if (m->q_rows) add_step(o, "attention scale folded");
-    if (m->eye && !bias) add_step(o, "identity added");
+    if (m->residual && !bias) add_step(o, "identity added");
     if (!bias && !m->fused && m->out < m->branch[0].kernel->dims[0])
         add_step(o, "rows 0 to %" PRIu64 " kept", m->out - 1);
     if (m->fused || !fvlm_type_equal(type, bias ? fvlm_pack_bias_type(m) : fvlm_pack_weight_type(m)))

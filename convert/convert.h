@@ -1,26 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* convert.h - a checkpoint folder to a .fvlm file. */
+/* convert.h - turns a checkpoint folder into a .fvlm file.
+ *
+ *   fvlm_conversion *c;
+ *   fvlm_convert_options o = {.type = "bf16"};
+ *   fvlm_status st = fvlm_conversion_plan(&c, "FastVLM-0.5B", &o, &err);
+ *   if (!st) st = fvlm_conversion_write(c, "fastvlm.fvlm", &err);
+ *   fvlm_conversion_free(&c);
+ *
+ * conversion_report.h tells what a conversion will do, and has done.
+ *
+ * How it works, and where: source/ opens the folder and gives named tensors; checkpoint.h reads config.json,
+ * vocabulary/ the tokenizer; names/ turns tensor names into recipes (recipe.h), one for each module of the model;
+ * pack.h carries a recipe out: fuse.h computes it in f64, prove.h checks the result, elements.h rounds it once. */
 #ifndef FVLM_CONVERT_CONVERT_H
 #define FVLM_CONVERT_CONVERT_H
 
+#include "format/base/stop.h"
 #include "format/reader.h"
 
 typedef struct {
-    const char *type; /* NULL = keep: source dtype, fused tensors f32; else "f32" "bf16" "f16" */
+    const char *type; /* "f32", "bf16", "f16", or NULL: keep the checkpoint's types, store fused tensors as f32 */
     unsigned threads; /* 0 = all */
-    bool force;       /* replace an existing output */
-    fvlm_progress_fn progress;
+    bool force;       /* replace an existing file */
+    fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */
     void *progress_ctx;
+    const fvlm_stop *stop; /* set it to end fvlm_conversion_write early; may be NULL */
 } fvlm_convert_options;
 
-typedef struct fvlm_conversion fvlm_conversion; /* what would be written: names, types, sources, sizes */
+/* A planned conversion: the tensors to write, their types, sources and sizes. One thread at a time. */
+typedef struct fvlm_conversion fvlm_conversion;
 
-/* Reads config, tokenizer and every tensor's name and shape, decides everything,
- * reads no weights yet. Missing or left-over tensors are listed by name and refused. */
+/* Reads the config, the tokenizer, and the name and shape of every tensor, and decides everything; reads no weights,
+ * except to compare a stored head with the embedding. Refuses, among others, missing and left-over tensors (by name).
+ * On failure *out is NULL. The strings and pointers of *o must outlive the conversion. */
 fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, const fvlm_convert_options *o,
                                  fvlm_err *err);
-/* Carries it out. */
+
+/* Writes the file. The same source, version and options give the same bytes, with any number of threads. On failure
+ * nothing appears at path, and a file that was there is unchanged; the conversion can still be described and freed. */
 fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err *err);
-void fvlm_conversion_free(fvlm_conversion **c);
+
+void fvlm_conversion_free(fvlm_conversion **c); /* sets *c to NULL; NULL is fine */
 
 #endif

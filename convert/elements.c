@@ -20,7 +20,8 @@ void fvlm_elements_decode(unsigned src_type, const uint8_t *raw, size_t n, doubl
         for (size_t i = 0; i < n; i++) out[i] = (double)fvlm_f32_from_bits(fvlm_load_u32(raw + 4 * i));
 }
 
-/* All exponent bits set: infinity or NaN. The first pass has no exit and stays in its type's width: it vectorizes. */
+/* All exponent bits set: infinity or NaN. The first pass has no early exit and stays in the type's width, so that it
+ * vectorizes. */
 size_t fvlm_elements_check(unsigned src_type, const uint8_t *raw, size_t n)
 {
     if (src_type == FVLM_SOURCE_F32) {
@@ -46,8 +47,8 @@ fvlm_type fvlm_elements_keep(unsigned src_type)
                                                              : FVLM_F32};
 }
 
-/* f64 to f32 rounding to odd: toward zero, and the last bit set if anything was lost. Rounding that on
- * to a type of at least two bits less gives what rounding the f64 itself would have given. */
+/* f64 to f32, rounded to odd: toward zero, with the last bit set if the result is inexact. Rounding that again, to a
+ * type with at least two bits less, gives the same as rounding the f64 directly. */
 static float round_to_odd(double x)
 {
     float f = (float)x;

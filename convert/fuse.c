@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuse.c - the algebra of recipe.h. Everything in f64; pack.c rounds once, at the end. */
+/* fuse.c - the formula of recipe.h. All in f64; pack.c rounds once, at the end. */
 #include "convert/fuse.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 #include "convert/elements.h"
 
-/* gamma / sqrt(var + eps), and what the BatchNorm adds: beta - mean * g. */
+/* BatchNorm as x * g + added: g = gamma / sqrt(var + eps), added = beta - mean * g. */
 static fvlm_status fold_bn(const fvlm_batch_norm *bn, const fvlm_source *src, size_t n, double *g, double *added,
                            fvlm_err *err)
 {
@@ -32,7 +32,7 @@ static fvlm_status fold_bn(const fvlm_batch_norm *bn, const fvlm_source *src, si
     return st;
 }
 
-/* One branch's factor, and its share of the bias. */
+/* One branch's factor and its term of the bias. */
 static fvlm_status prepare_branch(fvlm_fusion *f, unsigned b, const double *scale, const fvlm_source *src,
                                   fvlm_err *err)
 {
@@ -99,7 +99,7 @@ double fvlm_fusion_row(const fvlm_fusion *f, uint64_t o, double *const *kernels,
             w[own * side * side + centre] += factor;
             continue;
         }
-        if (k == side) { /* nearly all: no border to leave out */
+        if (k == side) { /* the usual case: no padding */
             for (size_t j = 0; j < in * side * side; j++) w[j] += factor * kernels[b][j];
             continue;
         }
@@ -108,10 +108,10 @@ double fvlm_fusion_row(const fvlm_fusion *f, uint64_t o, double *const *kernels,
                 for (size_t x = 0; x < k; x++)
                     w[(i * side + y + border) * side + x + border] += factor * kernels[b][(i * k + y) * k + x];
     }
-    for (size_t i = 0; f->shift && i < in; i++) { /* linear layers only: k is 1 */
+    for (size_t i = 0; f->shift && i < in; i++) { /* linear layers only, so k is 1 */
         bias += w[i] * f->shift[i];
         w[i] *= f->gain[i];
     }
-    if (m->eye) w[own * side * side + centre] += 1;
+    if (m->residual) w[own * side * side + centre] += 1;
     return bias;
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pack.c - streams a recipe block by block: read rows, fuse and prove them in f64, round once, lay out.
+/* pack.c - streams a recipe block by block: reads rows, fuses and proves them in f64, rounds once, lays them out.
  *
- * A block is a number of rows that is a multiple of 16 (a panel), of about BLOCK_BYTES. Every weight
- * of the model passes through here once, so the loops that touch bare weights stay free of f64. */
+ * A block is a multiple of 16 rows (a panel), about BLOCK_BYTES in all. Every weight of the model passes through here,
+ * so bare weights, which are nearly all, skip f64. */
 #include "convert/pack.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "convert/elements.h"
 #include "convert/fuse.h"
 #include "convert/prove.h"
-#include "format/cli/cli.h"
 
 #define BLOCK_BYTES ((size_t)1 << 18)
 
@@ -41,8 +41,6 @@ uint64_t fvlm_pack_source_bytes(const fvlm_recipe *m)
     return n;
 }
 
-/* ---- one recipe under way ---- */
-
 typedef struct {
     const fvlm_recipe *m;
     const fvlm_source *src;
@@ -53,7 +51,7 @@ typedef struct {
     size_t rows;                                      /* of a block */
     uint8_t *raw[FVLM_MAX_BRANCHES];                  /* [rows][kernel_row] as stored in the source */
     uint8_t *typed;                                   /* [rows][row] in the type to store */
-    uint8_t *laid_out;                                /* panels of a block; all of a TAPS tensor */
+    uint8_t *laid_out;                                /* the panels of a block, or a whole TAPS tensor */
     double *kernel[FVLM_MAX_BRANCHES], *fused, *bias; /* one row of each branch; one fused row; [out] */
     fvlm_fusion fusion;
     fvlm_proof *proof;
@@ -98,7 +96,7 @@ static void release(packer *k)
     fvlm_proof_free(&k->proof);
 }
 
-/* Rows first .. first+n of every branch's kernel; refuses what is not finite. */
+/* Reads rows first .. first + n - 1 of every branch's kernel; refuses NaN and infinity. */
 static fvlm_status read_rows(packer *k, uint64_t first, size_t n, atomic_ullong *bytes_done)
 {
     for (unsigned b = 0; b < k->m->n_branches; b++) {
@@ -121,7 +119,7 @@ static fvlm_status too_large(packer *k, const char *what, uint64_t row, uint64_t
     return fvlm_elements_too_large(name, row, column, type, k->err);
 }
 
-/* Block of rows to the type to store, fused and proven on the way. */
+/* Fuses and proves a block of rows, and rounds it to the type to store. */
 static fvlm_status make_rows(packer *k, uint64_t first, size_t n)
 {
     const fvlm_recipe *m = k->m;
@@ -146,8 +144,8 @@ static fvlm_status make_rows(packer *k, uint64_t first, size_t n)
 
 /* ---- layouts ---- */
 
-/* Sixteen rows side by side: to[j][r] = row r's element order(j). A convolution's inputs are stored
- * (y, x, i) but come as (i, y, x): taps is k*k, in the channels; 1 tap for everything linear. */
+/* Interleaves 16 rows: to[j][r] = rows[r][s(j)]. Linear layers have 1 tap and s(j) = j. A convolution has k*k taps; its
+ * inputs come as (channel, y, x) and are stored as (y, x, channel). Missing rows are zero. */
 #define DEFINE_PANEL(name, type)                                                                                       \
     static void name(const type *rows, size_t n_rows, size_t row, size_t taps, type *to)                               \
     {                                                                                                                  \
@@ -179,7 +177,7 @@ static fvlm_status put_panels(packer *k, size_t n)
     return k->sink->append(k->sink->ctx, k->p->weight_id, k->laid_out, n_panels * panel_bytes, k->err);
 }
 
-/* [kh][kw][C]: channel by channel into its place; appended when the last is there. */
+/* [kh][kw][C], which is complete, and appended, with the last channel. */
 static fvlm_status put_taps(packer *k, uint64_t first, size_t n)
 {
     size_t channels = (size_t)k->m->out;
@@ -198,7 +196,7 @@ static fvlm_status put_block(packer *k, uint64_t first, size_t n)
     return k->sink->append(k->sink->ctx, k->p->weight_id, k->typed, n * k->row * k->size, k->err);
 }
 
-/* The bias: computed with the rows, or the source's own. */
+/* The fused bias, or else the source's own. */
 static fvlm_status put_bias(packer *k)
 {
     const fvlm_recipe *m = k->m;
@@ -219,14 +217,14 @@ static fvlm_status put_bias(packer *k)
 }
 
 fvlm_status fvlm_pack_recipe(const fvlm_recipe *m, const fvlm_source *src, fvlm_packing *p, const fvlm_sink *sink,
-                             atomic_ullong *bytes_done, fvlm_err *err)
+                             atomic_ullong *bytes_done, const fvlm_stop *stop, fvlm_err *err)
 {
     packer k = {.m = m, .src = src, .sink = sink, .p = p, .err = err};
     p->error = 0;
     fvlm_status st = prepare(&k);
     for (uint64_t first = 0; !st && first < m->out; first += k.rows) {
         size_t n = m->out - first < k.rows ? (size_t)(m->out - first) : k.rows;
-        if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+        st = fvlm_stop_check(stop, err);
         if (!st) st = read_rows(&k, first, n, bytes_done);
         if (!st) st = make_rows(&k, first, n);
         if (!st) st = put_block(&k, first, n);
@@ -234,7 +232,8 @@ fvlm_status fvlm_pack_recipe(const fvlm_recipe *m, const fvlm_source *src, fvlm_
     if (!st && m->fused) {
         p->error = fvlm_proof_error(k.proof);
         if (!(p->error <= FVLM_PROOF_BOUND))
-            st = fvlm_fail(err, FVLM_MISMATCH, "\"%s\": fused and unfused differ by %.1e, more than %.0e; not written",
+            st = fvlm_fail(err, FVLM_MISMATCH,
+                           "\"%s\": fused and unfused differ by %.1e, more than the allowed %.0e; nothing is written",
                            m->name, p->error, FVLM_PROOF_BOUND);
     }
     if (!st && m->has_bias) st = put_bias(&k);

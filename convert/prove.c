@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prove.c - see prove.h. Shares no arithmetic with fuse.c: BatchNorm is applied to outputs, never to
- * kernels; identities add the input; layer scale, LayerNorm's affine part and the attention scale are
- * steps of their own. */
+/* prove.c - see prove.h. Shares no arithmetic with fuse.c: BatchNorm is applied to outputs, not to kernels; identities
+ * add the input; layer scale, LayerNorm's affine part and the attention scale are separate steps. */
 #include "convert/prove.h"
 
 #include <math.h>
@@ -14,17 +13,17 @@
 
 struct fvlm_proof {
     const fvlm_recipe *m;
-    size_t side, n_in;  /* of the input map, and values of one channel: side * side */
+    size_t side, n_in;  /* side of the input map; side * side */
     size_t out_side, n; /* outputs of a row */
     double *x;          /* [channels][side * side] */
-    double *normed;     /* the same through the LayerNorm's affine part; x itself without one */
+    double *normed;     /* x after LayerNorm's affine part; x itself without one */
     double *bias[FVLM_MAX_BRANCHES], *gamma[FVLM_MAX_BRANCHES], *beta[FVLM_MAX_BRANCHES], *mean[FVLM_MAX_BRANCHES],
         *var[FVLM_MAX_BRANCHES];
     double *layer_scale, *gain, *shift;
     double error;
 };
 
-/* SplitMix64 of the position: the input depends on nothing else. -1 .. 1. */
+/* SplitMix64 of the index, as -1 .. 1: the same input in every run. */
 static double random_at(uint64_t i)
 {
     uint64_t z = (i + 1) * 0x9e3779b97f4a7c15u;
@@ -61,7 +60,7 @@ fvlm_status fvlm_proof_create(fvlm_proof **out, const fvlm_recipe *m, const fvlm
     fvlm_proof *p = *out = fvlm_alloc(1, sizeof *p);
     if (!p) return fvlm_fail_nomem(err);
     p->m = m;
-    p->side = m->k == 1 ? 2 : m->k < 5 ? 5 : m->k; /* a 1x1 kernel: four unrelated positions */
+    p->side = m->k == 1 ? 2 : m->k < 5 ? 5 : m->k; /* a 1x1 kernel sees four independent positions */
     p->n_in = p->side * p->side;
     p->out_side = (p->side + m->stride - 1) / m->stride;
     p->n = p->out_side * p->out_side;
@@ -96,7 +95,8 @@ void fvlm_proof_free(fvlm_proof **proof)
     free(p);
 }
 
-/* Four positions at once: y[j] = sum over i of row[i] * x[i][j]. Two chains each, to keep the adders busy. */
+/* Four positions at once: y[j] = sum over i of row[i] * x[i][j], in two chains each to hide the latency of additions.
+ */
 static void linear(const double *row, size_t in, const double *x, double *y)
 {
     double even[4] = {0}, odd[4] = {0};
@@ -109,7 +109,7 @@ static void linear(const double *row, size_t in, const double *x, double *y)
     for (size_t j = 0; j < 4; j++) y[j] = even[j] + odd[j] + (i < in ? row[i] * x[4 * i + j] : 0);
 }
 
-/* Direct convolution of the channels x [in][side * side], kernel [in][k][k], zero padding k / 2. */
+/* Direct convolution of x, [in][side][side], with kernel, [in][k][k], and zero padding k / 2. */
 static void convolve(const fvlm_proof *p, const double *kernel, size_t k, const double *x, double *y)
 {
     size_t in = (size_t)p->m->in, pad = k / 2, stride = p->m->stride;
@@ -123,7 +123,7 @@ static void convolve(const fvlm_proof *p, const double *kernel, size_t k, const 
             for (size_t i = 0; i < in; i++)
                 for (size_t ky = 0; ky < k; ky++)
                     for (size_t kx = 0; kx < k; kx++) {
-                        size_t iy = oy * stride + ky, ix = ox * stride + kx; /* still shifted by the padding */
+                        size_t iy = oy * stride + ky, ix = ox * stride + kx; /* plus the padding */
                         if (iy < pad || ix < pad || iy - pad >= p->side || ix - pad >= p->side) continue;
                         sum += kernel[(i * k + ky) * k + kx] * x[i * p->n_in + (iy - pad) * p->side + ix - pad];
                     }
@@ -131,14 +131,15 @@ static void convolve(const fvlm_proof *p, const double *kernel, size_t k, const 
         }
 }
 
-/* The input as output number j of the row sees it. */
+/* The input of an identity at output j. */
 static double input_at(const fvlm_proof *p, const double *channel, size_t j)
 {
     size_t stride = p->m->stride;
     return p->m->k == 1 ? channel[j] : channel[j / p->out_side * stride * p->side + j % p->out_side * stride];
 }
 
-/* As trained: branch by branch, each with its BatchNorm, then their sum, the scales, the residual. */
+/* As in training: each branch with its BatchNorm, then their sum, the scales, the residual. magnitude[j] is the sum of
+ * the magnitudes of the terms of y[j]. */
 static void run_parts(const fvlm_proof *p, uint64_t o, double *const *kernels, const double *x, const double *own,
                       double *y, double *magnitude)
 {
@@ -166,7 +167,7 @@ static void run_parts(const fvlm_proof *p, uint64_t o, double *const *kernels, c
     for (size_t j = 0; j < p->n; j++) {
         y[j] *= after;
         magnitude[j] *= fabs(after);
-        if (!m->eye) continue;
+        if (!m->residual) continue;
         y[j] += input_at(p, own, j);
         magnitude[j] += fabs(input_at(p, own, j));
     }

@@ -65,7 +65,7 @@ static void check_branch(const fvlm_recipe *m, fvlm_branch *b, fvlm_err *bad)
             ok = false;
         }
         b->k = (uint32_t)(ok ? k : 1);
-    } else if (m->out != m->in * m->groups && !bad->code) { /* nothing to add the input to */
+    } else if (m->out != m->in * m->groups && !bad->code) { /* no identity between different widths */
         fvlm_fail(bad, FVLM_BAD_INPUT, "\"%s\": an identity branch from %" PRIu64 " to %" PRIu64 " channels", m->name,
                   m->in * m->groups, m->out);
     }
@@ -102,9 +102,10 @@ void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad)
         m->has_bias |= m->branch[i].bias || m->branch[i].bn.beta;
     }
     if (shape.depthwise && m->groups && m->out % m->groups != 0 && !bad->code)
-        fvlm_fail(bad, FVLM_BAD_INPUT, "\"%s\": %" PRIu64 " output channels are no multiple of %" PRIu64 " inputs",
-                  m->name, m->out, m->groups);
-    m->fused = m->n_branches != 1 || m->branch[0].bn.gamma || m->eye || !m->branch[0].kernel;
+        fvlm_fail(bad, FVLM_BAD_INPUT,
+                  "\"%s\": %" PRIu64 " output channels are not a multiple of %" PRIu64 " input channels", m->name,
+                  m->out, m->groups);
+    m->fused = m->n_branches != 1 || m->branch[0].bn.gamma || m->residual || !m->branch[0].kernel;
 }
 
 static fvlm_status check_tensor(const fvlm_recipe *m, bool bias, fvlm_tensors *demand, fvlm_err *err)

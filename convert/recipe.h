@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* recipe.h - how one module of the container (a weight and its bias) comes from source tensors.
+/* recipe.h - how one module of the container (a weight and perhaps a bias) is computed from source tensors.
  *
  * Every fold of a FastVLM checkpoint is one formula, linear in the kernels:
  *
- *   W[o, i, :] = eye + scale[o] * sum over branches b of  sign_b * g_b[o] * pad(K_b)[o, i, :] * gain[i]
+ *   W[o, i, :] = identity + scale[o] * sum over branches b of  sign_b * g_b[o] * pad(K_b)[o, i, :] * gain[i]
  *   bias[o]    =       scale[o] * sum over branches b of  sign_b * (beta_b - mean_b g_b + g_b bias_b)
  *                    + scale[o] * sum over i of K[o, i] * shift[i]
  *
- *   K_b     a kernel, or the identity (rbr_skip), zero-padded to the widest kernel
- *   g_b     gamma / sqrt(var + eps) of the branch's BatchNorm, 1 without one
- *   eye     the identity once more when the module stands for x + f(x) (RepMixer, RepCPE)
- *   scale   layer scale; for the q rows of qkv also head_dim^-0.5
- *   gain, shift   the affine part of the LayerNorm before a linear layer
+ *   K_b       a kernel, or the identity (rbr_skip), zero-padded to the widest kernel
+ *   g_b       gamma / sqrt(var + eps) of the branch's BatchNorm; 1 without one
+ *   identity  added if the module is x + f(x) (RepMixer, RepCPE)
+ *   scale     layer scale; for the q rows of qkv also head_dim^-0.5
+ *   gain, shift   the affine part of the LayerNorm in front of a linear layer
  *
- * names.c writes recipes from tensor names, fuse.c evaluates them, prove.c shows that the result
- * does what the parts did, pack.c lays it out. A recipe with one bare kernel changes nothing: its
- * tensors keep their type. */
+ * names/ makes recipes from tensor names, fuse.c computes them, prove.c checks the result against the unfused
+ * branches, pack.c lays it out. A recipe of one bare kernel changes nothing: its tensors keep their type. */
 #ifndef FVLM_CONVERT_RECIPE_H
 #define FVLM_CONVERT_RECIPE_H
 
@@ -45,16 +44,16 @@ typedef struct {
     uint64_t dims[FVLM_MAX_RANK]; /* logical shape of the weight */
     uint64_t out, in;             /* rows; inputs of a group (1 for depthwise) */
     uint64_t groups;
-    uint32_t k, stride; /* side of the fused kernel; stride matters to the proof only */
+    uint32_t k, stride; /* side of the fused kernel; only the proof uses the stride */
     fvlm_branch branch[FVLM_MAX_BRANCHES];
     unsigned n_branches;
-    bool eye;
+    bool residual;                                    /* add the identity: x + f(x) */
     const fvlm_source_tensor *layer_scale;            /* [out] (stored [out,1,1]) or NULL */
     const fvlm_source_tensor *norm_gain, *norm_shift; /* [in], both or none */
-    uint64_t q_rows;                                  /* the first q_rows rows are multiplied by q_scale */
+    uint64_t q_rows;                                  /* the first q_rows rows are also scaled by q_scale */
     double q_scale;
-    bool fused;    /* anything but one bare kernel */
-    bool has_bias; /* the container's module has one */
+    bool fused;    /* more than one bare kernel */
+    bool has_bias; /* the module in the container has one */
 } fvlm_recipe;
 
 typedef struct {
@@ -62,32 +61,31 @@ typedef struct {
     size_t n, capacity;
 } fvlm_recipes;
 
-/* Appends a recipe without branches, with a copy of the name; valid until the next one is added. NULL: out of memory.
- */
+/* Appends a recipe without branches; copies the name. The pointer is valid until the next call. NULL: out of memory. */
 fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, const char *name);
 void fvlm_recipes_free(fvlm_recipes *all);
 
-/* A branch that is the identity until it gets a kernel. NULL: there are FVLM_MAX_BRANCHES already. */
+/* Appends a branch, an identity until the caller sets its kernel. NULL: there are FVLM_MAX_BRANCHES already. */
 fvlm_branch *fvlm_recipe_add_branch(fvlm_recipe *m, int sign);
 
-/* What a convolution must look like; 0 = as its widest kernel says. */
+/* The shape that a convolution must have; where it is 0, the widest kernel decides. */
 typedef struct {
     uint64_t out, in, groups;
     uint32_t k, stride;
     bool depthwise; /* in is 1, groups = input channels */
 } fvlm_conv_shape;
 
-/* The next two set the recipe's shape and layout from its source tensors, of which any may be NULL (a missing one is
- * reported elsewhere). A tensor that does not fit is noted in *bad unless bad->code is set already.
+/* Set the recipe's shape and layout, and check its source tensors. Any of them may be NULL (missing tensors are
+ * reported elsewhere). A tensor that does not fit is described in *bad, unless bad->code is set already.
  *
  * _conv: a convolution of the branches added so far.
- * _linear: a bare matrix [out, in] and bias [out] or NULL, or a vector [out] when in is 0. */
+ * _linear: a bare matrix [out, in] with a bias [out] or NULL; or, if in is 0, a vector [out]. */
 void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad);
 void fvlm_recipe_set_linear(fvlm_recipe *m, const fvlm_source_tensor *weight, const fvlm_source_tensor *bias,
                             uint64_t out, uint64_t in, fvlm_err *bad);
 
-/* Checks that the recipes make exactly the tensors that config demands, in that order, and notes the part of each.
- * config must be valid: see fvlm_config_from_json. */
+/* Checks that the recipes make exactly the tensors that config demands (format/tensors.h), in that order, and sets the
+ * part of each. config must be valid: see fvlm_config_from_json. */
 fvlm_status fvlm_recipes_check(fvlm_recipes *all, const fvlm_config *config, fvlm_err *err);
 
 #endif

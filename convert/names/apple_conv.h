@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apple_conv.h - the ways in which Apple's checkpoints store one convolution; private to names/.
+/* apple_conv.h - how Apple's checkpoints store one convolution; private to names/.
  *
  * Fused: AT.weight and AT.bias. As trained: branches that are summed, each a kernel (or the identity) followed by
  * BatchNorm. Each function appends branches to a recipe and requires their tensors. */
@@ -21,8 +21,8 @@ void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, cons
 void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at,
                                    fvlm_mobile_one branches);
 
-/* A whole recipe for the MobileOne convolution AT: fused (AT.reparam_conv), or branch by branch. It has an identity
- * branch exactly when its input and output have the same shape. */
+/* A new recipe for the MobileOne convolution AT, fused (AT.reparam_conv) or as branches. It has an identity branch
+ * exactly if input and output have the same shape. */
 fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, const char *name, const char *at, fvlm_conv_shape shape);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apple_llm.c - the grammar of projector and language model in Apple's names. */
+/* apple_llm.c - projector and language model in Apple's names (those of transformers' Qwen2). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static void resolve_layer(fvlm_resolver *r, unsigned layer)
     }
 }
 
-/* The first 'rows' rows of the two stored matrices, byte for byte. */
+/* Whether the first 'rows' rows of two stored matrices are the same bytes. */
 static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, const fvlm_source_tensor *b,
                                 uint64_t rows, bool *equal)
 {
@@ -74,7 +74,7 @@ static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, c
     return st;
 }
 
-/* The embedding keeps the rows that an id can reach. */
+/* Keeps the rows that a token id can reach. */
 static void embedding(fvlm_resolver *r, const char *name, const fvlm_source_tensor *t)
 {
     const fvlm_config *c = &r->out->config;
@@ -89,8 +89,8 @@ static void embedding(fvlm_resolver *r, const char *name, const fvlm_source_tens
     fvlm_source_check_shape(t, 2, stored, &r->shape);
 }
 
-/* Whether the head is the embedding (§1.6 of the checkpoint notes): config.json decides when it says tied, even
- * against a stored head, as transformers does; bytes decide when it does not. */
+/* Is the head tied to the embedding? If config.json says so, yes, even if a different head is stored: transformers does
+ * the same. If it says no, or nothing and a head is stored, yes only if the two have the same bytes. */
 static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
 {
     static const char name[] = "lm_head.weight";

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apple_tower.c - the grammar of FastViTHD in Apple's names, fused and train-time.
+/* apple_tower.c - FastViTHD in Apple's names, fused or as trained.
  *
- *   patch_embed.{0,1,2}                 stem
- *   network.I                           in order: a downsample (.proj.{0,1}), a position encoding (.reparam_conv
- *                                       or .pe), or blocks (.B.)
+ *   patch_embed.{0,1,2}   stem
+ *   network.I             in order: a downsample (.proj.{0,1}), a position encoding (.reparam_conv or .pe), or
+ *                         blocks (.B.)
  *   conv_exp, conv_exp.se.{reduce,expand}
  *
- * A convolution is stored fused (reparam_conv, lkb_reparam) or as the branches it was trained with;
- * branches are found by looking, and a branch that one RepMixer has, every RepMixer must have. */
+ * A convolution is stored fused (reparam_conv, lkb_reparam) or as the branches it was trained with. Which branches
+ * there are is read off the names. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,11 +16,11 @@
 #include "convert/names/apple_conv.h"
 
 #define T FVLM_TOWER_PREFIX
-#define HEAD_DIM 32 /* of the tower's attention; in no name and no shape */
+#define HEAD_DIM 32 /* of the tower's attention; no name or shape tells it */
 #define MAX_PLACES 64
 #define MAX_BLOCKS 512
 
-/* Branches of a RepMixer as trained: those that one RepMixer of the checkpoint has, all must have. */
+/* The branches of a RepMixer as trained. If one RepMixer of the checkpoint has a branch, all must have it. */
 typedef struct {
     fvlm_mobile_one mixer, norm;
     bool layer_scale;
@@ -37,7 +37,7 @@ static uint64_t resolve_stem(fvlm_resolver *r)
     return c;
 }
 
-/* A large depthwise kernel (with a small one beside it in training), then 1x1. */
+/* A large depthwise kernel, in training with a small one in parallel, then 1x1. */
 static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t in)
 {
     char name[64], at[128], path[200];
@@ -60,7 +60,7 @@ static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned pl
     return out;
 }
 
-/* RepCPE: x + pe(x), or the same with its identity folded in. */
+/* RepCPE: x + pe(x), or one kernel with the identity folded in. */
 static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
 {
     char path[200];
@@ -68,11 +68,11 @@ static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, u
     bool fused = fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place);
     snprintf(path, sizeof path, T "network.%u.%s", place, fused ? "reparam_conv" : "pe");
     fvlm_apple_require_fused(r, m, path);
-    m->eye = !fused;
+    m->residual = !fused;
     fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
 }
 
-/* [c, 1, 1] */
+/* Layer scale, stored as [c, 1, 1]. */
 static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, const char *name, uint64_t c)
 {
     const fvlm_source_tensor *t = fvlm_resolver_require(r, "%s.%s", at, name);
@@ -96,13 +96,14 @@ static void resolve_repmixer(fvlm_resolver *r, const mixer_branches *mixers, con
         fvlm_apple_require_mobile_one(r, m, 1, path, mixers->mixer);
         snprintf(path, sizeof path, "%s.norm", at);
         fvlm_apple_require_mobile_one(r, m, -1, path, mixers->norm);
-        m->eye = true;
+        m->residual = true;
         if (mixers->layer_scale) m->layer_scale = layer_scale(r, at, "layer_scale", c);
     }
     fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
 }
 
-/* 7x7 depthwise + BatchNorm (or folded already, with a bias), fc1, fc2 with the block's layer scale. */
+/* Depthwise 7x7 with BatchNorm (or already folded, with a bias), then fc1, then fc2 with the block's layer scale.
+ * Returns the hidden width; hidden = 0 accepts any. */
 static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *block, uint64_t c, uint64_t hidden,
                             const char *scale)
 {
@@ -179,7 +180,7 @@ static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsig
     s->heads = attention ? (uint32_t)(c / HEAD_DIM) : 0;
     if (attention && c % HEAD_DIM != 0 && !r->shape.code)
         fvlm_fail(&r->shape, FVLM_BAD_INPUT,
-                  "stage %u: %" PRIu64 " channels are no multiple of the attention's head width %d", stage, c,
+                  "stage %u: %" PRIu64 " channels are not a multiple of the attention head width %d", stage, c,
                   HEAD_DIM);
 }
 
@@ -194,10 +195,10 @@ static place_kind kind_of(fvlm_resolver *r, unsigned place)
     return fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", place) > 0 ? BLOCKS : NOTHING;
 }
 
-/* stage = [downsample] [position] blocks; 'next' is the least kind that may follow. */
+/* stage = [downsample] [position] blocks; 'next' is the first kind that may follow. */
 static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint64_t c)
 {
-    static const char *const kinds[] = {"nothing we know", "a downsample", "a position encoding", "blocks"};
+    static const char *const kinds[] = {"nothing that is known", "a downsample", "a position encoding", "blocks"};
     fvlm_config *config = &r->out->config;
     unsigned n_places = fvlm_resolver_count(r, MAX_PLACES, T "network."), stage = 0;
     place_kind next = POSITION; /* the first stage has no downsample */
@@ -222,7 +223,8 @@ static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint
         r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower in the middle of a stage",
                           n_places - 1);
     if (!n_places)
-        fvlm_resolver_require(r, T "network.0.0.token_mixer.reparam_conv.weight"); /* notes that the tower is missing */
+        fvlm_resolver_require(r,
+                              T "network.0.0.token_mixer.reparam_conv.weight"); /* records that the tower is missing */
     config->vision.n_stages = stage;
 }
 
@@ -243,7 +245,6 @@ static void resolve_final(fvlm_resolver *r, uint64_t c)
     config->vision.se_dim = (uint32_t)inner;
 }
 
-/* Which branches the train-time RepMixers of this checkpoint have. */
 static mixer_branches find_mixer_branches(const fvlm_resolver *r)
 {
     mixer_branches found = {.mixer.skip = true, .norm.skip = true};
@@ -280,6 +281,6 @@ void fvlm_apple_tower_resolve(fvlm_resolver *r)
     if (c->vision.image_size % c->vision.stride != 0 && !r->shape.code)
         fvlm_fail(&r->shape, FVLM_BAD_INPUT,
                   "\"config.json\": \"mm_vision_tower\" asks for %" PRIu32
-                  " pixels, no multiple of the tower's stride %" PRIu32,
+                  " pixels, not a multiple of the tower's stride %" PRIu32,
                   c->vision.image_size, c->vision.stride);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* names.c - which dialect of names a checkpoint speaks, and its grammar from the tower to the head. */
+/* names.c - resolves a whole checkpoint: tower, projector, language model, and the balance of tensors. */
 #include "convert/names/names.h"
 
 #include <inttypes.h>
@@ -14,7 +14,7 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-/* Tensors that nothing needs, each by a rule with a name. */
+/* Drops the tensors that inference does not need. */
 static void drop_by_rule(fvlm_resolver *r)
 {
     for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
@@ -27,7 +27,7 @@ static void drop_by_rule(fvlm_resolver *r)
     }
 }
 
-/* Names of another producer, recognised so that the refusal can say what the folder is. */
+/* Recognizes the names of other producers, so that the refusal can say what the folder is. */
 static const char *dialect_hint(const fvlm_resolver *r)
 {
     if (fvlm_resolver_has_prefix(r, "model.vision_tower.timm_model."))

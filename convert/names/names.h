@@ -5,9 +5,8 @@
  *   stage  = [downsample] [position] block+          the first has no downsample, the others do
  *   block  = RepMixer | attention, then a ConvFFN
  *
- * How many stages and blocks, how wide, which kernels, which train-time branches: all of it is read
- * off the names and shapes. A source tensor is used, dropped by a named rule, or left over, and
- * left-over or missing tensors are refused by name. */
+ * The number of stages and blocks, widths, kernel sizes and train-time branches are read off the names and shapes. A
+ * source tensor is used, dropped by a named rule, or left over; left-over and missing tensors are refused by name. */
 #ifndef FVLM_CONVERT_NAMES_NAMES_H
 #define FVLM_CONVERT_NAMES_NAMES_H
 
@@ -22,13 +21,14 @@ typedef struct {
 
 typedef struct {
     fvlm_recipes recipes;
-    fvlm_config config;      /* complete */
+    fvlm_config config;      /* the checkpoint's, with the tower added */
     fvlm_dropped dropped[4]; /* those with n_tensors > 0 */
     unsigned n_dropped;
-    uint64_t rows_dropped; /* of the embedding: ids the tokenizer cannot reach */
-    bool head_differs;     /* config.json says tied, but the stored head is another: config.json is followed */
+    uint64_t rows_dropped; /* rows of the embedding that no token id reaches */
+    bool head_differs;     /* config.json says tied, but the stored head differs; config.json wins */
 } fvlm_names;
 
+/* On failure *out is empty. On success it points into src, which must outlive it. */
 fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fvlm_checkpoint *checkpoint,
                                fvlm_err *err);
 void fvlm_names_free(fvlm_names *n);

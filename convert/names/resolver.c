@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* resolver.c - keeps account of every tensor of the source: used, dropped, missing or left over. */
+/* resolver.c - see resolver.h. */
 #include "convert/names/resolver.h"
 
 #include <inttypes.h>

@@ -1,42 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* resolver.h - finding tensors by name while keeping account of them; inside of names/. */
+/* resolver.h - finds tensors by name and keeps account of which were used; private to names/. */
 #ifndef FVLM_CONVERT_NAMES_RESOLVER_H
 #define FVLM_CONVERT_NAMES_RESOLVER_H
 
 #include "convert/names/names.h"
 
-#define FVLM_LISTED 10 /* names in a refusal before "and N more" */
+#define FVLM_LISTED 10 /* names that a refusal lists before "and N more" */
 
 typedef struct {
     const fvlm_source *src;
     const fvlm_checkpoint *checkpoint;
     fvlm_names *out;
-    bool *used; /* by index of the source tensor */
+    bool *used; /* [source tensors] */
     char *missing[FVLM_LISTED];
     size_t n_missing;
-    fvlm_err shape; /* the first shape that does not fit: told unless names are wrong, which is the likelier cause */
-    fvlm_recipe nowhere; /* written to when memory or branches run out; never read */
+    fvlm_err
+        shape; /* the first shape that does not fit; reported unless names are wrong, which is the likelier cause */
+    fvlm_recipe nowhere; /* a place to write when memory or branches run out; never read */
     fvlm_err *err;
-    fvlm_status st; /* what stops the search at once: memory, limits, broken grammar */
+    fvlm_status st; /* a failure that ends the search at once: memory, limits, broken grammar */
 } fvlm_resolver;
 
 #define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
 
-/* The tensor of that name, marked as used; an absent one is noted as missing and gives NULL. */
+/* The tensor with this name, marked as used. NULL if it is absent, which is noted as missing. */
 const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3); /* exactly this name */
 bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
     FVLM_PRINTF(2, 3); /* a name that begins so */
 
-/* 1 + the largest number that follows this beginning of a name; 0 if none does. */
+/* 1 + the largest number that follows this prefix; 0 if there is none. More than max is FVLM_LIMIT. */
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
-/* The tensor with this index is not needed, by the rule of this name. */
+/* Marks source tensor i as not needed, by the named rule. */
 void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule);
 
-/* Refuses missing and left-over tensors by name, then the first shape that did not fit. hint ends the refusal. */
+/* Refuses missing and left-over tensors by name, with hint appended; else the first shape that does not fit. */
 fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint);
 
 void fvlm_apple_tower_resolve(fvlm_resolver *r);

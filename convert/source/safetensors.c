@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* safetensors.c - strict reading of a .safetensors header.
+/* safetensors.c - parses a .safetensors header, strictly.
  *
  *   u64 N | N bytes of JSON | tensor data
  *   {"name": {"dtype": "BF16", "shape": [4, 2], "data_offsets": [begin, end]}, ...}
  *
- * What looser readers let pass is refused here: a tensor whose shape and bytes disagree, overlap,
- * holes, trailing bytes, duplicate names or keys, unknown keys. Offsets need not be aligned. */
+ * Refused although other readers accept some of it: a tensor whose shape and bytes disagree, overlap, holes, trailing
+ * bytes, duplicate names or keys, unknown keys. Offsets need not be aligned. */
 #include "convert/source/safetensors.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@
 
 #define MAX_NAME 4096
 
-/* Legal types of the format that hold no weights of a FastVLM checkpoint. */
+/* Types of the format that a FastVLM checkpoint never uses for weights. */
 static const char *const other_types[] = {"F64", "I32", "I16",  "I8",      "U64",    "U32",
                                           "U16", "U8",  "BOOL", "F8_E5M2", "F8_E4M3"};
 
@@ -45,7 +45,7 @@ fvlm_status fvlm_safetensors_length(uint64_t *n_header, const uint8_t *first, ui
     return FVLM_OK;
 }
 
-/* One entry while it is read. */
+/* A tensor being read. */
 typedef struct {
     fvlm_source_tensor t;
     bool has_type, has_shape, has_range;
@@ -112,7 +112,7 @@ static bool read_field(fvlm_scan *s, entry *e, const char *key, size_t key_at)
     return fvlm_scan_refuse(s, key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown key \"%.64s\"", e->t.name, key);
 }
 
-/* What the finished entry must satisfy on its own; turns offsets into positions in the file. */
+/* Checks a complete entry and sets its offset in the file. */
 static bool check_entry(fvlm_scan *s, entry *e, uint64_t data_at, uint64_t n_data)
 {
     const char *missing = !e->has_type ? "dtype" : !e->has_shape ? "shape" : !e->has_range ? "data_offsets" : NULL;
@@ -149,7 +149,7 @@ static bool check_name(fvlm_scan *s, const char *name, size_t at)
     if (n == 0) return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "a tensor without a name");
     if (n > MAX_NAME)
         return fvlm_scan_refuse(s, at, FVLM_LIMIT, "a name of %zu bytes, at most %d are allowed", n, MAX_NAME);
-    for (size_t i = 0; i < n; i++) /* names end up on terminals */
+    for (size_t i = 0; i < n; i++) /* names are printed to terminals */
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
             return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "a tensor's name holds a control character");
     return true;
@@ -160,7 +160,7 @@ static int text_order(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* {"format": "pt", ...}: text to text, no key twice. Nothing in it concerns us. */
+/* {"format": "pt", ...}: text to text, without duplicate keys. The contents are not used. */
 static bool read_metadata(fvlm_scan *s)
 {
     bool first = true, ok = true;
@@ -190,7 +190,6 @@ static bool read_metadata(fvlm_scan *s)
     return !s->st;
 }
 
-/* Grows with the text: 2^20 entries at most, each at least 50 bytes of it. */
 static bool append(fvlm_scan *s, fvlm_safetensors *out, size_t *capacity, const entry *e)
 {
     if (out->n_tensors == FVLM_SOURCE_MAX_TENSORS)
@@ -240,7 +239,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const fvlm_source_tensor *)a)->name, ((const fvlm_source_tensor *)b)->name);
 }
 
-/* No hole, no overlap, nothing after the last tensor. */
+/* The tensors must cover the data: no hole, no overlap, nothing after the last. */
 static fvlm_status check_cover(fvlm_safetensors *f, uint64_t data_at, uint64_t file_bytes, const char *what,
                                fvlm_err *err)
 {
@@ -256,7 +255,7 @@ static fvlm_status check_cover(fvlm_safetensors *f, uint64_t data_at, uint64_t f
                                "\"%s\": byte %" PRIu64 ": %" PRIu64 " bytes before tensor \"%.200s\" belong to no "
                                "tensor",
                                what, at, t->offset - at, t->name);
-        at = t->offset + t->n_bytes; /* both inside the file: checked above */
+        at = t->offset + t->n_bytes; /* inside the file: see check_entry */
     }
     if (at != file_bytes)
         return fvlm_refuse(err, at,
@@ -285,7 +284,7 @@ fvlm_status fvlm_safetensors_parse(fvlm_safetensors *out, char *header, size_t n
     fvlm_scan s = fvlm_scan_over(header, n_header, what, 8, err);
     read_entries(&s, out, data_at, file_bytes - data_at);
     fvlm_status st = s.st;
-    if (!st) st = check_names(out, header, what, err); /* before overlap: a repeat would show as one */
+    if (!st) st = check_names(out, header, what, err); /* first, as a duplicate also overlaps */
     if (!st) st = check_cover(out, data_at, file_bytes, what, err);
     if (!st && out->n_tensors) qsort(out->tensors, out->n_tensors, sizeof *out->tensors, by_name);
     if (st) {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shards.c - model.safetensors.index.json: {"metadata": ..., "weight_map": {tensor: shard, ...}}.
  *
- * The index and the shards say the same thing twice, so they are held against each other: every
- * tensor of every shard is in the map, under that shard, and the map names no other. total_size
- * is not compared: writers disagree on what it counts. */
+ * The index repeats what the headers of the shards say, so the two must agree: the map has every tensor of every shard,
+ * under that shard, and no other. total_size is ignored: writers disagree on what it counts. */
 #include "convert/source/shards.h"
 
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 
 #define MAX_INDEX_BYTES (64u << 20)
 
-/* A path that comes from inside a file is hostile until it is a plain name. */
+/* Names from inside a file are untrusted: they must not leave the folder. */
 static bool plain_name(const char *name)
 {
     size_t n = strlen(name);
@@ -30,7 +29,7 @@ static int text_order(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The shard names of the map, sorted; each appears as often as it has tensors. */
+/* The shard names of the map, sorted, with duplicates: one for each tensor. */
 static fvlm_status collect_names(const json_t *map, const char *index, const char **names, fvlm_err *err)
 {
     const char *tensor;
@@ -53,7 +52,7 @@ static fvlm_status collect_names(const json_t *map, const char *index, const cha
     return FVLM_OK;
 }
 
-/* Leaves each name once; every shard must be in the folder. */
+/* Removes duplicate names; every shard must be in the folder. */
 static fvlm_status find_shards(const fvlm_source *src, const char **names, size_t *n, const char *index, fvlm_err *err)
 {
     size_t n_found = 0;

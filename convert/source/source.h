@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source.h - a checkpoint as convert sees it: named tensors that are byte ranges of files.
+/* source.h - a checkpoint folder as a table of named tensors, each a byte range of a file.
  *
  *   fvlm_source *src;
  *   if (fvlm_source_open(&src, "FastVLM-0.5B", &err)) return complain(&err);
@@ -7,12 +7,12 @@
  *   fvlm_source_read(src, t, 0, t->n_bytes, buffer, &err);
  *   fvlm_source_close(&src);
  *
- * Weights are read with pread into memory of our own, never mapped: a mapping can change or
- * vanish under us. Whatever else can say "tensor = range of a file" fits behind this header. */
+ * Weights are read with pread, never mapped: the contents of a mapping can change or vanish at any time. */
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_H
 #define FVLM_CONVERT_SOURCE_SOURCE_H
 
 #include "convert/source/source_tensor.h"
+#include "format/base/stop.h"
 #include "format/reader.h"
 
 #define FVLM_SOURCE_MAX_FILES 1024
@@ -20,22 +20,22 @@
 
 typedef struct fvlm_source fvlm_source;
 
-/* Opens a folder with model.safetensors, or model.safetensors.index.json and its shards, and
- * reads every header. On failure *out is NULL and nothing is left open. */
+/* Opens a folder with model.safetensors, or with model.safetensors.index.json and its shards, and reads all headers.
+ * On failure *out is NULL and nothing is left open. */
 fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err);
 void fvlm_source_close(fvlm_source **src); /* NULL is fine */
 
 size_t fvlm_source_n_tensors(const fvlm_source *src);
 const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i);    /* sorted by name */
 const fvlm_source_tensor *fvlm_source_find(const fvlm_source *src, const char *name); /* NULL if absent */
-size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name);       /* index; n if none */
+size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name);       /* index; n_tensors if none */
 
-/* n_bytes of tensor t from its byte 'at' on. Thread-safe. */
+/* Reads n_bytes of tensor t, beginning at its byte 'at'. Thread-safe. */
 fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t, uint64_t at, size_t n_bytes,
                              void *out, fvlm_err *err);
 
-/* A text file of the folder, NUL-terminated, malloc'd. Absent: *text is NULL and FVLM_OK.
- * Every file read this way, and every weights file, is listed for the provenance. */
+/* Reads a text file of the folder: malloc'd, with a NUL after its n_bytes. If it is absent, *text is NULL and the
+ * status FVLM_OK. Each file read is added to the list of files, for the provenance. */
 fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
                              fvlm_err *err);
 bool fvlm_source_has(const fvlm_source *src, const char *name);
@@ -45,14 +45,14 @@ const char *fvlm_source_file_name(const fvlm_source *src, size_t i);
 uint64_t fvlm_source_file_bytes(const fvlm_source *src, size_t i);
 const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i);
 
-/* Hashes file i (a text file has its hash already). Different files may be hashed by different threads. */
-fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err);
+/* Hashes weights file i (text files are hashed as they are read). Threads may hash different files at once. */
+fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err);
 
-/* Whether the path is one of the source's own files, by whatever name. */
+/* Whether path is one of the source's own files, under whatever name. */
 bool fvlm_source_holds(const fvlm_source *src, const char *path);
 
-/* To be asked when the last byte has been read: st, unless one of the files read so far is no longer what it was when
- * it was opened; then FVLM_CHANGED. See fvlm_stamp_check_unchanged. */
+/* Call it after the last read. Returns st, or FVLM_CHANGED if a file has changed since it was opened: see
+ * fvlm_stamp_check_unchanged. */
 fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, fvlm_err *err);
 
 #endif

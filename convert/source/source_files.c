@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "format/cli/cli.h"
-
 #define HASH_BLOCK ((size_t)1 << 18)
 
 enum { PATH_ROOM = PATH_MAX + FVLM_MAX_NAME };
@@ -33,7 +31,7 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
     fvlm_status st = fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err);
     if (st) return st;
     f->name = fvlm_strdup(name);
-    *index = src->n_files++; /* closed and freed with the source from here on */
+    *index = src->n_files++; /* fvlm_source_close takes over */
     return f->name ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
@@ -98,7 +96,7 @@ const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i)
     return &src->files[i].hash;
 }
 
-fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
+fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err)
 {
     fvlm_source_file *f = &src->files[i];
     if (f->hashed) return FVLM_OK;
@@ -107,7 +105,7 @@ fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, fvlm_err *err)
     fvlm_status st = block ? fvlm_hasher_create(&hasher, err) : fvlm_fail_nomem(err);
     for (uint64_t at = 0; !st && at < f->stamp.n_bytes;) {
         size_t n = f->stamp.n_bytes - at < HASH_BLOCK ? (size_t)(f->stamp.n_bytes - at) : HASH_BLOCK;
-        if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+        st = fvlm_stop_check(stop, err);
         if (!st) st = fvlm_source_read_file(src, i, at, n, block, err);
         if (!st) fvlm_hasher_add(hasher, block, n);
         at += n;

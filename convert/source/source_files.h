@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source_files.h - inside of a source and its files; private to source/. */
+/* source_files.h - the inside of a source, and its files; private to source/. */
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_FILES_H
 #define FVLM_CONVERT_SOURCE_SOURCE_FILES_H
 
@@ -9,8 +9,8 @@
 typedef struct {
     char *name; /* plain file name inside the folder */
     int fd;
-    fvlm_stamp stamp; /* size and time of the file as it was opened */
-    char *header;     /* weights files: the decoded header, which owns the tensors' names */
+    fvlm_stamp stamp; /* when it was opened */
+    char *header;     /* of a weights file, decoded; owns the tensors' names */
     fvlm_hash hash;
     bool hashed;
 } fvlm_source_file;
@@ -24,10 +24,10 @@ struct fvlm_source {
     size_t n_tensors, capacity;
 };
 
-/* Opens a regular file of the folder; *index = its place in files. */
+/* Opens a regular file of the folder; *index = its number. */
 fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err);
 
-/* Bytes of file number 'file'; see fvlm_file_read. */
+/* Reads from file number 'file'; see fvlm_file_read. */
 fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
                                   fvlm_err *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source_table.c - all tensors of a checkpoint in one table, sorted by name. */
+/* source_table.c - the tensors of a checkpoint in one table, sorted by name. */
 #include "convert/source/source_table.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source_tensor.h - one tensor of a checkpoint: its name, type and shape, and where its bytes are. */
+/* source_tensor.h - one tensor of a checkpoint: name, type, shape, and where its bytes are. */
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_TENSOR_H
 #define FVLM_CONVERT_SOURCE_SOURCE_TENSOR_H
 
@@ -10,7 +10,7 @@
 typedef enum { FVLM_SOURCE_F32 = 1, FVLM_SOURCE_F16 = 2, FVLM_SOURCE_BF16 = 3, FVLM_SOURCE_I64 = 4 } fvlm_source_type;
 
 typedef struct {
-    const char *name; /* lives as long as its source */
+    const char *name; /* owned by the source */
     uint8_t type;     /* fvlm_source_type */
     uint8_t rank;
     uint32_t file; /* which file of the source */
@@ -27,8 +27,8 @@ size_t fvlm_source_type_bytes(unsigned type);
 /* "BF16 [96, 3, 3, 3]" for messages. */
 const char *fvlm_source_shape_text(const fvlm_source_tensor *t, char out[128]);
 
-/* Whether t has this shape; a size of 0 accepts any. If not, *bad says so, unless bad->code is set already: the first
- * misfit is the one to report. t may be NULL, which is false and reports nothing. */
+/* Whether t has this shape, where a dimension of 0 accepts any. If not, describes the tensor in *bad, unless bad->code
+ * is set already. t may be NULL: returns false and reports nothing. */
 bool fvlm_source_check_shape(const fvlm_source_tensor *t, unsigned rank, const uint64_t *dims, fvlm_err *bad);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer_json.c - Hugging Face's tokenizer.json (11 MB for Qwen2), read as a stream.
+/* tokenizer_json.c - reads Hugging Face's tokenizer.json (11 MB for Qwen2) as a stream.
  *
- * Accepted is what a byte-level BPE with Qwen2's build looks like: normalizer NFC or none, one
- * splitting regex, ByteLevel without a regex and without a prefix space. Anything else in those
- * places would change ids and is refused by name. */
+ * Accepts a byte-level BPE built like Qwen2's: normalizer NFC or none, one splitting regex, ByteLevel without a regex
+ * and without a prefix space. Anything else there would change token ids, and is refused by name. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,7 @@ static bool refuse(fvlm_scan *s, size_t at, const char *text)
     return fvlm_scan_refuse(s, at, FVLM_UNSUPPORTED, "%s", text);
 }
 
-/* A small value of the text as a tree that lives with v. */
+/* Parses the next value as a tree, owned by v. */
 static const json_t *subtree(fvlm_vocabulary *v, fvlm_scan *s, size_t *begin)
 {
     size_t end;
@@ -84,7 +83,7 @@ static bool read_added(fvlm_vocabulary *v, fvlm_scan *s)
     return true;
 }
 
-/* "left right", or ["left", "right"] as newer versions write it. */
+/* "left right"; newer versions write ["left", "right"]. */
 static bool read_merge(fvlm_vocabulary *v, fvlm_scan *s)
 {
     char *left, *right;
@@ -130,7 +129,7 @@ static bool read_model(fvlm_vocabulary *v, fvlm_scan *s)
             bool off = (n == 4 && !memcmp(value, "null", 4)) || (n == 5 && !memcmp(value, "false", 5)) ||
                        (n == 2 && !memcmp(value, "\"\"", 2));
             bool bpe = !strcmp(key, "type") && n == 5 && !memcmp(value, "\"BPE\"", 5);
-            bool harmless = !strcmp(key, "unk_token") || !strcmp(key, "fuse_unk"); /* bytes have no unknowns */
+            bool harmless = !strcmp(key, "unk_token") || !strcmp(key, "fuse_unk"); /* all bytes are known */
             if (!off && !bpe && !harmless)
                 return fvlm_scan_refuse(s, begin, FVLM_UNSUPPORTED,
                                         "the model's \"%.64s\" is set to %.*s, which is not supported", key,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocab_files.c - vocab.json + merges.txt + added_tokens.json, the files of a Qwen2 tokenizer. */
+/* vocab_files.c - reads vocab.json, merges.txt and added_tokens.json, the files of a Qwen2 tokenizer. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/base/json.h"
 
-/* What transformers' Qwen2Tokenizer splits with; the files do not hold it. */
+/* The splitting regex of transformers' Qwen2Tokenizer; the files do not contain it. */
 static const char qwen2_pattern[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
     "\\s+(?!\\S)|\\s+";
@@ -23,7 +23,7 @@ static fvlm_status read_vocab(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *er
     return s.st;
 }
 
-/* Lines "left right"; a first line that begins with "#version" is none. */
+/* Lines "left right"; a first line "#version..." is skipped. */
 static fvlm_status read_merges(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
 {
     char *text;
@@ -53,7 +53,7 @@ static fvlm_status read_merges(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *e
     return FVLM_OK;
 }
 
-/* A small JSON file as an object that stays alive with v; *out is NULL when the file is absent. */
+/* A small JSON file, which must hold an object; owned by v. *out is NULL if the file is absent. */
 static fvlm_status read_tree(const json_t **out, fvlm_vocabulary *v, fvlm_source *src, const char *name, fvlm_err *err)
 {
     char *text, quoted[64] = "\"";
@@ -108,7 +108,8 @@ static fvlm_status add_from_decoder(fvlm_vocabulary *v, const json_t *decoder, f
     return FVLM_OK;
 }
 
-/* {"<|endoftext|>": 151643, ...}; with a decoder, which knows more, the two must agree and the decoder's count. */
+/* {"<|endoftext|>": 151643, ...}. If there is a decoder, the two must agree, and the tokens come from the decoder,
+ * which also has flags. */
 static fvlm_status add_from_file(fvlm_vocabulary *v, const json_t *file, const json_t *decoder, fvlm_err *err)
 {
     static const char name[] = "added_tokens.json";

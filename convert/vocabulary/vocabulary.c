@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocabulary.c - reads a tokenizer and checks that it is whole.
- *
- * Whole means: ids 0 .. n-1 each have one text and no text two ids; every merge joins two tokens
- * into a third; added tokens do not contradict the vocabulary; the prompt's markers exist. */
+/* vocabulary.c - reads a tokenizer and checks it: each id 0 .. n-1 has one text, and no text has two ids; every merge
+ * joins two tokens into a third; added tokens do not contradict the vocabulary; the prompt's markers exist. */
 #include "convert/vocabulary/vocabulary.h"
 
 #include <inttypes.h>
@@ -13,7 +11,7 @@
 
 #include "convert/vocabulary/vocabulary_parts.h"
 
-/* A set of texts: open addressing over hashes, at most half full. */
+/* A set of strings: open addressing, at most half full. */
 typedef struct {
     const char **slots;
     size_t mask;
@@ -28,7 +26,7 @@ static bool set_init(text_set *set, size_t n)
     return set->slots != NULL;
 }
 
-/* The slot that holds the text or would. */
+/* The slot that holds the text, or the empty one where it would go. */
 static size_t set_slot(const text_set *set, const char *text)
 {
     size_t i = (size_t)XXH3_64bits(text, strlen(text)) & set->mask;
@@ -130,7 +128,7 @@ fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, 
     if (!st) st = check_added(&v, err);
     if (!st) st = fvlm_vocabulary_json(json, n_bytes, &v, err);
     if (!st) {
-        uint32_t last = v.added[v.n_added - 1].id; /* check_added: there are some, sorted */
+        uint32_t last = v.added[v.n_added - 1].id; /* sorted and not empty: see check_added */
         *n_ids = 1 + (last >= v.n_tokens ? last : (uint32_t)v.n_tokens - 1);
     }
     free(set.slots);

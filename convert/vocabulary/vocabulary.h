@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocabulary.h - the tokenizer files of a checkpoint to the container's one JSON text. */
+/* vocabulary.h - turns the tokenizer files of a checkpoint into the container's JSON (SPEC.md, section 6). */
 #ifndef FVLM_CONVERT_VOCABULARY_VOCABULARY_H
 #define FVLM_CONVERT_VOCABULARY_VOCABULARY_H
 
 #include "convert/source/source.h"
 
-/* From vocab.json + merges.txt + added_tokens.json (or tokenizer_config.json's added_tokens_decoder), or,
- * when there is no vocab.json, from tokenizer.json. *json is malloc'd; *n_ids = 1 + the highest id.
- * Same files, same bytes. The JSON is what reference/tokenizer/tokenizer.h reads. */
+/* Reads vocab.json, merges.txt and added_tokens.json (or tokenizer_config.json's added_tokens_decoder); without
+ * vocab.json, reads tokenizer.json. *json is malloc'd, NULL on failure; *n_ids = 1 + the highest id. The same files
+ * give the same bytes. */
 fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, fvlm_source *src, fvlm_err *err);
 
 #endif

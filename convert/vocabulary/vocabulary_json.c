@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocabulary_json.c - a collected tokenizer as the container's JSON (format/SPEC.md, section 6). Written by hand
- * rather than from a tree, as it holds hundreds of thousands of strings. */
+/* vocabulary_json.c - writes a tokenizer as the container's JSON (format/SPEC.md, section 6). Not by way of a tree, as
+ * there are hundreds of thousands of strings. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,16 +9,16 @@
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/base/grow.h"
 
-/* Text that grows; 'failed' once memory was out. */
+/* Growing text; 'failed' if out of memory. */
 typedef struct {
     char *bytes;
-    size_t n, room;
+    size_t n, capacity;
     bool failed;
 } writer;
 
 static void put(writer *w, const char *bytes, size_t n)
 {
-    if (w->failed || !fvlm_grow(&w->bytes, &w->room, w->n + n + 1, 1)) {
+    if (w->failed || !fvlm_grow(&w->bytes, &w->capacity, w->n + n + 1, 1)) {
         w->failed = true;
         return;
     }
@@ -31,7 +31,7 @@ static void put_text(writer *w, const char *text)
     put(w, text, strlen(text));
 }
 
-/* The inside of a JSON string: quotes, backslashes and control characters are escaped, the rest is UTF-8 as it is. */
+/* The contents of a JSON string: escapes quotes, backslashes and control characters; the rest stays UTF-8. */
 static void put_escaped(writer *w, const char *text)
 {
     const char *begin = text;
@@ -96,7 +96,7 @@ fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabu
         free(w.bytes);
         return fvlm_fail_nomem(err);
     }
-    w.bytes[w.n] = 0; /* put() keeps room for it */
+    w.bytes[w.n] = 0; /* put() leaves space for it */
     *json = w.bytes;
     *n_bytes = w.n;
     return FVLM_OK;

@@ -8,13 +8,13 @@
 
 #include "format/base/grow.h"
 
-/* Notes one token; false once 's' has failed. at = its place in the text. */
+/* Adds one token, found at position 'at'; false if that fails. */
 static bool add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, const char *text, uint64_t id)
 {
     if (id >= FVLM_MAX_TOKENS)
         return fvlm_scan_refuse(s, at, FVLM_LIMIT, "token \"%.64s\" has the id %" PRIu64 ", at most %u are allowed",
                                 text, id, FVLM_MAX_TOKENS - 1);
-    if (!fvlm_grow(&v->tokens, &v->tokens_room, (size_t)id + 1, sizeof *v->tokens))
+    if (!fvlm_grow(&v->tokens, &v->tokens_capacity, (size_t)id + 1, sizeof *v->tokens))
         return fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory");
     if (v->tokens[id])
         return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tokens \"%.64s\" and \"%.64s\" have the same id %" PRIu64,
@@ -27,7 +27,7 @@ static bool add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, const char *t
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err)
 {
     if (v->n_merges == FVLM_MAX_TOKENS) return fvlm_fail(err, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
-    if (!fvlm_grow(&v->merges, &v->merges_room, v->n_merges + 1, sizeof *v->merges)) return fvlm_fail_nomem(err);
+    if (!fvlm_grow(&v->merges, &v->merges_capacity, v->n_merges + 1, sizeof *v->merges)) return fvlm_fail_nomem(err);
     v->merges[v->n_merges++] = (fvlm_vocabulary_merge){left, right};
     return FVLM_OK;
 }
@@ -44,7 +44,7 @@ fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json
         if (json_is_true(json_object_get(flags, unsupported[i])))
             return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": token \"%.64s\" has \"%s\" set, which is not supported",
                              what, text, unsupported[i]);
-    if (!fvlm_grow(&v->added, &v->added_room, v->n_added + 1, sizeof *v->added)) return fvlm_fail_nomem(err);
+    if (!fvlm_grow(&v->added, &v->added_capacity, v->n_added + 1, sizeof *v->added)) return fvlm_fail_nomem(err);
     const json_t *special = json_object_get(flags, "special");
     v->added[v->n_added++] = (fvlm_vocabulary_added){(uint32_t)id, text, .special = !special || json_is_true(special),
                                                      .normalized = json_is_true(json_object_get(flags, "normalized"))};

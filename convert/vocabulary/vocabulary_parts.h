@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocabulary_parts.h - a tokenizer while it is collected; inside of vocabulary.c, its two readers and its writer. */
+/* vocabulary_parts.h - a tokenizer while it is being read; private to vocabulary/. */
 #ifndef FVLM_CONVERT_VOCABULARY_VOCABULARY_PARTS_H
 #define FVLM_CONVERT_VOCABULARY_VOCABULARY_PARTS_H
 
@@ -18,37 +18,37 @@ typedef struct {
     uint32_t id;
     const char *text;
     bool special;
-    bool normalized; /* looked for after NFC, not before */
+    bool normalized; /* searched for after NFC, not before */
 } fvlm_vocabulary_added;
 
 typedef struct {
     const char **tokens; /* [n_tokens] by id, in the GPT-2 byte alphabet */
-    size_t n_tokens, tokens_room;
+    size_t n_tokens, tokens_capacity;
     fvlm_vocabulary_merge *merges; /* [n_merges] by rank */
-    size_t n_merges, merges_room;
+    size_t n_merges, merges_capacity;
     fvlm_vocabulary_added *added; /* [n_added] by id */
-    size_t n_added, added_room;
+    size_t n_added, added_capacity;
     const char *pattern, *normalizer; /* normalizer may be NULL */
-    char *texts[4];                   /* decoded file texts that all of the above point into */
-    json_t *trees[4];                 /* the same, for the small files */
+    char *texts[4];                   /* file texts, decoded in place, that the above point into */
+    json_t *trees[4];                 /* the same for small files */
     unsigned n_texts, n_trees;
 } fvlm_vocabulary;
 
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);
 
-/* what = file name for messages; flags = the token's JSON object, or NULL. */
+/* what: the file's name in messages. flags: the token's JSON object, or NULL. */
 fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json_int_t id, const char *text,
                                       const json_t *flags, fvlm_err *err);
 
 void fvlm_vocabulary_free(fvlm_vocabulary *v);
 
-/* {"token": id, ...} at the scanner's place. */
+/* Reads {"token": id, ...} at the parser's position. */
 bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s);
 
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
 
-/* *json is malloc'd, NUL after its n_bytes. */
+/* The container's JSON; *json is malloc'd, with a NUL after its n_bytes. */
 fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err);
 
 #endif

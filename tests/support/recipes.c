@@ -69,7 +69,7 @@ fvlm_status test_pack(test_packed *p, const test_recipes *r, const fvlm_recipe *
                                    .bias_id = 1}};
     fvlm_sink sink = {collect, p};
     atomic_ullong done = 0;
-    fvlm_status st = fvlm_pack_recipe(m, r->source, &p->packing, &sink, &done, err);
+    fvlm_status st = fvlm_pack_recipe(m, r->source, &p->packing, &sink, &done, NULL, err);
     if (st) {
         test_packed_free(p);
         return st;

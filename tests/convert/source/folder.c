@@ -265,7 +265,7 @@ static void config_refusals(void **state)
          "picture's side, at "
          "most 16384"},
         {"mobileclip_l_256", "mobileclip_l_250",
-         "\"config.json\": \"mm_vision_tower\" asks for 250 pixels, no multiple of the tower's stride 16"},
+         "\"config.json\": \"mm_vision_tower\" asks for 250 pixels, not a multiple of the tower's stride 16"},
         {"\"mobileclip_l_256\"", "7",
          "\"config.json\": \"mm_vision_tower\" is a whole number, expected a name such as \"mobileclip_l_1024\""},
         {"\"mm_hidden_size\": 128", "\"mm_hidden_size\": 64",
@@ -273,7 +273,7 @@ static void config_refusals(void **state)
         {"\"vocab_size\": 320", "\"vocab_size\": 300",
          "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 300; tokenizer and weights do not "
          "belong together"},
-        {"\"eos_token_id\": 309", "\"eos_token_id\": 310", "\"eos_token_id\" 310 is no id of the tokenizer (310 ids)"},
+        {"\"eos_token_id\": 309", "\"eos_token_id\": 310", "\"eos_token_id\" 310 is not an id of the tokenizer, which has 310"},
         {"\"eos_token_id\": 309, ", "", "\"config.json\": \"eos_token_id\" is missing, expected a token's id"},
         {"\"eos_token_id\": 309", "\"eos_token_id\": []",
          "\"config.json\": \"eos_token_id\" lists 0 ids, expected 1 to 4"},
