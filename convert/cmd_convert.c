@@ -125,7 +125,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                               .threads = (unsigned)opt.threads,
                               .force = opt.force,
                               .progress = fvlm_progress_update,
-                              .progress_ctx = &bar};
+                              .progress_ctx = &bar,
+                              .stop = fvlm_cli_stop()};
     fvlm_conversion *c;
     fvlm_status st = fvlm_conversion_plan(&c, args->items[0], &o, err);
     if (!st && !opt.dry_run) {

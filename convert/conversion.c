@@ -110,7 +110,7 @@ typedef struct {
     size_t n_tasks;
     uint64_t total;
     atomic_ullong done;
-    unsigned appends;     /* of the calling thread, which alone reports */
+    unsigned appends;     /* by the calling thread, the only one that reports progress */
     pthread_mutex_t lock; /* of failed and err */
     atomic_size_t failed; /* the lowest failed task; NO_TASK if none */
     fvlm_err err;

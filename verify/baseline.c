@@ -32,8 +32,7 @@ static fvlm_status convert_folder(fvlm_baseline *out, const char *folder, const 
     return FVLM_OK;
 }
 
-fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, unsigned threads, fvlm_progress_fn progress,
-                               void *progress_ctx, fvlm_err *err)
+fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_convert_options *o, fvlm_err *err)
 {
     struct stat about;
     char folder[1100], path[1200];
@@ -51,8 +50,7 @@ fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, unsigned th
     snprintf(folder, sizeof folder, "%s/fvlm-verify-XXXXXX", tmp);
     if (!mkdtemp(folder)) return fvlm_fail_errno(err, "a temporary folder in \"%s\"", tmp);
     snprintf(path, sizeof path, "%s/source.fvlm", folder);
-    const fvlm_convert_options o = {.threads = threads, .progress = progress, .progress_ctx = progress_ctx};
-    fvlm_status st = convert_folder(out, what, &o, path, err);
+    fvlm_status st = convert_folder(out, what, o, path, err);
     unlink(path);
     rmdir(folder);
     if (st) fvlm_baseline_close(out);

@@ -4,7 +4,7 @@
 #ifndef FVLM_VERIFY_BASELINE_H
 #define FVLM_VERIFY_BASELINE_H
 
-#include "format/reader.h"
+#include "convert/convert.h"
 
 typedef struct {
     char path[4096];   /* of a .fvlm file that can be opened until fvlm_baseline_close */
@@ -13,9 +13,9 @@ typedef struct {
     char folder[1024]; /* it was made in */
 } fvlm_baseline;
 
-/* what = a folder or a .fvlm file. The conversion is lossless (source types kept, fused tensors in f32). */
-fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, unsigned threads, fvlm_progress_fn progress,
-                               void *progress_ctx, fvlm_err *err);
+/* what = a folder or a .fvlm file. o says how to convert the folder; its type is NULL, so that the
+ * conversion is lossless (source types kept, fused tensors in f32). */
+fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_convert_options *o, fvlm_err *err);
 void fvlm_baseline_close(fvlm_baseline *a);
 
 #endif

@@ -158,8 +158,11 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
     fvlm_progress progress;
     fvlm_baseline against;
     fvlm_progress_start(&progress, "convert", opt.quiet || opt.json);
-    fvlm_status st =
-        fvlm_baseline_open(&against, opt.against, (unsigned)opt.threads, fvlm_progress_update, &progress, err);
+    const fvlm_convert_options o = {.threads = (unsigned)opt.threads,
+                                    .progress = fvlm_progress_update,
+                                    .progress_ctx = &progress,
+                                    .stop = fvlm_cli_stop()};
+    fvlm_status st = fvlm_baseline_open(&against, opt.against, &o, err);
     fvlm_progress_end(&progress);
     if (st == FVLM_OK && against.n_bytes && !opt.quiet && !opt.json) {
         char size[16];

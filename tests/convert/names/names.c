@@ -337,8 +337,9 @@ static void broken_grammar(void **state)
     rename_tensor(&c, T "network.2.reparam_conv.weight", T "network.6.reparam_conv.weight");
     rename_tensor(&c, T "network.2.reparam_conv.bias", T "network.6.reparam_conv.bias");
     assert_string_equal(
-        verdict(&c), "\"" T "network.2\" holds nothing that is known; a tower is stages of [downsample] [position encoding] "
-                     "blocks, at most 8, the first without downsample");
+        verdict(&c),
+        "\"" T "network.2\" holds nothing that is known; a tower is stages of [downsample] [position encoding] "
+        "blocks, at most 8, the first without downsample");
     c = fresh(false);
     test_tensor_add(&c, T "network.6.reparam_conv.weight", FVLM_SOURCE_BF16, 4, (const uint64_t[]){64, 1, 7, 7});
     assert_string_equal(verdict(&c),

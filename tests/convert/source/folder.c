@@ -273,7 +273,8 @@ static void config_refusals(void **state)
         {"\"vocab_size\": 320", "\"vocab_size\": 300",
          "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 300; tokenizer and weights do not "
          "belong together"},
-        {"\"eos_token_id\": 309", "\"eos_token_id\": 310", "\"eos_token_id\" 310 is not an id of the tokenizer, which has 310"},
+        {"\"eos_token_id\": 309", "\"eos_token_id\": 310",
+         "\"eos_token_id\" 310 is not an id of the tokenizer, which has 310"},
         {"\"eos_token_id\": 309, ", "", "\"config.json\": \"eos_token_id\" is missing, expected a token's id"},
         {"\"eos_token_id\": 309", "\"eos_token_id\": []",
          "\"config.json\": \"eos_token_id\" lists 0 ids, expected 1 to 4"},
