@@ -10,10 +10,10 @@
 #ifndef FVLM_CONVERT_CONVERSION_REPORT_H
 #define FVLM_CONVERT_CONVERSION_REPORT_H
 
-#include <jansson.h>
-
 #include "convert/convert.h"
 #include "format/tensors.h"
+
+struct json_t; /* of <jansson.h> */
 
 /* The tensors of one part and type. */
 typedef struct {
@@ -69,6 +69,6 @@ void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_co
 void fvlm_conversion_describe_file(const fvlm_conversion *c, size_t i, fvlm_conversion_file *out);
 
 /* The same as JSON, with "origins" (all tensors) on request; NULL if out of memory. The caller owns it. */
-json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_conversion_report *r, bool origins);
+struct json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_conversion_report *r, bool origins);
 
 #endif

@@ -11,7 +11,7 @@
 #include "format/cli/progress.h"
 #include "format/cli/signals.h"
 #include "format/cli/terminal.h"
-#include "quant/quant.h"
+#include "quant/quantization_report.h"
 
 static struct {
     const char *type, *output, *cpu;
@@ -41,47 +41,36 @@ static const fvlm_cli_option options[] = {
     {0},
 };
 
-static const char *text_of(const json_t *object, const char *key)
+/* One row for each family and type, or with -v for each tensor. False: tensor i is in an earlier row. */
+static bool describe_row(const fvlm_quantization *q, size_t i, fvlm_quantization_row *row, const char **name)
 {
-    return json_string_value(json_object_get(object, key));
+    if (!opt.verbose && !fvlm_quantization_describe_family(q, i, row)) return false;
+    if (opt.verbose) fvlm_quantization_describe_tensor(q, i, row);
+    *name = opt.verbose ? row->source->name : row->family;
+    return true;
 }
 
-static uint64_t bytes_of(const json_t *object, const char *key)
+static void print_table(const fvlm_quantization *q)
 {
-    return (uint64_t)json_integer_value(json_object_get(object, key));
-}
-
-static void print_row(const json_t *row, const char *name_key, int width)
-{
-    char before[16], after[16], error[16] = "";
-    const json_t *e = json_object_get(row, "error");
-    if (json_is_real(e)) snprintf(error, sizeof error, "%.5f", json_real_value(e));
-    printf("%-*s %-14s %7.3f %11s %11s  %s\n", width, text_of(row, name_key), text_of(row, "type"),
-           json_real_value(json_object_get(row, "bits_per_weight")),
-           fvlm_human_bytes(bytes_of(row, "bytes_before"), before), fvlm_human_bytes(bytes_of(row, "bytes"), after),
-           error);
-}
-
-/* One row a family and type, or with -v a tensor; error = relative L2 of the weights. */
-static void print_table(const json_t *report)
-{
-    const char *list = opt.verbose ? "tensors" : "families", *key = opt.verbose ? "name" : "family";
-    const bool written = json_is_true(json_object_get(report, "written"));
-    char before[16], after[16];
+    fvlm_quantization_report r;
+    fvlm_quantization_row row;
+    const char *name;
+    char before[16], after[16], type[24], error[16] = "";
     int width = 16;
-    size_t i;
-    json_t *row;
-    json_array_foreach(json_object_get(report, list), i, row)
-    {
-        int n = (int)strlen(text_of(row, key));
-        width = n > width ? n : width;
-    }
+    fvlm_quantization_describe(q, &r);
+    for (size_t i = 0; i < r.n_tensors; i++)
+        if (describe_row(q, i, &row, &name) && (int)strlen(name) > width) width = (int)strlen(name);
     printf("%-*s %-14s %7s %11s %11s  %s\n", width, opt.verbose ? "tensor" : "family", "type", "bits/w", "before",
-           "after", written ? "error" : "");
-    json_array_foreach(json_object_get(report, list), i, row) print_row(row, key, width);
-    printf("%-*s %-14s %7s %11s %11s\n", width, written ? "whole file" : "whole file, about", "", "",
-           fvlm_human_bytes(bytes_of(report, "bytes_before"), before),
-           fvlm_human_bytes(bytes_of(report, "bytes_after"), after));
+           "after", r.written ? "error" : "");
+    for (size_t i = 0; i < r.n_tensors; i++) {
+        if (!describe_row(q, i, &row, &name)) continue;
+        if (r.written) snprintf(error, sizeof error, "%.5f", row.error);
+        fvlm_terminal_print(stdout, "%-*s %-14s %7.3f %11s %11s  %s\n", width, name, fvlm_type_name(row.type, type),
+                            row.bits_per_weight, fvlm_human_bytes(row.bytes_before, before),
+                            fvlm_human_bytes(row.n_bytes, after), error);
+    }
+    printf("%-*s %-14s %7s %11s %11s\n", width, r.written ? "whole file" : "whole file, about", "", "",
+           fvlm_human_bytes(r.bytes_before, before), fvlm_human_bytes(r.bytes_after, after));
 }
 
 /* "REGEX=TYPE" at the last '='; the copies live as long as the process. */
@@ -124,12 +113,10 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
         st = fvlm_quantization_write(q, opt.output, err);
         fvlm_progress_end(&progress);
     }
-    if (!st && (opt.json || !opt.quiet)) {
-        json_t *report = fvlm_quantization_report(q);
-        if (!opt.json && report) print_table(report);
-        st = opt.json ? fvlm_cli_print_json(json_incref(report), err) : FVLM_OK;
-        json_decref(report);
-    }
+    if (!st && opt.json)
+        st = fvlm_cli_print_json(fvlm_quantization_report_json(q), err);
+    else if (!st && !opt.quiet)
+        print_table(q);
 out:
     fvlm_quantization_free(&q);
     for (size_t i = 0; i < opt.set.n; i++) free((char *)rules[i].regex);

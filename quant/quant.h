@@ -21,8 +21,6 @@
 #include "format/base/stop.h"
 #include "format/reader.h"
 
-struct json_t; /* of <jansson.h> */
-
 typedef struct {
     const char *regex; /* PCRE2; must match a whole canonical name */
     const char *type;  /* a type name of types.h, or "keep": the source's type */
@@ -54,9 +52,6 @@ fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, co
  * megabytes per thread, and the scales of the tensors in flight. */
 fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm_err *err);
 
-/* {"type", "set", "families", "tensors", "bytes_before", "bytes_after", ...}; errors (relative L2 of the weights) are
- * null before writing. Caller owns; NULL if out of memory. */
-struct json_t *fvlm_quantization_report(const fvlm_quantization *q);
 void fvlm_quantization_free(fvlm_quantization **q); /* NULL is fine; sets NULL */
 
 #endif

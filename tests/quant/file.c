@@ -5,7 +5,7 @@
  * threads or instruction set; and what cannot be quantized is refused by name. */
 #include <math.h>
 
-#include "quant/quant.h"
+#include "quant/quantization_report.h"
 #include "reference/ops/ops.h"
 #include "tests/support/blocks.h"
 #include "tests/support/check.h"
@@ -280,9 +280,9 @@ static void a_plan_knows_the_size(void **state)
     size_t n;
     const fvlm_quant_options o = {.type = "int4", .force = true};
     must(fvlm_quantization_plan(&q, in, &o, &err), &err);
-    json_t *before = fvlm_quantization_report(q);
+    json_t *before = fvlm_quantization_report_json(q);
     must(fvlm_quantization_write(q, out, &err), &err);
-    json_t *after = fvlm_quantization_report(q);
+    json_t *after = fvlm_quantization_report_json(q);
     uint8_t *bytes = test_read_file(out, &n);
     const double told = json_number_value(json_object_get(before, "bytes_after"));
     assert_true(fabs(told - (double)n) < 40000); /* two section alignments and the metadata */
