@@ -227,7 +227,7 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
     fvlm_status st = fvlm_pool_create(&pool, c->options.threads, err);
     if (!st) st = fvlm_writer_create(&w.writer, path, c->options.force, err);
     if (!st) {
-        fvlm_writer_use_pool(w.writer, pool, fvlm_cli_stop());
+        fvlm_writer_use_pool(w.writer, pool, c->options.stop);
         st = declare(&w, err);
     }
     if (!st) st = list_tasks(&w, err);
