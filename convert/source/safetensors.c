@@ -53,105 +53,106 @@ typedef struct {
     uint64_t begin, end;
 } entry;
 
-static bool read_type(fvlm_scan *s, entry *e)
+static bool read_type(fvlm_json_pull *s, entry *e)
 {
-    char *text;
-    size_t at;
-    if (!fvlm_scan_string(s, &text, &at)) return false;
-    e->t.type = (uint8_t)fvlm_source_type_parse(text);
+    fvlm_json_text text;
+    if (!fvlm_json_pull_string(s, &text)) return false;
+    e->t.type = (uint8_t)fvlm_source_type_parse(text.s);
     if (e->t.type) return true;
     for (size_t i = 0; i < sizeof other_types / sizeof other_types[0]; i++)
-        if (!strcmp(text, other_types[i]))
-            return fvlm_scan_refuse(s, at, FVLM_UNSUPPORTED,
-                                    "tensor \"%.200s\": dtype %s holds no weights we can read; "
-                                    "use the original checkpoint (BF16, F16 or F32)",
-                                    e->t.name, text);
-    return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown dtype \"%.32s\"", e->t.name, text);
+        if (!strcmp(text.s, other_types[i]))
+            return fvlm_json_pull_refuse(s, text.at, FVLM_UNSUPPORTED,
+                                         "tensor \"%.200s\": dtype %s holds no weights we can read; "
+                                         "use the original checkpoint (BF16, F16 or F32)",
+                                         e->t.name, text.s);
+    return fvlm_json_pull_refuse(s, text.at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown dtype \"%.32s\"", e->t.name,
+                                 text.s);
 }
 
-static bool read_shape(fvlm_scan *s, entry *e)
+static bool read_shape(fvlm_json_pull *s, entry *e)
 {
     bool first = true;
     uint64_t n = 1;
-    if (!fvlm_scan_expect(s, '[', "'[', a shape")) return false;
+    if (!fvlm_json_pull_expect(s, '[', "'[', a shape")) return false;
     size_t at = s->pos - 1;
-    while (fvlm_scan_element(s, &first)) {
+    while (fvlm_json_pull_element(s, &first)) {
         if (e->t.rank == FVLM_SOURCE_MAX_RANK)
-            return fvlm_scan_refuse(s, s->pos, FVLM_LIMIT, "tensor \"%.200s\": more than %d dimensions", e->t.name,
-                                    FVLM_SOURCE_MAX_RANK);
-        if (!fvlm_scan_u64(s, &e->t.dims[e->t.rank])) return false;
+            return fvlm_json_pull_refuse(s, s->pos, FVLM_LIMIT, "tensor \"%.200s\": more than %d dimensions", e->t.name,
+                                         FVLM_SOURCE_MAX_RANK);
+        if (!fvlm_json_pull_u64(s, &e->t.dims[e->t.rank])) return false;
         if (!fvlm_checked_mul(n, e->t.dims[e->t.rank++], &n))
-            return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": the shape has over 2^64 elements",
-                                    e->t.name);
+            return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "tensor \"%.200s\": the shape has over 2^64 elements",
+                                         e->t.name);
     }
     e->t.n_elems = n;
     return !s->st;
 }
 
-static bool read_range(fvlm_scan *s, entry *e)
+static bool read_range(fvlm_json_pull *s, entry *e)
 {
-    if (!fvlm_scan_expect(s, '[', "'[', two offsets")) return false;
+    if (!fvlm_json_pull_expect(s, '[', "'[', two offsets")) return false;
     e->range_at = s->pos - 1;
-    return fvlm_scan_u64(s, &e->begin) && fvlm_scan_expect(s, ',', "',' between two offsets") &&
-           fvlm_scan_u64(s, &e->end) && fvlm_scan_expect(s, ']', "']' after two offsets");
+    return fvlm_json_pull_u64(s, &e->begin) && fvlm_json_pull_expect(s, ',', "',' between two offsets") &&
+           fvlm_json_pull_u64(s, &e->end) && fvlm_json_pull_expect(s, ']', "']' after two offsets");
 }
 
-static bool read_field(fvlm_scan *s, entry *e, const char *key, size_t key_at)
+static bool read_field(fvlm_json_pull *s, entry *e, const fvlm_json_text *key)
 {
     static const char *const keys[] = {"dtype", "shape", "data_offsets"};
     bool *const seen[] = {&e->has_type, &e->has_shape, &e->has_range};
-    bool (*const read[])(fvlm_scan *, entry *) = {read_type, read_shape, read_range};
+    bool (*const read[])(fvlm_json_pull *, entry *) = {read_type, read_shape, read_range};
     for (unsigned i = 0; i < 3; i++) {
-        if (strcmp(key, keys[i]) != 0) continue;
+        if (strcmp(key->s, keys[i]) != 0) continue;
         if (*seen[i])
-            return fvlm_scan_refuse(s, key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": \"%s\" is given twice", e->t.name,
-                                    key);
+            return fvlm_json_pull_refuse(s, key->at, FVLM_BAD_INPUT, "tensor \"%.200s\": \"%s\" is given twice",
+                                         e->t.name, key->s);
         *seen[i] = true;
         return read[i](s, e);
     }
-    return fvlm_scan_refuse(s, key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown key \"%.64s\"", e->t.name, key);
+    return fvlm_json_pull_refuse(s, key->at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown key \"%.64s\"", e->t.name,
+                                 key->s);
 }
 
 /* Checks a complete entry and sets its offset in the file. */
-static bool check_entry(fvlm_scan *s, entry *e, uint64_t data_at, uint64_t n_data)
+static bool check_entry(fvlm_json_pull *s, entry *e, uint64_t data_at, uint64_t n_data)
 {
     const char *missing = !e->has_type ? "dtype" : !e->has_shape ? "shape" : !e->has_range ? "data_offsets" : NULL;
     if (missing)
-        return fvlm_scan_refuse(s, e->key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": \"%s\" is missing", e->t.name,
-                                missing);
+        return fvlm_json_pull_refuse(s, e->key_at, FVLM_BAD_INPUT, "tensor \"%.200s\": \"%s\" is missing", e->t.name,
+                                     missing);
     if (e->end < e->begin)
-        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT,
-                                "tensor \"%.200s\": data ends (%" PRIu64 ") before it begins (%" PRIu64 ")", e->t.name,
-                                e->end, e->begin);
+        return fvlm_json_pull_refuse(s, e->range_at, FVLM_BAD_INPUT,
+                                     "tensor \"%.200s\": data ends (%" PRIu64 ") before it begins (%" PRIu64 ")",
+                                     e->t.name, e->end, e->begin);
     uint64_t want, have = e->end - e->begin;
     char shape[128];
     fvlm_source_shape_text(&e->t, shape);
     if (!fvlm_checked_mul(e->t.n_elems, fvlm_source_type_bytes(e->t.type), &want))
-        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT, "tensor \"%.200s\": %s has over 2^64 bytes", e->t.name,
-                                shape);
+        return fvlm_json_pull_refuse(s, e->range_at, FVLM_BAD_INPUT, "tensor \"%.200s\": %s has over 2^64 bytes",
+                                     e->t.name, shape);
     if (want != have)
-        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT,
-                                "tensor \"%.200s\": data_offsets span %" PRIu64 " bytes, but %s takes %" PRIu64,
-                                e->t.name, have, shape, want);
+        return fvlm_json_pull_refuse(s, e->range_at, FVLM_BAD_INPUT,
+                                     "tensor \"%.200s\": data_offsets span %" PRIu64 " bytes, but %s takes %" PRIu64,
+                                     e->t.name, have, shape, want);
     if (e->end > n_data)
-        return fvlm_scan_refuse(s, e->range_at, FVLM_BAD_INPUT,
-                                "tensor \"%.200s\": data ends at %" PRIu64 ", but the file holds only %" PRIu64
-                                " bytes of data; download it again",
-                                e->t.name, e->end, n_data);
+        return fvlm_json_pull_refuse(s, e->range_at, FVLM_BAD_INPUT,
+                                     "tensor \"%.200s\": data ends at %" PRIu64 ", but the file holds only %" PRIu64
+                                     " bytes of data; download it again",
+                                     e->t.name, e->end, n_data);
     e->t.offset = data_at + e->begin;
     e->t.n_bytes = have;
     return true;
 }
 
-static bool check_name(fvlm_scan *s, const char *name, size_t at)
+static bool check_name(fvlm_json_pull *s, const fvlm_json_text *name)
 {
-    size_t n = strlen(name);
-    if (n == 0) return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "a tensor without a name");
+    const size_t n = name->n, at = name->at;
+    if (n == 0) return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "a tensor without a name");
     if (n > MAX_NAME)
-        return fvlm_scan_refuse(s, at, FVLM_LIMIT, "a name of %zu bytes, at most %d are allowed", n, MAX_NAME);
+        return fvlm_json_pull_refuse(s, at, FVLM_LIMIT, "a name of %zu bytes, at most %d are allowed", n, MAX_NAME);
     for (size_t i = 0; i < n; i++) /* names are printed to terminals */
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-            return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "a tensor's name holds a control character");
+        if ((unsigned char)name->s[i] < 0x20 || name->s[i] == 0x7f)
+            return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "a tensor's name holds a control character");
     return true;
 }
 
@@ -161,69 +162,71 @@ static int text_order(const void *a, const void *b)
 }
 
 /* {"format": "pt", ...}: text to text, without duplicate keys. The contents are not used. */
-static bool read_metadata(fvlm_scan *s)
+static bool read_metadata(fvlm_json_pull *s)
 {
     bool first = true, ok = true;
-    char *key, *value, **keys = NULL;
-    size_t at, n = 0, capacity = 0;
-    if (!fvlm_scan_expect(s, '{', "'{', __metadata__")) return false;
+    fvlm_json_text key, value;
+    char **keys = NULL;
+    size_t n = 0, capacity = 0;
+    if (!fvlm_json_pull_expect(s, '{', "'{', __metadata__")) return false;
     size_t begin = s->pos - 1;
-    while (ok && fvlm_scan_member(s, &first, &key, &at)) {
+    while (ok && fvlm_json_pull_member(s, &first, &key)) {
         if (!fvlm_grow(&keys, &capacity, n + 1, sizeof *keys)) {
-            ok = fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory");
+            ok = fvlm_json_pull_refuse(s, key.at, FVLM_NOMEM, "out of memory");
             break;
         }
-        keys[n++] = key;
-        if (fvlm_scan_peek(s) != '"')
-            ok =
-                fvlm_scan_refuse(s, s->pos, FVLM_BAD_INPUT, "__metadata__ may hold text only, \"%.64s\" does not", key);
+        keys[n++] = key.s;
+        if (fvlm_json_pull_peek(s) != '"')
+            ok = fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT, "__metadata__ may hold text only, \"%.64s\" does not",
+                                       key.s);
         else
-            ok = fvlm_scan_string(s, &value, &at);
+            ok = fvlm_json_pull_string(s, &value);
     }
     if (!s->st && n) {
         qsort(keys, n, sizeof *keys, text_order);
         for (size_t i = 1; i < n && ok; i++)
             if (!strcmp(keys[i - 1], keys[i]))
-                ok = fvlm_scan_refuse(s, begin, FVLM_BAD_INPUT, "__metadata__ has the key \"%.64s\" twice", keys[i]);
+                ok = fvlm_json_pull_refuse(s, begin, FVLM_BAD_INPUT, "__metadata__ has the key \"%.64s\" twice",
+                                           keys[i]);
     }
     free(keys);
     return !s->st;
 }
 
-static bool append(fvlm_scan *s, fvlm_safetensors *out, size_t *capacity, const entry *e)
+static bool append(fvlm_json_pull *s, fvlm_safetensors *out, size_t *capacity, const entry *e)
 {
     if (out->n_tensors == FVLM_SOURCE_MAX_TENSORS)
-        return fvlm_scan_refuse(s, e->key_at, FVLM_LIMIT, "more than %u tensors", FVLM_SOURCE_MAX_TENSORS);
+        return fvlm_json_pull_refuse(s, e->key_at, FVLM_LIMIT, "more than %u tensors", FVLM_SOURCE_MAX_TENSORS);
     if (!fvlm_grow(&out->tensors, capacity, out->n_tensors + 1, sizeof *out->tensors))
-        return fvlm_scan_refuse(s, e->key_at, FVLM_NOMEM, "out of memory");
+        return fvlm_json_pull_refuse(s, e->key_at, FVLM_NOMEM, "out of memory");
     out->tensors[out->n_tensors++] = e->t;
     return true;
 }
 
-static bool read_entries(fvlm_scan *s, fvlm_safetensors *out, uint64_t data_at, uint64_t n_data)
+static bool read_entries(fvlm_json_pull *s, fvlm_safetensors *out, uint64_t data_at, uint64_t n_data)
 {
     bool first = true, first_field, metadata = false;
-    size_t capacity = 0, at;
-    char *name, *key;
+    size_t capacity = 0;
+    fvlm_json_text name, key;
     if (s->n_bytes == 0 || s->text[0] != '{')
-        return fvlm_scan_refuse(s, 0, FVLM_BAD_INPUT,
-                                "the header does not begin with '{'; is this a safetensors file?");
+        return fvlm_json_pull_refuse(s, 0, FVLM_BAD_INPUT,
+                                     "the header does not begin with '{'; is this a safetensors file?");
     s->pos = 1;
-    while (fvlm_scan_member(s, &first, &name, &at)) {
-        if (!strcmp(name, "__metadata__")) {
-            if (metadata) return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "__metadata__ is given twice");
+    while (fvlm_json_pull_member(s, &first, &name)) {
+        if (!strcmp(name.s, "__metadata__")) {
+            if (metadata) return fvlm_json_pull_refuse(s, name.at, FVLM_BAD_INPUT, "__metadata__ is given twice");
             metadata = true;
             if (!read_metadata(s)) return false;
             continue;
         }
-        entry e = {.key_at = at, .t.name = name};
-        if (!check_name(s, name, at) || !fvlm_scan_expect(s, '{', "'{', a tensor")) return false;
+        entry e = {.key_at = name.at, .t.name = name.s};
+        if (!check_name(s, &name) || !fvlm_json_pull_expect(s, '{', "'{', a tensor")) return false;
         first_field = true;
-        while (fvlm_scan_member(s, &first_field, &key, &at))
-            if (!read_field(s, &e, key, at)) return false;
+        while (fvlm_json_pull_member(s, &first_field, &key))
+            if (!read_field(s, &e, &key)) return false;
         if (s->st || !check_entry(s, &e, data_at, n_data) || !append(s, out, &capacity, &e)) return false;
     }
-    return fvlm_scan_end(s);
+    return fvlm_json_pull_end(s);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -281,7 +284,7 @@ fvlm_status fvlm_safetensors_parse(fvlm_safetensors *out, char *header, size_t n
 {
     *out = (fvlm_safetensors){0};
     uint64_t data_at = 8 + (uint64_t)n_header;
-    fvlm_scan s = fvlm_scan_over(header, n_header, what, 8, err);
+    fvlm_json_pull s = fvlm_json_pull_over(header, n_header, what, 8, err);
     read_entries(&s, out, data_at, file_bytes - data_at);
     fvlm_status st = s.st;
     if (!st) st = check_names(out, header, what, err); /* first, as a duplicate also overlaps */

@@ -18,8 +18,8 @@ static fvlm_status read_vocab(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *er
     fvlm_status st = fvlm_source_text(src, "vocab.json", FVLM_MAX_VOCABULARY_BYTES, &text, &n_bytes, err);
     if (st) return st;
     v->texts[v->n_texts++] = text;
-    fvlm_scan s = fvlm_scan_over(text, n_bytes, "vocab.json", 0, err);
-    if (fvlm_vocabulary_scan_tokens(v, &s)) fvlm_scan_end(&s);
+    fvlm_json_pull s = fvlm_json_pull_over(text, n_bytes, "vocab.json", 0, err);
+    if (fvlm_vocabulary_scan_tokens(v, &s)) fvlm_json_pull_end(&s);
     return s.st;
 }
 

@@ -9,16 +9,17 @@
 #include "format/base/grow.h"
 
 /* Adds one token, found at position 'at'; false if that fails. */
-static bool add_token(fvlm_vocabulary *v, fvlm_scan *s, size_t at, const char *text, uint64_t id)
+static bool add_token(fvlm_vocabulary *v, fvlm_json_pull *s, size_t at, const char *text, uint64_t id)
 {
     if (id >= FVLM_MAX_TOKENS)
-        return fvlm_scan_refuse(s, at, FVLM_LIMIT, "token \"%.64s\" has the id %" PRIu64 ", at most %u are allowed",
-                                text, id, FVLM_MAX_TOKENS - 1);
+        return fvlm_json_pull_refuse(s, at, FVLM_LIMIT,
+                                     "token \"%.64s\" has the id %" PRIu64 ", at most %u are allowed", text, id,
+                                     FVLM_MAX_TOKENS - 1);
     if (!fvlm_grow(&v->tokens, &v->tokens_capacity, (size_t)id + 1, sizeof *v->tokens))
-        return fvlm_scan_refuse(s, at, FVLM_NOMEM, "out of memory");
+        return fvlm_json_pull_refuse(s, at, FVLM_NOMEM, "out of memory");
     if (v->tokens[id])
-        return fvlm_scan_refuse(s, at, FVLM_BAD_INPUT, "tokens \"%.64s\" and \"%.64s\" have the same id %" PRIu64,
-                                v->tokens[id], text, id);
+        return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "tokens \"%.64s\" and \"%.64s\" have the same id %" PRIu64,
+                                     v->tokens[id], text, id);
     v->tokens[id] = text;
     if (id >= v->n_tokens) v->n_tokens = (size_t)id + 1;
     return true;
@@ -51,15 +52,14 @@ fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json
     return FVLM_OK;
 }
 
-bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s)
+bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s)
 {
     bool first = true;
-    char *text;
-    size_t at;
+    fvlm_json_text text;
     uint64_t id;
-    if (!fvlm_scan_expect(s, '{', "'{', the vocabulary")) return false;
-    while (fvlm_scan_member(s, &first, &text, &at))
-        if (!fvlm_scan_u64(s, &id) || !add_token(v, s, at, text, id)) return false;
+    if (!fvlm_json_pull_expect(s, '{', "'{', the vocabulary")) return false;
+    while (fvlm_json_pull_member(s, &first, &text))
+        if (!fvlm_json_pull_u64(s, &id) || !add_token(v, s, text.at, text.s, id)) return false;
     return !s->st;
 }
 

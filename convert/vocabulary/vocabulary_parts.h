@@ -43,7 +43,7 @@ fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json
 void fvlm_vocabulary_free(fvlm_vocabulary *v);
 
 /* Reads {"token": id, ...} at the parser's position. */
-bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_scan *s);
+bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s);
 
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);

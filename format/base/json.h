@@ -5,9 +5,8 @@
 
 #include <jansson.h>
 
-#include "format/base/base.h"
+#include "format/base/json_pull.h"
 
-#define FVLM_MAX_JSON_DEPTH 64
 #define FVLM_MAX_JSON_VALUES (1u << 20)
 
 /* Parses text[n_bytes]; duplicate keys, bad UTF-8 and anything after the value are refused, and

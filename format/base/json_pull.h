@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_pull.h - reads JSON text piece by piece, in the order its reader expects.
+/* json_pull.h - reads JSON text value by value, in the order its reader expects.
  *
- * For the texts of a checkpoint that can be large and whose shape is known: safetensors
- * headers, vocabularies. No tree and no recursion: memory does not grow with the text, and
- * every refusal carries the byte where it happened. Strict RFC 8259: no leading zeros, no
- * raw control characters, UTF-8 well formed, surrogates in pairs.
+ *   fvlm_json_pull p = fvlm_json_pull_over(text, n_bytes, "vocab.json", 0, err);
+ *   fvlm_json_text key;
+ *   bool first = true;
+ *   uint64_t id;
+ *   fvlm_json_pull_expect(&p, '{', "'{', the vocabulary");
+ *   while (fvlm_json_pull_member(&p, &first, &key))
+ *       if (fvlm_json_pull_u64(&p, &id)) ...key.s...
+ *   fvlm_json_pull_end(&p);
+ *   return p.st;
  *
- * Strings are decoded in place, which is why the text is not const: a decoded string is never
- * longer than its source, and its closing quote becomes the terminating NUL. */
+ * For texts that can be large and whose shape is known: safetensors headers, vocabularies, the tokenizer section (a
+ * tree of its 300,000 strings would triple the time a model takes to open). No tree and no recursion: memory does not
+ * grow with the text, and every refusal carries the byte where it happened. Strict RFC 8259: no leading zeros, no raw
+ * control characters, UTF-8 well formed, surrogates in pairs; U+0000 in strings is refused, too.
+ *
+ * Strings are decoded in place, which is why the text is not const: a decoded string is never longer than its source,
+ * and its closing quote becomes the terminating NUL. They live as long as the text. Each can be read only once. */
 #ifndef FVLM_FORMAT_BASE_JSON_PULL_H
 #define FVLM_FORMAT_BASE_JSON_PULL_H
 
 #include "format/base/base.h"
 
-#define FVLM_SCAN_MAX_DEPTH 64
+#define FVLM_MAX_JSON_DEPTH 64
 
 typedef struct {
     char *text;
@@ -22,35 +32,43 @@ typedef struct {
     uint64_t base;    /* where the text begins in that file */
     fvlm_err *err;
     fvlm_status st; /* the first failure; all calls after it return false */
-} fvlm_scan;
+} fvlm_json_pull;
 
-fvlm_scan fvlm_scan_over(char *text, size_t n_bytes, const char *what, uint64_t base, fvlm_err *err);
+/* A decoded string: s[n] is NUL. at = position of its opening quote in the text. */
+typedef struct {
+    char *s;
+    size_t n, at;
+} fvlm_json_text;
+
+fvlm_json_pull fvlm_json_pull_over(char *text, size_t n_bytes, const char *what, uint64_t base, fvlm_err *err);
 
 /* Fails with: "WHAT": byte N: text. Always returns false. */
-bool fvlm_scan_refuse(fvlm_scan *s, size_t pos, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(4, 5);
+bool fvlm_json_pull_refuse(fvlm_json_pull *p, size_t pos, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(4, 5);
 
-/* Skips white space and tells the next character, 0 at the end. */
-char fvlm_scan_peek(fvlm_scan *s);
+/* Skips white space and returns the next character without taking it, 0 at the end. */
+char fvlm_json_pull_peek(fvlm_json_pull *p);
 
-/* The next character must be c; noun says what was expected there. */
-bool fvlm_scan_expect(fvlm_scan *s, char c, const char *noun);
+/* Takes the next character, which must be c; noun says what was expected there. */
+bool fvlm_json_pull_expect(fvlm_json_pull *p, char c, const char *noun);
 
-/* Inside '{': true with the next key (its colon eaten), false at '}' or on failure.
- * Inside '[': true when another element follows, false at ']' or on failure.
+/* Inside '{': true with the next key (its colon taken), false at '}' (taken) or on failure.
+ * Inside '[': true when another element follows, false at ']' (taken) or on failure.
  * *first starts as true. */
-bool fvlm_scan_member(fvlm_scan *s, bool *first, char **key, size_t *key_at);
-bool fvlm_scan_element(fvlm_scan *s, bool *first);
+bool fvlm_json_pull_member(fvlm_json_pull *p, bool *first, fvlm_json_text *key);
+bool fvlm_json_pull_element(fvlm_json_pull *p, bool *first);
 
-/* A string, decoded in place, NUL-terminated, without inner NUL. *at = where it begins. */
-bool fvlm_scan_string(fvlm_scan *s, char **out, size_t *at);
+/* A value of the type named. u64: 0 to 2^64 - 1 in plain digits. */
+bool fvlm_json_pull_string(fvlm_json_pull *p, fvlm_json_text *out);
+bool fvlm_json_pull_u64(fvlm_json_pull *p, uint64_t *out);
+bool fvlm_json_pull_bool(fvlm_json_pull *p, bool *out);
 
-/* A whole number 0 .. 2^64 - 1, written in plain digits. */
-bool fvlm_scan_u64(fvlm_scan *s, uint64_t *out);
+/* Takes a null if that is the next value; false, which is no failure, if not. */
+bool fvlm_json_pull_null(fvlm_json_pull *p);
 
-/* Any value, checked and left as it is; *begin and *end bound it in the text. */
-bool fvlm_scan_skip(fvlm_scan *s, size_t *begin, size_t *end);
+/* Takes any value, checked and left as it is; *begin and *end bound it in the text. */
+bool fvlm_json_pull_skip(fvlm_json_pull *p, size_t *begin, size_t *end);
 
 /* Nothing but white space may be left. */
-bool fvlm_scan_end(fvlm_scan *s);
+bool fvlm_json_pull_end(fvlm_json_pull *p);
 
 #endif

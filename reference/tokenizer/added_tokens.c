@@ -5,19 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/grow.h"
+
 fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err)
 {
-    if (a->n == a->room) {
-        const size_t room = a->room ? a->room * 2 : 32;
-        fvlm_added_token *more = fvlm_alloc(room, sizeof *more);
-        if (!more) return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
-        if (a->n) memcpy(more, a->tokens, a->n * sizeof *more);
-        free(a->tokens);
-        a->tokens = more;
-        a->room = room;
-    }
     char *copy = fvlm_alloc(n_bytes + 1, 1);
-    if (!copy) return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
+    if (!copy || !fvlm_grow(&a->tokens, &a->room, a->n + 1, sizeof *a->tokens)) {
+        free(copy);
+        return fvlm_fail_nomem(err);
+    }
     memcpy(copy, text, n_bytes);
     a->tokens[a->n++] = (fvlm_added_token){copy, n_bytes, id};
     return FVLM_OK;

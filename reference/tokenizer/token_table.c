@@ -5,13 +5,15 @@
  * and up, in order. It is undone here, once, so that everything after works on bytes. */
 #include "reference/tokenizer/token_table.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "reference/tokenizer/unicode.h"
+#include "format/base/grow.h"
+#include "format/base/utf8.h"
 
 static bool stands_for_itself(int32_t c)
 {
@@ -39,100 +41,82 @@ static bool to_bytes(const int16_t byte_of[324], const char *s, size_t n, char *
     return true;
 }
 
-static fvlm_status no_memory(fvlm_err *err)
+static bool no_memory(fvlm_json_pull *p)
 {
-    return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
+    if (!p->st) p->st = fvlm_fail_nomem(p->err);
+    return false;
 }
 
-/* Doubles a block of count items until it holds want. */
-static bool grow(void **block, size_t size, size_t used, size_t room)
+static bool grow_ids(fvlm_token_table *v, size_t n)
 {
-    void *bigger = fvlm_alloc(room, size);
-    if (!bigger) return false;
-    if (used) memcpy(bigger, *block, used * size);
-    free(*block);
-    *block = bigger;
-    return true;
-}
-
-static bool grow_ids(fvlm_token_table *v, size_t want)
-{
-    if (want <= v->room) return true;
-    const size_t room = want * 2 > 1024 ? want * 2 : 1024;
-    if (!grow((void **)&v->tokens, sizeof *v->tokens, v->n, room) || !grow((void **)&v->special, 1, v->n, room))
-        return false;
-    v->room = room;
-    return true;
+    return fvlm_grow(&v->tokens, &v->room, n, sizeof *v->tokens) &&
+           fvlm_grow(&v->special, &v->special_room, n, sizeof *v->special);
 }
 
 static bool grow_text(fvlm_token_table *v, size_t more)
 {
-    if (more <= v->text_room - v->n_text) return true;
-    const size_t room = (v->n_text + more) * 2;
-    if (!grow((void **)&v->text, 1, v->n_text, room)) return false;
-    v->text_room = room;
-    return true;
+    return fvlm_grow(&v->text, &v->text_room, v->n_text + more, 1);
 }
 
-static fvlm_status read_token(fvlm_token_table *v, fvlm_pull *j, const int16_t byte_of[324])
+static bool read_token(fvlm_token_table *v, fvlm_json_pull *p, const int16_t byte_of[324])
 {
-    fvlm_slice s;
+    fvlm_json_text s;
     size_t n;
-    if (v->n >= FVLM_MAX_TOKENS) return fvlm_pull_refuse(j, "more than 2097152 tokens");
-    if (!grow_ids(v, v->n + 1)) return no_memory(j->err);
-    if (fvlm_pull_peek(j) == 'n') {
+    if (v->n >= FVLM_MAX_TOKENS)
+        return fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %u tokens", FVLM_MAX_TOKENS);
+    if (!grow_ids(v, v->n + 1)) return no_memory(p);
+    if (fvlm_json_pull_null(p)) {
         v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
-        return fvlm_pull_null(j);
+        return true;
     }
-    const fvlm_status st = fvlm_pull_string(j, &s);
-    if (st) return st;
-    if (!grow_text(v, s.n)) return no_memory(j->err);
+    if (!fvlm_json_pull_string(p, &s)) return false;
+    if (!s.n) return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a token without text");
+    if (!grow_text(v, s.n)) return no_memory(p);
     char *to = v->text + v->n_text;
-    if (!s.n) return fvlm_pull_refuse(j, "a token without text");
     if (!to_bytes(byte_of, s.s, s.n, to, &n)) { /* not one that merging could reach, so spelled plainly */
         memcpy(to, s.s, s.n);
         n = s.n;
     }
-    v->tokens[v->n] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)n};
+    v->tokens[v->n++] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)n};
     v->n_text += n;
-    v->n++;
-    return FVLM_OK;
+    return true;
 }
 
-fvlm_status fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_pull *j)
+bool fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_json_pull *p)
 {
     int16_t byte_of[324];
-    size_t n = 0;
-    bool more = true;
+    bool first = true;
     make_alphabet(byte_of);
-    fvlm_status st = fvlm_pull_expect(j, '[');
-    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) st = read_token(v, j, byte_of);
-    if (st) return st;
+    if (!fvlm_json_pull_expect(p, '[', "'[', the tokens")) return false;
+    while (fvlm_json_pull_element(p, &first))
+        if (!read_token(v, p, byte_of)) return false;
+    if (p->st) return false;
     memset(v->of_byte, 0xff, sizeof v->of_byte);
     for (size_t id = 0; id < v->n; id++)
         if (v->tokens[id].n_bytes == 1) v->of_byte[(uint8_t)v->text[v->tokens[id].at]] = (uint32_t)id;
-    for (int b = 0; b < 256; b++)
+    for (unsigned b = 0; b < 256 && !p->st; b++)
         if (v->of_byte[b] == FVLM_NO_TOKEN)
-            return fvlm_fail(j->err, FVLM_UNSUPPORTED,
-                             "tokenizer without a token for byte 0x%02x: only byte-level BPE is implemented",
-                             (unsigned)b);
-    return FVLM_OK;
+            p->st = fvlm_fail(p->err, FVLM_UNSUPPORTED,
+                              "tokenizer without a token for byte 0x%02x: only byte-level BPE is implemented", b);
+    return !p->st;
 }
 
-fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err)
+fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint64_t id, const char *text, size_t n_bytes, bool special,
+                                 fvlm_err *err)
 {
     if (id >= FVLM_MAX_TOKENS)
-        return fvlm_fail(err, FVLM_LIMIT, "added token id %u: at most %u", id, FVLM_MAX_TOKENS - 1);
-    if (!grow_ids(v, (size_t)id + 1) || !grow_text(v, text.n)) return no_memory(err);
+        return fvlm_fail(err, FVLM_LIMIT, "added token id %" PRIu64 ": at most %u", id, FVLM_MAX_TOKENS - 1);
+    if (!grow_ids(v, (size_t)id + 1) || !grow_text(v, n_bytes)) return fvlm_fail_nomem(err);
     while (v->n <= id) v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
-    if (v->tokens[id].n_bytes == FVLM_NO_TOKEN) {
-        memcpy(v->text + v->n_text, text.s, text.n);
-        v->tokens[id] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)text.n};
-        v->n_text += text.n;
-    } else if (v->tokens[id].n_bytes != text.n || memcmp(v->text + v->tokens[id].at, text.s, text.n) != 0) {
-        return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.*s\" has id %u, which is \"%.*s\"",
-                         (int)(text.n < 64 ? text.n : 64), text.s, id,
-                         (int)(v->tokens[id].n_bytes < 64 ? v->tokens[id].n_bytes : 64), v->text + v->tokens[id].at);
+    const fvlm_token t = v->tokens[id];
+    if (t.n_bytes == FVLM_NO_TOKEN) {
+        memcpy(v->text + v->n_text, text, n_bytes);
+        v->tokens[id] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)n_bytes};
+        v->n_text += n_bytes;
+    } else if (t.n_bytes != n_bytes || memcmp(v->text + t.at, text, n_bytes) != 0) {
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "damaged tokenizer: added token \"%.64s\" has id %" PRIu64 ", which is \"%.*s\"", text, id,
+                         (int)(t.n_bytes < 64 ? t.n_bytes : 64), v->text + t.at);
     }
     v->special[id] |= special;
     return FVLM_OK;
@@ -178,22 +162,24 @@ static text_slot *find_slot(const text_index *x, const fvlm_token_table *v, cons
     return slot;
 }
 
-static fvlm_status index_tokens(text_index *x, const fvlm_token_table *v, fvlm_err *err)
+static bool index_tokens(text_index *x, const fvlm_token_table *v, fvlm_json_pull *p)
 {
     const size_t n_slots = slots_for(v->n);
     x->mask = n_slots - 1;
     x->slots = fvlm_alloc(n_slots, sizeof *x->slots);
-    if (!x->slots) return no_memory(err);
+    if (!x->slots) return no_memory(p);
     memset(x->slots, 0xff, n_slots * sizeof *x->slots);
     for (size_t id = 0; id < v->n; id++) {
         const fvlm_token t = v->tokens[id];
         if (t.n_bytes == FVLM_NO_TOKEN) continue;
         text_slot *slot = find_slot(x, v, v->text + t.at, t.n_bytes);
         if (slot->id != FVLM_NO_TOKEN)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: ids %u and %zu have the same text", slot->id, id);
+            p->st =
+                fvlm_fail(p->err, FVLM_BAD_INPUT, "damaged tokenizer: ids %u and %zu have the same text", slot->id, id);
+        if (p->st) return false;
         slot->id = (uint32_t)id;
     }
-    return FVLM_OK;
+    return true;
 }
 
 static fvlm_bpe_merge *merge_slot(const fvlm_token_table *v, uint32_t left, uint32_t right)
@@ -228,42 +214,42 @@ static bool grow_merges(fvlm_token_table *v, size_t n)
 
 /* "left right" in the byte alphabet, which has no space. A pair given twice keeps its last rank, as in
  * Hugging Face's map. */
-static fvlm_status read_merge(fvlm_token_table *v, fvlm_pull *j, const text_index *x, const int16_t byte_of[324],
-                              uint32_t rank)
+static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index *x, const int16_t byte_of[324],
+                       uint32_t rank)
 {
-    fvlm_slice s;
+    fvlm_json_text s;
     size_t n_left, n_right;
     char bytes[1024];
-    const fvlm_status st = fvlm_pull_string(j, &s);
-    if (st) return st;
-    if (s.n > sizeof bytes) return fvlm_pull_refuse(j, "a merge of over 1024 bytes");
+    if (!fvlm_json_pull_string(p, &s)) return false;
+    if (s.n > sizeof bytes) return fvlm_json_pull_refuse(p, s.at, FVLM_LIMIT, "a merge of over 1024 bytes");
     const char *space = memchr(s.s, ' ', s.n);
     const size_t left_text = space ? (size_t)(space - s.s) : 0;
     if (!left_text || !to_bytes(byte_of, s.s, left_text, bytes, &n_left) ||
         !to_bytes(byte_of, space + 1, s.n - left_text - 1, bytes + n_left, &n_right) || !n_right)
-        return fvlm_pull_refuse(j, "a merge that is not two tokens");
+        return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a merge that is not two tokens");
     const uint32_t left = find_slot(x, v, bytes, n_left)->id, right = find_slot(x, v, bytes + n_left, n_right)->id;
     const uint32_t result = find_slot(x, v, bytes, n_left + n_right)->id;
     if (left == FVLM_NO_TOKEN || right == FVLM_NO_TOKEN || result == FVLM_NO_TOKEN)
-        return fvlm_pull_refuse(j, "a merge of tokens that are not in the vocabulary");
-    if (!grow_merges(v, (size_t)rank + 1)) return no_memory(j->err);
+        return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a merge of tokens that are not in the vocabulary");
+    if (!grow_merges(v, (size_t)rank + 1)) return no_memory(p);
     *merge_slot(v, left, right) = (fvlm_bpe_merge){left, right, rank, result};
-    return FVLM_OK;
+    return true;
 }
 
-fvlm_status fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_pull *j)
+bool fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_json_pull *p)
 {
     int16_t byte_of[324];
     text_index x = {0};
-    size_t n = 0;
-    bool more = true;
+    uint32_t n = 0;
+    bool first = true;
     make_alphabet(byte_of);
-    fvlm_status st = index_tokens(&x, v, j->err);
-    if (!st) st = grow_merges(v, 1) ? fvlm_pull_expect(j, '[') : no_memory(j->err);
-    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more) {
-        st = n > FVLM_MAX_TOKENS ? fvlm_pull_refuse(j, "more than 2097152 merges")
-                                 : read_merge(v, j, &x, byte_of, (uint32_t)(n - 1));
+    bool ok = index_tokens(&x, v, p) && (grow_merges(v, 1) || no_memory(p)) &&
+              fvlm_json_pull_expect(p, '[', "'[', the merges");
+    while (ok && fvlm_json_pull_element(p, &first)) {
+        ok = n < FVLM_MAX_TOKENS ? read_merge(v, p, &x, byte_of, n)
+                                 : fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
+        n++;
     }
     free(x.slots);
-    return st;
+    return !p->st;
 }

@@ -4,7 +4,7 @@
 #define FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
 
 #include "format/config.h"
-#include "reference/tokenizer/pull.h"
+#include "format/base/json_pull.h"
 
 #define FVLM_NO_TOKEN UINT32_MAX
 
@@ -21,21 +21,24 @@ typedef struct {
     char *text; /* the bytes of all tokens, one after the other */
     size_t n_text, text_room;
     fvlm_token *tokens; /* [room], by id */
-    uint8_t *special;   /* [room] */
-    size_t n, room;     /* 1 + highest id; slots */
+    uint8_t *special;   /* [special_room], by id */
+    size_t n;           /* 1 + highest id */
+    size_t room, special_room;
 
     fvlm_bpe_merge *merges;
     size_t merge_mask; /* slots - 1, a power of two less one */
     uint32_t of_byte[256];
 } fvlm_token_table;
 
-/* tokens and merges are positioned at their arrays, of a section of less than 4 GiB. */
-fvlm_status fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_pull *tokens);
-fvlm_status fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_pull *merges);
+/* Each reads the array that comes next, of a section of less than 4 GiB; false when p has failed. */
+bool fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_json_pull *p);
+bool fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_json_pull *p);
 void fvlm_token_table_free(fvlm_token_table *v);
 
-/* Adds an id outside the alphabet. An id that has the same text already is fine. */
-fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint32_t id, fvlm_slice text, bool special, fvlm_err *err);
+/* Adds an id outside the alphabet; text is NUL-terminated after n_bytes. An id that has the same text already is fine.
+ */
+fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint64_t id, const char *text, size_t n_bytes, bool special,
+                                 fvlm_err *err);
 
 /* What left and right merge into: NULL when they do not. */
 const fvlm_bpe_merge *fvlm_token_table_merge(const fvlm_token_table *v, uint32_t left, uint32_t right);

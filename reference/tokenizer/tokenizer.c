@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/grow.h"
 #include "reference/tokenizer/added_tokens.h"
 #include "reference/tokenizer/bpe.h"
 #include "reference/tokenizer/split.h"
@@ -29,25 +30,23 @@ typedef enum { TOKENS, MERGES, ADDED, PATTERN, NORMALIZER, N_MEMBERS } member;
 static const char *const member_names[N_MEMBERS] = {"tokens", "merges", "added", "pattern", "normalizer"};
 
 /* Where each member's value begins; all five must be there, once. */
-static fvlm_status find_members(fvlm_pull *j, const uint8_t *at[N_MEMBERS])
+static bool find_members(fvlm_json_pull *p, size_t at[N_MEMBERS])
 {
-    size_t n = 0;
-    bool more = true;
-    fvlm_slice key;
-    fvlm_status st = fvlm_pull_expect(j, '{');
-    while (!st && !(st = fvlm_pull_more(j, '}', &n, &more)) && more) {
+    bool first = true;
+    fvlm_json_text key;
+    fvlm_json_pull_expect(p, '{', "'{', the tokenizer");
+    while (fvlm_json_pull_member(p, &first, &key)) {
         int m = 0;
-        if ((st = fvlm_pull_key(j, &key))) return st;
-        while (m < N_MEMBERS && !fvlm_slice_is(key, member_names[m])) m++;
-        if (m == N_MEMBERS) return fvlm_pull_refuse(j, "unknown member");
-        if (at[m]) return fvlm_pull_refuse(j, "a member given twice");
-        at[m] = j->at;
-        st = fvlm_pull_skip(j);
+        size_t end;
+        while (m < N_MEMBERS && strcmp(key.s, member_names[m]) != 0) m++;
+        if (m == N_MEMBERS) return fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "unknown member");
+        if (at[m]) return fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "\"%s\" is given twice", key.s);
+        fvlm_json_pull_skip(p, &at[m], &end);
     }
-    if (!st && fvlm_pull_peek(j) >= 0) st = fvlm_pull_refuse(j, "text after the end");
-    for (int m = 0; !st && m < N_MEMBERS; m++)
-        if (!at[m]) st = fvlm_fail(j->err, FVLM_BAD_INPUT, "damaged tokenizer: no member \"%s\"", member_names[m]);
-    return st;
+    fvlm_json_pull_end(p);
+    for (int m = 0; m < N_MEMBERS; m++)
+        if (!at[m]) fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "\"%s\" is missing", member_names[m]);
+    return !p->st;
 }
 
 static fvlm_status put_added(fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t id, bool normalized,
@@ -63,112 +62,99 @@ static fvlm_status put_added(fvlm_tokenizer *t, const char *text, size_t n_bytes
     return st;
 }
 
-static fvlm_status read_added_token(fvlm_tokenizer *t, fvlm_pull *j)
+static bool read_added_token(fvlm_tokenizer *t, fvlm_json_pull *p)
 {
-    char *text = NULL;
-    size_t n_text = 0, n = 0;
-    uint32_t id = FVLM_NO_TOKEN;
-    bool more = true, special = false, normalized = false;
-    fvlm_slice key, s;
-    fvlm_status st = fvlm_pull_expect(j, '{');
-    while (!st && !(st = fvlm_pull_more(j, '}', &n, &more)) && more) {
-        if ((st = fvlm_pull_key(j, &key))) break;
-        if (fvlm_slice_is(key, "id")) {
-            st = fvlm_pull_u32(j, &id);
-        } else if (fvlm_slice_is(key, "special")) {
-            st = fvlm_pull_bool(j, &special);
-        } else if (fvlm_slice_is(key, "normalized")) {
-            st = fvlm_pull_bool(j, &normalized);
-        } else if (fvlm_slice_is(key, "text") && !text) {
-            if ((st = fvlm_pull_string(j, &s))) break;
-            text = fvlm_alloc(s.n + 1, 1);
-            n_text = s.n;
-            if (text)
-                memcpy(text, s.s, s.n);
-            else
-                st = fvlm_fail(j->err, FVLM_NOMEM, "not enough memory for the tokenizer");
-        } else {
-            st = fvlm_pull_refuse(j, "unknown member of an added token");
-        }
+    fvlm_json_text key, text = {0};
+    uint64_t id = UINT64_MAX;
+    bool first = true, special = false, normalized = false;
+    fvlm_json_pull_expect(p, '{', "'{', an added token");
+    const size_t begin = p->pos;
+    while (fvlm_json_pull_member(p, &first, &key)) {
+        if (!strcmp(key.s, "id"))
+            fvlm_json_pull_u64(p, &id);
+        else if (!strcmp(key.s, "special"))
+            fvlm_json_pull_bool(p, &special);
+        else if (!strcmp(key.s, "normalized"))
+            fvlm_json_pull_bool(p, &normalized);
+        else if (!strcmp(key.s, "text") && !text.s)
+            fvlm_json_pull_string(p, &text);
+        else
+            fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "unknown member of an added token");
     }
-    if (!st && (!n_text || id == FVLM_NO_TOKEN)) st = fvlm_pull_refuse(j, "an added token without id or text");
-    if (!st) st = fvlm_token_table_add(&t->vocab, id, (fvlm_slice){text, n_text}, special, j->err);
-    if (!st) st = put_added(t, text, n_text, id, normalized, j->err);
-    free(text);
-    return st;
+    if (!text.n || id == UINT64_MAX)
+        fvlm_json_pull_refuse(p, begin - 1, FVLM_BAD_INPUT, "an added token without id or text");
+    if (!p->st) p->st = fvlm_token_table_add(&t->vocab, id, text.s, text.n, special, p->err);
+    if (!p->st) p->st = put_added(t, text.s, text.n, (uint32_t)id, normalized, p->err);
+    return !p->st;
 }
 
-static fvlm_status read_added(fvlm_tokenizer *t, fvlm_pull *j)
+static void read_added(fvlm_tokenizer *t, fvlm_json_pull *p)
 {
     size_t n = 0;
-    bool more = true;
-    fvlm_status st = fvlm_pull_expect(j, '[');
-    while (!st && !(st = fvlm_pull_more(j, ']', &n, &more)) && more)
-        st = n > MAX_ADDED ? fvlm_pull_refuse(j, "more than 65536 added tokens") : read_added_token(t, j);
-    if (!st) st = fvlm_added_tokens_sort(&t->raw, j->err);
-    if (!st) st = fvlm_added_tokens_sort(&t->normalized, j->err);
-    return st;
+    bool first = true;
+    fvlm_json_pull_expect(p, '[', "'[', the added tokens");
+    while (fvlm_json_pull_element(p, &first) && read_added_token(t, p))
+        if (++n > MAX_ADDED) fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %d added tokens", MAX_ADDED);
+    if (!p->st) p->st = fvlm_added_tokens_sort(&t->raw, p->err);
+    if (!p->st) p->st = fvlm_added_tokens_sort(&t->normalized, p->err);
 }
 
-static fvlm_status read_normalizer(fvlm_tokenizer *t, fvlm_pull *j)
+static void read_normalizer(fvlm_tokenizer *t, fvlm_json_pull *p)
 {
-    fvlm_slice s;
-    if (fvlm_pull_peek(j) == 'n') return fvlm_pull_null(j);
-    const fvlm_status st = fvlm_pull_string(j, &s);
-    if (st) return st;
-    t->nfc = fvlm_slice_is(s, "NFC");
-    if (t->nfc) return FVLM_OK;
-    return fvlm_fail(j->err, FVLM_UNSUPPORTED, "tokenizer with normalizer \"%.*s\": only NFC is implemented",
-                     (int)(s.n < 64 ? s.n : 64), s.s);
+    fvlm_json_text s;
+    if (fvlm_json_pull_null(p) || !fvlm_json_pull_string(p, &s)) return;
+    t->nfc = strcmp(s.s, "NFC") == 0;
+    if (!t->nfc)
+        p->st =
+            fvlm_fail(p->err, FVLM_UNSUPPORTED, "tokenizer with normalizer \"%.64s\": only NFC is implemented", s.s);
 }
 
-static fvlm_status read_member(fvlm_tokenizer *t, member m, fvlm_pull *j)
+static void read_member(fvlm_tokenizer *t, member m, fvlm_json_pull *p)
 {
-    fvlm_slice s;
-    fvlm_status st;
+    fvlm_json_text s;
     switch (m) {
     case TOKENS:
-        return fvlm_token_table_read_tokens(&t->vocab, j);
+        fvlm_token_table_read_tokens(&t->vocab, p);
+        break;
     case MERGES:
-        return fvlm_token_table_read_merges(&t->vocab, j);
+        fvlm_token_table_read_merges(&t->vocab, p);
+        break;
     case ADDED:
-        return read_added(t, j);
+        read_added(t, p);
+        break;
     case NORMALIZER:
-        return read_normalizer(t, j);
+        read_normalizer(t, p);
+        break;
     default:
-        st = fvlm_pull_string(j, &s);
-        return st ? st : fvlm_splitter_create(&t->splitter, s.s, s.n, j->err);
+        if (fvlm_json_pull_string(p, &s)) p->st = fvlm_splitter_create(&t->splitter, s.s, s.n, p->err);
     }
-}
-
-static fvlm_status read_section(fvlm_tokenizer *t, fvlm_pull *j)
-{
-    static const member order[N_MEMBERS] = {NORMALIZER, PATTERN, TOKENS, MERGES, ADDED};
-    const uint8_t *at[N_MEMBERS] = {0};
-    fvlm_status st = find_members(j, at);
-    for (int i = 0; !st && i < N_MEMBERS; i++) {
-        j->at = at[order[i]];
-        st = read_member(t, order[i], j);
-        const int next = st ? ',' : fvlm_pull_peek(j);
-        if (next != ',' && next != '}') st = fvlm_pull_refuse(j, "',' or '}' expected");
-    }
-    return st;
 }
 
 fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err)
 {
-    fvlm_pull j = {0};
+    static const member order[N_MEMBERS] = {NORMALIZER, PATTERN, TOKENS, MERGES, ADDED};
+    size_t at[N_MEMBERS] = {0};
+    *out = NULL;
+    if (n_bytes > MAX_SECTION_BYTES)
+        return fvlm_fail(err, FVLM_LIMIT, "a tokenizer of %zu bytes: at most 1 GiB", n_bytes);
     fvlm_tokenizer *t = fvlm_alloc(1, sizeof *t);
+    char *copy = malloc(n_bytes + 1); /* decoded in place */
+    if (!t || !copy) {
+        free(t);
+        free(copy);
+        return fvlm_fail_nomem(err);
+    }
+    memcpy(copy, json, n_bytes);
+    fvlm_json_pull p = fvlm_json_pull_over(copy, n_bytes, "tokenizer section", 0, err);
+    find_members(&p, at);
+    for (int i = 0; !p.st && i < N_MEMBERS; i++) {
+        p.pos = at[order[i]];
+        read_member(t, order[i], &p);
+    }
+    free(copy);
     *out = t;
-    if (!t) return fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
-    fvlm_status st = n_bytes > MAX_SECTION_BYTES
-                         ? fvlm_fail(err, FVLM_LIMIT, "a tokenizer of %zu bytes: at most 1 GiB", n_bytes)
-                         : FVLM_OK;
-    if (!st) st = fvlm_pull_over(&j, json, n_bytes, err);
-    if (!st) st = read_section(t, &j);
-    fvlm_pull_free(&j);
-    if (st) fvlm_tokenizer_destroy(out);
-    return st;
+    if (p.st) fvlm_tokenizer_destroy(out);
+    return p.st;
 }
 
 void fvlm_tokenizer_destroy(fvlm_tokenizer **t)
@@ -213,22 +199,9 @@ typedef struct {
     fvlm_err *err;
 } run;
 
-static fvlm_status out_of_memory(const run *r)
-{
-    return fvlm_fail(r->err, FVLM_NOMEM, "not enough memory to tokenize this text");
-}
-
 static fvlm_status reserve_ids(run *r, size_t more)
 {
-    if (more <= r->room - r->n) return FVLM_OK;
-    const size_t room = (r->n + more) * 2;
-    uint32_t *bigger = fvlm_alloc(room, sizeof *bigger);
-    if (!bigger) return out_of_memory(r);
-    if (r->n) memcpy(bigger, r->ids, r->n * sizeof *bigger);
-    free(r->ids);
-    r->ids = bigger;
-    r->room = room;
-    return FVLM_OK;
+    return fvlm_grow(&r->ids, &r->room, r->n + more, sizeof *r->ids) ? FVLM_OK : fvlm_fail_nomem(r->err);
 }
 
 /* Text without added tokens: pieces, and each piece merged. */
@@ -242,7 +215,7 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
         if (st || !n) return st;
         if ((st = reserve_ids(r, n))) return st; /* at most one id a byte */
         const size_t n_ids = fvlm_bpe_encode(&r->bpe, &r->t->vocab, piece, n, r->ids + r->n);
-        if (!n_ids) return out_of_memory(r);
+        if (!n_ids) return fvlm_fail_nomem(r->err);
         r->n += n_ids;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guards: the scanner reads the JSON that jansson reads and refuses what jansson refuses, on random texts, valid and
- * damaged; its decoded strings are jansson's. (Two readings of one header is how a file says different things to
+/* Guards: the pull parser reads the JSON that jansson reads and refuses what jansson refuses, on random texts, valid
+ * and damaged; its decoded strings are jansson's. (Two readings of one header is how a file says different things to
  * different tools.) */
 #include <jansson.h>
 
@@ -100,8 +100,8 @@ static bool scans(const maker *m)
     char *copy = malloc(m->n ? m->n : 1); /* exactly as long */
     memcpy(copy, m->text, m->n);
     fvlm_err err = {0};
-    fvlm_scan s = fvlm_scan_over(copy, m->n, "t", 0, &err);
-    bool ok = fvlm_scan_skip(&s, &begin, &end) && fvlm_scan_end(&s);
+    fvlm_json_pull s = fvlm_json_pull_over(copy, m->n, "t", 0, &err);
+    bool ok = fvlm_json_pull_skip(&s, &begin, &end) && fvlm_json_pull_end(&s);
     assert_memory_equal(copy, m->text, m->n); /* skipping leaves the text as it is */
     if (!ok) assert_true(s.st && err.code == s.st && err.offset <= m->n);
     free(copy);
@@ -141,16 +141,16 @@ static void strings_decode_alike(void **state)
     (void)state;
     maker m = {.r = {99}};
     for (int i = 0; i < 50000; i++) {
-        char *text;
-        size_t at;
+        fvlm_json_text text;
         m.n = 0;
         space(&m);
         string(&m);
         json_t *want = json_loadb(m.text, m.n, JSON_DECODE_ANY, NULL);
         assert_non_null(want);
-        fvlm_scan s = fvlm_scan_over(m.text, m.n, "t", 0, NULL);
-        assert_true(fvlm_scan_string(&s, &text, &at) && fvlm_scan_end(&s));
-        assert_string_equal(text, json_string_value(want));
+        fvlm_json_pull s = fvlm_json_pull_over(m.text, m.n, "t", 0, NULL);
+        assert_true(fvlm_json_pull_string(&s, &text) && fvlm_json_pull_end(&s));
+        assert_string_equal(text.s, json_string_value(want));
+        assert_int_equal(text.n, strlen(text.s));
         json_decref(want);
     }
 }
@@ -180,8 +180,8 @@ static void whole_numbers(void **state)
         char text[64];
         uint64_t v = 0;
         strcpy(text, cases[i].text);
-        fvlm_scan s = fvlm_scan_over(text, strlen(text), "t", 0, NULL);
-        assert_int_equal(fvlm_scan_u64(&s, &v) && fvlm_scan_end(&s), cases[i].ok);
+        fvlm_json_pull s = fvlm_json_pull_over(text, strlen(text), "t", 0, NULL);
+        assert_int_equal(fvlm_json_pull_u64(&s, &v) && fvlm_json_pull_end(&s), cases[i].ok);
         assert_true(v == cases[i].value);
     }
 }

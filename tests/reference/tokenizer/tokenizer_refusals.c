@@ -5,8 +5,10 @@
 #include "tests/reference/tokenizer/tokenizer_cases.h"
 #include "tests/support/check.h"
 
-/* from, where it first stands in the good section, becomes to; the message is followed by where, if at >= 0, counted
- * from the change. */
+/* from, where it first stands in the good section, becomes to. The message begins with the byte, at
+ * bytes after the change, unless that is NO_BYTE. */
+enum { NO_BYTE = -1000 };
+
 static void refuses(const char *from, const char *to, fvlm_status code, const char *message, long at)
 {
     const char *found = strstr(small_tokenizer, from);
@@ -20,59 +22,64 @@ static void refuses(const char *from, const char *to, fvlm_status code, const ch
     strcat(json + before, found + strlen(from));
     assert_int_equal(fvlm_tokenizer_create(&t, json, strlen(json), &err), code);
     assert_null(t);
-    if (at < 0)
+    if (at == NO_BYTE)
         snprintf(want, sizeof want, "%s", message);
     else
-        snprintf(want, sizeof want, "%s at byte %zu", message, before + (size_t)at);
+        snprintf(want, sizeof want, "\"tokenizer section\": byte %zu: %s", before + (size_t)at, message);
     assert_string_equal(err.msg, want);
     free(json);
 }
 
-#define DAMAGED(from, to, message, at) refuses(from, to, FVLM_BAD_INPUT, "damaged tokenizer: " message, at)
+#define DAMAGED(from, to, message, at) refuses(from, to, FVLM_BAD_INPUT, message, at)
 
 static void json(void **state)
 {
     (void)state;
-    DAMAGED("{\"tokens\"", "[\"tokens\"", "'{' expected", 0);
-    DAMAGED("\"tokens\":", "\"tokens\";", "':' expected", 8);
-    DAMAGED("\"tokens\":", "\"token\":", "unknown member", 8);
-    DAMAGED("\"merges\":", "\"tokens\":", "a member given twice", 9);
-    DAMAGED("\"normalizer\":\"NFC\"}", "\"normalizer\":\"NFC\"}}", "text after the end", 19);
-    DAMAGED(",\"normalizer\":\"NFC\"", "", "no member \"normalizer\"", -1);
-    DAMAGED("\"!\",", "\"!\"", "',' expected", 3);
-    DAMAGED("\"!\"", "\"\xff\"", "ill-formed UTF-8", 1);
-    DAMAGED("\"!\"", "\"\\q\"", "unknown escape", 2);
-    DAMAGED("\"!\"", "\"\\u00g0\"", "bad \\u escape", 5);
-    DAMAGED("\"!\"", "\"\\ud800\"", "half a surrogate pair", 7);
-    DAMAGED("\"!\"", "\"\n\"", "control character in a string", 1);
-    DAMAGED("\"!\"", "7", "'\"' expected", 0);
-    DAMAGED("\"special\":true", "\"special\":1", "true or false expected", 10);
-    DAMAGED("\"special\":true", "\"lstrip\":true", "unknown member of an added token", 9);
+    DAMAGED("{\"tokens\"", "[\"tokens\"", "expected '{', the tokenizer", 0);
+    DAMAGED("\"tokens\":", "\"tokens\";", "expected ':'", 8);
+    DAMAGED("\"tokens\":", "\"token\":", "unknown member", 0);
+    DAMAGED("\"merges\":", "\"tokens\":", "\"tokens\" is given twice", 0);
+    DAMAGED("\"normalizer\":\"NFC\"}", "\"normalizer\":\"NFC\"}}", "something follows the end of the JSON value", 19);
+    DAMAGED(",\"normalizer\":\"NFC\"", "", "\"normalizer\" is missing", 1);
+    DAMAGED("\"!\",", "\"!\"", "expected ',' or ']'", 3);
+    DAMAGED("\"!\"", "\"\xff\"", "not UTF-8", 1);
+    DAMAGED("\"!\"", "\"\\q\"", "unknown escape in a string", 1);
+    DAMAGED("\"!\"", "\"\\u00g0\"", "\\u needs four hexadecimal digits", 3);
+    DAMAGED("\"!\"", "\"\\ud800\"", "a high surrogate without a low one after it", 1);
+    DAMAGED("\"!\"", "\"\n\"", "a raw control character in a string", 1);
+    DAMAGED("\"!\"", "7", "expected a string", 0);
+    DAMAGED("\"special\":true", "\"special\":1", "expected true or false", 10);
+    DAMAGED("\"special\":true", "\"lstrip\":true", "unknown member of an added token", 0);
+    DAMAGED("\"special\":true", "\"text\":\"again\"", "unknown member of an added token", 0);
 }
 
 static void vocabulary(void **state)
 {
     (void)state;
-    DAMAGED("\"!\"", "\"\"", "a token without text", 2);
-    DAMAGED("\"!\",", "\"!\",\"!\",", "ids 0 and 1 have the same text", -1);
+    DAMAGED("\"!\"", "\"\"", "a token without text", 0);
+    DAMAGED("\"!\",", "\"!\",\"!\",", "damaged tokenizer: ids 0 and 1 have the same text", NO_BYTE);
     refuses("\"!\"", "\"!!!!!\"", FVLM_UNSUPPORTED,
-            "tokenizer without a token for byte 0x21: only byte-level BPE is implemented", -1);
-    DAMAGED("\"merges\":[\"", "\"merges\":[\"ab\",\"", "a merge that is not two tokens", 14);
-    DAMAGED("\"merges\":[\"", "\"merges\":[\"q z\",\"", "a merge of tokens that are not in the vocabulary", 15);
-    DAMAGED("\"id\":500", "\"id\":0", "added token \"<|endoftext|>\" has id 0, which is \"!\"", -1);
-    DAMAGED("\"id\":500", "\"id\":99999999999", "number over 4294967295", 15);
-    refuses("\"id\":500", "\"id\":2097152", FVLM_LIMIT, "added token id 2097152: at most 2097151", -1);
-    DAMAGED("\"id\":500,", "", "an added token without id or text", 38);
-    DAMAGED("<|im_end|>", "<|im_start|>", "added token \"<|im_start|>\" is given twice", -1);
+            "tokenizer without a token for byte 0x21: only byte-level BPE is implemented", NO_BYTE);
+    DAMAGED("\"merges\":[\"", "\"merges\":[\"ab\",\"", "a merge that is not two tokens", 10);
+    DAMAGED("\"merges\":[\"", "\"merges\":[\"q z\",\"", "a merge of tokens that are not in the vocabulary", 10);
+    DAMAGED("\"id\":500", "\"id\":0", "damaged tokenizer: added token \"<|endoftext|>\" has id 0, which is \"!\"",
+            NO_BYTE);
+    refuses("\"id\":500", "\"id\":99999999999", FVLM_LIMIT, "added token id 99999999999: at most 2097151", NO_BYTE);
+    DAMAGED("\"id\":500", "\"id\":18446744073709551616", "a number over 2^64 - 1", 5);
+    refuses("\"id\":500", "\"id\":2097152", FVLM_LIMIT, "added token id 2097152: at most 2097151", NO_BYTE);
+    DAMAGED("\"id\":500,", "", "an added token without id or text", -1);
+    DAMAGED("<|im_end|>", "<|im_start|>", "damaged tokenizer: added token \"<|im_start|>\" is given twice", NO_BYTE);
 }
 
 static void pattern_and_normalizer(void **state)
 {
     (void)state;
     static const char key[] = "\"pattern\":\"";
-    DAMAGED(key, "\"pattern\":\"(", "its pattern does not compile: missing closing parenthesis", -1);
-    DAMAGED(key, "\"pattern\":\"|", "its pattern matches nothing at all", -1);
-    refuses("\"NFC\"", "\"NFKC\"", FVLM_UNSUPPORTED, "tokenizer with normalizer \"NFKC\": only NFC is implemented", -1);
+    DAMAGED(key, "\"pattern\":\"(", "damaged tokenizer: its pattern does not compile: missing closing parenthesis",
+            NO_BYTE);
+    DAMAGED(key, "\"pattern\":\"|", "damaged tokenizer: its pattern matches nothing at all", NO_BYTE);
+    refuses("\"NFC\"", "\"NFKC\"", FVLM_UNSUPPORTED, "tokenizer with normalizer \"NFKC\": only NFC is implemented",
+            NO_BYTE);
     char *many = malloc(5200);
     strcpy(many, key);
     memset(many + sizeof key - 1, 'x', 5000);
@@ -82,7 +89,7 @@ static void pattern_and_normalizer(void **state)
     size_t n = 0; /* the pattern's own length, its escapes undone */
     for (; at[n] != '"'; n++) at += at[n] == '\\';
     snprintf(want, sizeof want, "tokenizer pattern of %zu bytes: at most 4096", n + 5000);
-    refuses(key, many, FVLM_LIMIT, want, -1);
+    refuses(key, many, FVLM_LIMIT, want, NO_BYTE);
     free(many);
 }
 
