@@ -11,6 +11,7 @@
 #include "format/cli/terminal.h"
 #include "verify/baseline.h"
 #include "verify/report/parity_report.h"
+#include "verify/verdict.h"
 
 static struct {
     const char *against, *activations, *prompt, *act, *cpu;
@@ -128,7 +129,8 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     return st;
 }
 
-static fvlm_status compare_outputs(const char *model, const char *source, fvlm_recorded *recorded, findings *f,
+/* Compares with a source, or with recorded activations. */
+static fvlm_status compare_outputs(const char *model, const char *source, const char *recorded, findings *f,
                                    fvlm_err *err)
 {
     fvlm_progress progress;
@@ -175,15 +177,6 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
     return st;
 }
 
-static fvlm_status against_activations(const char *model, findings *f, fvlm_err *err)
-{
-    fvlm_recorded *recorded;
-    fvlm_status st = fvlm_recorded_open(&recorded, opt.activations, err);
-    if (st == FVLM_OK) st = compare_outputs(model, NULL, recorded, f, err);
-    fvlm_recorded_close(&recorded);
-    return st;
-}
-
 static fvlm_status print(const char *path, const findings *f, fvlm_err *err)
 {
     const char *against = opt.against ? opt.against : opt.activations;
@@ -205,7 +198,7 @@ static fvlm_status verdict(const char *path, const findings *f, fvlm_err *err)
     if (f->has_weights && f->weights.n_bad)
         return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": weights are not what their types promise, first %s", path,
                          f->weights.first_bad);
-    if (f->has_parity && !fvlm_parity_ok(&f->parity))
+    if (f->has_parity && !fvlm_verdict_ok(&f->parity))
         return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds stated for %s", path,
                          fvlm_grade_name(f->parity.grade));
     return FVLM_OK;
@@ -220,7 +213,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     if (st) return st;
     st = check_hashes(r, &f.hashed, &f.integers, err);
     if (!st && opt.against) st = against_source(r, &f, err);
-    if (!st && opt.activations) st = against_activations(args->items[0], &f, err);
+    if (!st && opt.activations) st = compare_outputs(args->items[0], NULL, opt.activations, &f, err);
     st = fvlm_reader_check_unchanged(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
     fvlm_reader_close(&r);
     if (!st) st = print(args->items[0], &f, err);

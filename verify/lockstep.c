@@ -2,6 +2,7 @@
 /* lockstep.c - see lockstep.h. A barrier with a body and a way out. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "verify/lockstep.h"
 
@@ -16,6 +17,13 @@ struct fvlm_lockstep {
     pthread_mutex_t lock;
     pthread_cond_t moved;
 };
+
+fvlm_status fvlm_lockstep_check_same(const fvlm_lockstep_block *a, const fvlm_lockstep_block *b, fvlm_err *err)
+{
+    if (!strcmp(a->name, b->name) && a->rows == b->rows && a->cols == b->cols) return FVLM_OK;
+    return fvlm_fail(err, FVLM_MISMATCH, "the models differ in structure: %s [%zu, %zu] beside %s [%zu, %zu]", a->name,
+                     a->rows, a->cols, b->name, b->rows, b->cols);
+}
 
 fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_lockstep_compare meeting, void *ctx,
                                  fvlm_err *err)

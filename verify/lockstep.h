@@ -23,6 +23,9 @@ typedef struct {
 /* Called by the last to arrive, with what each runner shows; the others wait. A failure breaks the walk. */
 typedef fvlm_status (*fvlm_lockstep_compare)(void *ctx, const fvlm_lockstep_block *shown, fvlm_err *err);
 
+/* Refuses two blocks of different names or shapes. */
+fvlm_status fvlm_lockstep_check_same(const fvlm_lockstep_block *a, const fvlm_lockstep_block *b, fvlm_err *err);
+
 typedef struct fvlm_lockstep fvlm_lockstep;
 
 fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_lockstep_compare meeting, void *ctx,

@@ -1,39 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* parity.h - runs a model beside its source, or beside recorded activations, and measures every block.
+/* parity.h - run a model beside the model it was made from, or compare it with recorded activations, block by block.
  *
- *   fvlm_parity p;  fvlm_parity_options o = {.model = "m.fvlm", .source = "f32.fvlm", ...};
+ *   fvlm_parity p;  fvlm_err err;
+ *   fvlm_parity_options o = {.model = "int4.fvlm", .source = "f32.fvlm", .acts = {FVLM_ACT_F32}, .n_acts = 1,
+ *                            .images = images, .n_images = 1, .prompt = "Describe the image.", .tokens = 16};
  *   if (fvlm_parity_run(&p, &o, &err)) return complain(&err);
- *   ... fvlm_parity_ok(&p), or parity_report.h to print it ...
+ *   ... verdict.h judges it, report/ prints it ...
  *   fvlm_parity_free(&p);
+ *
+ * Model and source go through the same pictures, the same prompt and the same answer: the source's own greedy one.
  */
 #ifndef FVLM_VERIFY_PARITY_H
 #define FVLM_VERIFY_PARITY_H
 
+#include "format/base/stop.h"
 #include "verify/bounds.h"
 #include "verify/divergence.h"
-#include "verify/recorded.h"
 
 enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64 };
 
 typedef struct {
     const char *model;                       /* the file in question */
-    const char *source;                      /* the .fvlm file it is held against, or NULL */
-    fvlm_recorded *recorded;                 /* or these activations */
+    const char *source;                      /* the .fvlm file it was made from, */
+    const char *recorded;                    /* or a file of recorded activations (witness.h) */
     fvlm_act_mode acts[FVLM_MAX_CANDIDATES]; /* the model runs once for each, side by side */
     unsigned n_acts;
-    const char *const *images; /* with a source */
+    /* With a source; recorded activations bring their own: */
+    const char *const *images;
     size_t n_images;
     const char *prompt;
-    uint32_t side;   /* 0 = the model's own */
-    uint32_t tokens; /* greedy tokens of the source to follow */
-    unsigned threads;
-    const char *cpu;
-    const fvlm_stop *stop;
-    fvlm_progress_fn progress; /* called once a block, from any one thread at a time */
+    uint32_t side;   /* of the picture; 0 = the model's own */
+    uint32_t tokens; /* greedy tokens of the source to follow, at most */
+
+    unsigned threads;          /* of all models together; 0 = all */
+    const char *cpu;           /* see fvlm_cpu_select */
+    fvlm_progress_fn progress; /* called once a block, by one thread at a time */
     void *progress_ctx;
+    const fvlm_stop *stop;
 } fvlm_parity_options;
 
-/* A block's output: the worst over all images. */
+/* The output of a block, over all pictures: the largest error, the lowest cosine. */
 typedef struct {
     char name[FVLM_MAX_BLOCK_NAME];
     size_t rows, cols;
@@ -41,7 +47,7 @@ typedef struct {
 } fvlm_block_parity;
 
 typedef struct {
-    fvlm_block_parity *blocks;
+    fvlm_block_parity *blocks; /* in the order of the pass */
     size_t n_blocks;
     fvlm_grade grade;
     unsigned n_acts;
@@ -52,18 +58,9 @@ typedef struct {
     double seconds;
 } fvlm_parity;
 
+/* On success *out is to be freed; on failure there is nothing to free. Fails if models do not fit together
+ * (FVLM_MISMATCH) or a file changed meanwhile (FVLM_CHANGED); being out of bounds is no failure. */
 fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm_err *err);
 void fvlm_parity_free(fvlm_parity *p);
-
-/* Where to look: the first block out of bounds (n_blocks if none), and the block that adds most to what came in,
- * |error out|^2 - |error in|^2, as relative L2. */
-size_t fvlm_parity_first_bad(const fvlm_parity *p, unsigned act);
-size_t fvlm_parity_largest_step(const fvlm_parity *p, unsigned act, double *step);
-
-/* Within the bounds: of one activation mode, of all. */
-bool fvlm_parity_block_ok(const fvlm_parity *p, size_t block, unsigned act);
-bool fvlm_parity_logits_ok(const fvlm_parity *p, unsigned act);
-bool fvlm_parity_act_ok(const fvlm_parity *p, unsigned act);
-bool fvlm_parity_ok(const fvlm_parity *p);
 
 #endif

@@ -9,7 +9,7 @@
 #include "tests/support/edited_model.h"
 #include "tests/support/model_run.h"
 #include "tests/support/support.h"
-#include "verify/parity.h"
+#include "verify/verdict.h"
 
 static char folder[256];
 static char *model, *edited, *picture, *other;
@@ -74,8 +74,8 @@ static void a_file_beside_itself(void **state)
     }
     assert_true(p.agreement[0].kl_sum == 0);
     assert_int_equal(p.agreement[0].top1, p.agreement[0].positions);
-    assert_true(fvlm_parity_ok(&p));
-    assert_int_equal(fvlm_parity_first_bad(&p, 0), p.n_blocks);
+    assert_true(fvlm_verdict_ok(&p));
+    assert_int_equal(fvlm_verdict_first_bad(&p, 0), p.n_blocks);
     fvlm_parity_free(&p);
 }
 
@@ -117,11 +117,11 @@ static void one_changed_weight_is_found_where_it_is(void **state)
         fvlm_err err;
         must(test_edit_model(model, edited, planted[k][0], add_one, NULL, &err), &err);
         fvlm_parity p = beside_source(edited);
-        const size_t bad = fvlm_parity_first_bad(&p, 0);
+        const size_t bad = fvlm_verdict_first_bad(&p, 0);
         const char *found = bad < p.n_blocks ? p.blocks[bad].name : "no block";
         if (strcmp(found, planted[k][1])) fail_msg("%s: found in %s", planted[k][0], found);
         for (size_t i = 0; i < bad; i++) assert_true(p.blocks[i].worst[0].relative_l2 == 0);
-        assert_false(fvlm_parity_ok(&p));
+        assert_false(fvlm_verdict_ok(&p));
         fvlm_parity_free(&p);
     }
 }
@@ -139,8 +139,8 @@ static void not_a_number_never_passes(void **state)
     fvlm_err err;
     must(test_edit_model(model, edited, "llm.layer1.ffn.down.weight", make_it_nan, NULL, &err), &err);
     fvlm_parity p = beside_source(edited);
-    assert_string_equal(p.blocks[fvlm_parity_first_bad(&p, 0)].name, "llm.layer1");
-    assert_false(fvlm_parity_logits_ok(&p, 0));
+    assert_string_equal(p.blocks[fvlm_verdict_first_bad(&p, 0)].name, "llm.layer1");
+    assert_false(fvlm_verdict_logits_ok(&p, 0));
     fvlm_parity_free(&p);
     const fvlm_parity_options o = {.model = model,
                                    .source = edited,
@@ -152,7 +152,7 @@ static void not_a_number_never_passes(void **state)
                                    .tokens = 1,
                                    .threads = 1};
     must(fvlm_parity_run(&p, &o, &err), &err); /* nor in the source */
-    assert_false(fvlm_parity_ok(&p));
+    assert_false(fvlm_verdict_ok(&p));
     fvlm_parity_free(&p);
 }
 
@@ -185,7 +185,7 @@ static void quantized_models_pass_and_wrong_scales_do_not(void **state)
     quantize("int8");
     fvlm_parity good = beside_source(other);
     assert_int_equal(good.grade, FVLM_GRADE_INT8);
-    assert_true(fvlm_parity_act_ok(&good, 0));
+    assert_true(fvlm_verdict_act_ok(&good, 0));
     for (size_t k = 0; k < 2; k++) {
         fvlm_err err;
         float once = 2, much = 300;
@@ -200,10 +200,10 @@ static void quantized_models_pass_and_wrong_scales_do_not(void **state)
         /* One row quite wrong: out of bounds, there. */
         must(test_edit_model(other, edited, where[k][0], change_scale, &much, &err), &err);
         p = beside_source(edited);
-        assert_false(fvlm_parity_ok(&p));
+        assert_false(fvlm_verdict_ok(&p));
         double step;
-        assert_string_equal(p.blocks[fvlm_parity_first_bad(&p, 0)].name, where[k][1]);
-        assert_string_equal(p.blocks[fvlm_parity_largest_step(&p, 0, &step)].name, where[k][1]);
+        assert_string_equal(p.blocks[fvlm_verdict_first_bad(&p, 0)].name, where[k][1]);
+        assert_string_equal(p.blocks[fvlm_verdict_largest_step(&p, 0, &step)].name, where[k][1]);
         fvlm_parity_free(&p);
     }
     fvlm_parity_free(&good);
@@ -249,8 +249,8 @@ static void grades(void **state)
         must(random_model_write(&r, other, &err), &err);
         fvlm_parity p = beside_source(other);
         assert_int_equal(p.grade, cases[i].grade);
-        assert_true(fvlm_parity_act_ok(&p, 0));
-        assert_true(fvlm_parity_first_bad(&p, 0) == p.n_blocks);
+        assert_true(fvlm_verdict_act_ok(&p, 0));
+        assert_true(fvlm_verdict_first_bad(&p, 0) == p.n_blocks);
         for (size_t b = 0; b < p.n_blocks; b++) assert_true(p.blocks[b].worst[0].relative_l2 > 2e-5);
         fvlm_parity_free(&p);
         /* Beside itself it keeps the types, and must be exact. */
@@ -258,7 +258,7 @@ static void grades(void **state)
         o.source = other;
         must(fvlm_parity_run(&p, &o, &err), &err);
         assert_int_equal(p.grade, FVLM_GRADE_EXACT);
-        assert_true(fvlm_parity_ok(&p));
+        assert_true(fvlm_verdict_ok(&p));
         fvlm_parity_free(&p);
     }
 }
@@ -387,12 +387,8 @@ static void write_recording(const kept *k, const fvlm_pixels *pixels, const int6
 
 static fvlm_status run_recorded(const char *file, fvlm_parity *p, fvlm_err *err)
 {
-    fvlm_recorded *r;
-    must(fvlm_recorded_open(&r, other, err), err);
-    const fvlm_parity_options o = {.model = file, .recorded = r, .acts = {FVLM_ACT_F32}, .n_acts = 1, .threads = 2};
-    const fvlm_status st = fvlm_parity_run(p, &o, err);
-    fvlm_recorded_close(&r);
-    return st;
+    const fvlm_parity_options o = {.model = file, .recorded = other, .acts = {FVLM_ACT_F32}, .n_acts = 1, .threads = 2};
+    return fvlm_parity_run(p, &o, err);
 }
 
 static void recorded_activations(void **state)
@@ -413,19 +409,19 @@ static void recorded_activations(void **state)
     assert_int_equal(p.agreement[0].positions, 3);
     assert_int_equal(p.agreement[0].compared, 1);
     assert_int_equal(p.agreement[0].top1, 3);
-    assert_true(fvlm_parity_ok(&p));
+    assert_true(fvlm_verdict_ok(&p));
     fvlm_parity_free(&p);
 
     must(test_edit_model(model, edited, "llm.layer1.attn.k.weight", add_one, NULL, &err), &err);
     must(run_recorded(edited, &p, &err), &err);
-    assert_string_equal(p.blocks[fvlm_parity_first_bad(&p, 0)].name, "llm.layer1");
+    assert_string_equal(p.blocks[fvlm_verdict_first_bad(&p, 0)].name, "llm.layer1");
     fvlm_parity_free(&p);
 
     greedy[1] = (greedy[1] + 1) % 200; /* an answer that the model does not give */
     write_recording(&k, &pixels, greedy, NULL);
     must(run_recorded(model, &p, &err), &err);
     assert_true(p.agreement[0].top1 < 3);
-    assert_false(fvlm_parity_ok(&p));
+    assert_false(fvlm_verdict_ok(&p));
     fvlm_parity_free(&p);
 
     write_recording(&k, &pixels, greedy, "llm.layer0");

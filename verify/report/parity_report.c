@@ -9,6 +9,7 @@
 #include "format/cli/terminal.h"
 #include "format/base/json.h"
 #include "verify/report/parity_report.h"
+#include "verify/verdict.h"
 
 void fvlm_report_hashes(const char *path, const fvlm_hash_report *h)
 {
@@ -44,7 +45,7 @@ static void print_blocks(const fvlm_parity *p, unsigned act)
         const fvlm_block_parity *b = &p->blocks[i];
         const fvlm_distance *d = &b->worst[act];
         printf("%-24s %7zu %7zu %12.3e %12.3e %12.3e%s\n", b->name, b->rows, b->cols, d->relative_l2,
-               fmax(0, 1 - d->cosine), d->max_error, fvlm_parity_block_ok(p, i, act) ? "" : "  out of bounds");
+               fmax(0, 1 - d->cosine), d->max_error, fvlm_verdict_block_ok(p, i, act) ? "" : "  out of bounds");
     }
 }
 
@@ -54,17 +55,17 @@ static void print_logits(const fvlm_parity *p, unsigned act)
     printf("next token, %zu positions: KL %.3e mean, %.3e at most; the likeliest agrees at %zu", a->positions,
            mean_kl(a), a->kl_max, a->top1);
     if (a->compared) printf(", %.2f of the top five are common", (double)a->top5 / (double)a->compared);
-    printf("%s\n", fvlm_parity_logits_ok(p, act) ? "" : "  out of bounds");
+    printf("%s\n", fvlm_verdict_logits_ok(p, act) ? "" : "  out of bounds");
 }
 
 static void print_verdict(const fvlm_parity *p, unsigned act)
 {
     const fvlm_bound *b = &p->bounds[act];
-    const size_t bad = fvlm_parity_first_bad(p, act);
+    const size_t bad = fvlm_verdict_first_bad(p, act);
     double step;
-    const size_t at = fvlm_parity_largest_step(p, act, &step);
+    const size_t at = fvlm_verdict_largest_step(p, act, &step);
     if (step > 0) printf("largest step: %s adds %.3e\n", p->blocks[at].name, step);
-    if (fvlm_parity_act_ok(p, act))
+    if (fvlm_verdict_act_ok(p, act))
         printf("within bounds");
     else if (bad < p->n_blocks)
         printf("OUT OF BOUNDS from %s on", p->blocks[bad].name);
@@ -97,7 +98,7 @@ static json_t *block_json(const fvlm_parity *p, size_t i, unsigned act)
     const fvlm_distance *d = &b->worst[act];
     return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:b}", "name", b->name, "rows", (json_int_t)b->rows, "cols",
                      (json_int_t)b->cols, "relative_l2", number(d->relative_l2), "cosine", number(d->cosine),
-                     "max_error", number(d->max_error), "ok", fvlm_parity_block_ok(p, i, act));
+                     "max_error", number(d->max_error), "ok", fvlm_verdict_block_ok(p, i, act));
 }
 
 static json_t *act_json(const fvlm_parity *p, unsigned act)
@@ -110,14 +111,14 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
     for (size_t i = 0; i < p->n_blocks; i++) fvlm_json_append(&blocks, block_json(p, i, act));
     json_t *logits = json_pack("{s:I, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions, "kl_mean",
                                number(mean_kl(a)), "kl_max", number(a->kl_max), "top1", (double)a->top1 / positions,
-                               "top5", (double)a->top5 / compared, "ok", fvlm_parity_logits_ok(p, act));
-    const size_t bad = fvlm_parity_first_bad(p, act);
+                               "top5", (double)a->top5 / compared, "ok", fvlm_verdict_logits_ok(p, act));
+    const size_t bad = fvlm_verdict_first_bad(p, act);
     double step;
-    const size_t at = fvlm_parity_largest_step(p, act, &step);
+    const size_t at = fvlm_verdict_largest_step(p, act, &step);
     return json_pack("{s:s, s:{s:f, s:f, s:f}, s:o, s:o, s:s?, s:s?, s:b}", "act", fvlm_act_name(p->acts[act]),
                      "bounds", "relative_l2", bound->block, "kl_mean", bound->kl, "top1", bound->top1, "blocks", blocks,
                      "logits", logits, "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
-                     bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_parity_act_ok(p, act));
+                     bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_verdict_act_ok(p, act));
 }
 
 static json_t *weights_json(const fvlm_weights *w)
@@ -147,6 +148,6 @@ json_t *fvlm_report_json(const char *path, const fvlm_hash_report *h, const char
     if (against) fvlm_json_set(&report, "against", json_string(against));
     if (w) fvlm_json_set(&report, "weights", weights_json(w));
     if (p) add_parity(&report, p);
-    if (against) fvlm_json_set(&report, "ok", json_boolean((!w || w->n_bad == 0) && (!p || fvlm_parity_ok(p))));
+    if (against) fvlm_json_set(&report, "ok", json_boolean((!w || w->n_bad == 0) && (!p || fvlm_verdict_ok(p))));
     return report;
 }

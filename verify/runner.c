@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runner.c - see runner.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/base/cpu.h"
+#include "verify/runner.h"
+
+/* An fvlm_observer. */
+static void observe(void *ctx, const char *name, const float *x, size_t rows, size_t cols)
+{
+    fvlm_runner *r = ctx;
+    if (!r->in_prompt && strcmp(name, "logits")) return;
+    for (unsigned i = 0; i < r->n_meets && !r->stopped; i++)
+        r->stopped = !fvlm_lockstep_meet(r->steps, r->index, name, x, rows, cols);
+}
+
+fvlm_status fvlm_runner_open(fvlm_runner *r, const char *path, fvlm_act_mode act, unsigned n_runners,
+                             const fvlm_parity_options *o, fvlm_err *err)
+{
+    const unsigned threads = fvlm_threads_choose(o->threads);
+    const fvlm_model_options options = {.threads = threads > n_runners ? threads / n_runners : 1,
+                                        .cpu = o->cpu,
+                                        .act = act,
+                                        /* even if the caller has checked: path may be another file by now */
+                                        .check = true,
+                                        .stop = o->stop,
+                                        .observer = observe,
+                                        .observer_ctx = r};
+    return fvlm_model_open(&r->m, path, &options, err);
+}
+
+void fvlm_runner_close(fvlm_runner *r)
+{
+    fvlm_model_close(&r->m);
+}
+
+typedef struct {
+    float *features, *rows, *logits;
+    size_t n_image, n_positions;
+} scratch;
+
+static fvlm_status create_scratch(const fvlm_runner *r, scratch *s, fvlm_err *err)
+{
+    const fvlm_config *c = fvlm_model_config(r->m);
+    s->n_image = fvlm_model_image_tokens(c, r->input->pixels->side);
+    s->n_positions = r->input->n_ids + s->n_image;
+    if (s->n_positions + r->input->n_tokens > fvlm_model_context(r->m))
+        return fvlm_fail(err, FVLM_LIMIT, "%zu positions do not fit in the model's context of %zu",
+                         s->n_positions + r->input->n_tokens, fvlm_model_context(r->m));
+    s->features = fvlm_alloc(s->n_image * c->vision.out_dim, sizeof(float));
+    s->rows = fvlm_alloc(s->n_positions * c->llm.hidden, sizeof(float));
+    s->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
+    return s->features && s->rows && s->logits ? FVLM_OK : fvlm_fail_nomem(err);
+}
+
+static fvlm_status run_prompt(fvlm_runner *r, scratch *s, fvlm_err *err)
+{
+    const fvlm_runner_input *in = r->input;
+    const size_t hidden = fvlm_model_config(r->m)->llm.hidden;
+    float *picture = s->rows + in->split * hidden, *after = picture + s->n_image * hidden;
+    fvlm_status st = fvlm_model_tower(r->m, in->pixels, s->features, err);
+    if (!st && !r->stopped) st = fvlm_model_project(r->m, s->features, s->n_image, picture, err);
+    if (!st) st = fvlm_model_embed(r->m, in->ids, in->split, s->rows, err);
+    if (!st) st = fvlm_model_embed(r->m, in->ids + in->split, in->n_ids - in->split, after, err);
+    fvlm_model_reset(r->m);
+    if (!st && !r->stopped) st = fvlm_model_forward(r->m, s->rows, s->n_positions, false, s->logits, err);
+    return st;
+}
+
+static fvlm_status run(fvlm_runner *r, scratch *s, fvlm_err *err)
+{
+    fvlm_status st = create_scratch(r, s, err);
+    r->in_prompt = true;
+    if (!st) st = run_prompt(r, s, err);
+    r->in_prompt = false;
+    for (size_t i = 0; i < r->input->n_tokens && !st && !r->stopped && !r->next->ended; i++) {
+        st = fvlm_model_embed(r->m, &r->next->id, 1, s->rows, err);
+        if (!st) st = fvlm_model_forward(r->m, s->rows, 1, false, s->logits, err);
+    }
+    return st;
+}
+
+static void *run_thread(void *ctx)
+{
+    fvlm_runner *r = ctx;
+    scratch s = {0};
+    r->stopped = false;
+    r->st = run(r, &s, &r->err);
+    free(s.features);
+    free(s.rows);
+    free(s.logits);
+    fvlm_lockstep_leave(r->steps);
+    return NULL;
+}
+
+fvlm_status fvlm_runner_start(fvlm_runner *r, fvlm_err *err)
+{
+    r->started = pthread_create(&r->thread, NULL, run_thread, r) == 0;
+    return r->started ? FVLM_OK : fvlm_fail(err, FVLM_IO, "cannot start a thread");
+}
+
+fvlm_status fvlm_runner_join(fvlm_runner *r, fvlm_status st, fvlm_err *err)
+{
+    if (!r->started) return st;
+    pthread_join(r->thread, NULL);
+    r->started = false;
+    if (st || !r->st) return st;
+    if (err) *err = r->err;
+    return r->st;
+}

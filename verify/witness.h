@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* witness.h - private to verify/: what a model is compared with. A witness brings its inputs (pictures and prompts) and
+ * knows, for each block of a pass over them, what the output should be. parity.c asks it in the order in which the
+ * model puts out its blocks:
+ *
+ *   accept                          once for every model
+ *   begin                           for every input
+ *     block, release                for every block of the prompt's pass
+ *     block, next, release          for every step's logits
+ *   end
+ *   check_unchanged, close
+ */
+#ifndef FVLM_VERIFY_WITNESS_H
+#define FVLM_VERIFY_WITNESS_H
+
+#include "verify/runner.h"
+
+typedef struct fvlm_witness fvlm_witness;
+
+struct fvlm_witness {
+    const fvlm_reader *source; /* the .fvlm file that the model was made from; NULL if there is none */
+    unsigned n_models;         /* that run beside the candidates and share their threads */
+    size_t n_inputs;
+    size_t n_tokens; /* of an input's answer, at most */
+
+    /* Refuses a model that cannot be compared. */
+    fvlm_status (*accept)(fvlm_witness *w, const fvlm_model *m, fvlm_err *err);
+
+    /* Fills in *in, which the witness owns the parts of until 'end'; *in itself must live as long. */
+    fvlm_status (*begin)(fvlm_witness *w, size_t input, fvlm_runner_input *in, fvlm_err *err);
+
+    /* The output [rows, cols] of a block, valid until 'release'; *x is NULL if only the next token is known. Refuses a
+     * block of another name or shape than its own. */
+    fvlm_status (*block)(fvlm_witness *w, const char *name, size_t rows, size_t cols, const float **x, fvlm_err *err);
+
+    /* The token that follows the logits in hand. */
+    fvlm_runner_token (*next)(fvlm_witness *w);
+    void (*release)(fvlm_witness *w);
+
+    /* Also after a failure of begin or block. Returns st, or the witness's own failure if st is FVLM_OK. */
+    fvlm_status (*end)(fvlm_witness *w, fvlm_status st, fvlm_err *err);
+
+    /* See fvlm_reader_check_unchanged. */
+    fvlm_status (*check_unchanged)(const fvlm_witness *w, fvlm_status st, fvlm_err *err);
+    void (*close)(fvlm_witness *w); /* frees it */
+};
+
+/* The model o->source, run beside the candidates in f32 over o->images, following its own greedy answer. Options are
+ * borrowed until close. On failure *out is NULL. */
+fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err);
+
+/* The file o->recorded of activations that other code put out (tests/oracle/dump_activations.py, PyTorch). It is a
+ * safetensors file with the observer's names, "pixels" [side*side, 3], "input_ids" (-200 stands for the picture),
+ * "greedy" (the answer's ids), and "llm.norm" and "logits" of the prompt's last position. */
+fvlm_status fvlm_witness_recorded_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err);
+
+#endif

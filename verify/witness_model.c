@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* witness_model.c - a model as a witness. Its runner and whoever asks for blocks meet in a lockstep of two, twice for
+ * each block: when it is handed over, and when it is released. Between the two the runner waits. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify/witness.h"
+
+enum { RUNNER, ASKER, N_MEET };
+
+typedef struct {
+    fvlm_witness base;
+    const fvlm_parity_options *o;
+    fvlm_runner runner;
+    fvlm_pixels pixels;
+    uint32_t *ids;
+    size_t n_ids, split;
+    fvlm_lockstep *steps;
+    fvlm_lockstep_block in_hand;
+    fvlm_runner_token next;
+} model_witness;
+
+static uint32_t side_of(const model_witness *w)
+{
+    return w->o->side ? w->o->side : fvlm_model_config(w->runner.m)->vision.image_size;
+}
+
+static const json_t *config_of(const fvlm_model *m)
+{
+    return json_object_get(fvlm_reader_meta(fvlm_model_reader(m)), "config");
+}
+
+static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err)
+{
+    model_witness *w = (model_witness *)base;
+    uint32_t *ids = NULL;
+    size_t n = 0, split = 0;
+    fvlm_status st = fvlm_model_check_side(m, side_of(w), err);
+    if (!st && !json_equal(config_of(m), config_of(w->runner.m)))
+        st = fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" are not the same model: their configurations differ",
+                       w->o->model, w->o->source);
+    if (!st) st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
+    if (!st && (n != w->n_ids || split != w->split || memcmp(ids, w->ids, n * sizeof *ids)))
+        st = fvlm_fail(err, FVLM_MISMATCH, "the two files make different token ids of the prompt");
+    free(ids);
+    return st;
+}
+
+/* An fvlm_lockstep_compare. */
+static fvlm_status hand_over(void *ctx, const fvlm_lockstep_block *shown, fvlm_err *err)
+{
+    model_witness *w = ctx;
+    w->in_hand = shown[RUNNER];
+    return fvlm_lockstep_check_same(&shown[RUNNER], &shown[ASKER], err);
+}
+
+static fvlm_status begin(fvlm_witness *base, size_t input, fvlm_runner_input *in, fvlm_err *err)
+{
+    model_witness *w = (model_witness *)base;
+    fvlm_status st = fvlm_pixels_load(&w->pixels, w->o->images[input], side_of(w), w->o->cpu, err);
+    if (!st) st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
+    if (st) return st;
+    *in = (fvlm_runner_input){&w->pixels, w->ids, w->n_ids, w->split, w->base.n_tokens};
+    w->runner.input = in;
+    w->runner.steps = w->steps;
+    return fvlm_runner_start(&w->runner, err);
+}
+
+static fvlm_status block(fvlm_witness *base, const char *name, size_t rows, size_t cols, const float **x, fvlm_err *err)
+{
+    model_witness *w = (model_witness *)base;
+    if (fvlm_lockstep_meet(w->steps, ASKER, name, NULL, rows, cols)) {
+        *x = w->in_hand.x;
+        return FVLM_OK;
+    }
+    fvlm_status st = fvlm_lockstep_status(w->steps, err);
+    st = fvlm_runner_join(&w->runner, st, err);
+    return st ? st : fvlm_fail(err, FVLM_MISMATCH, "the models differ in structure: the source has no %s", name);
+}
+
+static fvlm_runner_token next(fvlm_witness *base)
+{
+    model_witness *w = (model_witness *)base;
+    uint32_t top[5];
+    fvlm_divergence_top5(w->in_hand.x, w->in_hand.cols, top);
+    w->next = (fvlm_runner_token){top[0], fvlm_config_is_eos(fvlm_model_config(w->runner.m), top[0])};
+    return w->next;
+}
+
+static void release(fvlm_witness *base)
+{
+    model_witness *w = (model_witness *)base;
+    const fvlm_lockstep_block *b = &w->in_hand;
+    fvlm_lockstep_meet(w->steps, ASKER, b->name, NULL, b->rows, b->cols);
+}
+
+static fvlm_status end(fvlm_witness *base, fvlm_status st, fvlm_err *err)
+{
+    model_witness *w = (model_witness *)base;
+    if (w->steps) fvlm_lockstep_leave(w->steps);
+    st = fvlm_runner_join(&w->runner, st, err);
+    fvlm_lockstep_destroy(&w->steps);
+    fvlm_pixels_free(&w->pixels);
+    return st;
+}
+
+static fvlm_status check_unchanged(const fvlm_witness *base, fvlm_status st, fvlm_err *err)
+{
+    return fvlm_reader_check_unchanged(base->source, st, err);
+}
+
+static void close_witness(fvlm_witness *base)
+{
+    model_witness *w = (model_witness *)base;
+    fvlm_runner_close(&w->runner);
+    free(w->ids);
+    free(w);
+}
+
+fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err)
+{
+    model_witness *w = fvlm_alloc(1, sizeof *w);
+    *out = NULL;
+    if (!w) return fvlm_fail_nomem(err);
+    *w = (model_witness){.o = o, .runner = {.index = RUNNER, .n_meets = 2, .next = &w->next}};
+    fvlm_status st = fvlm_runner_open(&w->runner, o->source, FVLM_ACT_F32, o->n_acts + 1, o, err);
+    if (!st) st = fvlm_prompt_ids(w->runner.m, o->prompt, true, &w->ids, &w->n_ids, &w->split, err);
+    if (st) {
+        close_witness(&w->base);
+        return st;
+    }
+    w->base = (fvlm_witness){.source = fvlm_model_reader(w->runner.m),
+                             .n_models = 1,
+                             .n_inputs = o->n_images,
+                             .n_tokens = o->tokens,
+                             .accept = accept,
+                             .begin = begin,
+                             .block = block,
+                             .next = next,
+                             .release = release,
+                             .end = end,
+                             .check_unchanged = check_unchanged,
+                             .close = close_witness};
+    *out = &w->base;
+    return FVLM_OK;
+}
