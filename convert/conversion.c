@@ -212,7 +212,7 @@ static fvlm_status finish(work *w, fvlm_err *err)
     fvlm_conversion *c = w->c;
     json_t *meta = fvlm_conversion_metadata(c);
     fvlm_status st = meta ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st) st = fvlm_writer_finish(&w->writer, meta, c->checkpoint.tokenizer, c->checkpoint.tokenizer_bytes, err);
+    if (!st) st = fvlm_writer_publish(&w->writer, meta, c->checkpoint.tokenizer, c->checkpoint.tokenizer_bytes, err);
     json_decref(meta);
     return st;
 }
@@ -241,7 +241,7 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
     }
     st = fvlm_source_check_unchanged(c->source, st, err); /* all of it has been read */
     if (!st) st = finish(&w, err);
-    fvlm_writer_abort(&w.writer);
+    fvlm_writer_discard(&w.writer);
     fvlm_pool_destroy(&pool);
     pthread_mutex_destroy(&w.lock);
     free(w.tasks);

@@ -38,12 +38,12 @@ fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, 
     if (w) w->path = fvlm_strdup(path);
     fvlm_status st = w && w->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
     if (!st) st = fvlm_output_create(&w->output, path, force, err);
-    if (st) fvlm_writer_abort(&w);
+    if (st) fvlm_writer_discard(&w);
     *out = w;
     return st;
 }
 
-void fvlm_writer_abort(fvlm_writer **writer)
+void fvlm_writer_discard(fvlm_writer **writer)
 {
     fvlm_writer *w = *writer;
     if (!w) return;
@@ -260,7 +260,7 @@ static fvlm_status read_back(fvlm_writer *w, fvlm_err *err)
     return st;
 }
 
-fvlm_status fvlm_writer_finish(fvlm_writer **writer, const json_t *meta, const char *tokenizer_json,
+fvlm_status fvlm_writer_publish(fvlm_writer **writer, const json_t *meta, const char *tokenizer_json,
                                size_t tokenizer_bytes, fvlm_err *err)
 {
     fvlm_writer *w = *writer;
@@ -271,6 +271,6 @@ fvlm_status fvlm_writer_finish(fvlm_writer **writer, const json_t *meta, const c
     if (!st) st = write_header(w, err);
     if (!st) st = read_back(w, err);
     if (!st) st = fvlm_output_publish(&w->output, err);
-    fvlm_writer_abort(writer);
+    fvlm_writer_discard(writer);
     return st;
 }

@@ -2,7 +2,7 @@
 /* writer.h - write a .fvlm file. SPEC.md defines every byte.
  *
  *   fvlm_writer_create, fvlm_writer_declare every tensor, fvlm_writer_begin (offsets are fixed, space is reserved),
- *   fvlm_writer_append from any thread, fvlm_writer_finish.
+ *   fvlm_writer_append from any thread, fvlm_writer_publish.
  */
 #ifndef FVLM_FORMAT_WRITER_H
 #define FVLM_FORMAT_WRITER_H
@@ -19,7 +19,7 @@ typedef struct fvlm_writer fvlm_writer;
  * target that exists without force, and one that is not a regular file. */
 fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, fvlm_err *err);
 
-/* For the check that fvlm_writer_finish makes, borrowed until then: threads to share it out (NULL: the caller alone),
+/* For the check that fvlm_writer_publish makes, borrowed until then: threads to share it out (NULL: the caller alone),
  * and the flag that stops it (NULL: none). */
 void fvlm_writer_use_pool(fvlm_writer *w, fvlm_pool *pool, const fvlm_stop *stop);
 
@@ -39,9 +39,9 @@ fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, siz
 /* Writes index, metadata, tokenizer and, last, the header; syncs, reads the whole
  * file back and checks every hash; then puts it in place of 'path'. meta must hold "config";
  * it is borrowed. On failure nothing has happened to 'path'. Frees and clears *w either way. */
-fvlm_status fvlm_writer_finish(fvlm_writer **w, const struct json_t *meta, const char *tokenizer_json,
+fvlm_status fvlm_writer_publish(fvlm_writer **w, const struct json_t *meta, const char *tokenizer_json,
                                size_t tokenizer_bytes, fvlm_err *err);
-void fvlm_writer_abort(fvlm_writer **w); /* NULL is fine */
+void fvlm_writer_discard(fvlm_writer **w); /* NULL is fine */
 const fvlm_tensor *fvlm_writer_tensor(const fvlm_writer *w, size_t id);
 
 #endif

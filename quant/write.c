@@ -167,7 +167,7 @@ static fvlm_status publish(job *j, const char *path, fvlm_err *err)
     st = fvlm_reader_check_unchanged(q->reader, st, err); /* its last byte has been read */
     json_t *meta = st ? NULL : fvlm_quant_metadata(q);
     if (!st && !meta) st = fvlm_fail_nomem(err);
-    if (!st) st = fvlm_writer_finish(&j->writer, meta, tokenizer, n_bytes, err);
+    if (!st) st = fvlm_writer_publish(&j->writer, meta, tokenizer, n_bytes, err);
     json_decref(meta);
     if (!st && stat(path, &file) == 0) q->bytes_after = (uint64_t)file.st_size;
     return st;
@@ -179,7 +179,7 @@ static void clean_up(job *j)
     for (unsigned t = 0; j->scratch && t < j->n_threads; t++) fvlm_chunk_scratch_free(&j->scratch[t]);
     free(j->scratch);
     free(j->streams);
-    fvlm_writer_abort(&j->writer);
+    fvlm_writer_discard(&j->writer);
 }
 
 fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm_err *err)

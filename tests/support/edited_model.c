@@ -41,8 +41,8 @@ fvlm_status test_edit_model(const char *from, const char *to, const char *tensor
     if (!st) st = fvlm_writer_begin(w, &n_bytes, err);
     for (size_t i = 0; i < n && !st; i++) st = copy_tensor(r, w, i, tensor, edit, ctx, err);
     if (!st) st = fvlm_reader_tokenizer(r, &text, &n_text, err);
-    if (!st) st = fvlm_writer_finish(&w, fvlm_reader_meta(r), text, n_text, err);
-    fvlm_writer_abort(&w);
+    if (!st) st = fvlm_writer_publish(&w, fvlm_reader_meta(r), text, n_text, err);
+    fvlm_writer_discard(&w);
     fvlm_reader_close(&r);
     return st;
 }

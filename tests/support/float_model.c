@@ -72,12 +72,12 @@ fvlm_status test_float_model(const char *path, const test_plant *plants, size_t 
         free(bytes);
     }
     if (st) {
-        fvlm_writer_abort(&w);
+        fvlm_writer_discard(&w);
         return st;
     }
     test_config(&config);
     json_t *meta = json_pack("{s:o, s:{s:s}}", "config", fvlm_config_to_json(&config), "provenance", "tool", "a test");
-    st = fvlm_writer_finish(&w, meta, tokenizer, sizeof tokenizer - 1, err);
+    st = fvlm_writer_publish(&w, meta, tokenizer, sizeof tokenizer - 1, err);
     json_decref(meta);
     return st;
 }

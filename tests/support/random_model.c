@@ -296,11 +296,11 @@ fvlm_status random_model_write(const random_model *r, const char *path, fvlm_err
     if (st == FVLM_OK) {
         json_t *meta = json_pack("{s:o}", "config", fvlm_config_to_json(&r->config));
         char *tokenizer = tokenizer_json();
-        st = fvlm_writer_finish(&w, meta, tokenizer, strlen(tokenizer), err);
+        st = fvlm_writer_publish(&w, meta, tokenizer, strlen(tokenizer), err);
         free(tokenizer);
         json_decref(meta);
     }
-    fvlm_writer_abort(&w);
+    fvlm_writer_discard(&w);
     free(l);
     return st;
 }

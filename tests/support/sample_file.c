@@ -147,13 +147,13 @@ fvlm_status test_sample(const char *path, bool force, bool reverse, fvlm_pool *p
     if (!st) st = fvlm_writer_begin(w, &n_bytes, err);
     if (!st) st = append_all(w, reverse, pool, err);
     if (st) {
-        fvlm_writer_abort(&w);
+        fvlm_writer_discard(&w);
         return st;
     }
     test_config(&config);
     fvlm_writer_use_pool(w, pool, NULL);
     json_t *meta = json_pack("{s:o, s:{s:s}}", "config", fvlm_config_to_json(&config), "provenance", "tool", "a test");
-    st = fvlm_writer_finish(&w, meta, tokenizer, sizeof tokenizer - 1, err);
+    st = fvlm_writer_publish(&w, meta, tokenizer, sizeof tokenizer - 1, err);
     json_decref(meta);
     return st;
 }
