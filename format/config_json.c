@@ -13,7 +13,7 @@
 #define MAX_WIDTH 262144 /* channels, hidden sizes */
 #define MAX_DEPTH 1024   /* blocks of a stage, layers */
 #define MAX_HEADS 1024
-#define MAX_IMAGE 16384   /* pixels to a side */
+#define MAX_IMAGE 16384 /* pixels to a side */
 #define MAX_CONTEXT 1048576
 
 static const char *mixer_name(uint32_t mixer)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config_json.h - an fvlm_config as the metadata's "config" object (SPEC.md, section 5). */
+/* config_json.h - an fvlm_config as the metadata's "config" object. SPEC.md, section 5. For format/ and convert/. */
 #ifndef FVLM_FORMAT_CONFIG_JSON_H
 #define FVLM_FORMAT_CONFIG_JSON_H
 
@@ -7,11 +7,11 @@
 
 #include "format/config.h"
 
-/* JSON object of the metadata's "config"; caller owns (json_decref). NULL if out of memory. */
+/* The caller owns the object (json_decref). NULL if out of memory. */
 json_t *fvlm_config_to_json(const fvlm_config *c);
 
-/* Reads and checks every field (present, typed, within limits, divisible where the
- * architecture divides). */
+/* Reads every field and checks that it is present, of its type, within its limits, and consistent with the others.
+ * Messages name the field: "config.vision.stages[2].dim". */
 fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err *err);
 
 #endif

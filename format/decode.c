@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /* The int8 kernels sum a group in int32; one product is at most 255 * 127. */
 #define MAX_GROUP 65536
@@ -17,10 +16,7 @@ void fvlm_decode_floats(fvlm_type type, const uint8_t *bytes, size_t n, float *o
     else if (type.kind == FVLM_BF16)
         for (size_t i = 0; i < n; i++) out[i] = fvlm_bf16_to_f32(fvlm_load_u16(bytes + 2 * i));
     else
-        for (size_t i = 0; i < n; i++) {
-            const uint32_t bits = fvlm_load_u32(bytes + 4 * i);
-            memcpy(out + i, &bits, sizeof bits);
-        }
+        for (size_t i = 0; i < n; i++) out[i] = fvlm_f32_from_bits(fvlm_load_u32(bytes + 4 * i));
 }
 
 /* Row and input of a stored element. For taps and rows, the input counts through the trailing dimensions. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* header.c - encode and decode the fixed header. */
+/* header.c - see header.h. */
 #include "format/header.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #define ENTRY_BYTES 64
 #define HASH_AT (FVLM_HEADER_BYTES - 16)
 
-/* As PNG's: a high bit, the name, and line ends that a text-mode transfer would change. */
+/* Like PNG's: a byte above 127, the name, and line ends that a transfer in text mode would change. */
 static const uint8_t magic[8] = {0x89, 'F', 'V', 'L', 'M', '\r', '\n', 0x1a};
 
 void fvlm_header_encode(fvlm_header *h, uint8_t bytes[FVLM_HEADER_BYTES])
@@ -66,7 +66,7 @@ static fvlm_status check_kind(const fvlm_section *s, size_t i, uint64_t at, fvlm
     return FVLM_OK;
 }
 
-/* Sections follow one another, each on the next multiple of 16 KiB, and the last ends the file. */
+/* Sections follow one another, each at the next multiple of 16 KiB; the last ends the file. */
 static fvlm_status decode_sections(fvlm_header *h, fvlm_cursor *c, fvlm_err *err)
 {
     uint64_t end = FVLM_HEADER_BYTES;
@@ -102,7 +102,7 @@ fvlm_status fvlm_header_decode(fvlm_header *out, const uint8_t bytes[FVLM_HEADER
     if (memcmp(bytes, magic, sizeof magic) != 0)
         return fvlm_refuse(err, 0, "not a .fvlm file (make one with 'fvlm convert')");
     out->hash = fvlm_hash_of(bytes, HASH_AT);
-    if (memcmp(out->hash.bytes, bytes + HASH_AT, 16) != 0)
+    if (memcmp(out->hash.bytes, bytes + HASH_AT, 16))
         return fvlm_fail(err, FVLM_MISMATCH, "the header is damaged (its hash differs)");
     fvlm_cursor c = fvlm_cursor_over(bytes, HASH_AT);
     fvlm_cursor_take(&c, sizeof magic);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* header.h - the first 4 KiB of a .fvlm file: who it is and where its sections are.
- * SPEC.md is the prose; both reader and writer go through here. */
+/* header.h - the first 4 KiB of a .fvlm file: identity, features, section table. SPEC.md, section 2.
+ * Private to format/. */
 #ifndef FVLM_FORMAT_HEADER_H
 #define FVLM_FORMAT_HEADER_H
 
@@ -8,14 +8,14 @@
 
 #define FVLM_FORMAT_VERSION 1
 #define FVLM_HEADER_BYTES 4096
-#define FVLM_SECTION_ALIGN 16384 /* phones page at 16 KiB */
+#define FVLM_SECTION_ALIGN 16384 /* page size of current phones */
 #define FVLM_TENSOR_ALIGN 64
-#define FVLM_MAX_SECTIONS 63 /* what fits between the fixed fields and the hash */
+#define FVLM_MAX_SECTIONS 63 /* as many as the header can hold */
 #define FVLM_MAX_INDEX_BYTES (32u << 20)
 #define FVLM_MAX_META_BYTES (16u << 20)      /* decompressed */
 #define FVLM_MAX_TOKENIZER_BYTES (64u << 20) /* decompressed */
 
-/* The first four sections, in this order. Kinds with the top bit may be ignored by who does not know them. */
+/* The first four sections, in this order. Readers may skip unknown kinds whose top bit is set. */
 enum { FVLM_SECTION_INDEX = 1, FVLM_SECTION_DATA = 2, FVLM_SECTION_META = 3, FVLM_SECTION_TOKENIZER = 4 };
 enum { FVLM_N_SECTIONS = 4 };
 #define FVLM_SECTION_IGNORABLE 0x80000000u
@@ -30,17 +30,17 @@ typedef struct {
 } fvlm_section;
 
 typedef struct {
-    uint64_t must_understand, may_ignore; /* feature bits; version 1 knows none of either */
+    uint64_t must_understand, may_ignore; /* feature bits; version 1 defines none */
     uint64_t file_bytes;
     size_t n_sections;
     fvlm_section section[FVLM_MAX_SECTIONS];
-    fvlm_hash hash; /* of the header's bytes before it: the file's identity */
+    fvlm_hash hash; /* of the header's other bytes: the file's identity */
 } fvlm_header;
 
 /* Fills bytes and h->hash. */
 void fvlm_header_encode(fvlm_header *h, uint8_t bytes[FVLM_HEADER_BYTES]);
 
-/* Checks everything that can be checked without reading on. file_bytes is what the system says. */
+/* Checks everything that these bytes and the size of the file (file_bytes) can show. Errors do not name the file. */
 fvlm_status fvlm_header_decode(fvlm_header *out, const uint8_t bytes[FVLM_HEADER_BYTES], uint64_t file_bytes,
                                fvlm_err *err);
 

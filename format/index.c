@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index.c - encode and decode the table of tensors. Decoding trusts nothing: see
- * index.h for what a table must satisfy. */
+/* index.c - see index.h. Decoding trusts nothing. */
 #include "format/index.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 sequence at p (shortest form, no surrogates, at most U+10FFFF), 0 if there is none. */
-static size_t utf8_sequence(const uint8_t *p, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
-    if (n == 0 || n > left) return 0;
-    uint32_t code = n == 1 ? p[0] : p[0] & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-        code = code << 6 | (p[i] & 0x3fu);
-    }
-    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return 0;
-    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return 0; /* control characters */
-    return n;
-}
+#include "format/base/utf8.h"
 
 bool fvlm_index_name_valid(const char *name, size_t n_bytes)
 {
     if (n_bytes < 1 || n_bytes > FVLM_MAX_NAME) return false;
-    for (size_t i = 0, n; i < n_bytes; i += n)
-        if ((n = utf8_sequence((const uint8_t *)name + i, n_bytes - i)) == 0) return false;
+    for (size_t i = 0; i < n_bytes;) {
+        int32_t c;
+        i += fvlm_utf8_next((const uint8_t *)name + i, n_bytes - i, &c);
+        if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false; /* ill-formed (-1), or a control character */
+    }
     return true;
 }
 
@@ -68,7 +56,7 @@ void fvlm_index_encode(const fvlm_tensor *const *sorted, size_t n, uint8_t *out)
 
 /* ---- decoding ---- */
 
-/* Names lie one after another, each with its NUL, in the order of the entries. */
+/* Names follow one another, each with its NUL, in the order of the entries. */
 static fvlm_status decode_name(fvlm_index *x, size_t i, uint64_t name_at, size_t name_bytes, uint64_t *names_end,
                                uint64_t names_bytes, fvlm_err *err)
 {
@@ -81,7 +69,7 @@ static fvlm_status decode_name(fvlm_index *x, size_t i, uint64_t name_at, size_t
         return fvlm_refuse(err, name_at, "tensor %zu: its name is not 1 to %d bytes of printable UTF-8", i,
                            FVLM_MAX_NAME);
     if (i > 0 && strcmp(x->tensor[i - 1].name, name) >= 0)
-        return fvlm_refuse(err, name_at, "tensor \"%s\" is out of order or there twice", name);
+        return fvlm_refuse(err, name_at, "tensor \"%s\" is a duplicate or out of order", name);
     x->tensor[i].name = name;
     *names_end = end;
     return FVLM_OK;
@@ -93,10 +81,7 @@ static fvlm_status check_tensor(const fvlm_tensor *t, fvlm_err *err)
     if (t->layout < FVLM_ROWS || t->layout > FVLM_TAPS)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "tensor \"%s\": unknown layout %u", t->name, t->layout);
     fvlm_status st = fvlm_type_tensor_bytes(&expected, t->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
-    if (st) {
-        fvlm_err_prefix(err, "tensor \"%s\"", t->name);
-        return st;
-    }
+    if (st) return fvlm_err_prefix(err, "tensor \"%s\"", t->name);
     if (expected != t->n_bytes)
         return fvlm_refuse(err, t->offset, "tensor \"%s\" has %" PRIu64 " bytes, its shape and type need %" PRIu64,
                            t->name, t->n_bytes, expected);
@@ -125,20 +110,20 @@ static fvlm_status decode_entry(fvlm_index *x, size_t i, const uint8_t *p, uint6
 typedef struct {
     uint64_t offset;
     size_t i;
-} place;
+} position;
 
 static int by_offset(const void *a, const void *b)
 {
-    uint64_t x = ((const place *)a)->offset, y = ((const place *)b)->offset;
+    uint64_t x = ((const position *)a)->offset, y = ((const position *)b)->offset;
     return x < y ? -1 : x > y;
 }
 
-/* No holes but padding, no overlap, nothing left over. */
-static fvlm_status check_places(fvlm_index *x, const fvlm_section *data, fvlm_err *err)
+/* No gaps but padding, no overlap, nothing left over. */
+static fvlm_status check_offsets(fvlm_index *x, const fvlm_section *data, fvlm_err *err)
 {
-    place *p = fvlm_alloc(x->n_tensors, sizeof *p);
-    if (!p) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the index");
-    for (size_t i = 0; i < x->n_tensors; i++) p[i] = (place){x->tensor[i].offset, i};
+    position *p = fvlm_alloc(x->n_tensors, sizeof *p);
+    if (!p) return fvlm_fail_nomem(err);
+    for (size_t i = 0; i < x->n_tensors; i++) p[i] = (position){x->tensor[i].offset, i};
     qsort(p, x->n_tensors, sizeof *p, by_offset);
     fvlm_status st = FVLM_OK;
     uint64_t end = data->offset, data_end, expected;
@@ -165,7 +150,7 @@ fvlm_status fvlm_index_decode(fvlm_index *x, const uint8_t *bytes, size_t n_byte
     uint64_t n = fvlm_cursor_take_u64(&c), names_bytes = fvlm_cursor_take_u64(&c), entries_bytes, end;
     if (n < 1 || n > FVLM_MAX_TENSORS)
         return fvlm_fail(err, FVLM_LIMIT, "the index has %" PRIu64 " tensors, expected 1 to %d", n, FVLM_MAX_TENSORS);
-    /* Sizes agree before anything is allocated: memory is bounded by the file. */
+    /* Checked before anything is allocated, so that the size of the file bounds the memory. */
     if (!c.ok || !fvlm_checked_mul(n, FVLM_INDEX_ENTRY_BYTES, &entries_bytes) ||
         !fvlm_checked_add(c.pos, entries_bytes, &end) || !fvlm_checked_add(end, names_bytes, &end) || end != n_bytes)
         return fvlm_refuse(err, 0, "the index has %zu bytes, which its counts do not explain", n_bytes);
@@ -173,7 +158,7 @@ fvlm_status fvlm_index_decode(fvlm_index *x, const uint8_t *bytes, size_t n_byte
     x->tensor = fvlm_alloc(x->n_tensors, sizeof *x->tensor);
     x->by_offset = fvlm_alloc(x->n_tensors, sizeof *x->by_offset);
     x->names = fvlm_alloc((size_t)names_bytes, 1);
-    if (!x->tensor || !x->by_offset || !x->names) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the index");
+    if (!x->tensor || !x->by_offset || !x->names) return fvlm_fail_nomem(err);
     const uint8_t *entries = fvlm_cursor_take(&c, (size_t)entries_bytes);
     memcpy(x->names, fvlm_cursor_take(&c, (size_t)names_bytes), (size_t)names_bytes);
     uint64_t names_end = 0;
@@ -181,7 +166,7 @@ fvlm_status fvlm_index_decode(fvlm_index *x, const uint8_t *bytes, size_t n_byte
     for (size_t i = 0; i < x->n_tensors && !st; i++)
         st = decode_entry(x, i, entries + i * FVLM_INDEX_ENTRY_BYTES, &names_end, names_bytes, err);
     if (!st && names_end != names_bytes) st = fvlm_refuse(err, names_end, "bytes after the last name in the index");
-    if (!st) st = check_places(x, data, err);
+    if (!st) st = check_offsets(x, data, err);
     return st;
 }
 

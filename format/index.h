@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index.h - the table of tensors: name, type, shape, layout, place and hash of each. */
+/* index.h - the table of tensors: name, type, shape, layout, offset and hash of each. SPEC.md, section 3.
+ * Private to format/. */
 #ifndef FVLM_FORMAT_INDEX_H
 #define FVLM_FORMAT_INDEX_H
 
@@ -10,22 +11,23 @@
 #define FVLM_INDEX_ENTRY_BYTES 80
 
 typedef struct {
-    fvlm_tensor *tensor; /* sorted by name */
+    fvlm_tensor *tensor; /* sorted by name; names point into names */
     size_t n_tensors;
-    size_t *by_offset; /* indices into tensor, in file order */
+    size_t *by_offset; /* indices into tensor, in the order of the file */
     char *names;
 } fvlm_index;
 
 /* 1 to FVLM_MAX_NAME bytes of UTF-8 without control characters. */
 bool fvlm_index_name_valid(const char *name, size_t n_bytes);
 
-/* Checks that every entry is well formed, names strictly ascending, and that the tensors fill the
- * data section: in file order each begins on the next multiple of 64 after the one before. */
+/* Checks that every entry is well formed, that names ascend, and that the tensors fill the data section: in the order
+ * of the file, each begins at the first multiple of 64 that is not before the end of the one before it.
+ * fvlm_index_free frees *out, also after a failure. */
 fvlm_status fvlm_index_decode(fvlm_index *out, const uint8_t *bytes, size_t n_bytes, const fvlm_section *data,
                               fvlm_err *err);
 void fvlm_index_free(fvlm_index *x);
 
-/* Size and bytes of an index of n tensors, given sorted by name. out has room for the size. */
+/* Size and bytes of the index of n tensors, given sorted by name. out has fvlm_index_bytes bytes. */
 size_t fvlm_index_bytes(const fvlm_tensor *const *sorted, size_t n);
 void fvlm_index_encode(const fvlm_tensor *const *sorted, size_t n, uint8_t *out);
 

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader.c - opens a .fvlm file and answers questions about it. All structure is
- * read with pread into private memory and checked there; only the tensors' bytes
- * are used through the mapping, since a mapped file can change under us. */
-#include "format/config_json.h"
-#include "format/reader_internal.h"
+/* reader.c - see reader.h. All structure is read with pread into private memory and checked there. The mapping, whose
+ * bytes another program can change, serves the bytes of tensors only. */
+#include "format/reader.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "format/base/file.h"
 #include "format/base/json.h"
 #include "format/base/mapped.h"
+#include "format/config_json.h"
+#include "format/reader_internal.h"
 #include "format/section.h"
 
 static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
@@ -23,8 +22,7 @@ static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
     fvlm_status st = fvlm_file_read(r->fd, r->path, 0, bytes, sizeof bytes, err);
     if (st) return st;
     st = fvlm_header_decode(&r->header, bytes, n_bytes, err);
-    if (st) fvlm_err_prefix(err, "\"%s\"", r->path);
-    return st;
+    return st ? fvlm_err_prefix(err, "\"%s\"", r->path) : FVLM_OK;
 }
 
 static fvlm_status read_index(fvlm_reader *r, fvlm_err *err)
@@ -35,8 +33,7 @@ static fvlm_status read_index(fvlm_reader *r, fvlm_err *err)
     if (st) return st;
     st = fvlm_index_decode(&r->index, bytes, (size_t)s[0].n_bytes, &s[1], err);
     free(bytes);
-    if (st) fvlm_err_prefix(err, "\"%s\"", r->path);
-    return st;
+    return st ? fvlm_err_prefix(err, "\"%s\"", r->path) : FVLM_OK;
 }
 
 static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
@@ -49,11 +46,10 @@ static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
     free(text);
     if (!st && !json_is_object(r->meta)) st = fvlm_refuse(err, s->offset, "metadata is not a JSON object");
     if (!st) st = fvlm_config_from_json(&r->config, json_object_get(r->meta, "config"), err);
-    if (st) fvlm_err_prefix(err, "\"%s\"", r->path);
-    return st;
+    return st ? fvlm_err_prefix(err, "\"%s\"", r->path) : FVLM_OK;
 }
 
-/* Not parsed before it is asked for, but its stored bytes are checked now. */
+/* Decompressed on demand; the hash of its stored bytes is checked now. */
 static fvlm_status check_tokenizer(fvlm_reader *r, fvlm_err *err)
 {
     uint8_t *bytes;
@@ -76,12 +72,12 @@ fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, con
     fvlm_reader *r = calloc(1, sizeof *r);
     if (!r) {
         close(fd);
-        return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+        return fvlm_fail_nomem(err);
     }
     r->fd = fd;
     pthread_mutex_init(&r->lock, NULL);
     r->path = fvlm_strdup(path);
-    fvlm_status st = r->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = r->path ? FVLM_OK : fvlm_fail_nomem(err);
     if (!st) st = fvlm_stamp_take(&r->stamp, fd, path, err);
     r->stamp.n_bytes = n_bytes;
     if (!st) st = read_header(r, n_bytes, err);
@@ -158,8 +154,8 @@ fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_
                              fvlm_err *err)
 {
     if (at > t->n_bytes || n_bytes > t->n_bytes - at)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": %zu bytes from %" PRIu64 " on are not in it", t->name,
-                         n_bytes, at);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": %zu bytes from %" PRIu64 " on are beyond its end",
+                         t->name, n_bytes, at);
     return fvlm_file_read(r->fd, r->path, t->offset + at, out, n_bytes, err);
 }
 

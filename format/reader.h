@@ -7,7 +7,9 @@
  *   const uint8_t *bytes = fvlm_reader_bytes(r, t);
  *   ...
  *   fvlm_reader_close(&r);
- */
+ *
+ * Everything that a function without its own statement returns is borrowed and valid until fvlm_reader_close. One
+ * reader may be used by many threads. */
 #ifndef FVLM_FORMAT_READER_H
 #define FVLM_FORMAT_READER_H
 
@@ -20,39 +22,35 @@ struct json_t; /* of <jansson.h> */
 
 typedef struct fvlm_reader fvlm_reader;
 
-/* Maps the file and checks header, section hashes and every byte of the index;
- * tensors are not touched. Bytes of the mapping are there as long as the file is: see format/base/mapped.h
- * for what happens when another program cuts it short. On failure *out is NULL and nothing is left open.
- * A reader may be shared between threads. */
+/* Maps the file and checks header, section hashes, every byte of the index, and the config. Tensors are not read; see
+ * fvlm_reader_copy and fvlm_reader_check for their hashes. On failure *out is NULL and nothing is left open.
+ * The mapping is valid as long as the file keeps its size; format/base/mapped.h says what happens if another program
+ * truncates it. */
 fvlm_status fvlm_reader_open(fvlm_reader **out, const char *path, fvlm_err *err);
 void fvlm_reader_close(fvlm_reader **r); /* NULL is fine; sets NULL */
 
 const char *fvlm_reader_path(const fvlm_reader *r);
 uint64_t fvlm_reader_file_bytes(const fvlm_reader *r);
-size_t fvlm_reader_n_tensors(const fvlm_reader *r);
-const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);        /* sorted by name */
-const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);  /* NULL if absent */
-const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t); /* 64-byte aligned, in the mapping */
 const fvlm_config *fvlm_reader_config(const fvlm_reader *r);
-const struct json_t *fvlm_reader_meta(const fvlm_reader *r); /* borrowed: "config" "provenance" ... */
-const fvlm_hash *fvlm_reader_identity(
-    const fvlm_reader *r); /* the header's hash: it covers, through the section and tensor hashes, every byte */
+const struct json_t *fvlm_reader_meta(const fvlm_reader *r); /* the metadata section: "config" "provenance" ... */
+const fvlm_hash *fvlm_reader_identity(const fvlm_reader *r); /* the header's hash, which covers every byte */
+size_t fvlm_reader_n_tensors(const fvlm_reader *r);
+const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);        /* sorted by name, as by strcmp */
+const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);  /* NULL if absent */
+const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t); /* in the mapping; 64-byte aligned */
 
-/* Decompressed tokenizer section; valid until close. */
+/* The tokenizer section, decompressed by the first call; n_bytes does not count a NUL at its end. */
 fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err);
 
-/* n_bytes of tensor t from its byte 'at' on, with pread into memory of the caller's: a mapping can
- * change under us. Thread-safe. */
+/* Copies n_bytes of tensor t, from byte at, into the caller's memory. Uses pread, since mapped bytes can change. */
 fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_t at, size_t n_bytes, void *out,
                              fvlm_err *err);
 
-/* A private copy of a whole tensor that has been held against its hash; 64-byte aligned, free with free(). */
+/* A copy of the whole tensor whose hash has been checked, 64-byte aligned; the caller frees *out with free(). */
 fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err);
 
-/* To be asked before an output is published or a verdict printed: st, unless the file is no longer the
- * one that was opened; then FVLM_CHANGED, and a message that says so instead of what was wrong with it.
- * See fvlm_stamp_check_unchanged. A file replaced by a new one of its name is no change: the reader keeps the old one.
- */
+/* Call before publishing output or a verdict. Returns st, or FVLM_CHANGED if the file was modified since it was
+ * opened: see fvlm_stamp_check_unchanged. A file that was replaced by another of its name is not modified. */
 fvlm_status fvlm_reader_check_unchanged(const fvlm_reader *r, fvlm_status st, fvlm_err *err);
 
 typedef void (*fvlm_progress_fn)(void *ctx, uint64_t done, uint64_t total);
@@ -64,7 +62,7 @@ typedef struct {
     const fvlm_stop *stop; /* may be NULL */
 } fvlm_check_options;
 
-/* Checks everything: all hashes, and that every byte which no hash covers is zero. Each thread reads with pread, 1 MiB
+/* Checks everything: all hashes, and that every byte that no hash covers is zero. Each thread reads with pread, 1 MiB
  * at a time. options may be NULL. FVLM_MISMATCH names the damaged tensor and its bytes; of several the largest. */
 fvlm_status fvlm_reader_check(const fvlm_reader *r, const fvlm_check_options *options, fvlm_err *err);
 

@@ -13,13 +13,13 @@
 struct fvlm_reader {
     char *path;
     int fd;
-    fvlm_stamp stamp;   /* of the file as it was opened */
-    const uint8_t *map; /* the whole file; read only for tensors' bytes */
+    fvlm_stamp stamp;   /* of the file when it was opened */
+    const uint8_t *map; /* the whole file; used for the bytes of tensors only */
     fvlm_header header;
     fvlm_index index;
     fvlm_config config;
     json_t *meta;
-    pthread_mutex_t lock; /* guards tokenizer, which is decompressed when first asked for */
+    pthread_mutex_t lock; /* guards tokenizer, which the first call of fvlm_reader_tokenizer decompresses */
     char *tokenizer;
 };
 

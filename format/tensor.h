@@ -10,7 +10,7 @@
 #define FVLM_MAX_DW_KERNEL 15 /* side of a depthwise kernel */
 
 typedef struct {
-    const char *name; /* canonical, NUL-terminated; lives as long as its reader or writer */
+    const char *name; /* NUL-terminated; valid as long as its reader or writer */
     fvlm_type type;
     uint8_t layout; /* fvlm_layout */
     uint8_t rank;

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* writer.c - makes a .fvlm file: declare every tensor, begin (places are fixed,
- * space is reserved), append from any thread, finish. The header comes last, so
- * that an unfinished file is no .fvlm file whatever happens to it. */
+/* writer.c - see writer.h. The header is written last, so an unfinished file is not a .fvlm file. */
+#include "format/writer.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include <zstd.h>
 
+#include "format/base/grow.h"
 #include "format/base/output.h"
 #include "format/reader_internal.h"
-#include "format/writer.h"
 #include "format/section.h"
 
 typedef struct {
     fvlm_tensor t;
     char *name;
     uint64_t written;
-    XXH3_state_t *hash; /* while the tensor is being written */
+    fvlm_hasher *hasher; /* while the tensor is being written */
 } slot;
 
 struct fvlm_writer {
     char *path;
     fvlm_output *output;
     fvlm_check_options check; /* of the file once written */
-    slot *slot; /* in the order declared, which is the order in the file */
-    size_t n_slots, room;
+    slot *slot;               /* in the order declared, which is the order in the file */
+    size_t n_slots, capacity;
     const fvlm_tensor **sorted; /* by name; made by begin */
     fvlm_header header;
 };
@@ -36,7 +36,7 @@ fvlm_status fvlm_writer_create(fvlm_writer **out, const char *path, bool force, 
     *out = NULL;
     fvlm_writer *w = calloc(1, sizeof *w);
     if (w) w->path = fvlm_strdup(path);
-    fvlm_status st = w && w->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = w && w->path ? FVLM_OK : fvlm_fail_nomem(err);
     if (!st) st = fvlm_output_create(&w->output, path, force, err);
     if (st) fvlm_writer_discard(&w);
     *out = w;
@@ -51,7 +51,7 @@ void fvlm_writer_discard(fvlm_writer **writer)
     fvlm_output_discard(&w->output);
     for (size_t i = 0; i < w->n_slots; i++) {
         free(w->slot[i].name);
-        XXH3_freeState(w->slot[i].hash);
+        fvlm_hasher_destroy(&w->slot[i].hasher);
     }
     free(w->slot);
     free(w->sorted);
@@ -70,44 +70,28 @@ const fvlm_tensor *fvlm_writer_tensor(const fvlm_writer *w, size_t id)
     return &w->slot[id].t;
 }
 
-/* ---- before the work ---- */
-
-static fvlm_status add_slot(fvlm_writer *w, fvlm_err *err)
-{
-    if (w->n_slots == FVLM_MAX_TENSORS)
-        return fvlm_fail(err, FVLM_LIMIT, "\"%s\": more than %d tensors", w->path, FVLM_MAX_TENSORS);
-    if (w->n_slots == w->room) {
-        size_t room = w->room ? 2 * w->room : 256;
-        slot *grown = realloc(w->slot, room * sizeof *grown);
-        if (!grown) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-        w->slot = grown;
-        w->room = room;
-    }
-    memset(&w->slot[w->n_slots++], 0, sizeof *w->slot);
-    return FVLM_OK;
-}
+/* ---- declare and begin ---- */
 
 fvlm_status fvlm_writer_declare(fvlm_writer *w, const char *name, fvlm_type type, fvlm_layout layout, unsigned rank,
                                 const uint64_t *dims, size_t *id, fvlm_err *err)
 {
     fvlm_tensor t = {.type = type, .layout = (uint8_t)layout, .rank = (uint8_t)rank};
+    if (w->n_slots == FVLM_MAX_TENSORS)
+        return fvlm_fail(err, FVLM_LIMIT, "\"%s\": more than %d tensors", w->path, FVLM_MAX_TENSORS);
     if (!fvlm_index_name_valid(name, strlen(name)))
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.80s\": not a name (1 to %d bytes of printable UTF-8)", name,
                          FVLM_MAX_NAME);
     fvlm_status st = fvlm_type_tensor_bytes(&t.n_bytes, type, layout, rank, dims, err);
-    if (st) {
-        fvlm_err_prefix(err, "tensor \"%s\"", name);
-        return st;
-    }
+    if (st) return fvlm_err_prefix(err, "tensor \"%s\"", name);
     memcpy(t.dims, dims, rank * sizeof *dims);
-    st = add_slot(w, err);
-    if (st) return st;
-    slot *s = &w->slot[w->n_slots - 1];
-    s->name = fvlm_strdup(name);
-    if (!s->name) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    t.name = s->name;
-    s->t = t;
-    *id = w->n_slots - 1;
+    char *copy = fvlm_strdup(name);
+    if (!copy || !fvlm_grow(&w->slot, &w->capacity, w->n_slots + 1, sizeof *w->slot)) {
+        free(copy);
+        return fvlm_fail_nomem(err);
+    }
+    t.name = copy;
+    *id = w->n_slots++;
+    w->slot[*id] = (slot){.t = t, .name = copy};
     return FVLM_OK;
 }
 
@@ -119,12 +103,12 @@ static int by_name(const void *a, const void *b)
 static fvlm_status sort_names(fvlm_writer *w, fvlm_err *err)
 {
     w->sorted = fvlm_alloc(w->n_slots, sizeof *w->sorted);
-    if (!w->sorted) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!w->sorted) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < w->n_slots; i++) w->sorted[i] = &w->slot[i].t;
     qsort(w->sorted, w->n_slots, sizeof *w->sorted, by_name);
     for (size_t i = 1; i < w->n_slots; i++)
         if (strcmp(w->sorted[i - 1]->name, w->sorted[i]->name) == 0)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\" is there twice", w->sorted[i]->name);
+            return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\" appears twice", w->sorted[i]->name);
     return FVLM_OK;
 }
 
@@ -152,7 +136,7 @@ fvlm_status fvlm_writer_begin(fvlm_writer *w, uint64_t *n_bytes, fvlm_err *err)
     return fvlm_output_reserve(w->output, end, err);
 }
 
-/* ---- the work ---- */
+/* ---- append ---- */
 
 fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, size_t n_bytes, fvlm_err *err)
 {
@@ -160,26 +144,19 @@ fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, siz
     if (n_bytes > s->t.n_bytes - s->written)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": more bytes than its %" PRIu64, s->name, s->t.n_bytes);
     if (n_bytes == 0) return FVLM_OK;
-    if (!s->hash) {
-        s->hash = XXH3_createState();
-        if (!s->hash) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-        XXH3_128bits_reset(s->hash);
-    }
-    fvlm_status st = fvlm_output_write(w->output, s->t.offset + s->written, bytes, n_bytes, err);
+    fvlm_status st = s->hasher ? FVLM_OK : fvlm_hasher_create(&s->hasher, err);
+    if (!st) st = fvlm_output_write(w->output, s->t.offset + s->written, bytes, n_bytes, err);
     if (st) return st;
-    XXH3_128bits_update(s->hash, bytes, n_bytes);
+    fvlm_hasher_add(s->hasher, bytes, n_bytes);
     s->written += n_bytes;
     if (s->written == s->t.n_bytes) {
-        XXH128_canonical_t digest;
-        XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(s->hash));
-        memcpy(s->t.hash.bytes, digest.digest, sizeof s->t.hash.bytes);
-        XXH3_freeState(s->hash);
-        s->hash = NULL;
+        s->t.hash = fvlm_hasher_get(s->hasher);
+        fvlm_hasher_destroy(&s->hasher);
     }
     return FVLM_OK;
 }
 
-/* ---- after the work ---- */
+/* ---- publish ---- */
 
 static fvlm_status write_index(fvlm_writer *w, fvlm_err *err)
 {
@@ -189,7 +166,7 @@ static fvlm_status write_index(fvlm_writer *w, fvlm_err *err)
             return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": only %" PRIu64 " of %" PRIu64 " bytes were written",
                              w->slot[i].name, w->slot[i].written, w->slot[i].t.n_bytes);
     uint8_t *bytes = fvlm_alloc((size_t)s->n_bytes, 1);
-    if (!bytes) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the index");
+    if (!bytes) return fvlm_fail_nomem(err);
     fvlm_index_encode(w->sorted, w->n_slots, bytes);
     s->hash = fvlm_hash_of(bytes, (size_t)s->n_bytes);
     fvlm_status st = fvlm_output_write(w->output, s->offset, bytes, (size_t)s->n_bytes, err);
@@ -220,18 +197,18 @@ static fvlm_status write_text(fvlm_writer *w, size_t i, const char *text, size_t
     return st;
 }
 
-/* Keys sorted, no white space, numbers with 17 digits: one text for one tree. The version of zstd
- * is added, since it may change the compressed bytes and with them the file's identity. */
+/* Sorted keys, no white space, 17 digits: equal trees give equal text. The version of zstd is added, since it may
+ * change the compressed bytes and with them the file's identity. */
 static fvlm_status write_meta(fvlm_writer *w, const json_t *meta, fvlm_err *err)
 {
     json_t *copy = json_copy((json_t *)(uintptr_t)meta);
     char *text = NULL;
     fvlm_status st = FVLM_OK;
-    /* jansson's copy drops what it has no memory for, and says nothing */
+    /* When out of memory, jansson's copy silently lacks keys. */
     bool whole = copy && json_object_size(copy) == json_object_size(meta);
     if (whole && json_object_set_new(copy, "container", json_pack("{s:s}", "zstd", ZSTD_versionString())) == 0)
         text = json_dumps(copy, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
-    if (!text) st = fvlm_fail(err, FVLM_NOMEM, "\"%s\": the metadata cannot be written as JSON", w->path);
+    if (!text) st = fvlm_fail_nomem(err);
     if (!st) st = write_text(w, FVLM_SECTION_META - 1, text, strlen(text), err);
     free(text);
     json_decref(copy);
@@ -247,7 +224,7 @@ static fvlm_status write_header(fvlm_writer *w, fvlm_err *err)
     return fvlm_output_write(w->output, 0, bytes, sizeof bytes, err);
 }
 
-/* Reads everything back as any reader would: what passes here can be opened. */
+/* Reads everything back as any reader would, so what is published can be opened. */
 static fvlm_status read_back(fvlm_writer *w, fvlm_err *err)
 {
     int fd = fcntl(fvlm_output_fd(w->output), F_DUPFD_CLOEXEC, 0);
@@ -256,15 +233,14 @@ static fvlm_status read_back(fvlm_writer *w, fvlm_err *err)
     fvlm_status st = fvlm_reader_open_fd(&r, fd, w->header.file_bytes, w->path, err);
     if (!st) st = fvlm_reader_check(r, &w->check, err);
     fvlm_reader_close(&r);
-    if (st && st != FVLM_INTERRUPTED) fvlm_err_prefix(err, "reading back what was written");
-    return st;
+    return st && st != FVLM_INTERRUPTED ? fvlm_err_prefix(err, "reading back what was written") : st;
 }
 
 fvlm_status fvlm_writer_publish(fvlm_writer **writer, const json_t *meta, const char *tokenizer_json,
-                               size_t tokenizer_bytes, fvlm_err *err)
+                                size_t tokenizer_bytes, fvlm_err *err)
 {
     fvlm_writer *w = *writer;
-    fvlm_status st = w->sorted ? FVLM_OK : fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": finished before begun", w->path);
+    fvlm_status st = w->sorted ? FVLM_OK : fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": published before begun", w->path);
     if (!st) st = write_index(w, err);
     if (!st) st = write_meta(w, meta, err);
     if (!st) st = write_text(w, FVLM_SECTION_TOKENIZER - 1, tokenizer_json, tokenizer_bytes, err);
