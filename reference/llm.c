@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* llm.c - Qwen2: RMSNorm, grouped-query attention with rotary positions and a KV
- * cache, SiLU-gated FFN. Prefill and decode are one function: a row's numbers depend
- * on the rows before it and on nothing else, so any split of a text into calls gives
+/* llm.c - Qwen2: RMSNorm, grouped-query attention with rotary positions and a KV cache, SiLU-gated FFN. Prefill and
+ * decode are one function: a row's values depend only on the rows before it, so any split of a text into calls gives
  * the same bits. */
+#include "reference/llm.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,9 +54,8 @@ size_t fvlm_model_context(const fvlm_model *m)
     return m->config->llm.context < MAX_CONTEXT ? m->config->llm.context : MAX_CONTEXT;
 }
 
-/* Cosines and sines of every position's angles. The angle is made as transformers makes it, in f32
- * (at position 300 its rounding is worth more than all of ours together); cos and sin of it are
- * taken in f64 and rounded once. */
+/* Cosines and sines of every position's angles. The angle is computed in f32, as transformers does (at position 300
+ * its rounding error exceeds all others in the model); its cosine and sine are computed in f64 and rounded once. */
 static void fill_rotary(float *cos_sin, size_t positions, size_t head_dim, double theta)
 {
     for (size_t i = 0; i < head_dim / 2; i++) {
@@ -69,8 +69,8 @@ static void fill_rotary(float *cos_sin, size_t positions, size_t head_dim, doubl
     }
 }
 
-/* The first 'position' rows of every layer, moved to a cache of another capacity. */
-static void move_cache(float *to, size_t to_capacity, const float *from, const fvlm_llm_memory *l, size_t layers,
+/* Copies the filled positions of every layer to a cache of another capacity. */
+static void copy_cache(float *to, size_t to_capacity, const float *from, const fvlm_llm_memory *l, size_t layers,
                        size_t kv)
 {
     for (size_t i = 0; i < layers && l->position; i++)
@@ -93,8 +93,8 @@ static fvlm_status reserve_cache(fvlm_model *m, size_t positions, fvlm_err *err)
         return fvlm_fail(err, FVLM_NOMEM, "out of memory for a context of %zu positions", positions);
     }
     fill_rotary(cos_sin, positions, c->llm.head_dim, c->llm.rope_theta);
-    move_cache(keys, positions, l->keys, l, layers, kv);
-    move_cache(values, positions, l->values, l, layers, kv);
+    copy_cache(keys, positions, l->keys, l, layers, kv);
+    copy_cache(values, positions, l->values, l, layers, kv);
     free_cache(l);
     l->keys = keys;
     l->values = values;
@@ -128,7 +128,7 @@ static fvlm_status reserve_rows(fvlm_model *m, size_t rows, fvlm_err *err)
     return fvlm_fail(err, FVLM_NOMEM, "out of memory for a text of %zu positions", rows);
 }
 
-/* An observer may want whole blocks; otherwise long texts go in chunks. */
+/* Long texts go through the layers in chunks, unless an observer wants whole blocks. */
 static size_t rows_at_once(const fvlm_model *m, size_t n)
 {
     const bool whole = m->options.observer && !m->options.observe_chunks;
@@ -137,7 +137,7 @@ static size_t rows_at_once(const fvlm_model *m, size_t n)
 
 static fvlm_status refuse_context(const fvlm_model *m, size_t positions, fvlm_err *err)
 {
-    return fvlm_fail(err, FVLM_LIMIT, "the text takes %zu positions; the context holds %zu", positions,
+    return fvlm_fail(err, FVLM_LIMIT, "the text takes %zu positions, the context holds %zu", positions,
                      fvlm_model_context(m));
 }
 
@@ -188,7 +188,7 @@ static void feed_forward(fvlm_model *m, const fvlm_llm_layer *y, size_t n)
     fvlm_op_linear(e, l->gate, n, &y->down.weight, NULL, FVLM_NONE, l->x, l->x);
 }
 
-/* Final norm and head for the last 'rows' of the n rows in x. */
+/* Final norm and head for the last rows of the n in x. */
 static fvlm_status head(fvlm_model *m, size_t n, size_t rows, float *logits, fvlm_err *err)
 {
     const fvlm_config *c = m->config;
@@ -242,10 +242,10 @@ fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n,
 {
     const fvlm_config *c = m->config;
     const size_t positions = m->llm_memory.position + n, most = fvlm_model_context(m);
-    size_t room = positions; /* when the cache has to grow, it grows by half, so that growing stays cheap */
-    if (positions > m->llm_memory.capacity && positions <= most)
-        room = positions + positions / 2 < most ? positions + positions / 2 : most;
-    fvlm_status st = fvlm_model_reserve(m, n, room, err);
+    size_t capacity = positions;
+    if (positions > m->llm_memory.capacity && positions <= most) /* grow by half, so that copies stay rare */
+        capacity = positions + positions / 2 < most ? positions + positions / 2 : most;
+    fvlm_status st = fvlm_model_reserve(m, n, capacity, err);
     const size_t step = rows_at_once(m, n);
     for (size_t done = 0; done < n && !st; done += step) {
         const size_t rows = n - done < step ? n - done : step;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.c - opens and closes a model. */
+#include "reference/model.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "reference/model.h"
 
 static bool is_quantized(const fvlm_reader *r)
 {
@@ -18,7 +18,7 @@ static bool is_quantized(const fvlm_reader *r)
 typedef struct {
     const fvlm_reader *reader;
     const fvlm_stop *stop;
-    atomic_size_t damaged; /* the first damaged tensor, or their number */
+    atomic_size_t damaged; /* the first damaged tensor; the number of tensors if none is */
 } checking;
 
 static void check_tensor(void *ctx, size_t i, unsigned thread)
@@ -28,13 +28,13 @@ static void check_tensor(void *ctx, size_t i, unsigned thread)
     const fvlm_tensor *t = fvlm_reader_tensor(c->reader, i);
     if (fvlm_stopped(c->stop)) return;
     const fvlm_hash h = fvlm_hash_of(fvlm_reader_bytes(c->reader, t), (size_t)t->n_bytes);
-    if (memcmp(h.bytes, t->hash.bytes, sizeof h.bytes) == 0) return;
+    if (fvlm_hash_equal(&h, &t->hash)) return;
     size_t first = atomic_load(&c->damaged);
     while (i < first && !atomic_compare_exchange_weak(&c->damaged, &first, i)) {
     }
 }
 
-/* Reads the mapping that the passes will read; it also brings a cold file into memory in one sweep. */
+/* Hashes the mapping that the passes will read, which also reads a cold file into memory sequentially. */
 static fvlm_status check_tensors(const fvlm_model *m, fvlm_err *err)
 {
     const size_t n = fvlm_reader_n_tensors(m->reader);
@@ -54,19 +54,19 @@ static fvlm_status check_tensors(const fvlm_model *m, fvlm_err *err)
 static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
 {
     fvlm_status st = fvlm_reader_open(&m->reader, path, err);
-    if (st != FVLM_OK) return st;
+    if (st) return st;
     m->config = fvlm_reader_config(m->reader);
     if (m->options.act_by_file) m->options.act = is_quantized(m->reader) ? FVLM_ACT_INT8 : FVLM_ACT_F32;
     st = fvlm_exec_create(&m->exec, m->options.threads, m->options.cpu, m->options.act, err);
-    if (st != FVLM_OK) return st;
+    if (st) return st;
 
     const char *json;
     size_t n_bytes;
     st = m->options.check ? check_tensors(m, err) : FVLM_OK;
-    if (st == FVLM_OK) st = fvlm_model_weights_bind(&m->weights, m->reader, err);
-    if (st == FVLM_OK) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
-    if (st == FVLM_OK) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
-    if (st != FVLM_OK) fvlm_err_prefix(err, "\"%s\"", path);
+    if (!st) st = fvlm_model_weights_bind(&m->weights, m->reader, err);
+    if (!st) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
+    if (!st) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
+    if (st) fvlm_err_prefix(err, "\"%s\"", path);
     return fvlm_reader_check_unchanged(m->reader, st, err);
 }
 
@@ -74,10 +74,10 @@ fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model
 {
     *out = NULL;
     fvlm_model *m = fvlm_alloc(1, sizeof *m);
-    if (!m) return fvlm_fail(err, FVLM_NOMEM, "out of memory while opening \"%s\"", path);
+    if (!m) return fvlm_fail_nomem(err);
     m->options = *options;
     const fvlm_status st = open_parts(m, path, err);
-    if (st != FVLM_OK) fvlm_model_close(&m);
+    if (st) fvlm_model_close(&m);
     *out = m;
     return st;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prompt.c - the model's prompt template around a question, as token ids.
- *
- * As the reference does it, the text is cut at the picture's marker and each side
- * is tokenized apart: no token ever reaches across, and the newline after the
- * marker begins the second side. */
+/* prompt.c - the ids of a question in the model's prompt template. As upstream does, the text is split at the image
+ * marker and each side is tokenized by itself: no token spans the marker, and the newline after it begins the second
+ * side. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +17,7 @@ static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes,
     uint32_t *more;
     size_t n_more;
     const fvlm_status st = fvlm_tokenizer_encode(m->tokenizer, text, n_bytes, &more, &n_more, err);
-    if (st != FVLM_OK) return st;
+    if (st) return st;
     uint32_t *all = realloc(*ids, (*n + n_more + 1) * sizeof *all);
     if (all) {
         if (n_more) memcpy(all + *n, more, n_more * sizeof *all);
@@ -27,11 +25,11 @@ static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes,
         *n += n_more;
     }
     free(more);
-    return all ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory for the prompt");
+    return all ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
-/* The template (config.c has checked that it has both marks, once each) with the question in it;
- * NULL if out of memory. */
+/* The template with the question in it, malloc'd; NULL if out of memory. The config's reader has checked that it has
+ * both markers, once each. */
 static char *fill_template(const char *template, const char *question)
 {
     const char *at = strstr(template, QUESTION);
@@ -42,8 +40,7 @@ static fvlm_status check(const char *question, fvlm_err *err)
 {
     if (question[strspn(question, " \t\r\n")] == '\0') return fvlm_fail(err, FVLM_USAGE, "the prompt is empty");
     if (strstr(question, IMAGE))
-        return fvlm_fail(err, FVLM_USAGE, "the prompt may not contain %s: the picture's place is fixed by the model",
-                         IMAGE);
+        return fvlm_fail(err, FVLM_USAGE, "the prompt may not contain %s: the model fixes where the image goes", IMAGE);
     return FVLM_OK;
 }
 
@@ -53,15 +50,15 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
     *ids = NULL;
     *n = *split = 0;
     fvlm_status st = check(question, err);
-    if (st != FVLM_OK) return st;
+    if (st) return st;
     char *text = fill_template(m->config->prompt, question);
-    if (!text) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the prompt");
+    if (!text) return fvlm_fail_nomem(err);
 
     char *marker = strstr(text, IMAGE), *rest = marker + strlen(IMAGE);
     if (with_image) {
         st = append(m, text, (size_t)(marker - text), ids, n, err);
         *split = *n;
-        if (st == FVLM_OK) st = append(m, rest, strlen(rest), ids, n, err);
+        if (!st) st = append(m, rest, strlen(rest), ids, n, err);
     } else {
         if (*rest == '\n') rest++;
         memmove(marker, rest, strlen(rest) + 1);
@@ -69,7 +66,7 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
         *split = *n;
     }
     free(text);
-    if (st == FVLM_OK) return FVLM_OK;
+    if (!st) return FVLM_OK;
     free(*ids);
     *ids = NULL;
     return st;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reference.h - the executor: open a .fvlm model, look at a picture, answer.
+/* reference.h - the executor: opens a .fvlm model and answers questions about images.
  *
  *   fvlm_model *m;  fvlm_err err;
  *   fvlm_model_options options = {.act_by_file = true, .check = true};
@@ -11,9 +11,9 @@
  *   fvlm_answer_free(&a);
  *   fvlm_model_close(&m);
  *
- * or pass by pass: fvlm_pixels_load, fvlm_model_tower, fvlm_model_project, then
- * fvlm_model_embed and fvlm_model_forward. One model, one thread at a time.
- */
+ * or pass by pass: fvlm_pixels_load, fvlm_model_tower, fvlm_model_project, then fvlm_model_embed and
+ * fvlm_model_forward. A model may be used by one thread at a time; it runs threads of its own.
+ * Every group of functions below names the file that implements it. */
 #ifndef FVLM_REFERENCE_REFERENCE_H
 #define FVLM_REFERENCE_REFERENCE_H
 
@@ -23,29 +23,32 @@
 #include "reference/ops/ops.h"
 #include "reference/tokenizer/tokenizer.h"
 
-/* Sees every block's output: name is canonical ("vision.stem", "vision.stage1.downsample",
- * "vision.stage3.pos", "vision.stage2.block7", "vision.final", "projector", "llm.embed",
- * "llm.layer3", "llm.norm", "logits"), x [rows, cols]; x is only lent. */
+/* ---- opening: model.c ---- */
+
+/* Receives every block's output x [rows, cols], only lent. name is one of "vision.stem", "vision.stage1.downsample",
+ * "vision.stage3.pos", "vision.stage2.block7", "vision.final", "projector", "llm.embed", "llm.layer3", "llm.norm",
+ * "logits", with other numbers. Called by the thread that runs the pass. */
 typedef void (*fvlm_observer)(void *ctx, const char *name, const float *x, size_t rows, size_t cols);
 
 typedef struct {
     unsigned threads; /* 0 = all */
-    const char *cpu;  /* see fvlm_exec_create */
+    const char *cpu;  /* as fvlm_cpu_select (format/base/cpu.h) takes it; NULL: the best */
     fvlm_act_mode act;
-    bool act_by_file; /* act is chosen: int8 when the file holds integers, else f32 */
-    bool check;       /* hold every tensor against its checksum before it is used: some 0.1 s for a gigabyte */
-    const fvlm_stop *stop; /* polled after every block */
+    bool act_by_file;      /* ignore act: int8 for a file with integer weights, else f32 */
+    bool check;            /* compare every tensor with its checksum when opening: about 0.1 s per gigabyte */
+    const fvlm_stop *stop; /* polled after every block; NULL: never stop */
     fvlm_observer observer;
     void *observer_ctx;
-    bool observe_chunks; /* the observer may see texts of more than 512 rows in chunks, which saves memory */
+    bool observe_chunks; /* the observer may receive texts of more than 512 rows in chunks, which saves memory */
 } fvlm_model_options;
 
-/* "f32", "int8", or NULL for what suits the file; anything else is refused. */
+/* Sets act from "f32" or "int8", act_by_file for NULL; refuses anything else. */
 fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm_err *err);
 
 typedef struct fvlm_model fvlm_model;
 
-/* Opens, checks that tensors and config agree, binds every tensor. */
+/* Opens a file and checks that it has exactly the tensors that its config demands. On failure *out is NULL. The
+ * options are copied; what they point to must outlive the model. */
 fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model_options *options, fvlm_err *err);
 void fvlm_model_close(fvlm_model **m);
 const fvlm_config *fvlm_model_config(const fvlm_model *m);
@@ -53,36 +56,45 @@ const fvlm_reader *fvlm_model_reader(const fvlm_model *m);
 fvlm_exec *fvlm_model_exec(fvlm_model *m);
 size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 
-/* Image tokens of a picture of that side (a multiple of the stride). */
-size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side);
-
-/* Blocks that the observer sees in one pass over a picture and a prompt. */
+/* How many blocks the observer receives for one image and prompt. */
 size_t fvlm_model_count_blocks(const fvlm_config *c);
 
-/* Refuses a side that is no multiple of the stride, or above 4096. */
+/* ---- the image: vision.c, projector.c ---- */
+
+/* Image tokens of an image of that side, a multiple of the stride. */
+size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side);
+
+/* Refuses a side that is not a multiple of the stride, or above 4096. */
 fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *err);
 
-/* Tower: pixels -> features [tokens, out_dim]. Projector: -> rows [tokens, llm.hidden].
- * The first pass of a size allocates what it works in; the next ones allocate nothing. */
+/* Tower: pixels to features [tokens, vision.out_dim]. Projector: features to rows [tokens, llm.hidden]. The caller
+ * owns both. The first pass of a size allocates its scratch, later ones allocate nothing. */
 fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *features, fvlm_err *err);
 fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t tokens, float *rows, fvlm_err *err);
 
-/* The language model. Positions are appended to the KV cache; logits [vocab] of the last
- * position, or of all n positions when all_logits. embeddings [n, hidden]. "llm.norm" and "logits" are
- * observed for the same positions. However a text is split into calls, the bits are the same. */
+/* ---- the language model: llm.c ---- */
+
+/* Empties the KV cache. */
 void fvlm_model_reset(fvlm_model *m);
+
+/* embeddings [n, llm.hidden]: the ids' rows of the embedding. */
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err);
+
+/* Appends n positions to the KV cache. logits [vocab] of the last position, or [n, vocab] if all_logits; "llm.norm"
+ * and "logits" are observed for the same positions. The bits do not depend on how a text is split into calls. */
 fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n, bool all_logits, float *logits,
                                fvlm_err *err);
 size_t fvlm_model_context(const fvlm_model *m); /* most positions a text may take: the config's, at most 8192 */
 
-/* Makes room for texts of so many positions, of which up to 'prompt' come in one call: passes within
- * that allocate nothing. Without it, forward makes room as it goes. */
+/* Allocates for texts of so many positions, of which up to prompt come in one call: passes within that allocate
+ * nothing. Without it, forward allocates as it goes. */
 fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, fvlm_err *err);
 
-/* Prompt template of the model around the question, each side of <image> tokenized apart.
- * *ids is malloc'd; *split = how many ids come before the picture. With no picture the marker and
- * its newline are left out and *split is the count of ids. */
+/* ---- a question and its answer: prompt.c, sample.c, generate.c ---- */
+
+/* The ids of the question in the model's prompt template, each side of <image> tokenized by itself. *ids is malloc'd,
+ * NULL on failure; *split of the *n ids come before the image. Without an image, the marker and its newline are left
+ * out, and *split is *n. */
 fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with_image, uint32_t **ids, size_t *n,
                             size_t *split, fvlm_err *err);
 
@@ -96,7 +108,7 @@ typedef struct {
 /* Receives the answer as it is generated, in chunks of whole UTF-8 characters; text is only lent. */
 typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
 
-/* At most one of image and rows; neither: a question without a picture. Everything is lent. */
+/* At most one of image and rows; neither: a question without an image. Everything is lent. */
 typedef struct {
     const char *image; /* path of a JPEG or PNG file */
     uint32_t side;     /* pixels a side that the image is resized to; 0: the model's own */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sample.c - greedy, or temperature and top-p with a seed.
  *
- * A seed gives the same answer on every machine, CPU level and thread count: logits
- * are the same bits everywhere (ops.h), and what follows is IEEE f64 arithmetic in a
- * fixed order, with an exp of our own. */
+ * A seed gives the same answer on every machine, instruction set and thread count: the logits are the same bits
+ * everywhere (ops.h), and what follows is IEEE f64 arithmetic in a fixed order, with its own exp. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +10,13 @@
 #include "reference/sample.h"
 
 typedef struct {
-    double weight; /* probability times an unknown constant: exp((logit - highest) / temperature) */
+    double weight; /* exp((logit - highest) / temperature): the probability but for a factor */
     uint32_t id;
 } candidate;
 
 struct fvlm_sampler {
     double temperature, top_p;
-    uint64_t state; /* of the generator */
+    uint64_t state; /* of the random generator */
     size_t vocab;
     candidate *candidates; /* [vocab]; NULL when greedy */
 };
@@ -34,7 +33,7 @@ fvlm_status fvlm_sampler_create(fvlm_sampler **out, const fvlm_sampling *s, size
     if (r && s->temperature > 0) r->candidates = fvlm_alloc(vocab, sizeof *r->candidates);
     if (!r || (s->temperature > 0 && !r->candidates)) {
         free(r);
-        return fvlm_fail(err, FVLM_NOMEM, "out of memory for sampling");
+        return fvlm_fail_nomem(err);
     }
     *out = r;
     return FVLM_OK;
@@ -47,7 +46,7 @@ void fvlm_sampler_destroy(fvlm_sampler **s)
     *s = NULL;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014): any seed is a good one. The upper 53 bits make a number in [0, 1). */
+/* splitmix64 (Steele, Lea, Flood 2014): every seed is good. The upper 53 bits make a number in [0, 1). */
 static double draw(fvlm_sampler *s)
 {
     uint64_t z = s->state += 0x9e3779b97f4a7c15u;
@@ -60,7 +59,7 @@ static double draw(fvlm_sampler *s)
 double fvlm_sampler_exp(double x)
 {
     if (!(x >= -700)) return 0;
-    /* x = k ln2 + r, |r| <= ln2/2; ln2 in two parts, the upper with zeros below so that k times it is exact. */
+    /* x = k ln2 + r, |r| <= ln2/2. ln2 in two parts, the upper one short enough that k times it is exact. */
     const double k = floor(x * 1.4426950408889634 + 0.5);
     const double r = (x - k * 0x1.62e42fee00000p-1) - k * 0x1.a39ef35793c76p-33;
     double term = 1, sum = 0;
@@ -88,11 +87,11 @@ static int by_weight(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-/* Leaves in s->candidates the most likely tokens that together reach top_p; returns how many. */
+/* Moves the most likely tokens that together reach top_p to the front of s->candidates; returns how many. */
 static size_t nucleus(fvlm_sampler *s, double total)
 {
-    /* A token below this weight can never be in: all such together weigh less than what is cut off.
-     * It spares us from sorting 150,000 of them. */
+    /* All tokens below this weight together weigh less than what top_p cuts off, so none of them is in. This avoids
+     * sorting all 150,000. */
     const double least = (1 - s->top_p) * total / (double)s->vocab;
     size_t n = 0;
     for (size_t i = 0; i < s->vocab; i++)
@@ -128,5 +127,5 @@ uint32_t fvlm_sampler_draw(fvlm_sampler *s, const float *logits)
         left -= s->candidates[i].weight;
         if (left < 0) return s->candidates[i].id;
     }
-    return best; /* rounding left a crumb */
+    return best; /* rounding left a remainder */
 }

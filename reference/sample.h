@@ -7,16 +7,16 @@
 
 typedef struct fvlm_sampler fvlm_sampler;
 
-/* Memory for a vocabulary; refuses a temperature below 0 and a top_p outside (0, 1]. */
+/* Refuses a temperature outside [0, 100] and a top_p outside (0, 1]. On failure *out is NULL. */
 fvlm_status fvlm_sampler_create(fvlm_sampler **out, const fvlm_sampling *s, size_t vocab, fvlm_err *err);
 void fvlm_sampler_destroy(fvlm_sampler **s); /* NULL is fine */
 
-/* Greedy: the highest logit, the lowest id where several share it. Otherwise one draw from
- * softmax(logits / temperature), cut to the fewest most likely tokens whose probabilities reach top_p. */
+/* Greedy: the id of the highest logit, the lowest of several. Otherwise one draw from softmax(logits / temperature),
+ * restricted to the smallest set of most likely tokens whose probabilities reach top_p. logits [vocab]. */
 uint32_t fvlm_sampler_draw(fvlm_sampler *s, const float *logits);
 
-/* exp for x <= 0 in f64 with nothing but IEEE additions and multiplications, so that a seed means the
- * same answer on every machine, whatever its libm; within 2 ulp. 0 below -700. */
+/* exp(x) for x <= 0, within 2 ulp; 0 below -700. Only IEEE additions and multiplications in f64, so that a seed gives
+ * the same answer with every libm. */
 double fvlm_sampler_exp(double x);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vision.c - the FastViTHD tower: stem, stages of RepMixer or attention blocks,
- * final convolution. Activations are channels-last, [height, width, channels].
+/* vision.c - the FastViTHD tower: stem, stages of RepMixer or attention blocks, final convolution. Activations are
+ * channels-last, [height, width, channels].
  *
- * Everything the checkpoint leaves to be fused is fused in the file (format/config.h),
- * so that a block is two or three operations. Pictures are square, at any multiple
- * of the stride: convolutions do not care, and attention knows no positions. */
+ * convert has fused all that can be fused (SPEC.md, section 6), so a block is two or three operations. Images are
+ * square, with any multiple of the stride as their side: convolutions fit any size, and the attention has no
+ * positions. */
+#include "reference/vision.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,23 +16,23 @@
 
 #define MAX_SIDE 4096 /* pixels: 64 x 64 image tokens */
 
-/* Where a pass stands: x [side, side, dim] is the last layer's output, y is free. */
+/* The state of a pass: x [side, side, dim] is the last layer's output, y is free for the next one's. */
 typedef struct {
     fvlm_model *m;
     float *x, *y, *wide;
     size_t side, dim;
 } pass;
 
-static void swap(pass *w)
+static void swap(pass *p)
 {
-    float *x = w->x;
-    w->x = w->y;
-    w->y = x;
+    float *x = p->x;
+    p->x = p->y;
+    p->y = x;
 }
 
-static fvlm_status observe(pass *w, fvlm_err *err, const char *name)
+static fvlm_status observe(pass *p, fvlm_err *err, const char *name)
 {
-    return fvlm_model_observe(w->m, name, w->x, w->side * w->side, w->dim, err);
+    return fvlm_model_observe(p->m, name, p->x, p->side * p->side, p->dim, err);
 }
 
 /* ---- memory ---- */
@@ -80,77 +82,77 @@ static fvlm_status reserve(fvlm_model *m, size_t side, fvlm_err *err)
     *t = need;
     if (t->a && t->b && t->wide) return FVLM_OK;
     fvlm_tower_memory_free(t);
-    return fvlm_fail(err, FVLM_NOMEM, "out of memory for a picture of %zu pixels a side", side);
+    return fvlm_fail(err, FVLM_NOMEM, "out of memory for an image of side %zu", side);
 }
 
 /* ---- layers ---- */
 
-static void downsample(pass *w, const fvlm_vision_stage *s)
+static void downsample(pass *p, const fvlm_vision_stage *s)
 {
-    fvlm_op_depthwise(w->m->exec, w->x, w->side, w->side, &s->down_dw, FVLM_GELU, w->y);
-    w->side /= 2;
-    w->dim = s->down_dw.out_c;
-    fvlm_op_linear(w->m->exec, w->y, w->side * w->side, &s->down_pw.weight, s->down_pw.bias, FVLM_GELU, NULL, w->x);
+    fvlm_op_depthwise(p->m->exec, p->x, p->side, p->side, &s->down_dw, FVLM_GELU, p->y);
+    p->side /= 2;
+    p->dim = s->down_dw.out_c;
+    fvlm_op_linear(p->m->exec, p->y, p->side * p->side, &s->down_pw.weight, s->down_pw.bias, FVLM_GELU, NULL, p->x);
 }
 
 /* x += proj(attention(qkv(norm(x)))) */
-static void attention(pass *w, const fvlm_vision_block *b, size_t heads)
+static void attention(pass *p, const fvlm_vision_block *b, size_t heads)
 {
-    fvlm_exec *e = w->m->exec;
-    const size_t tokens = w->side * w->side, head_dim = w->dim / heads;
-    fvlm_op_layer_norm(e, w->x, tokens, w->dim, (float)w->m->config->vision.norm_eps, w->y);
-    fvlm_op_linear(e, w->y, tokens, &b->qkv.weight, b->qkv.bias, FVLM_NONE, NULL, w->wide);
-    fvlm_op_attention(e, w->wide, tokens, heads, head_dim, w->y);
-    fvlm_op_linear(e, w->y, tokens, &b->proj.weight, b->proj.bias, FVLM_NONE, w->x, w->x);
+    fvlm_exec *e = p->m->exec;
+    const size_t tokens = p->side * p->side, head_dim = p->dim / heads;
+    fvlm_op_layer_norm(e, p->x, tokens, p->dim, (float)p->m->config->vision.norm_eps, p->y);
+    fvlm_op_linear(e, p->y, tokens, &b->qkv.weight, b->qkv.bias, FVLM_NONE, NULL, p->wide);
+    fvlm_op_attention(e, p->wide, tokens, heads, head_dim, p->y);
+    fvlm_op_linear(e, p->y, tokens, &b->proj.weight, b->proj.bias, FVLM_NONE, p->x, p->x);
 }
 
-static void block(pass *w, const fvlm_vision_block *b, const fvlm_stage *s)
+static void block(pass *p, const fvlm_vision_block *b, const fvlm_stage *s)
 {
     if (s->mixer == FVLM_ATTENTION) {
-        attention(w, b, s->heads);
+        attention(p, b, s->heads);
     } else {
-        fvlm_op_depthwise(w->m->exec, w->x, w->side, w->side, &b->mixer, FVLM_NONE, w->y);
-        swap(w);
+        fvlm_op_depthwise(p->m->exec, p->x, p->side, p->side, &b->mixer, FVLM_NONE, p->y);
+        swap(p);
     }
     const fvlm_conv_ffn f = {
         .dw = &b->dw, .fc1 = &b->fc1.weight, .b1 = b->fc1.bias, .fc2 = &b->fc2.weight, .b2 = b->fc2.bias};
-    fvlm_op_conv_ffn(w->m->exec, w->x, w->side, w->side, &f, w->y);
-    swap(w);
+    fvlm_op_conv_ffn(p->m->exec, p->x, p->side, p->side, &f, p->y);
+    swap(p);
 }
 
-static fvlm_status stage(pass *w, unsigned i, fvlm_err *err)
+static fvlm_status stage(pass *p, unsigned i, fvlm_err *err)
 {
-    const fvlm_stage *s = &w->m->config->vision.stage[i];
-    const fvlm_vision_stage *v = &w->m->weights.vision.stage[i];
+    const fvlm_stage *s = &p->m->config->vision.stage[i];
+    const fvlm_vision_stage *v = &p->m->weights.vision.stage[i];
     char name[48];
     fvlm_status st = FVLM_OK;
     if (i > 0) {
-        downsample(w, v);
+        downsample(p, v);
         snprintf(name, sizeof name, "vision.stage%u.downsample", i);
-        st = observe(w, err, name);
+        st = observe(p, err, name);
     }
     if (s->pos && !st) {
-        fvlm_op_depthwise(w->m->exec, w->x, w->side, w->side, &v->pos, FVLM_NONE, w->y);
-        swap(w);
+        fvlm_op_depthwise(p->m->exec, p->x, p->side, p->side, &v->pos, FVLM_NONE, p->y);
+        swap(p);
         snprintf(name, sizeof name, "vision.stage%u.pos", i);
-        st = observe(w, err, name);
+        st = observe(p, err, name);
     }
     for (unsigned k = 0; k < s->depth && !st; k++) {
-        block(w, &v->blocks[k], s);
+        block(p, &v->blocks[k], s);
         snprintf(name, sizeof name, "vision.stage%u.block%u", i, k);
-        st = observe(w, err, name);
+        st = observe(p, err, name);
     }
     return st;
 }
 
-/* gelu(se(dw(x))): squeeze-and-excitation scales every channel by what the whole picture's mean says. */
-static void final(pass *w, float *features)
+/* gelu(se(dw(x))): squeeze-and-excitation scales every channel by a function of all channels' means over the image. */
+static void final(pass *p, float *features)
 {
-    const fvlm_vision_weights *v = &w->m->weights.vision;
-    fvlm_exec *e = w->m->exec;
-    const size_t tokens = w->side * w->side, n = w->m->config->vision.out_dim;
-    float *mean = w->wide, *gate = mean + n, *squeezed = gate + n;
-    fvlm_op_depthwise(e, w->x, w->side, w->side, &v->final_dw, FVLM_NONE, features);
+    const fvlm_vision_weights *v = &p->m->weights.vision;
+    fvlm_exec *e = p->m->exec;
+    const size_t tokens = p->side * p->side, n = p->m->config->vision.out_dim;
+    float *mean = p->wide, *gate = mean + n, *squeezed = gate + n;
+    fvlm_op_depthwise(e, p->x, p->side, p->side, &v->final_dw, FVLM_NONE, features);
     fvlm_op_channel_mean(e, features, tokens, n, mean);
     fvlm_op_linear(e, mean, 1, &v->se_reduce.weight, v->se_reduce.bias, FVLM_RELU, NULL, squeezed);
     fvlm_op_linear(e, squeezed, 1, &v->se_expand.weight, v->se_expand.bias, FVLM_NONE, NULL, gate);
@@ -169,9 +171,8 @@ fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *
 {
     const uint32_t stride = m->config->vision.stride;
     if (side == 0 || side % stride != 0)
-        return fvlm_fail(err, FVLM_USAGE, "a picture of %u pixels a side: should be a multiple of %u", side, stride);
-    if (side > MAX_SIDE)
-        return fvlm_fail(err, FVLM_LIMIT, "a picture of %u pixels a side: should be at most %u", side, MAX_SIDE);
+        return fvlm_fail(err, FVLM_USAGE, "image side %u: should be a multiple of %u", side, stride);
+    if (side > MAX_SIDE) return fvlm_fail(err, FVLM_LIMIT, "image side %u: should be at most %u", side, MAX_SIDE);
     return FVLM_OK;
 }
 
@@ -183,13 +184,13 @@ fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *fe
 
     const fvlm_vision_weights *v = &m->weights.vision;
     const fvlm_tower_memory *t = &m->tower_memory;
-    pass w = {.m = m, .x = t->a, .y = t->b, .wide = t->wide, .dim = m->config->vision.stage[0].dim};
-    fvlm_stem_run(m->exec, v, pixels, w.wide, w.y);
-    w.side = pixels->side / 4;
-    fvlm_op_linear(m->exec, w.y, w.side * w.side, &v->stem2.weight, v->stem2.bias, FVLM_GELU, NULL, w.x);
-    st = observe(&w, err, "vision.stem");
-    for (unsigned i = 0; i < m->config->vision.n_stages && !st; i++) st = stage(&w, i, err);
+    pass p = {.m = m, .x = t->a, .y = t->b, .wide = t->wide, .dim = m->config->vision.stage[0].dim};
+    fvlm_stem_run(m->exec, v, pixels, p.wide, p.y);
+    p.side = pixels->side / 4;
+    fvlm_op_linear(m->exec, p.y, p.side * p.side, &v->stem2.weight, v->stem2.bias, FVLM_GELU, NULL, p.x);
+    st = observe(&p, err, "vision.stem");
+    for (unsigned i = 0; i < m->config->vision.n_stages && !st; i++) st = stage(&p, i, err);
     if (st) return st;
-    final(&w, features);
-    return fvlm_model_observe(m, "vision.final", features, w.side * w.side, m->config->vision.out_dim, err);
+    final(&p, features);
+    return fvlm_model_observe(m, "vision.final", features, p.side * p.side, m->config->vision.out_dim, err);
 }

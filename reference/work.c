@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* work.c - see work.h. Follows vision.c and llm.c: what they compute, this counts. */
+/* work.c - see work.h. Counts what vision.c and llm.c compute. */
 #include "reference/work.h"
 
 static double depthwise_macs(const fvlm_depthwise *d, double tokens)
@@ -37,7 +37,7 @@ double fvlm_work_tower_macs(const fvlm_model *m, uint32_t side)
     return macs + depthwise_macs(&v->final_dw, tokens) + linear_macs(&v->se_reduce, 1) + linear_macs(&v->se_expand, 1);
 }
 
-/* One layer's matrices, for rows of text; all layers alike. */
+/* The matrices of one layer, for that many rows of text. All layers are alike. */
 static double layer_macs(const fvlm_llm_layer *y, double rows)
 {
     return linear_macs(&y->q, rows) + linear_macs(&y->k, rows) + linear_macs(&y->v, rows) + linear_macs(&y->o, rows) +

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* work.h - how much a pass has to do: multiply-adds of matrices, convolutions and attention, bytes
- * of weights. For fvlm bench, which divides it by time. Private to reference/. */
+/* work.h - what a pass costs: multiply-adds of matrices, convolutions and attention, and bytes of weights. fvlm bench
+ * divides it by time. Private to reference/. */
 #ifndef FVLM_REFERENCE_WORK_H
 #define FVLM_REFERENCE_WORK_H
 
@@ -9,10 +9,10 @@
 /* 243e9 for FastViTHD at 1024. */
 double fvlm_work_tower_macs(const fvlm_model *m, uint32_t side);
 
-/* n positions after none, logits of the last: causal attention looks back at half of them. */
+/* n positions into an empty cache, logits of the last: causal attention reads half of them on average. */
 double fvlm_work_prefill_macs(const fvlm_model *m, double n);
 
-/* Bytes of weights that one decoded token reads. */
+/* Bytes of weights that decoding one token reads. */
 double fvlm_work_decode_bytes(const fvlm_model *m);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jpeg.c - JPEG rows by libjpeg-turbo, with libjpeg's defaults (exact integer DCT, fancy upsampling), which
- * are Pillow's. Gray is repeated; CMYK and YCCK are taken as Adobe writes them, inverted, and reduced to
- * RGB by Pillow's formula. Data that runs out is refused, as Pillow does; damage that the decoder can bridge
- * is not. */
+/* jpeg.c - decodes JPEG with libjpeg-turbo and libjpeg's defaults (exact integer DCT, fancy upsampling), as Pillow
+ * does. Gray becomes three equal channels. CMYK and YCCK are read as Adobe writes them, inverted, and reduced to RGB by
+ * Pillow's formula. As in Pillow, a file that ends early is refused, but damage that the decoder can conceal is not. */
 #include "reference/image/formats.h"
 
 #include <setjmp.h>
@@ -15,9 +14,9 @@
 
 #include "reference/image/limits.h"
 
-enum { MAX_SCANS = 500 }; /* a progressive picture has about ten; thousands are an attack on our time */
+enum { MAX_SCANS = 500 }; /* a progressive image has about ten; thousands only cost time */
 
-/* On the heap, so that a jump out of the library loses nothing. Callbacks find it through client_data. */
+/* On the heap, so that its contents survive a longjmp out of the library. Callbacks find it through client_data. */
 typedef struct {
     struct jpeg_decompress_struct c;
     struct jpeg_error_mgr errors;
@@ -41,7 +40,7 @@ static _Noreturn void give_up(j_common_ptr c)
     longjmp(r->env, 1);
 }
 
-/* Warnings are the decoder bridging damage; only the end of the data is final. */
+/* A warning means that the decoder concealed some damage. Only the end of the data is an error. */
 static void on_message(j_common_ptr c, int level)
 {
     jpeg_reader *r = c->client_data;
@@ -58,8 +57,8 @@ static void on_progress(j_common_ptr c)
     give_up(c);
 }
 
-/* A Huffman-coded picture spends at least one bit on each 8x8 block: what claims more blocks than that is
- * not a picture. (Arithmetic coding has no such floor.) */
+/* Huffman coding spends at least one bit on each 8x8 block, so a header that claims more blocks is wrong. (Arithmetic
+ * coding has no such minimum.) */
 static fvlm_status check_header(const jpeg_reader *r, fvlm_err *err)
 {
     const struct jpeg_decompress_struct *c = &r->c;
@@ -77,8 +76,8 @@ static fvlm_status check_header(const jpeg_reader *r, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* Pillow's CMYK -> RGB of a value v and black k, both inverted in the file: 255 - k' - v' * (255 - k') / 255,
- * where v' = 255 - v, and the division rounds as its MULDIV255. */
+/* Pillow's CMYK to RGB of a value v and black k, both inverted in the file: 255 - k' - v' * (255 - k') / 255 with
+ * v' = 255 - v and k' = 255 - k, where the division rounds like Pillow's MULDIV255. */
 static uint8_t uncmyk(uint8_t v, uint8_t k)
 {
     const unsigned t = (255u - v) * k + 128u;
@@ -111,11 +110,11 @@ static fvlm_status decode_rows(jpeg_reader *r, const fvlm_row_sink *sink, fvlm_e
         if (in != rgb) row_to_rgb(in, channels, width, rgb);
         sink->row(sink->ctx, rgb);
     }
-    jpeg_finish_decompress(c); /* reads on to the end marker: a file cut inside the last bytes is refused too */
+    jpeg_finish_decompress(c); /* reads up to the end marker, so that a file cut in its last bytes is refused too */
     return FVLM_OK;
 }
 
-/* The frame that is jumped to. It changes no variable of its own. */
+/* The target of longjmp. It must not change its own variables after setjmp. */
 static fvlm_status read_guarded(jpeg_reader *r, const uint8_t *bytes, const fvlm_row_sink *sink, fvlm_err *err)
 {
     if (setjmp(r->env)) return r->status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* png.c - PNG rows by libpng, reduced to RGB by hand as Pillow does, because Pillow is not consistent:
- * 16-bit gray is clipped to 255, other 16-bit samples keep their high byte; alpha and tRNS are dropped, not
- * blended; gamma and profiles are ignored; palette indices past the palette are black. */
+/* png.c - decodes PNG with libpng. Rows are reduced to RGB here rather than by libpng, to follow Pillow where it is
+ * inconsistent: 16-bit gray is clipped to 255, other 16-bit samples keep their high byte; alpha and tRNS are dropped,
+ * not blended; gamma and profiles are ignored; palette indices beyond the palette are black. */
 #include "reference/image/formats.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include "reference/image/limits.h"
 
-/* On the heap, so that a jump out of the library loses nothing. */
+/* On the heap, so that its contents survive a longjmp out of the library. */
 typedef struct {
     const uint8_t *bytes; /* the file */
     size_t n_bytes, pos;
@@ -25,7 +25,7 @@ typedef struct {
     int bits, color, passes;
     png_color palette[256];
     uint8_t *rgb;  /* [width, 3] */
-    uint8_t *rows; /* one row, or the whole picture when interlaced */
+    uint8_t *rows; /* one row, or the whole image when interlaced */
 } png_reader;
 
 static _Noreturn void give_up(png_structp p, png_const_charp text)
@@ -74,8 +74,8 @@ static void row_to_rgb(const png_reader *m, const uint8_t *in, uint8_t *rgb)
     }
 }
 
-/* Deflate packs at most 1032 bytes into one: a size that needs more is not a picture. Checked before anything
- * is allocated for it. */
+/* Deflate expands a byte to at most 1032, so a header that claims more is wrong. This is checked before anything is
+ * allocated. */
 static fvlm_status read_header(png_structp p, png_infop info, png_reader *m, fvlm_err *err)
 {
     png_read_info(p, info);
@@ -92,7 +92,7 @@ static fvlm_status read_header(png_structp p, png_infop info, png_reader *m, fvl
     int n_colors = 0;
     if (m->color == PNG_COLOR_TYPE_PALETTE && png_get_PLTE(p, info, &colors, &n_colors))
         memcpy(m->palette, colors, (size_t)n_colors * sizeof *colors);
-    png_set_packing(p); /* 1, 2 and 4 bits to a byte each, values as they are */
+    png_set_packing(p); /* samples of 1, 2 and 4 bits get a byte each, values unchanged */
     m->passes = png_set_interlace_handling(p);
     png_read_update_info(p, info);
     m->row_bytes = png_get_rowbytes(p, info);
@@ -120,7 +120,7 @@ static fvlm_status decode_rows(png_structp p, png_infop info, png_reader *m, con
     return FVLM_OK;
 }
 
-/* The frame that is jumped to. It changes no variable of its own. */
+/* The target of longjmp. It must not change its own variables after setjmp. */
 static fvlm_status read_guarded(png_structp p, png_infop info, png_reader *m, const fvlm_row_sink *sink, fvlm_err *err)
 {
     if (setjmp(m->env)) return m->status;
@@ -128,7 +128,7 @@ static fvlm_status read_guarded(png_structp p, png_infop info, png_reader *m, co
     png_set_read_fn(p, m, read_bytes);
     png_set_user_limits(p, FVLM_IMAGE_MAX_SIDE, FVLM_IMAGE_MAX_SIDE);
     png_set_crc_action(p, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    png_set_keep_unknown_chunks(p, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* metadata: its checksum, no more */
+    png_set_keep_unknown_chunks(p, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* metadata: only its checksum is checked */
     return decode_rows(p, info, m, sink, err);
 }
 

@@ -68,9 +68,9 @@ refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 2 arguments; try 'fvlm run --he
 refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 4 arguments; try 'fvlm run --help'" "$m" "$picture" what now
 refuses 2 "the prompt is empty" "$m" "$picture" ""
 refuses 2 "the prompt is empty" "$m" "$picture" "   "
-refuses 2 "the prompt may not contain <image>: the picture's place is fixed by the model" "$m" "$picture" "<image> what?"
+refuses 2 "the prompt may not contain <image>: the model fixes where the image goes" "$m" "$picture" "<image> what?"
 refuses 3 "\"nowhere.png\": No such file or directory" "$m" "$dir/nowhere.png" what
-refuses 2 "a picture of 100 pixels a side: should be a multiple of 64" "$m" "$picture" what --size 100
+refuses 2 "image side 100: should be a multiple of 64" "$m" "$picture" what --size 100
 refuses 2 "--size: 6400 is out of range, 64 to 4096; try 'fvlm run --help'" "$m" "$picture" what --size 6400
 refuses 2 "--act: \"f64\" is not f32 or int8; try 'fvlm run --help'" "$m" "$picture" what --act f64
 refuses 2 "--max-tokens: 0 is out of range, 1 to 1000000; try 'fvlm run --help'" "$m" "$picture" what --max-tokens 0
@@ -92,7 +92,7 @@ same "refuses a damaged model" "$? $(sed -E "s|$dir/||; s/tensor \"[a-z0-9._]+\"
 long=$(head -c 12000 /dev/zero | tr '\0' '7')
 "$FVLM" run "$m" "$picture" "$long" >"$dir/out" 2>"$dir/err"
 same "refuses a prompt longer than the context" "$? $(sed -E 's/[0-9]+/N/g' "$dir/err")" \
-    "1 fvlm: the text takes N positions; the context holds N"
+    "1 fvlm: the text takes N positions, the context holds N"
 
 "$FVLM" run "$m" "$picture" "$question" -q >/dev/full 2>"$dir/err"
 same "a full disk is an error" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"

@@ -140,13 +140,13 @@ static void picture_sides(void **state)
     fvlm_model *m = open_model(path, &o);
     fvlm_pixels p = {.side = 100};
     assert_int_equal(fvlm_model_tower(m, &p, NULL, &err), FVLM_USAGE);
-    assert_string_equal(err.msg, "a picture of 100 pixels a side: should be a multiple of 64");
+    assert_string_equal(err.msg, "image side 100: should be a multiple of 64");
     p.side = 0;
     assert_int_equal(fvlm_model_tower(m, &p, NULL, &err), FVLM_USAGE);
-    assert_string_equal(err.msg, "a picture of 0 pixels a side: should be a multiple of 64");
+    assert_string_equal(err.msg, "image side 0: should be a multiple of 64");
     p.side = 4160;
     assert_int_equal(fvlm_model_tower(m, &p, NULL, &err), FVLM_LIMIT);
-    assert_string_equal(err.msg, "a picture of 4160 pixels a side: should be at most 4096");
+    assert_string_equal(err.msg, "image side 4160: should be at most 4096");
     fvlm_model_close(&m);
     unlink(path);
 }

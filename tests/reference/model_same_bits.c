@@ -223,7 +223,7 @@ static void context_is_a_limit(void **state)
     assert_int_equal(fvlm_model_context(t->m), 640);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 600, false, logits, &err), FVLM_OK);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 41, false, logits, &err), FVLM_LIMIT);
-    assert_string_equal(err.msg, "the text takes 641 positions; the context holds 640");
+    assert_string_equal(err.msg, "the text takes 641 positions, the context holds 640");
     assert_int_equal(t->m->llm_memory.position, 600);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 40, false, logits, &err), FVLM_OK);
     assert_int_equal(fvlm_model_forward(t->m, t->rows, 1, false, logits, &err), FVLM_LIMIT);
@@ -237,7 +237,7 @@ static void context_is_a_limit(void **state)
     fvlm_model *small = open_model(path, &o);
     assert_int_equal(fvlm_model_context(small), 50);
     assert_int_equal(fvlm_model_reserve(small, 51, 51, &err), FVLM_LIMIT);
-    assert_string_equal(err.msg, "the text takes 51 positions; the context holds 50");
+    assert_string_equal(err.msg, "the text takes 51 positions, the context holds 50");
     fvlm_model_close(&small);
 }
 

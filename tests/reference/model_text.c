@@ -150,7 +150,7 @@ static void prompts_that_are_refused(void **state)
         assert_null(ids);
     }
     assert_int_equal(fvlm_prompt_ids(f->m, "and <image>?", true, &ids, &n, &split, &err), FVLM_USAGE);
-    assert_string_equal(err.msg, "the prompt may not contain <image>: the picture's place is fixed by the model");
+    assert_string_equal(err.msg, "the prompt may not contain <image>: the model fixes where the image goes");
 }
 
 /* The same answer by hand: picture, splice, prefill, argmax, one token at a time. */
@@ -290,7 +290,7 @@ static void the_context_ends_it_too(void **state)
     assert_int_equal(fvlm_prompt_ids(f->m, longer, false, &prompt, &n_longer, &split, &(fvlm_err){0}), FVLM_OK);
     free(prompt);
     char want[96];
-    snprintf(want, sizeof want, "the text takes %zu positions; the context holds %zu", n_longer + 1, n_prompt + 5);
+    snprintf(want, sizeof want, "the text takes %zu positions, the context holds %zu", n_longer + 1, n_prompt + 5);
     assert_string_equal(err.msg, want);
     fvlm_model_close(&m);
 }
@@ -317,7 +317,7 @@ static void bad_requests(void **state)
     fvlm_answer a;
     fvlm_question q = {.image = f->picture, .side = 100, .text = "hello", .sampling = {4, 0, 1, 0}};
     assert_int_equal(fvlm_model_answer(f->m, &q, &a, &err), FVLM_USAGE);
-    assert_string_equal(err.msg, "a picture of 100 pixels a side: should be a multiple of 64");
+    assert_string_equal(err.msg, "image side 100: should be a multiple of 64");
     q.image = "/nowhere.png", q.side = 0;
     assert_int_equal(fvlm_model_answer(f->m, &q, &a, &err), FVLM_IO);
     assert_non_null(strstr(err.msg, "/nowhere.png"));
