@@ -103,7 +103,7 @@ static fvlm_status print_report(const fvlm_conversion *c, fvlm_err *err)
     const uint64_t file_bytes = r.written && stat(opt.output, &about) == 0 ? (uint64_t)about.st_size : 0;
     if (opt.json) {
         json_t *j = fvlm_conversion_report_json(c, &r, opt.verbose);
-        if (r.written) fvlm_json_set(&j, "file", fvlm_cli_json_text(opt.output));
+        if (r.written) fvlm_json_set(&j, "file", fvlm_json_lossy_string(opt.output));
         if (r.written) fvlm_json_set(&j, "file_bytes", json_integer((json_int_t)file_bytes));
         return fvlm_cli_print_json(j, err);
     }

@@ -111,7 +111,7 @@ json_t *fvlm_quantization_report_json(const fvlm_quantization *q)
         if (fvlm_quantization_describe_family(q, i, &row)) fvlm_json_append(&families, family_json(q, &row));
         fvlm_json_append(&tensors, tensor_json(q, i));
     }
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:b}", "input", r.input, "type", r.type, "set", rules,
-                     "families", families, "tensors", tensors, "bytes_before", (json_int_t)r.bytes_before,
-                     "bytes_after", (json_int_t)r.bytes_after, "written", r.written);
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:b}", "input", fvlm_json_lossy_string(r.input), "type",
+                     r.type, "set", rules, "families", families, "tensors", tensors, "bytes_before",
+                     (json_int_t)r.bytes_before, "bytes_after", (json_int_t)r.bytes_after, "written", r.written);
 }

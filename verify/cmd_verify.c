@@ -10,7 +10,7 @@
 #include "format/cli/signals.h"
 #include "format/cli/terminal.h"
 #include "verify/baseline.h"
-#include "verify/report/parity_report.h"
+#include "verify/report/verify_report.h"
 #include "verify/verdict.h"
 
 static struct {
@@ -72,8 +72,8 @@ static fvlm_status check_options(fvlm_err *err)
     return FVLM_OK;
 }
 
-/* Every hash of the file; *integers = whether it holds quantized tensors. */
-static fvlm_status check_hashes(const fvlm_reader *r, fvlm_hash_report *out, bool *integers, fvlm_err *err)
+/* Checks every checksum of the file; *integers = whether it holds quantized tensors. */
+static fvlm_status check_hashes(const fvlm_reader *r, fvlm_verify_report *out, bool *integers, fvlm_err *err)
 {
     fvlm_pool *pool = NULL;
     fvlm_progress progress;
@@ -85,7 +85,9 @@ static fvlm_status check_hashes(const fvlm_reader *r, fvlm_hash_report *out, boo
         st = fvlm_reader_check(r, &o, err);
         fvlm_progress_end(&progress);
     }
-    *out = (fvlm_hash_report){fvlm_reader_n_tensors(r), fvlm_reader_file_bytes(r), fvlm_clock_seconds() - started};
+    out->n_tensors = fvlm_reader_n_tensors(r);
+    out->n_bytes = fvlm_reader_file_bytes(r);
+    out->seconds = fvlm_clock_seconds() - started;
     *integers = false;
     for (size_t i = 0; i < out->n_tensors; i++) *integers |= fvlm_reader_tensor(r, i)->type.kind == FVLM_INT;
     fvlm_pool_destroy(&pool);
@@ -99,15 +101,14 @@ static void choose_acts(fvlm_parity_options *o, bool integers)
     if (strcmp(act, "f32")) o->acts[o->n_acts++] = FVLM_ACT_INT8;
 }
 
-/* What was found, and which of it was looked for. */
 typedef struct {
-    fvlm_hash_report hashed;
-    bool integers, has_weights, has_parity;
+    fvlm_verify_report report; /* points to the next two once they are there */
     fvlm_weights weights;
     fvlm_parity parity;
+    bool integers; /* the model holds quantized tensors */
 } findings;
 
-/* check: the source's hashes have not been looked at yet. */
+/* check: the source's checksums are still to be checked. */
 static fvlm_status compare_weights(const fvlm_reader *model, const char *source, bool check, findings *f, fvlm_err *err)
 {
     fvlm_reader *r;
@@ -123,7 +124,7 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
         fvlm_progress_end(&progress);
     }
     st = fvlm_reader_check_unchanged(r, st, err);
-    f->has_weights = st == FVLM_OK;
+    if (!st) f->report.weights = &f->weights;
     fvlm_pool_destroy(&pool);
     fvlm_reader_close(&r);
     return st;
@@ -151,7 +152,7 @@ static fvlm_status compare_outputs(const char *model, const char *source, const 
     fvlm_progress_start(&progress, "compare", opt.quiet || opt.json);
     fvlm_status st = fvlm_parity_run(&f->parity, &o, err);
     fvlm_progress_end(&progress);
-    f->has_parity = st == FVLM_OK;
+    if (!st) f->report.parity = &f->parity;
     return st;
 }
 
@@ -177,47 +178,35 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
     return st;
 }
 
-static fvlm_status print(const char *path, const findings *f, fvlm_err *err)
+static fvlm_status verdict(const fvlm_verify_report *r, fvlm_err *err)
 {
-    const char *against = opt.against ? opt.against : opt.activations;
-    if (opt.json)
-        return fvlm_cli_print_json(fvlm_report_json(path, &f->hashed, against, f->has_weights ? &f->weights : NULL,
-                                                    f->has_parity ? &f->parity : NULL),
-                                   err);
-    if (opt.quiet) return FVLM_OK;
-    if (!against) fvlm_report_hashes(path, &f->hashed);
-    if (against) fvlm_terminal_print(stdout, "%s compared with %s\n", path, against);
-    if (f->has_weights) fvlm_report_weights(&f->weights);
-    if (f->has_parity) fvlm_report_parity(&f->parity);
-    if (against && !f->has_parity) printf("outputs not compared; give --image FILE to run both on an image\n");
-    return FVLM_OK;
-}
-
-static fvlm_status verdict(const char *path, const findings *f, fvlm_err *err)
-{
-    if (f->has_weights && f->weights.n_bad)
-        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": weights are not what their types promise, first %s", path,
-                         f->weights.first_bad);
-    if (f->has_parity && !fvlm_verdict_ok(&f->parity))
-        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds stated for %s", path,
-                         fvlm_grade_name(f->parity.grade));
+    if (r->weights && r->weights->n_bad)
+        return fvlm_fail(err, FVLM_MISMATCH,
+                         "\"%s\": weights differ from the source by more than their types allow, first %s", r->model,
+                         r->weights->first_bad);
+    if (r->parity && !fvlm_verdict_ok(r->parity))
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds for %s", r->model,
+                         fvlm_grade_name(r->parity->grade));
     return FVLM_OK;
 }
 
 static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
-    findings f = {0};
+    findings f = {.report = {.model = args->items[0], .against = opt.against ? opt.against : opt.activations}};
     fvlm_reader *r = NULL;
     fvlm_status st = check_options(err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;
-    st = check_hashes(r, &f.hashed, &f.integers, err);
+    st = check_hashes(r, &f.report, &f.integers, err);
     if (!st && opt.against) st = against_source(r, &f, err);
     if (!st && opt.activations) st = compare_outputs(args->items[0], NULL, opt.activations, &f, err);
     st = fvlm_reader_check_unchanged(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
     fvlm_reader_close(&r);
-    if (!st) st = print(args->items[0], &f, err);
-    if (!st) st = verdict(args->items[0], &f, err);
+    if (!st && opt.json)
+        st = fvlm_cli_print_json(fvlm_verify_report_json(&f.report), err);
+    else if (!st && !opt.quiet)
+        fvlm_verify_report_print(stdout, &f.report);
+    if (!st) st = verdict(&f.report, err);
     fvlm_parity_free(&f.parity);
     return st;
 }

@@ -2,6 +2,7 @@
 /* json.c - bounded JSON parsing. jansson does the parsing; this file counts first,
  * so that a small compressed section cannot ask for gigabytes of tree. */
 #include "format/base/json.h"
+#include "format/base/utf8.h"
 
 /* Counts nesting and values outside strings. Exact for well-formed text; ill-formed
  * text is jansson's to refuse. */
@@ -80,4 +81,21 @@ void fvlm_json_set(json_t **object, const char *key, json_t *value)
     if (json_object_set_new(*object, key, value) == 0) return;
     json_decref(*object);
     *object = NULL;
+}
+
+json_t *fvlm_json_lossy_string(const char *text)
+{
+    const size_t n = strlen(text);
+    char *valid = fvlm_alloc(3 * n + 1, 1);
+    if (!valid) return NULL;
+    size_t used = 0;
+    for (size_t at = 0, length; at < n; at += length) {
+        int32_t c;
+        length = fvlm_utf8_next((const uint8_t *)text + at, n - at, &c);
+        memcpy(valid + used, c < 0 ? "\xef\xbf\xbd" : text + at, c < 0 ? 3 : length);
+        used += c < 0 ? 3 : length;
+    }
+    json_t *j = json_stringn(valid, used);
+    free(valid);
+    return j;
 }

@@ -21,4 +21,7 @@ const char *fvlm_json_kind(const json_t *v);
 void fvlm_json_append(json_t **array, json_t *element);
 void fvlm_json_set(json_t **object, const char *key, json_t *value);
 
+/* Outside text as a JSON string: what is not UTF-8 becomes U+FFFD. NULL if out of memory. */
+json_t *fvlm_json_lossy_string(const char *text);
+
 #endif

@@ -4,9 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "format/base/utf8.h"
 
 fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err)
 {
@@ -25,21 +22,4 @@ fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err)
     putchar('\n');
     free(text);
     return FVLM_OK;
-}
-
-json_t *fvlm_cli_json_text(const char *text)
-{
-    const size_t n = strlen(text);
-    char *valid = fvlm_alloc(3 * n + 1, 1);
-    if (!valid) return NULL;
-    size_t used = 0;
-    for (size_t at = 0, length; at < n; at += length) {
-        int32_t c;
-        length = fvlm_utf8_next((const uint8_t *)text + at, n - at, &c);
-        memcpy(valid + used, c < 0 ? "\xef\xbf\xbd" : text + at, c < 0 ? 3 : length);
-        used += c < 0 ? 3 : length;
-    }
-    json_t *j = json_stringn(valid, used);
-    free(valid);
-    return j;
 }

@@ -10,7 +10,4 @@
 /* Prints value to stdout, indented, without control characters; frees it. NULL: FVLM_NOMEM. */
 fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err);
 
-/* Outside text as a JSON string: what is not UTF-8 becomes U+FFFD. NULL if out of memory. */
-json_t *fvlm_cli_json_text(const char *text);
-
 #endif
