@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/source/source_json.h"
 #include "convert/vocabulary/vocabulary.h"
 #include "format/base/json.h"
 
@@ -19,26 +20,6 @@
 /* conv_mode qwen_2, which upstream's predict.py uses. */
 static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
                              "{prompt}<|im_end|>\n<|im_start|>assistant\n";
-
-static fvlm_status read_json(json_t **out, fvlm_source *src, const char *name, bool needed, fvlm_err *err)
-{
-    char *text, quoted[64];
-    size_t n_bytes;
-    *out = NULL;
-    fvlm_status st = fvlm_source_text(src, name, MAX_CONFIG_BYTES, &text, &n_bytes, err);
-    if (st) return st;
-    if (!text && !needed) return FVLM_OK;
-    if (!text) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is missing; give a checkpoint folder as downloaded", name);
-    snprintf(quoted, sizeof quoted, "\"%.60s\"", name);
-    st = fvlm_json_parse(out, text, n_bytes, quoted, err);
-    free(text);
-    if (!st && !json_is_object(*out)) {
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s, expected an object", quoted, fvlm_json_kind(*out));
-        json_decref(*out);
-        *out = NULL;
-    }
-    return st;
-}
 
 /* The config being read; keeps the first failure. */
 typedef struct {
@@ -222,9 +203,11 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_er
 {
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
-    reading r = {.err = err, .st = read_json(&config, src, "config.json", true, err)};
+    reading r = {.err = err, .st = fvlm_source_json(&config, src, "config.json", MAX_CONFIG_BYTES, err)};
+    if (!r.st && !config)
+        r.st = fvlm_fail(err, FVLM_BAD_INPUT, NAME " is missing; give a checkpoint folder as downloaded");
     r.json = config;
-    if (!r.st) r.st = read_json(&generation, src, "generation_config.json", false, err);
+    if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", MAX_CONFIG_BYTES, err);
     if (!r.st) read_kind(&r);
     read_image_size(&r, &out->config);
     if (!r.st) read_llm(&r, out);

@@ -4,7 +4,6 @@
  * A task packs one recipe or hashes one weights file. Costly tasks go first, so that the threads finish together. No
  * byte depends on which thread runs a task. */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +12,6 @@
 #include "format/base/memory.h"
 #include "format/base/pool.h"
 #include "format/config_json.h"
-
-#define NO_TASK SIZE_MAX
 
 /* ---- plan ---- */
 
@@ -110,10 +107,7 @@ typedef struct {
     size_t n_tasks;
     uint64_t total;
     atomic_ullong done;
-    unsigned appends;     /* by the calling thread, the only one that reports progress */
-    pthread_mutex_t lock; /* of failed and err */
-    atomic_size_t failed; /* the lowest failed task; NO_TASK if none */
-    fvlm_err err;
+    unsigned appends; /* by the calling thread, the only one that reports progress */
 } work;
 
 typedef struct {
@@ -133,30 +127,20 @@ static fvlm_status append(void *ctx, size_t id, const void *bytes, size_t n_byte
     return st;
 }
 
-static void run_task(void *ctx, size_t i, unsigned thread)
+static fvlm_status run_task(void *ctx, size_t i, unsigned thread, fvlm_err *err)
 {
     work *w = ctx;
+    fvlm_conversion *c = w->c;
     const task *t = &w->tasks[i];
-    fvlm_err err = {0};
-    fvlm_status st;
-    if (i > w->failed) return;
     if (t->hash) {
-        st = fvlm_source_hash(w->c->source, t->index, w->c->options.stop, &err);
-        w->done += fvlm_source_file_bytes(w->c->source, t->index);
-    } else {
-        sink_context s = {w, thread};
-        fvlm_sink sink = {append, &s};
-        st = fvlm_pack_recipe(&w->c->names.recipes.items[t->index], w->c->source, &w->c->planned[t->index].packing,
-                              &sink, &w->done, w->c->options.stop, &err);
+        fvlm_status st = fvlm_source_hash(c->source, t->index, c->options.stop, err);
+        w->done += fvlm_source_file_bytes(c->source, t->index);
+        return st;
     }
-    if (!st) return;
-    pthread_mutex_lock(
-        &w->lock); /* tasks begin in order, so the lowest failing one is the same with any number of threads */
-    if (i < w->failed) {
-        w->failed = i;
-        w->err = err;
-    }
-    pthread_mutex_unlock(&w->lock);
+    sink_context s = {w, thread};
+    fvlm_sink sink = {append, &s};
+    return fvlm_pack_recipe(&c->names.recipes.items[t->index], c->source, &c->planned[t->index].packing, &sink,
+                            &w->done, c->options.stop, err);
 }
 
 static int costly_first(const void *a, const void *b)
@@ -223,7 +207,7 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
     if (fvlm_source_holds(c->source, path))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a file of the checkpoint itself; write to another name", path);
     fvlm_pool *pool = NULL;
-    work w = {.c = c, .lock = PTHREAD_MUTEX_INITIALIZER, .failed = NO_TASK};
+    work w = {.c = c};
     fvlm_status st = fvlm_pool_create(&pool, c->options.threads, err);
     if (!st) st = fvlm_writer_create(&w.writer, path, c->options.force, err);
     if (!st) {
@@ -231,19 +215,12 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
         st = declare(&w, err);
     }
     if (!st) st = list_tasks(&w, err);
-    if (!st) {
-        fvlm_pool_run(pool, w.n_tasks, run_task, &w);
-        fvlm_memory_peak_anonymous_bytes();
-        if (w.failed != NO_TASK) {
-            *err = w.err;
-            st = w.err.code;
-        }
-    }
+    if (!st) st = fvlm_pool_try(pool, w.n_tasks, run_task, &w, err);
+    fvlm_memory_peak_anonymous_bytes();
     st = fvlm_source_check_unchanged(c->source, st, err); /* all of it has been read */
     if (!st) st = finish(&w, err);
     fvlm_writer_discard(&w.writer);
     fvlm_pool_destroy(&pool);
-    pthread_mutex_destroy(&w.lock);
     free(w.tasks);
     c->written = !st;
     c->seconds = fvlm_clock_seconds() - began;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "convert/source/source_files.h"
+#include "convert/source/source_json.h"
 #include "convert/source/source_table.h"
 #include "format/base/json.h"
 
@@ -94,13 +95,9 @@ static fvlm_status cross_check(const fvlm_source *src, const json_t *map, const 
 
 fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err *err)
 {
-    char *text;
-    size_t n_bytes;
-    json_t *json = NULL;
+    json_t *json;
     const char **names = NULL;
-    fvlm_status st = fvlm_source_text(src, index, MAX_INDEX_BYTES, &text, &n_bytes, err);
-    if (!st) st = fvlm_json_parse(&json, text, n_bytes, "\"model.safetensors.index.json\"", err);
-    free(text);
+    fvlm_status st = fvlm_source_json(&json, src, index, MAX_INDEX_BYTES, err);
     const json_t *map = st ? NULL : json_object_get(json, "weight_map");
     size_t n = json_object_size(map);
     if (!st && !json_is_object(map))

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/source/source_json.h"
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/base/json.h"
 
@@ -53,25 +54,12 @@ static fvlm_status read_merges(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *e
     return FVLM_OK;
 }
 
-/* A small JSON file, which must hold an object; owned by v. *out is NULL if the file is absent. */
-static fvlm_status read_tree(const json_t **out, fvlm_vocabulary *v, fvlm_source *src, const char *name, fvlm_err *err)
+/* A small JSON file as a tree owned by v. *out is NULL if the file is absent. */
+static fvlm_status read_tree(json_t **out, fvlm_vocabulary *v, fvlm_source *src, const char *name, fvlm_err *err)
 {
-    char *text, quoted[64] = "\"";
-    size_t n_bytes;
-    json_t *tree;
-    *out = NULL;
-    fvlm_status st = fvlm_source_text(src, name, FVLM_MAX_VOCABULARY_BYTES, &text, &n_bytes, err);
-    if (st || !text) return st;
-    strncat(quoted, name, 60);
-    strcat(quoted, "\"");
-    st = fvlm_json_parse(&tree, text, n_bytes, quoted, err);
-    free(text);
-    if (st) return st;
-    v->trees[v->n_trees++] = tree;
-    if (!json_is_object(tree))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s, expected an object", quoted, fvlm_json_kind(tree));
-    *out = tree;
-    return FVLM_OK;
+    fvlm_status st = fvlm_source_json(out, src, name, FVLM_MAX_VOCABULARY_BYTES, err);
+    if (*out) v->trees[v->n_trees++] = *out;
+    return st;
 }
 
 static fvlm_status check_tokenizer_config(const json_t *config, fvlm_err *err)
@@ -137,7 +125,7 @@ static fvlm_status add_from_file(fvlm_vocabulary *v, const json_t *file, const j
 
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
 {
-    const json_t *config = NULL, *file = NULL;
+    json_t *config = NULL, *file = NULL;
     v->pattern = qwen2_pattern;
     v->normalizer = "NFC";
     fvlm_status st = read_vocab(v, src, err);
