@@ -77,9 +77,9 @@ static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err
     if (!st && c->in_prompt) st = measure_block(c, shown, truth, err);
     if (st) return st;
     if (!strcmp(shown->name, "logits")) measure_logits(c, shown, truth);
-    w->release(w);
     c->met++;
     if (c->o->progress) c->o->progress(c->o->progress_ctx, c->met < c->total ? c->met : c->total, c->total);
+    w->release(w);
     return FVLM_OK;
 }
 

@@ -34,7 +34,7 @@ typedef struct {
 
     unsigned threads;          /* of all models together; 0 = all */
     const char *cpu;           /* see fvlm_cpu_select */
-    fvlm_progress_fn progress; /* called once a block, by one thread at a time */
+    fvlm_progress_fn progress; /* called once a block, while all models wait */
     void *progress_ctx;
     const fvlm_stop *stop;
 } fvlm_parity_options;

@@ -139,14 +139,14 @@ static void every_field_every_boundary(void **state)
         }
     }
     print_message("# %zu fields, %zu files, %zu accepted (same, or another valid tensor)\n", n_fields, n, accepted);
-    assert_true(n >= 900);
+    assert_true(accepted >= 200 && n - accepted >= 3000);
 }
 
 static void pairs_of_fields(void **state)
 {
     (void)state;
     static const uint64_t extremes[] = {0, ~0ull, 1ull << 63};
-    size_t n = 0;
+    size_t n = 0, accepted = 0;
     fvlm_err err;
     for (size_t i = 0; i < n_fields; i++)
         for (size_t k = i + 1; k < n_fields; k++) {
@@ -154,11 +154,12 @@ static void pairs_of_fields(void **state)
             store(x.bytes + fields[i].at, fields[i].n_bytes, extremes[(i + k) % 3]);
             store(x.bytes + fields[k].at, fields[k].n_bytes, extremes[(i * 7 + k) % 3]);
             test_repair(&x);
-            test_try(&x, &err);
+            accepted += test_try(&x, &err) == FVLM_OK;
             free(x.bytes);
             n++;
         }
-    print_message("# %zu pairs\n", n);
+    print_message("# %zu pairs, %zu accepted\n", n, accepted);
+    assert_true(accepted >= 200 && n - accepted >= 5500);
 }
 
 /* Edits that keep most of the structure: copied entries, swapped fields, random bytes. */
@@ -185,6 +186,7 @@ static void random_edits(void **state)
         free(x.bytes);
     }
     print_message("# %zu random edits, %zu still well formed\n", n, accepted);
+    assert_true(accepted >= 60 && n - accepted >= 19000);
 }
 
 int main(void)

@@ -111,27 +111,14 @@ static void the_last_rule_that_matches_wins(void **state)
 
 /* ---- the bytes ---- */
 
-static uint64_t inputs_of(const fvlm_tensor *t)
-{
-    uint64_t inputs = 1;
-    for (unsigned i = 1; i < t->rank; i++) inputs *= t->dims[i];
-    return inputs;
-}
-
 /* Logical values of a float tensor in panels, read by the formula in types.h. */
 static float source_value(const fvlm_reader *r, const fvlm_tensor *t, size_t n, size_t k)
 {
-    fvlm_matrix m;
-    fvlm_err err;
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs_of(t), &err), &err);
+    const fvlm_matrix m = test_matrix(t);
     const uint8_t *p = fvlm_reader_bytes(r, t) + fvlm_matrix_float_at(&m, n, k) * fvlm_type_float_bytes(t->type);
-    float v;
-    uint32_t u;
     if (t->type.kind == FVLM_BF16) return fvlm_bf16_to_f32(fvlm_load_u16(p));
     if (t->type.kind == FVLM_F16) return fvlm_f16_to_f32(fvlm_load_u16(p));
-    u = fvlm_load_u32(p);
-    memcpy(&v, &u, 4);
-    return v;
+    return fvlm_f32_from_bits(fvlm_load_u32(p));
 }
 
 static size_t count_zero_bytes(const uint8_t *p, size_t from, size_t to)
@@ -173,13 +160,12 @@ static double compare_tensor(const fvlm_reader *a, const fvlm_reader *b, const f
 {
     const fvlm_tensor *from = fvlm_reader_find(a, t->name);
     const uint8_t *bytes = fvlm_reader_bytes(b, t);
-    fvlm_matrix m;
+    const fvlm_matrix m = test_matrix(t);
     fvlm_weight w;
     fvlm_err err;
     double error = 0, norm = 0;
     size_t non_zero = 0;
-    float *row = fvlm_alloc((size_t)inputs_of(t), sizeof *row);
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs_of(t), &err), &err);
+    float *row = fvlm_alloc(m.k, sizeof *row);
     must(fvlm_weight_bind(&w, t, bytes, &err), &err);
     for (size_t n = 0; n < m.n; n++) {
         fvlm_weight_row(&w, n, row);

@@ -115,3 +115,14 @@ void test_fill(test_rng *r, void *out, size_t n_bytes)
     uint8_t *p = out;
     for (size_t i = 0; i < n_bytes; i++) p[i] = (uint8_t)(test_u64(r) >> 56);
 }
+
+fvlm_matrix test_matrix(const fvlm_tensor *t)
+{
+    fvlm_matrix m;
+    fvlm_err err;
+    if (fvlm_matrix_layout(&m, t->type, t->dims[0], fvlm_tensor_n_elems(t) / t->dims[0], &err)) {
+        fprintf(stderr, "%s: %s\n", t->name, err.msg);
+        abort();
+    }
+    return m;
+}

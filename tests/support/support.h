@@ -31,6 +31,9 @@ void test_fill(test_rng *r, void *out, size_t n_bytes);
 /* A config that passes fvlm_config_from_json: two narrow stages, one layer. */
 void test_config(fvlm_config *out);
 
+/* How a tensor in panels lies in its bytes. Ends the program if it cannot. */
+fvlm_matrix test_matrix(const fvlm_tensor *t);
+
 /* Every type in every layout that exists (see test_sample_n), filled with bytes that depend on the
  * name only. reverse: appended in the opposite order and in odd pieces. */
 fvlm_status test_sample(const char *path, bool force, bool reverse, fvlm_pool *pool, fvlm_err *err);

@@ -142,15 +142,8 @@ static void not_a_number_never_passes(void **state)
     assert_string_equal(p.blocks[fvlm_verdict_first_bad(&p, 0)].name, "llm.layer1");
     assert_false(fvlm_verdict_logits_ok(&p, 0));
     fvlm_parity_free(&p);
-    const fvlm_parity_options o = {.model = model,
-                                   .source = edited,
-                                   .acts = {FVLM_ACT_F32},
-                                   .n_acts = 1,
-                                   .images = images,
-                                   .n_images = 1,
-                                   .prompt = "abc",
-                                   .tokens = 1,
-                                   .threads = 1};
+    fvlm_parity_options o = options_for(model);
+    o.source = edited;
     must(fvlm_parity_run(&p, &o, &err), &err); /* nor in the source */
     assert_false(fvlm_verdict_ok(&p));
     fvlm_parity_free(&p);
@@ -167,12 +160,8 @@ static void quantize(const char *type)
 /* Multiplies the scale of the first row's first group by *ctx. */
 static void change_scale(const fvlm_tensor *t, uint8_t *bytes, void *ctx)
 {
-    fvlm_matrix m;
-    fvlm_err err;
-    uint64_t inputs = 1;
-    for (unsigned i = 1; i < t->rank; i++) inputs *= t->dims[i];
+    const fvlm_matrix m = test_matrix(t);
     assert_int_equal(t->type.kind, FVLM_INT);
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs, &err), &err);
     const float scale = fvlm_bf16_to_f32(fvlm_load_u16(bytes + m.scales_at));
     fvlm_store_u16(bytes + m.scales_at, fvlm_f32_to_bf16(scale * *(float *)ctx));
 }

@@ -176,15 +176,12 @@ static void twin(const fvlm_tensor *t, const uint8_t *bytes, const fvlm_matrix *
     const double scale = bf16_at(bytes, m->scales_at, at);
     const double offset =
         t->type.asymmetric ? bf16_at(bytes, m->offsets_at, at) : -(t->type.bits == 8 ? 128 : 8) * scale;
-    fvlm_matrix f;
-    fvlm_err err;
+    const fvlm_matrix f = test_matrix(from);
     double x[512];
-    must(fvlm_matrix_layout(&f, from->type, m->n, m->k, &err), &err);
     assert_true(end - begin <= 512);
     c->error = 0;
     for (size_t k = begin; k < end; k++) {
-        float v;
-        memcpy(&v, floats_of + 4 * fvlm_matrix_float_at(&f, n, k), 4);
+        const float v = fvlm_f32_from_bits(fvlm_load_u32(floats_of + 4 * fvlm_matrix_float_at(&f, n, k)));
         x[k - begin] = (double)v;
         const double d = (double)v - (double)(float)(scale * code_at(m, bytes, n, k) + offset);
         c->error += d * d;
@@ -196,12 +193,8 @@ static void twin(const fvlm_tensor *t, const uint8_t *bytes, const fvlm_matrix *
 static void change_code(const fvlm_tensor *t, uint8_t *bytes, void *ctx)
 {
     change *c = ctx;
-    fvlm_matrix m;
-    fvlm_err err;
-    uint64_t inputs = 1;
+    const fvlm_matrix m = test_matrix(t);
     unsigned shift;
-    for (unsigned i = 1; i < t->rank; i++) inputs *= t->dims[i];
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], inputs, &err), &err);
     const size_t n = test_below(&c->rng, m.n), k = test_below(&c->rng, m.k), at = fvlm_matrix_q_at(&m, n, k, &shift);
     const int top = t->type.bits == 8 ? 255 : 15, old = (int)code_at(&m, bytes, n, k);
     const int steps = 1 + (int)test_below(&c->rng, t->type.bits == 8 ? 12 : 3);
@@ -248,9 +241,7 @@ static void one_changed_code(void **state)
 static void swap_scales(const fvlm_tensor *t, uint8_t *bytes, void *ctx)
 {
     (void)ctx;
-    fvlm_matrix m;
-    fvlm_err err;
-    must(fvlm_matrix_layout(&m, t->type, t->dims[0], t->dims[1], &err), &err);
+    const fvlm_matrix m = test_matrix(t);
     uint8_t *a = bytes + m.scales_at + 2 * fvlm_matrix_scale_at(&m, 1, 0), *b = a + 2, kept[2];
     memcpy(kept, a, 2);
     memcpy(a, b, 2);
