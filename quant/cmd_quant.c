@@ -132,6 +132,6 @@ const fvlm_cli_command fvlm_quant_command = {
     .max_args = 1,
     .options = options,
     .examples = "fvlm quant fastvlm.fvlm --type int4 -o fastvlm-int4.fvlm\n"
-                "fvlm quant fastvlm.fvlm --type int8 --set 'llm\\.layer.*ffn.*=int4-sym-g32' --dry-run\n",
+                "fvlm quant fastvlm.fvlm --type int8 --set 'llm\\.layer.*\\.ffn\\..*=int4-sym-g32' --dry-run\n",
     .run = run,
 };

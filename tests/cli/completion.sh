@@ -49,13 +49,26 @@ else
     skip "fish: completes" "fish is not installed"
 fi
 if command -v zsh >/dev/null; then
-    # A real zsh at a pseudo-terminal: type, press Tab, read what the line became.
-    zsh_completes() {
-        zsh -f -c 'zmodload zsh/zpty; zpty z "zsh -f -i"; zpty -w z "PROMPT=; autoload -U compinit; compinit -u -D; source $1; echo read\y"
-            zpty -r z seen "*ready*"; zpty -w -n z "$2"$'"'\\t\\n'"'; sleep 0.5; zpty -r -t z seen "*"; print -r -- $seen' _ "$dir/zsh" "$1" 2>/dev/null | tr -d '\r'
-    }
-    zsh_completes ': ; fvlm conv' | grep -q 'fvlm convert'; ok "zsh: a command begun" $?
-    zsh_completes 'fvlm run --temp' | grep -q -- '--temperature'; ok "zsh: an option begun" $?
+    cat >"$dir/type.zsh" <<'END' # a zsh at a pseudo-terminal: type $2, press Tab, wait for $3
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PS1=; autoload -U compinit; compinit -u -D; source $1; print lo\\ad"
+zpty -r z seen '*load*'
+zpty -w z "print rea\\dy"
+zpty -r z seen '*ready*'
+zpty -w -n z "$2"$'\t'
+for i in {1..100}; do
+    if zpty -r -t z seen; then text+=$seen; fi
+    [[ $text == *${~3}* ]] && exit 0
+    sleep 0.1
+done
+print -r -- "# ${(V)text}"
+exit 1
+END
+    zsh_completes() { zsh -f "$dir/type.zsh" "$dir/zsh" "$1" "$2"; ok "zsh: $1" $?; }
+    zsh_completes "fvlm conv" "conv*ert"
+    zsh_completes "fvlm run --temp" "--temperature"
+    zsh_completes "fvlm convert x --type b" "bf16"
 else
     skip "zsh: completes" "zsh is not installed"
 fi

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Promise: every command's --help goes to stdout, exits 0, fits 24 lines of 100 columns and ends in two examples that name the
-# command; misuse is one line on stderr that says where help is, and exit code 2.
+# Promise: every command's --help goes to stdout, exits 0, fits 24 lines of 100 columns and ends in two examples that work
+# as pasted; misuse is one line on stderr that says where help is, and exit code 2.
 . tests/support/tap.sh help
 for c in convert quant verify run info bench; do
     text=$("$FVLM" $c --help 2>/dev/null); ok "$c --help exits 0" $?
@@ -21,4 +21,19 @@ for c in convert quant verify run info bench; do
     "$FVLM" $c 2>"$dir/err" >/dev/null; rc=$?
     [ $rc = 2 ]; ok "$c without arguments exits 2" $?
     [ "$(wc -l <"$dir/err")" -le 1 ]; ok "$c without arguments says one line" $?
+done
+
+# Every example works as pasted, in this order, with the names of the examples in an empty folder.
+fvlm=$(cd "$(dirname "$FVLM")" && pwd) fixtures=$(cd "$tiny" && pwd)
+mkdir "$dir/examples"
+cd "$dir/examples" || give_up "a folder for the examples"
+ln -s "$fixtures/unfused" FastVLM-0.5B
+ln -s "$fixtures/heldout/010.jpg" photo.jpg
+for c in convert quant verify run info bench; do
+    while read -r example; do
+        PATH=$fvlm:$PATH bash -c "$example" >out 2>err; rc=$?
+        made=$(sed -nE "s/.* -o ([^ ]*).*/\1/p" <<<"$example")
+        [ $rc = 0 ] && [ -s "${made:-out}" ]; ok "$example" $?
+        [ $rc = 0 ] || sed 's/^/# /' err
+    done < <("$fvlm/fvlm" $c --help | sed -n '/^examples:/,$s/^  //p')
 done
