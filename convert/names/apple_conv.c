@@ -2,10 +2,6 @@
 /* apple_conv.c - see apple_conv.h. */
 #include "convert/names/apple_conv.h"
 
-#include <stdio.h>
-
-#define MAX_PATH_TEXT 200
-
 static fvlm_branch *add_branch(fvlm_resolver *r, fvlm_recipe *m, int sign)
 {
     fvlm_branch *b = fvlm_recipe_add_branch(m, sign);
@@ -22,16 +18,19 @@ static void require_bn(fvlm_resolver *r, fvlm_branch *b, const char *at)
     b->bn.var = fvlm_resolver_require(r, "%s.running_var", at);
 }
 
-void fvlm_apple_require_fused(fvlm_resolver *r, fvlm_recipe *m, const char *at)
+void fvlm_apple_require_fused(fvlm_resolver *r, fvlm_recipe *m, const char *fmt, ...)
 {
+    char at[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(at, fmt);
     fvlm_branch *b = add_branch(r, m, 1);
     b->kernel = fvlm_resolver_require(r, "%s.weight", at);
     b->bias = fvlm_resolver_require(r, "%s.bias", at);
 }
 
-void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at)
+void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *fmt, ...)
 {
-    char bn[MAX_PATH_TEXT];
+    char at[FVLM_MAX_SOURCE_NAME - 8], bn[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(at, fmt);
     fvlm_branch *b = add_branch(r, m, sign);
     b->kernel = fvlm_resolver_require(r, "%s.conv.weight", at);
     if (fvlm_resolver_has(r, "%s.conv.bias", at)) b->bias = fvlm_resolver_require(r, "%s.conv.bias", at);
@@ -39,34 +38,31 @@ void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, cons
     require_bn(r, b, bn);
 }
 
-void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at, fvlm_mobile_one branches)
+void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, fvlm_mobile_one has, const char *fmt,
+                                   ...)
 {
-    char path[MAX_PATH_TEXT];
-    for (unsigned i = 0; i < branches.n_convs && !r->st; i++) {
-        snprintf(path, sizeof path, "%s.rbr_conv.%u", at, i);
-        fvlm_apple_require_conv_bn(r, m, sign, path);
-    }
-    snprintf(path, sizeof path, "%s.rbr_scale", at);
-    if (branches.scale) fvlm_apple_require_conv_bn(r, m, sign, path);
-    snprintf(path, sizeof path, "%s.rbr_skip", at);
-    if (branches.skip) require_bn(r, add_branch(r, m, sign), path); /* no kernel: the identity */
+    char at[FVLM_MAX_SOURCE_NAME - 16], skip[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(at, fmt);
+    for (unsigned i = 0; i < has.n_convs && !r->st; i++)
+        fvlm_apple_require_conv_bn(r, m, sign, "%s.rbr_conv.%u", at, i);
+    if (has.scale) fvlm_apple_require_conv_bn(r, m, sign, "%s.rbr_scale", at);
+    snprintf(skip, sizeof skip, "%s.rbr_skip", at);
+    if (has.skip) require_bn(r, add_branch(r, m, sign), skip); /* no kernel: the identity */
 }
 
-fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, const char *name, const char *at, fvlm_conv_shape shape)
+void fvlm_apple_resolve_conv(fvlm_resolver *r, fvlm_recipe *m, fvlm_conv_shape shape, const char *fmt, ...)
 {
-    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s", name);
-    unsigned n = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at)
-                     ? 0
-                     : fvlm_resolver_count(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);
-    if (n == 0) {
-        char path[MAX_PATH_TEXT];
-        snprintf(path, sizeof path, "%s.reparam_conv", at);
-        fvlm_apple_require_fused(r, m, path);
+    char at[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(at, fmt);
+    fvlm_mobile_one has = {0};
+    if (!fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at))
+        has.n_convs = fvlm_resolver_count(r, FVLM_MAX_BRANCHES, "%s.rbr_conv.", at);
+    if (has.n_convs == 0) {
+        fvlm_apple_require_fused(r, m, "%s.reparam_conv", at);
     } else {
-        fvlm_mobile_one branches = {.n_convs = n, .scale = fvlm_resolver_has_prefix(r, "%s.rbr_scale.", at)};
-        branches.skip = shape.stride == 1 && shape.out && shape.out == (shape.depthwise ? shape.groups : shape.in);
-        fvlm_apple_require_mobile_one(r, m, 1, at, branches);
+        has.scale = fvlm_resolver_has_prefix(r, "%s.rbr_scale.", at);
+        has.skip = shape.stride == 1 && shape.out && shape.out == (shape.depthwise ? shape.groups : shape.in);
+        fvlm_apple_require_mobile_one(r, m, 1, has, "%s", at);
     }
     fvlm_recipe_set_conv(m, shape, &r->shape);
-    return m;
 }

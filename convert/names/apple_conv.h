@@ -2,7 +2,8 @@
 /* apple_conv.h - how Apple's checkpoints store one convolution; private to names/.
  *
  * Fused: AT.weight and AT.bias. As trained: branches that are summed, each a kernel (or the identity) followed by
- * BatchNorm. Each function appends branches to a recipe and requires their tensors. */
+ * BatchNorm. Each function appends branches to a recipe and requires their tensors; fmt and
+ * what follows give AT. */
 #ifndef FVLM_CONVERT_NAMES_APPLE_CONV_H
 #define FVLM_CONVERT_NAMES_APPLE_CONV_H
 
@@ -14,15 +15,17 @@ typedef struct {
     bool scale, skip;
 } fvlm_mobile_one;
 
-void fvlm_apple_require_fused(fvlm_resolver *r, fvlm_recipe *m, const char *at);
+void fvlm_apple_require_fused(fvlm_resolver *r, fvlm_recipe *m, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 /* AT.conv and AT.bn: a convolution, usually without bias, then BatchNorm. */
-void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at);
-void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *at,
-                                   fvlm_mobile_one branches);
+void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *fmt, ...) FVLM_PRINTF(4, 5);
 
-/* A new recipe for the MobileOne convolution AT, fused (AT.reparam_conv) or as branches. It has an identity branch
+void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, fvlm_mobile_one has, const char *fmt,
+                                   ...) FVLM_PRINTF(5, 6);
+
+/* The whole MobileOne convolution AT, fused (AT.reparam_conv) or as branches, and its shape. It has an identity branch
  * exactly if input and output have the same shape. */
-fvlm_recipe *fvlm_apple_conv(fvlm_resolver *r, const char *name, const char *at, fvlm_conv_shape shape);
+void fvlm_apple_resolve_conv(fvlm_resolver *r, fvlm_recipe *m, fvlm_conv_shape shape, const char *fmt, ...)
+    FVLM_PRINTF(4, 5);
 
 #endif

@@ -17,7 +17,7 @@
 
 #define T FVLM_TOWER_PREFIX
 #define HEAD_DIM 32 /* of the tower's attention; no name or shape tells it */
-#define MAX_PLACES 64
+#define MAX_NETWORK 64
 #define MAX_BLOCKS 512
 
 /* The branches of a RepMixer as trained. If one RepMixer of the checkpoint has a branch, all must have it. */
@@ -26,56 +26,57 @@ typedef struct {
     bool layer_scale;
 } mixer_branches;
 
+static fvlm_conv_shape depthwise(uint64_t channels)
+{
+    return (fvlm_conv_shape){.out = channels, .groups = channels, .stride = 1, .depthwise = true};
+}
+
 static uint64_t resolve_stem(fvlm_resolver *r)
 {
-    fvlm_recipe *first =
-        fvlm_apple_conv(r, "vision.stem.0", T "patch_embed.0", (fvlm_conv_shape){.in = 3, .k = 3, .stride = 2});
-    uint64_t c = first->out;
-    fvlm_apple_conv(r, "vision.stem.1", T "patch_embed.1",
-                    (fvlm_conv_shape){.out = c, .groups = c, .k = 3, .stride = 2, .depthwise = true});
-    fvlm_apple_conv(r, "vision.stem.2", T "patch_embed.2", (fvlm_conv_shape){.out = c, .in = c, .k = 1, .stride = 1});
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "vision.stem.0");
+    fvlm_apple_resolve_conv(r, m, (fvlm_conv_shape){.in = 3, .k = 3, .stride = 2}, T "patch_embed.0");
+    uint64_t c = m->out;
+    m = fvlm_resolver_new_recipe(r, "vision.stem.1");
+    fvlm_conv_shape shape = {.out = c, .groups = c, .k = 3, .stride = 2, .depthwise = true};
+    fvlm_apple_resolve_conv(r, m, shape, T "patch_embed.1");
+    m = fvlm_resolver_new_recipe(r, "vision.stem.2");
+    fvlm_apple_resolve_conv(r, m, (fvlm_conv_shape){.out = c, .in = c, .k = 1, .stride = 1}, T "patch_embed.2");
     return c;
 }
 
 /* A large depthwise kernel, in training with a small one in parallel, then 1x1. */
-static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t in)
+static uint64_t resolve_downsample(fvlm_resolver *r, unsigned stage, unsigned index, uint64_t in)
 {
-    char name[64], at[128], path[200];
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "vision.stage%u.downsample.dw", stage);
-    snprintf(at, sizeof at, T "network.%u.proj.0", place);
-    if (!fvlm_resolver_has_prefix(r, "%s.lkb_reparam.", at) && fvlm_resolver_has_prefix(r, "%s.lkb_origin.", at)) {
-        snprintf(path, sizeof path, "%s.lkb_origin", at);
-        fvlm_apple_require_conv_bn(r, m, 1, path);
-        snprintf(path, sizeof path, "%s.small_conv", at);
-        if (fvlm_resolver_has_prefix(r, "%s.", path)) fvlm_apple_require_conv_bn(r, m, 1, path);
+    if (!fvlm_resolver_has_prefix(r, T "network.%u.proj.0.lkb_reparam.", index) &&
+        fvlm_resolver_has_prefix(r, T "network.%u.proj.0.lkb_origin.", index)) {
+        fvlm_apple_require_conv_bn(r, m, 1, T "network.%u.proj.0.lkb_origin", index);
+        if (fvlm_resolver_has_prefix(r, T "network.%u.proj.0.small_conv.", index))
+            fvlm_apple_require_conv_bn(r, m, 1, T "network.%u.proj.0.small_conv", index);
     } else {
-        snprintf(path, sizeof path, "%s.lkb_reparam", at);
-        fvlm_apple_require_fused(r, m, path);
+        fvlm_apple_require_fused(r, m, T "network.%u.proj.0.lkb_reparam", index);
     }
     fvlm_recipe_set_conv(m, (fvlm_conv_shape){.groups = in, .stride = 2, .depthwise = true}, &r->shape);
     uint64_t out = m->out;
-    snprintf(name, sizeof name, "vision.stage%u.downsample.pw", stage);
-    snprintf(at, sizeof at, T "network.%u.proj.1", place);
-    fvlm_apple_conv(r, name, at, (fvlm_conv_shape){.out = out, .in = out, .k = 1, .stride = 1});
+    m = fvlm_resolver_new_recipe(r, "vision.stage%u.downsample.pw", stage);
+    fvlm_conv_shape shape = {.out = out, .in = out, .k = 1, .stride = 1};
+    fvlm_apple_resolve_conv(r, m, shape, T "network.%u.proj.1", index);
     return out;
 }
 
 /* RepCPE: x + pe(x), or one kernel with the identity folded in. */
-static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned place, uint64_t c)
+static void resolve_position(fvlm_resolver *r, unsigned stage, unsigned index, uint64_t c)
 {
-    char path[200];
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "vision.stage%u.pos", stage);
-    bool fused = fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place);
-    snprintf(path, sizeof path, T "network.%u.%s", place, fused ? "reparam_conv" : "pe");
-    fvlm_apple_require_fused(r, m, path);
-    m->residual = !fused;
-    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
+    m->residual = !fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", index);
+    fvlm_apple_require_fused(r, m, T "network.%u.%s", index, m->residual ? "pe" : "reparam_conv");
+    fvlm_recipe_set_conv(m, depthwise(c), &r->shape);
 }
 
 /* Layer scale, stored as [c, 1, 1]. */
-static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, const char *name, uint64_t c)
+static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *block, const char *name, uint64_t c)
 {
-    const fvlm_source_tensor *t = fvlm_resolver_require(r, "%s.%s", at, name);
+    const fvlm_source_tensor *t = fvlm_resolver_require(r, "%s.%s", block, name);
     fvlm_source_check_shape(t, 3, (const uint64_t[]){c, 1, 1}, &r->shape);
     return t;
 }
@@ -83,23 +84,18 @@ static const fvlm_source_tensor *layer_scale(fvlm_resolver *r, const char *at, c
 static void resolve_repmixer(fvlm_resolver *r, const mixer_branches *mixers, const char *name, const char *block,
                              uint64_t c)
 {
-    char at[160], path[200];
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.mixer", name);
-    snprintf(at, sizeof at, "%s.token_mixer", block);
-    bool fused = fvlm_resolver_has_prefix(r, "%s.reparam_conv.", at) ||
-                 !(fvlm_resolver_has_prefix(r, "%s.mixer.", at) || fvlm_resolver_has_prefix(r, "%s.norm.", at));
-    if (fused) {
-        snprintf(path, sizeof path, "%s.reparam_conv", at);
-        fvlm_apple_require_fused(r, m, path);
-    } else { /* x + layer_scale * (mixer(x) - norm(x)) */
-        snprintf(path, sizeof path, "%s.mixer", at);
-        fvlm_apple_require_mobile_one(r, m, 1, path, mixers->mixer);
-        snprintf(path, sizeof path, "%s.norm", at);
-        fvlm_apple_require_mobile_one(r, m, -1, path, mixers->norm);
-        m->residual = true;
-        if (mixers->layer_scale) m->layer_scale = layer_scale(r, at, "layer_scale", c);
+    m->residual = !fvlm_resolver_has_prefix(r, "%s.token_mixer.reparam_conv.", block) &&
+                  (fvlm_resolver_has_prefix(r, "%s.token_mixer.mixer.", block) ||
+                   fvlm_resolver_has_prefix(r, "%s.token_mixer.norm.", block));
+    if (m->residual) { /* x + layer_scale * (mixer(x) - norm(x)) */
+        fvlm_apple_require_mobile_one(r, m, 1, mixers->mixer, "%s.token_mixer.mixer", block);
+        fvlm_apple_require_mobile_one(r, m, -1, mixers->norm, "%s.token_mixer.norm", block);
+        if (mixers->layer_scale) m->layer_scale = layer_scale(r, block, "token_mixer.layer_scale", c);
+    } else {
+        fvlm_apple_require_fused(r, m, "%s.token_mixer.reparam_conv", block);
     }
-    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
+    fvlm_recipe_set_conv(m, depthwise(c), &r->shape);
 }
 
 /* Depthwise 7x7 with BatchNorm (or already folded, with a bias), then fc1, then fc2 with the block's layer scale.
@@ -107,25 +103,20 @@ static void resolve_repmixer(fvlm_resolver *r, const mixer_branches *mixers, con
 static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *block, uint64_t c, uint64_t hidden,
                             const char *scale)
 {
-    char at[160], path[200];
-    snprintf(at, sizeof at, "%s.convffn", block);
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.ffn.dw", name);
-    snprintf(path, sizeof path, "%s.conv.conv", at);
-    if (fvlm_resolver_has(r, "%s.bias", path) && !fvlm_resolver_has_prefix(r, "%s.conv.bn.", at)) {
-        fvlm_apple_require_fused(r, m, path);
-    } else {
-        snprintf(path, sizeof path, "%s.conv", at);
-        fvlm_apple_require_conv_bn(r, m, 1, path);
-    }
-    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .groups = c, .stride = 1, .depthwise = true}, &r->shape);
-    for (unsigned i = 1; i <= 2; i++) {
-        m = fvlm_resolver_new_recipe(r, "%s.ffn.fc%u", name, i);
-        snprintf(path, sizeof path, "%s.fc%u", at, i);
-        fvlm_apple_require_fused(r, m, path);
-        fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = i == 1 ? hidden : c, .in = i == 1 ? c : hidden, .k = 1},
-                             &r->shape);
-        if (i == 1) hidden = m->out;
-    }
+    if (fvlm_resolver_has(r, "%s.convffn.conv.conv.bias", block) &&
+        !fvlm_resolver_has_prefix(r, "%s.convffn.conv.bn.", block))
+        fvlm_apple_require_fused(r, m, "%s.convffn.conv.conv", block);
+    else
+        fvlm_apple_require_conv_bn(r, m, 1, "%s.convffn.conv", block);
+    fvlm_recipe_set_conv(m, depthwise(c), &r->shape);
+    m = fvlm_resolver_new_recipe(r, "%s.ffn.fc1", name);
+    fvlm_apple_require_fused(r, m, "%s.convffn.fc1", block);
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = hidden, .in = c, .k = 1}, &r->shape);
+    hidden = m->out;
+    m = fvlm_resolver_new_recipe(r, "%s.ffn.fc2", name);
+    fvlm_apple_require_fused(r, m, "%s.convffn.fc2", block);
+    fvlm_recipe_set_conv(m, (fvlm_conv_shape){.out = c, .in = hidden, .k = 1}, &r->shape);
     m->layer_scale = layer_scale(r, block, scale, c);
     m->fused = true;
     return hidden;
@@ -155,18 +146,18 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
     m->fused = true;
 }
 
-static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsigned stage, unsigned place, uint64_t c)
+static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsigned stage, unsigned index, uint64_t c)
 {
     fvlm_stage *s = &r->out->config.vision.stage[stage];
-    unsigned depth = fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", place);
+    unsigned depth = fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", index);
     bool attention = false;
     for (unsigned b = 0; b < depth; b++)
-        attention |= fvlm_resolver_has_prefix(r, T "network.%u.%u.token_mixer.qkv.", place, b);
+        attention |= fvlm_resolver_has_prefix(r, T "network.%u.%u.token_mixer.qkv.", index, b);
     uint64_t hidden = 0;
     for (unsigned b = 0; b < depth && !r->st; b++) {
         char name[64], block[128];
         snprintf(name, sizeof name, "vision.stage%u.block%u", stage, b);
-        snprintf(block, sizeof block, T "network.%u.%u", place, b);
+        snprintf(block, sizeof block, T "network.%u.%u", index, b);
         if (attention)
             resolve_attention(r, name, block, c);
         else
@@ -184,15 +175,15 @@ static void resolve_blocks(fvlm_resolver *r, const mixer_branches *mixers, unsig
                   HEAD_DIM);
 }
 
-typedef enum { NOTHING, DOWNSAMPLE, POSITION, BLOCKS } place_kind;
+typedef enum { NOTHING, DOWNSAMPLE, POSITION, BLOCKS } kind;
 
-static place_kind kind_of(fvlm_resolver *r, unsigned place)
+static kind kind_of(fvlm_resolver *r, unsigned index)
 {
-    if (fvlm_resolver_has_prefix(r, T "network.%u.proj.", place)) return DOWNSAMPLE;
-    if (fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", place) ||
-        fvlm_resolver_has_prefix(r, T "network.%u.pe.", place))
+    if (fvlm_resolver_has_prefix(r, T "network.%u.proj.", index)) return DOWNSAMPLE;
+    if (fvlm_resolver_has_prefix(r, T "network.%u.reparam_conv.", index) ||
+        fvlm_resolver_has_prefix(r, T "network.%u.pe.", index))
         return POSITION;
-    return fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", place) > 0 ? BLOCKS : NOTHING;
+    return fvlm_resolver_count(r, MAX_BLOCKS, T "network.%u.", index) > 0 ? BLOCKS : NOTHING;
 }
 
 /* stage = [downsample] [position] blocks; 'next' is the first kind that may follow. */
@@ -200,29 +191,28 @@ static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint
 {
     static const char *const kinds[] = {"nothing that is known", "a downsample", "a position encoding", "blocks"};
     fvlm_config *config = &r->out->config;
-    unsigned n_places = fvlm_resolver_count(r, MAX_PLACES, T "network."), stage = 0;
-    place_kind next = POSITION; /* the first stage has no downsample */
-    for (unsigned place = 0; place < n_places && !r->st; place++) {
-        place_kind kind = kind_of(r, place);
+    unsigned n = fvlm_resolver_count(r, MAX_NETWORK, T "network."), stage = 0;
+    kind next = POSITION; /* the first stage has no downsample */
+    for (unsigned index = 0; index < n && !r->st; index++) {
+        kind found = kind_of(r, index);
         bool ok =
-            kind != NOTHING && kind >= next && (next != DOWNSAMPLE || kind == DOWNSAMPLE) && stage < FVLM_MAX_STAGES;
+            found != NOTHING && found >= next && (next != DOWNSAMPLE || found == DOWNSAMPLE) && stage < FVLM_MAX_STAGES;
         if (!ok) {
             r->st = fvlm_fail(r->err, stage < FVLM_MAX_STAGES ? FVLM_BAD_INPUT : FVLM_LIMIT,
                               "\"" T
                               "network.%u\" holds %s; a tower is stages of [downsample] [position encoding] blocks, at "
                               "most %d, the first without downsample",
-                              place, kinds[kind], FVLM_MAX_STAGES);
+                              index, kinds[found], FVLM_MAX_STAGES);
             return;
         }
-        if (kind == DOWNSAMPLE) c = resolve_downsample(r, stage, place, c);
-        if (kind == POSITION) resolve_position(r, stage, place, c), config->vision.stage[stage].pos = true;
-        if (kind == BLOCKS) resolve_blocks(r, mixers, stage++, place, c);
-        next = kind == BLOCKS ? DOWNSAMPLE : (place_kind)(kind + 1);
+        if (found == DOWNSAMPLE) c = resolve_downsample(r, stage, index, c);
+        if (found == POSITION) resolve_position(r, stage, index, c), config->vision.stage[stage].pos = true;
+        if (found == BLOCKS) resolve_blocks(r, mixers, stage++, index, c);
+        next = found == BLOCKS ? DOWNSAMPLE : (kind)(found + 1);
     }
-    if (!r->st && n_places && next != DOWNSAMPLE)
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower in the middle of a stage",
-                          n_places - 1);
-    if (!n_places)
+    if (!r->st && n && next != DOWNSAMPLE)
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower in the middle of a stage", n - 1);
+    if (!n)
         fvlm_resolver_require(r,
                               T "network.0.0.token_mixer.reparam_conv.weight"); /* records that the tower is missing */
     config->vision.n_stages = stage;
@@ -231,8 +221,9 @@ static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint
 static void resolve_final(fvlm_resolver *r, uint64_t c)
 {
     fvlm_config *config = &r->out->config;
-    fvlm_recipe *m = fvlm_apple_conv(r, "vision.final.dw", T "conv_exp",
-                                     (fvlm_conv_shape){.groups = c, .stride = 1, .depthwise = true});
+    fvlm_recipe *m = fvlm_resolver_new_recipe(r, "vision.final.dw");
+    fvlm_conv_shape shape = {.groups = c, .stride = 1, .depthwise = true};
+    fvlm_apple_resolve_conv(r, m, shape, T "conv_exp");
     uint64_t out = m->out;
     m = fvlm_resolver_new_recipe(r, "vision.final.se.reduce");
     fvlm_apple_require_fused(r, m, T "conv_exp.se.reduce");

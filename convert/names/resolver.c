@@ -3,25 +3,14 @@
 #include "convert/names/resolver.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_NAME 256
-
-#define FORMAT_NAME(name, fmt)                                                                                         \
-    do {                                                                                                               \
-        va_list args;                                                                                                  \
-        va_start(args, fmt);                                                                                           \
-        vsnprintf(name, sizeof name, fmt, args);                                                                       \
-        va_end(args);                                                                                                  \
-    } while (0)
-
 const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...)
 {
-    char name[MAX_NAME];
-    FORMAT_NAME(name, fmt);
+    char name[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(name, fmt);
     size_t i = fvlm_source_first_at_or_after(r->src, name);
     if (i < fvlm_source_n_tensors(r->src)) {
         const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
@@ -39,23 +28,23 @@ const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fm
 
 bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...)
 {
-    char name[MAX_NAME];
-    FORMAT_NAME(name, fmt);
+    char name[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(name, fmt);
     return fvlm_source_find(r->src, name) != NULL;
 }
 
 bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
 {
-    char name[MAX_NAME];
-    FORMAT_NAME(name, fmt);
+    char name[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(name, fmt);
     size_t i = fvlm_source_first_at_or_after(r->src, name);
     return i < fvlm_source_n_tensors(r->src) && !strncmp(fvlm_source_tensor_at(r->src, i)->name, name, strlen(name));
 }
 
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...)
 {
-    char name[MAX_NAME];
-    FORMAT_NAME(name, fmt);
+    char name[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(name, fmt);
     size_t n = strlen(name), most = 0;
     for (size_t i = fvlm_source_first_at_or_after(r->src, name); i < fvlm_source_n_tensors(r->src); i++) {
         const char *found = fvlm_source_tensor_at(r->src, i)->name;
@@ -73,8 +62,8 @@ unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ..
 
 fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...)
 {
-    char name[MAX_NAME];
-    FORMAT_NAME(name, fmt);
+    char name[FVLM_MAX_SOURCE_NAME];
+    FVLM_FORMAT_NAME(name, fmt);
     fvlm_recipe *m = fvlm_recipes_add(&r->out->recipes, name);
     if (m) return m;
     r->st = fvlm_fail_nomem(r->err);

@@ -3,6 +3,9 @@
 #ifndef FVLM_CONVERT_NAMES_RESOLVER_H
 #define FVLM_CONVERT_NAMES_RESOLVER_H
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "convert/names/names.h"
 
 #define FVLM_LISTED 10 /* names that a refusal lists before "and N more" */
@@ -20,6 +23,17 @@ typedef struct {
     fvlm_err *err;
     fvlm_status st; /* a failure that ends the search at once: memory, limits, broken grammar */
 } fvlm_resolver;
+
+#define FVLM_MAX_SOURCE_NAME 256
+
+/* The name that a function with the parameters (..., const char *fmt, ...) is given. */
+#define FVLM_FORMAT_NAME(name, fmt)                                                                                    \
+    do {                                                                                                               \
+        va_list args;                                                                                                  \
+        va_start(args, fmt);                                                                                           \
+        vsnprintf(name, sizeof name, fmt, args);                                                                       \
+        va_end(args);                                                                                                  \
+    } while (0)
 
 #define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
 

@@ -235,6 +235,7 @@ static void small_files(void **state)
     }
     assert_true(converts(folder, SIZE_MAX - 16));
     print_message("# %zu damaged small files, %zu of them still a checkpoint\n", n_runs, n_accepted);
+    assert_true(n_accepted > n_runs / 50 && n_accepted < n_runs / 5);
     test_checkpoint_free(&c);
 }
 
