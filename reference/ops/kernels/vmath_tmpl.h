@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vmath_tmpl.h - exp, sigmoid and the exact-erf GELU in the words of vec.h.
+/* vmath_tmpl.h - exp, sigmoid and GELU (exact erf) in the operations of vec.h.
+ *   needs   vec.h
+ *   gives   v_exp, v_sigmoid, v_gelu, v_activate
  *
- * Polynomials: minimax fits (weighted, in f64), coefficients rounded to f32. Largest errors
- * against libm in f64 over a dense sweep, measured and held by tests/reference/ops/vmath.c:
- *   v_exp    0.96 ulp on [-87, 0]; gradual below, 0 under -104, infinite above 88.73
+ * The polynomials are weighted minimax fits, rounded to f32; tests/oracle/gen_vmath.py fits them afresh and compares.
+ * Changing a digit changes every logit. Largest errors against libm in f64 over a dense sweep, which
+ * tests/reference/ops/vmath.c enforces:
+ *   v_exp    0.96 ulp on [-87, 0]; below that gradual underflow, 0 from -104 on; infinite above 88.73
  *   silu     x / (1 + v_exp(-x)): 2.1 ulp on [-80, 100]
- *   v_gelu   1.7 ulp for x > 0, 2.8 ulp on [-1, 0], 0.7 * 2^-24 * |x| left of that (f32 erf gives 1) */
+ *   v_gelu   1.7 ulp for x > 0, 2.8 ulp on [-1, 0], 0.7 * 2^-24 * |x| below -1 (f32 erf gives 1) */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_VMATH_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_VMATH_TMPL_H
 
 #include "reference/ops/kernels/vec.h"
 
-/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2)/2, e^r = 1 + r + r^2 q(r). 2^n in two
- * steps, so that results below the normal range round once and do not wrap. */
+/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2)/2, e^r = 1 + r + r^2 q(r). 2^n is applied in two steps, so that
+ * results below the normal range round once and do not wrap. */
 V_FN v16 v_exp(v16 x)
 {
     x = v_max(v_min(x, v_set1(89.0f)), v_set1(-104.0f));
@@ -35,9 +38,9 @@ V_FN v16 v_sigmoid(v16 x)
     return v_div(one, v_add(one, v_exp(v_sub(v_zero(), x))));
 }
 
-/* gelu(x) = x (1 + erf(x/sqrt 2)) / 2 = max(x, 0) - |x| Q(|x|), where Q(t) = erfc(t/sqrt 2) / 2
- * = 2^(-1 - t r(t)) and r is smooth: one polynomial, no branch, no division, and the left
- * tail keeps its relative accuracy. t is held at 6, where Q = 1e-9 no longer counts. */
+/* gelu(x) = x (1 + erf(x/sqrt 2)) / 2 = max(x, 0) - |x| Q(|x|), where Q(t) = erfc(t/sqrt 2) / 2 = 2^(-1 + t r(t)) and r
+ * is smooth: no branch, no division, and the left tail keeps its relative accuracy. The power is 2^n (1 + f q(f)) with
+ * n = round(t r(t)), |f| <= 1/2. t is clamped to 6, where Q = 1e-9 no longer counts. */
 V_FN v16 v_gelu(v16 x)
 {
     const v16 size = v_abs(x), t = v_min(size, v_set1(6.0f));
