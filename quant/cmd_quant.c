@@ -78,7 +78,7 @@ static fvlm_status split_rules(fvlm_quant_rule *rules, fvlm_err *err)
 {
     for (size_t i = 0; i < opt.set.n; i++) {
         char *text = fvlm_strdup(opt.set.items[i]);
-        if (!text) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+        if (!text) return fvlm_fail_nomem(err);
         char *equals = strrchr(text, '=');
         rules[i] = (fvlm_quant_rule){text, equals ? equals + 1 : NULL};
         if (!equals || equals == text || !equals[1])
@@ -94,7 +94,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_progress progress;
     fvlm_quantization *q = NULL;
     fvlm_quant_rule *rules = fvlm_alloc(opt.set.n, sizeof *rules);
-    if (!rules) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!rules) return fvlm_fail_nomem(err);
     fvlm_status st = split_rules(rules, err);
     if (st) goto out;
     fvlm_quant_options o = {.type = opt.type,

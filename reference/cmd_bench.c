@@ -119,8 +119,7 @@ static fvlm_status make_inputs(inputs *in, const fvlm_model *m, uint32_t side, f
     in->features = fvlm_alloc(tokens * c->vision.out_dim, sizeof(float));
     in->rows = fvlm_alloc(positions * c->llm.hidden, sizeof(float));
     in->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
-    if (!in->pixels.values || !in->features || !in->rows || !in->logits)
-        return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!in->pixels.values || !in->features || !in->rows || !in->logits) return fvlm_fail_nomem(err);
     fill(in->pixels.values, n_pixels, 0, 1);
     fill(in->rows, positions * c->llm.hidden, -0.05f, 0.05f);
     return FVLM_OK;

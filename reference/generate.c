@@ -67,7 +67,7 @@ static fvlm_status prepare(generation *g, fvlm_err *err)
     g->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
     out->ids = fvlm_alloc(g->max_ids, sizeof *out->ids);
     if (g->embeddings && g->features && g->logits && out->ids) return FVLM_OK;
-    return fvlm_fail(err, FVLM_NOMEM, "out of memory for an answer");
+    return fvlm_fail_nomem(err);
 }
 
 /* Writes the image's rows at their offset among the embeddings. */

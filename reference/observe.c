@@ -7,6 +7,6 @@
 fvlm_status fvlm_model_observe(fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols, fvlm_err *err)
 {
     if (m->options.observer) m->options.observer(m->options.observer_ctx, name, x, rows, cols);
-    if (!fvlm_exec_ok(m->exec)) return fvlm_fail(err, FVLM_NOMEM, "out of memory for the kernels' scratch");
+    if (!fvlm_exec_ok(m->exec)) return fvlm_fail_nomem(err);
     return fvlm_stop_check(m->options.stop, err);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/grow.h"
 #include "reference/model.h"
 
 static const char IMAGE[] = "<image>", QUESTION[] = "{prompt}";
@@ -18,14 +19,12 @@ static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes,
     size_t n_more;
     const fvlm_status st = fvlm_tokenizer_encode(m->tokenizer, text, n_bytes, &more, &n_more, err);
     if (st) return st;
-    uint32_t *all = realloc(*ids, (*n + n_more + 1) * sizeof *all);
-    if (all) {
-        if (n_more) memcpy(all + *n, more, n_more * sizeof *all);
-        *ids = all;
-        *n += n_more;
-    }
+    size_t capacity = *n;
+    const bool ok = fvlm_grow(ids, &capacity, *n + n_more, sizeof *more);
+    if (ok && n_more) memcpy(*ids + *n, more, n_more * sizeof *more);
+    if (ok) *n += n_more;
     free(more);
-    return all ? FVLM_OK : fvlm_fail_nomem(err);
+    return ok ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
 /* The template with the question in it, malloc'd; NULL if out of memory. The config's reader has checked that it has

@@ -29,7 +29,7 @@ fvlm_status fvlm_lockstep_create(fvlm_lockstep **out, unsigned n_runners, fvlm_l
                                  fvlm_err *err)
 {
     fvlm_lockstep *l = *out = fvlm_alloc(1, sizeof *l);
-    if (!l) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!l) return fvlm_fail_nomem(err);
     l->n_runners = n_runners;
     l->meeting = meeting;
     l->ctx = ctx;

@@ -144,7 +144,7 @@ static fvlm_status add_tasks(job *j, task whole, size_t n, size_t k, fvlm_err *e
     const size_t elems = panels ? k * FVLM_PANEL : 1, step = elems < TASK_WEIGHTS ? TASK_WEIGHTS / elems : 1;
     const size_t room = 2 * (panels ? k : step < n ? step : n);
     task *grown = realloc(j->tasks, (j->n_tasks + n / step + 1) * sizeof *grown);
-    if (!grown) return fvlm_fail(err, FVLM_NOMEM, "out of memory to compare weights");
+    if (!grown) return fvlm_fail_nomem(err);
     j->tasks = grown;
     if (room > j->room_elems) j->room_elems = room;
     for (whole.first = 0; whole.first < n; whole.first += step) {
@@ -201,7 +201,7 @@ static fvlm_status plan(job *j, fvlm_err *err)
         return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" hold different numbers of tensors",
                          fvlm_reader_path(j->model), fvlm_reader_path(j->source));
     const fvlm_tensor **order = fvlm_alloc(n, sizeof *order);
-    if (!order) return fvlm_fail(err, FVLM_NOMEM, "out of memory to compare weights");
+    if (!order) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < n; i++) order[i] = fvlm_reader_tensor(j->model, i);
     qsort(order, n, sizeof *order, by_offset);
     fvlm_status st = FVLM_OK;
@@ -231,7 +231,7 @@ fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, co
     fvlm_status st = plan(&j, err);
     if (!st) {
         j.room = fvlm_alloc(fvlm_pool_threads(pool) * j.room_elems, sizeof *j.room);
-        if (!j.room) st = fvlm_fail(err, FVLM_NOMEM, "out of memory to compare weights");
+        if (!j.room) st = fvlm_fail_nomem(err);
     }
     if (!st) {
         pthread_mutex_init(&j.lock, NULL);

@@ -85,11 +85,11 @@ fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, 
 {
     *out = NULL;
     fvlm_output *o = calloc(1, sizeof *o);
-    if (!o) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!o) return fvlm_fail_nomem(err);
     o->dir = o->fd = -1;
     o->force = force;
     o->path = fvlm_strdup(path);
-    fvlm_status st = o->path ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    fvlm_status st = o->path ? FVLM_OK : fvlm_fail_nomem(err);
     if (!st) st = fvlm_output_resolve(path, &o->dir, &o->name, err);
     if (!st) st = examine_target(o, err);
     if (!st) {

@@ -41,7 +41,7 @@ static fvlm_status resolve_links(const char *path, char **out, fvlm_err *err)
         now = next;
     }
     *out = now;
-    return now ? FVLM_OK : fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    return now ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
 fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_err *err)
@@ -58,7 +58,7 @@ fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_er
     } else if (strlen(base) >= FVLM_TEMP_MAX) {
         st = fvlm_fail(err, FVLM_LIMIT, "\"%.60s...\": the file name is too long", path);
     } else if (!(*name = fvlm_strdup(base))) {
-        st = fvlm_fail(err, FVLM_NOMEM, "out of memory");
+        st = fvlm_fail_nomem(err);
     } else {
         if (slash == real)
             slash[1] = 0; /* "/name": the root */

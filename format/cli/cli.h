@@ -16,7 +16,7 @@
 /* Arguments, or the values of an option that may be repeated. The texts are argv's; fvlm_cli_main frees the array. */
 typedef struct {
     const char **items;
-    size_t n;
+    size_t n, capacity;
 } fvlm_cli_list;
 
 /* The values of an option such as --size 256,512. */
@@ -79,7 +79,7 @@ typedef struct {
 #define FVLM_CLI_CPU(t)                                                                                                \
     {                                                                                                                  \
         .name = "cpu", .arg = "LEVEL", .help = "fastest kernels to use", .choices = "scalar|avx2|avx512|neon|dotprod", \
-        .preset = "any", .text = (t)                                                                              \
+        .preset = "any", .text = (t)                                                                                   \
     }
 
 typedef struct {

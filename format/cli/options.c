@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/grow.h"
 #include "format/cli/cli.h"
 
 #define SUGGEST_MAX 32 /* longest option name that is compared for a suggestion */
@@ -19,9 +20,7 @@ void fvlm_cli_list_free(fvlm_cli_list *l)
 
 static fvlm_status list_add(fvlm_cli_list *l, const char *item, fvlm_err *err)
 {
-    const char **grown = realloc(l->items, (l->n + 1) * sizeof *grown);
-    if (!grown) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
-    l->items = grown;
+    if (!fvlm_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items)) return fvlm_fail_nomem(err);
     l->items[l->n++] = item;
     return FVLM_OK;
 }

@@ -9,7 +9,7 @@ fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err)
 {
     char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(value);
-    if (!text) return fvlm_fail(err, FVLM_NOMEM, "out of memory");
+    if (!text) return fvlm_fail_nomem(err);
     /* jansson escapes C0. DEL and C1 occur in strings only, so they can be escaped afterwards. */
     for (const uint8_t *p = (const uint8_t *)text; *p; p++) {
         if (*p == 0x7f)

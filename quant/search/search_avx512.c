@@ -2,7 +2,6 @@
 /* search_avx512.c - search_tmpl.h for AVX-512. */
 #if defined(__x86_64__)
 #include <math.h>
-#include <string.h>
 
 #include "format/base/target.h"
 #include "quant/encode.h"

@@ -32,10 +32,9 @@ static lanes to_bf16(lanes v)
 {
     EACH(l)
     {
-        uint32_t u;
-        memcpy(&u, &v.at[l], 4);
+        uint32_t u = fvlm_f32_bits(v.at[l]);
         u = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
-        memcpy(&v.at[l], &u, 4);
+        v.at[l] = fvlm_f32_from_bits(u);
     }
     return v;
 }
@@ -45,10 +44,9 @@ static lanes step_bf16(lanes v, int steps)
 {
     EACH(l)
     {
-        uint32_t u;
-        memcpy(&u, &v.at[l], 4);
+        uint32_t u = fvlm_f32_bits(v.at[l]);
         u += (uint32_t)steps << 16;
-        memcpy(&v.at[l], &u, 4);
+        v.at[l] = fvlm_f32_from_bits(u);
     }
     return v;
 }
@@ -58,11 +56,10 @@ static lanes floor_bf16(lanes v)
 {
     EACH(l)
     {
-        uint32_t u;
-        memcpy(&u, &v.at[l], 4);
+        uint32_t u = fvlm_f32_bits(v.at[l]);
         uint32_t away = u >> 31 ? 0xffffu : 0u;
         u = (u + away) & 0xffff0000u;
-        memcpy(&v.at[l], &u, 4);
+        v.at[l] = fvlm_f32_from_bits(u);
     }
     return v;
 }

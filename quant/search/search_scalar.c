@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* search_scalar.c - the definition: search_tmpl.h as any machine compiles it. */
 #include <math.h>
-#include <string.h>
 
 #include "quant/encode.h"
 

@@ -190,15 +190,10 @@ static void normalize(group *g, const float *x, float *scratch, float *factor)
         }
     EACH(l)
     {
-        uint32_t u;
-        memcpy(&u, &largest.at[l], 4);
         bool empty = largest.at[l] < FVLM_ENCODE_MIN;
-        u &= 0x7f800000u; /* 2^e with 1 <= largest / 2^e < 2 */
-        uint32_t inverse = (254u << 23) - u;
-        memcpy(&factor[l], &u, 4);
-        memcpy(&up.at[l], &inverse, 4);
-        factor[l] = empty ? 0.0f : factor[l];
-        up.at[l] = empty ? 0.0f : up.at[l];
+        uint32_t u = fvlm_f32_bits(largest.at[l]) & 0x7f800000u; /* 2^e with 1 <= largest / 2^e < 2 */
+        factor[l] = empty ? 0.0f : fvlm_f32_from_bits(u);
+        up.at[l] = empty ? 0.0f : fvlm_f32_from_bits((254u << 23) - u); /* the inverse power */
     }
     EACH(l) g->low.at[l] = 4.0f, g->high.at[l] = -4.0f, g->total.at[l] = 0.0f;
     for (size_t i = 0; i < g->n * LANES; i += LANES) EACH(l)
@@ -218,16 +213,10 @@ static void flat_lanes(group *g)
 {
     EACH(l)
     {
-        float c = g->low.at[l], cut, rest;
+        float c = g->low.at[l];
         if (c != g->high.at[l]) continue;
-        uint32_t u;
-        memcpy(&u, &c, 4);
-        u &= 0xffff0000u;
-        memcpy(&cut, &u, 4);
-        rest = c - cut;
-        memcpy(&u, &rest, 4);
-        u = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
-        memcpy(&g->scale.at[l], &u, 4);
+        float cut = fvlm_f32_from_bits(fvlm_f32_bits(c) & 0xffff0000u);
+        g->scale.at[l] = fvlm_bf16_to_f32(fvlm_f32_to_bf16(c - cut));
         g->offset.at[l] = cut;
     }
 }

@@ -97,8 +97,7 @@ fvlm_status fvlm_splitter_create(fvlm_splitter **out, const char *pattern, size_
     bool ok = to && !ferror(to);
     if (to) ok &= fclose(to) == 0;
     fvlm_splitter *s = ok ? fvlm_alloc(1, sizeof *s) : NULL;
-    fvlm_status st =
-        s ? compile(s, rewritten, n_rewritten, err) : fvlm_fail(err, FVLM_NOMEM, "not enough memory for the tokenizer");
+    fvlm_status st = s ? compile(s, rewritten, n_rewritten, err) : fvlm_fail_nomem(err);
     free(rewritten);
     if (st)
         fvlm_splitter_destroy(&s);
@@ -127,7 +126,7 @@ fvlm_status fvlm_split_begin(fvlm_split **out, const fvlm_splitter *s, fvlm_err 
     }
     if (!w || !w->match || !w->limits) {
         fvlm_split_end(out);
-        return fvlm_fail(err, FVLM_NOMEM, "not enough memory to tokenize this text");
+        return fvlm_fail_nomem(err);
     }
     if (w->stack) pcre2_jit_stack_assign(w->limits, NULL, w->stack);
     return FVLM_OK;

@@ -12,17 +12,12 @@
 
 enum { MAX_DECOMPOSITION = 4 }; /* code points that one canonically decomposes into, at most */
 
-static fvlm_status no_memory(fvlm_err *err)
-{
-    return fvlm_fail(err, FVLM_NOMEM, "not enough memory to tokenize this text");
-}
-
 fvlm_status fvlm_unicode_repair(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err)
 {
     const uint8_t *in = (const uint8_t *)s;
     uint8_t *to = fvlm_alloc(n_bytes + 1, 3); /* one bad byte becomes three */
     size_t n = 0;
-    if (!to) return no_memory(err);
+    if (!to) return fvlm_fail_nomem(err);
     for (size_t at = 0, len; at < n_bytes; at += len) {
         int32_t c;
         len = fvlm_utf8_next(in + at, n_bytes - at, &c);
@@ -139,7 +134,7 @@ fvlm_status fvlm_unicode_nfc(fvlm_unicode_text *out, const char *s, size_t n_byt
     const uint8_t *in = (const uint8_t *)s;
     if (plainly_nfc(in, n_bytes)) {
         char *copy = fvlm_alloc(n_bytes + 1, 1);
-        if (!copy) return no_memory(err);
+        if (!copy) return fvlm_fail_nomem(err);
         memcpy(copy, s, n_bytes);
         *out = (fvlm_unicode_text){copy, n_bytes};
         return FVLM_OK;
@@ -158,5 +153,5 @@ fvlm_status fvlm_unicode_nfc(fvlm_unicode_text *out, const char *s, size_t n_byt
     }
     free(c);
     free(keys);
-    return to ? FVLM_OK : no_memory(err);
+    return to ? FVLM_OK : fvlm_fail_nomem(err);
 }

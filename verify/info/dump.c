@@ -70,7 +70,7 @@ static fvlm_status write_rows(const source *s, fvlm_output *o, uint64_t at, fvlm
 {
     size_t row_bytes = 4 * s->k, rows = row_bytes >= ROOM_BYTES ? 1 : ROOM_BYTES / row_bytes;
     uint8_t *room = fvlm_alloc(rows, row_bytes);
-    if (!room) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a row of %zu values", s->k);
+    if (!room) return fvlm_fail_nomem(err);
     fvlm_status st = FVLM_OK;
     for (size_t n = 0; n < s->n && !st;) {
         size_t count = rows < s->n - n ? rows : s->n - n;
@@ -98,7 +98,7 @@ static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name
     s->kernel = s->t->rank > 2 ? s->k / (size_t)s->t->dims[1] : 1;
     if (s->k > SIZE_MAX / 8) return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);
     s->row = fvlm_alloc(s->k, sizeof *s->row);
-    if (!s->row) return fvlm_fail(err, FVLM_NOMEM, "out of memory for a row of %zu values", s->k);
+    if (!s->row) return fvlm_fail_nomem(err);
     return s->t->layout == FVLM_PANELS ? fvlm_weight_bind(&s->weight, s->t, s->bytes, err) : FVLM_OK;
 }
 
