@@ -135,15 +135,11 @@ static size_t rows_at_once(const fvlm_model *m, size_t n)
     return n > MAX_ROWS && !whole ? MAX_ROWS : n;
 }
 
-static fvlm_status refuse_context(const fvlm_model *m, size_t positions, fvlm_err *err)
-{
-    return fvlm_fail(err, FVLM_LIMIT, "the text takes %zu positions, the context holds %zu", positions,
-                     fvlm_model_context(m));
-}
-
 fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, fvlm_err *err)
 {
-    if (positions > fvlm_model_context(m)) return refuse_context(m, positions, err);
+    if (positions > fvlm_model_context(m))
+        return fvlm_fail(err, FVLM_LIMIT, "the text takes %zu positions, the context holds %zu", positions,
+                         fvlm_model_context(m));
     const fvlm_status st = reserve_cache(m, positions, err);
     return st ? st : reserve_rows(m, rows_at_once(m, prompt), err);
 }

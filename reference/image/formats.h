@@ -8,7 +8,20 @@
 
 #include "format/base/base.h"
 
-/* begin is called once, after the size was checked against limits.h and against what a file of this length can hold.
+#define FVLM_IMAGE_MAX_PIXELS 500000000u /* in all; upstream's limit too */
+#define FVLM_IMAGE_MAX_SIDE 1000000u     /* libpng's own limit; keeps every table below 100 MB */
+
+/* Refuses a size of zero and one over the limits. */
+static inline fvlm_status fvlm_image_check_size(uint64_t width, uint64_t height, fvlm_err *err)
+{
+    if (!width || !height) return fvlm_fail(err, FVLM_BAD_INPUT, "an image without pixels");
+    if (width <= FVLM_IMAGE_MAX_SIDE && height <= FVLM_IMAGE_MAX_SIDE && width * height <= FVLM_IMAGE_MAX_PIXELS)
+        return FVLM_OK;
+    return fvlm_fail(err, FVLM_LIMIT, "%llu x %llu pixels: the limits are %u in all and %u on a side",
+                     (unsigned long long)width, (unsigned long long)height, FVLM_IMAGE_MAX_PIXELS, FVLM_IMAGE_MAX_SIDE);
+}
+
+/* begin is called once, after fvlm_image_check_size and against what a file of this length can hold.
  * Then row is called for y = 0, 1, ... height - 1 with rgb [width, 3], which is only lent. */
 typedef struct {
     fvlm_status (*begin)(void *ctx, uint32_t width, uint32_t height, fvlm_err *err);

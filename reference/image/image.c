@@ -7,7 +7,6 @@
 
 #include "format/base/file.h"
 #include "reference/image/formats.h"
-#include "reference/image/limits.h"
 #include "reference/image/resize.h"
 
 #define MAX_FILE_BYTES ((uint64_t)2 << 30)

@@ -16,7 +16,7 @@ typedef struct {
 
 /* Reads a file of a format that formats.h lists. Rows are resized as they are decoded: the image itself is never held
  * whole (except an interlaced PNG), and a thin strip costs no more than its own pixels. Refuses sizes over the limits
- * of limits.h. cpu as fvlm_cpu_select (format/base/cpu.h) takes it, NULL for the best; the values do not depend on it.
+ * of formats.h. cpu as fvlm_cpu_select (format/base/cpu.h) takes it, NULL for the best; the values do not depend on it.
  * On failure *out is empty. Safe from several threads. */
 fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, uint32_t side, const char *cpu, fvlm_err *err);
 void fvlm_pixels_free(fvlm_pixels *p);

@@ -12,8 +12,6 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
-#include "reference/image/limits.h"
-
 enum { MAX_SCANS = 500 }; /* a progressive image has about ten; thousands only cost time */
 
 /* On the heap, so that its contents survive a longjmp out of the library. Callbacks find it through client_data. */

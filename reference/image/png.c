@@ -11,8 +11,6 @@
 
 #include <png.h>
 
-#include "reference/image/limits.h"
-
 /* On the heap, so that its contents survive a longjmp out of the library. */
 typedef struct {
     const uint8_t *bytes; /* the file */

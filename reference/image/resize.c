@@ -13,14 +13,60 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "reference/image/resize_passes.h"
+#include "format/base/cpu.h"
+#include "format/base/target.h"
 
-enum { ROWS = FVLM_RESIZE_ROWS, LANES = FVLM_RESIZE_LANES };
+enum { WEIGHT_BITS = 32 - 8 - 2, ROWS = 16, LANES = 3 * ROWS };
+
+/* One output sample is the sum of weights[offset + i] * input[first + i], i < count. */
+typedef struct {
+    uint32_t first, count;
+    size_t offset;
+} window;
+
+typedef struct {
+    window *windows; /* [n_out]; first and first + count never decrease */
+    int32_t *weights;
+    uint32_t n_out;
+} filter;
+
+/* Integers only, so the result does not depend on the instruction set. */
+typedef struct {
+    void (*resample)(const filter *f, const uint8_t *tile, uint8_t *across);
+    void (*add)(int32_t *sums, const uint8_t *row, size_t n, int32_t weight);
+    void (*round)(const int32_t *sums, size_t n, uint8_t *out);
+} resize_passes;
+
+#define PASSES(name) name##__baseline
+#include "reference/image/resize_tmpl.h"
+#undef PASSES
+#if defined(__x86_64__)
+#define PASSES(name) name##__avx2
+FVLM_TARGET_AVX2
+#include "reference/image/resize_tmpl.h"
+FVLM_TARGET_END
+#undef PASSES
+#define PASSES(name) name##__avx512
+FVLM_TARGET_AVX512
+#include "reference/image/resize_tmpl.h"
+FVLM_TARGET_END
+#endif
+
+static const resize_passes *const passes_for[FVLM_CPU_COUNT] = {
+#if defined(__x86_64__)
+    [FVLM_CPU_AVX2] = &passes__avx2,
+    [FVLM_CPU_AVX512] = &passes__avx512,
+#else
+    [FVLM_CPU_NEON] = &passes__baseline, /* NEON is AArch64's baseline */
+    [FVLM_CPU_DOTPROD] = &passes__baseline,
+#endif
+    [FVLM_CPU_SCALAR] = &passes__baseline,
+};
 
 struct fvlm_resizer {
     fvlm_resize_plan plan;
-    const fvlm_resize_passes *passes;
-    fvlm_resize_filter horizontal, vertical;
+    const resize_passes *passes;
+    filter horizontal, vertical;
     uint8_t *tile;       /* [width][3][ROWS]: transposed input rows */
     uint8_t *across;     /* [out_width][3][ROWS]: after the horizontal pass */
     uint8_t *row;        /* [out_width][3] */
@@ -41,7 +87,7 @@ static double bicubic(double x)
 
 static int32_t to_fixed(double w)
 {
-    const double scaled = w * (1 << FVLM_RESIZE_BITS);
+    const double scaled = w * (1 << WEIGHT_BITS);
     return (int32_t)(w < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
@@ -67,15 +113,15 @@ static uint32_t canvas_window(uint32_t o, uint32_t n_canvas, uint32_t n_out, dou
     return n;
 }
 
-static void filter_free(fvlm_resize_filter *f)
+static void filter_free(filter *f)
 {
     free(f->windows);
     free(f->weights);
-    *f = (fvlm_resize_filter){0};
+    *f = (filter){0};
 }
 
 /* Windows over the picture's n_in samples, which begin at n_before of the canvas. */
-static bool filter_make(fvlm_resize_filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_canvas, uint32_t n_out)
+static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_canvas, uint32_t n_out)
 {
     const double scale = (double)n_canvas / n_out;
     const size_t widest = (size_t)ceil(2.0 * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
@@ -89,8 +135,8 @@ static bool filter_make(fvlm_resize_filter *f, uint32_t n_in, uint32_t n_before,
         uint32_t lo, n = canvas_window(o, n_canvas, n_out, w, &lo), hi = lo + n;
         const uint32_t from = lo < n_before ? n_before : lo;
         const uint32_t to = hi > n_before + n_in ? n_before + n_in : hi;
-        fvlm_resize_window *v = &f->windows[o];
-        *v = (fvlm_resize_window){.first = from - n_before, .count = to > from ? to - from : 0, .offset = n_weights};
+        window *v = &f->windows[o];
+        *v = (window){.first = from - n_before, .count = to > from ? to - from : 0, .offset = n_weights};
         if (v->first > n_in) v->first = n_in; /* wholly in the black below the picture */
         for (uint32_t i = 0; i < v->count; i++) f->weights[n_weights++] = to_fixed(w[from - lo + i]);
     }
@@ -108,7 +154,7 @@ fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, c
     fvlm_resizer *r = *out = fvlm_alloc(1, sizeof *r);
     if (r) {
         r->plan = *p;
-        r->passes = fvlm_resize_passes_for(level);
+        r->passes = passes_for[level];
         r->tile = fvlm_alloc(p->width, LANES);
         r->across = fvlm_alloc(p->out_width, LANES);
         r->row = fvlm_alloc(p->out_width, 3);
@@ -138,12 +184,12 @@ void fvlm_resizer_destroy(fvlm_resizer **r)
 /* Adds input row y, already resampled across, to every output row that sees it. */
 static void scatter_row(fvlm_resizer *r, uint32_t y)
 {
-    const fvlm_resize_filter *f = &r->vertical;
+    const filter *f = &r->vertical;
     const size_t n = (size_t)r->plan.out_width * 3;
     while (r->first_open < f->n_out && f->windows[r->first_open].first + f->windows[r->first_open].count <= y)
         r->first_open++;
     for (uint32_t o = r->first_open; o < f->n_out && f->windows[o].first <= y; o++) {
-        const fvlm_resize_window v = f->windows[o];
+        const window v = f->windows[o];
         if (y - v.first >= v.count) continue;
         const int32_t weight = f->weights[v.offset + (y - v.first)];
         if (weight) r->passes->add(r->sums + o * n, r->row, n, weight);
