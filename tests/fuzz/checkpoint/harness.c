@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* harness.c - any bytes as the small files of a checkpoint folder: refused with a message, or the tokenizer made of
+ * them is one that the executor reads.
+ *
+ * Input: the files of 'names' in their order, with a zero byte between them; an empty one is absent. */
+#include "convert/checkpoint.h"
+#include "reference/tokenizer/tokenizer.h"
+#include "tests/fuzz/harness.h"
+
+static const char *const names[] = {"config.json", "generation_config.json", "vocab.json",
+                                    "merges.txt",  "added_tokens.json",      "tokenizer.json"};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *end = data + size;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const uint8_t *next = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
+        const size_t n = next ? (size_t)(next - data) : (size_t)(end - data);
+        if (n) fuzz_write(names[i], data, n);
+        else fuzz_remove(names[i]);
+        data = next ? next + 1 : end;
+    }
+    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    uint8_t bytes[8 + sizeof header - 1 + 4] = {sizeof header - 1};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    fuzz_write("model.safetensors", bytes, sizeof bytes);
+    fvlm_err err = {0};
+    fvlm_source *src;
+    fvlm_checkpoint c;
+    MUST(!fvlm_source_open(&src, fuzz_folder(), &err));
+    fvlm_status st = fvlm_checkpoint_read(&c, src, &err);
+    must_explain(st, &err);
+    if (!st) {
+        fvlm_tokenizer *t;
+        st = fvlm_tokenizer_create(&t, c.tokenizer, c.tokenizer_bytes, &err);
+        must_explain(st, &err);
+        fvlm_tokenizer_destroy(&t);
+        fvlm_checkpoint_free(&c);
+    }
+    fvlm_source_close(&src);
+    return 0;
+}
