@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.h - the architecture of a model, as convert finds it in tensor names,
- * shapes and config.json, and as the container's metadata carries it ("config").
+/* config.h - the architecture of a model. convert derives it from tensor names, shapes and config.json; the metadata
+ * holds it as JSON (config_json.h; SPEC.md, section 5). A config that a reader returns has passed all checks.
  * tensors.h lists the tensors that it demands. */
 #ifndef FVLM_FORMAT_CONFIG_H
 #define FVLM_FORMAT_CONFIG_H
@@ -23,8 +23,8 @@ typedef struct {
 
 typedef struct {
     struct {
-        uint32_t image_size; /* side the checkpoint was made for, e.g. 1024 */
-        uint32_t stride;     /* input pixels to an output token's side: 64 */
+        uint32_t image_size; /* side in pixels that the checkpoint was trained for, e.g. 1024 */
+        uint32_t stride;     /* input pixels per side of an output token: 64 */
         uint32_t n_stages;
         fvlm_stage stage[FVLM_MAX_STAGES];
         uint32_t head_dim; /* of the attention stages: 32 */
@@ -37,8 +37,8 @@ typedef struct {
     } projector;
     struct {
         uint32_t hidden, layers, heads, kv_heads, head_dim, intermediate;
-        uint32_t vocab;   /* rows kept in llm.embed.weight, e.g. 151646 */
-        uint32_t context; /* most positions (tokenizer_model_max_length, 8192) */
+        uint32_t vocab;   /* rows of llm.embed.weight, e.g. 151646 */
+        uint32_t context; /* maximum number of positions (tokenizer_model_max_length, 8192) */
         double rope_theta, norm_eps;
         bool tied; /* the head is the embedding */
     } llm;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* types.c - type names, and the address arithmetic of the layouts in types.h. */
+/* types.c - see types.h. */
 #include "format/types.h"
 
 #include <inttypes.h>

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reader of .fvlm files written from format/SPEC.md alone: checks everything, decodes every tensor to float32.
     spec_reader.py MODEL.fvlm [NAME OUT.npy]      lists all tensors, or saves one in logical order
-As a module: f = Fvlm(path); f.names, f.config, f.meta, f.tokenizer, f.tensor(name). A bad file is a ValueError."""
+As a module: f = Fvlm(path); f.names, f.config, f.meta, f.tokenizer, f.tensor(name), f.check_model(). A bad file is a
+ValueError. demanded(config) lists the tensors of section 6."""
 import json, struct, sys
 from collections import namedtuple
 import numpy as np, xxhash, zstandard
@@ -30,6 +31,61 @@ def digest(b):
 def unique(pairs):
     need(len(dict(pairs)) == len(pairs), "duplicate key")
     return dict(pairs)
+
+
+def demanded(config):
+    """(name, layout, shape) of every tensor of section 6, in its order; 0 in a shape is a kernel's side."""
+    v, p, l = config["vision"], config["projector"], config["llm"]
+    first, rows, panels, taps, out = v["stages"][0]["dim"], 1, 2, 3, []
+
+    def module(name, layout, *shape, bias=True):
+        out.append((name + ".weight", layout, list(shape)))
+        if bias:
+            out.append((name + ".bias", rows, [shape[0]]))
+
+    depthwise = lambda name, c: module(name, taps, c, 1, 0, 0)
+    conv1 = lambda name, n, k: module(name, panels, n, k, 1, 1)
+    module("vision.stem.0", panels, first, 3, 3, 3)
+    depthwise("vision.stem.1", first)
+    conv1("vision.stem.2", first, first)
+    for i, s in enumerate(v["stages"]):
+        d, h, at = s["dim"], s["hidden"], f"vision.stage{i}."
+        if i:
+            depthwise(at + "downsample.dw", d)
+            conv1(at + "downsample.pw", d, d)
+        if s["pos"]:
+            depthwise(at + "pos", d)
+        for b in range(s["depth"]):
+            block = f"{at}block{b}."
+            if s["mixer"] == "repmixer":
+                depthwise(block + "mixer", d)
+            else:
+                module(block + "attn.qkv", panels, 3 * d, d)
+                module(block + "attn.proj", panels, d, d)
+            depthwise(block + "ffn.dw", d)
+            conv1(block + "ffn.fc1", h, d)
+            conv1(block + "ffn.fc2", d, h)
+    depthwise("vision.final.dw", v["out_dim"])
+    conv1("vision.final.se.reduce", v["se_dim"], v["out_dim"])
+    conv1("vision.final.se.expand", v["out_dim"], v["se_dim"])
+    w, q, g = l["hidden"], l["heads"] * l["head_dim"], l["kv_heads"] * l["head_dim"]
+    module("projector.0", panels, p["hidden"], p["in"])
+    module("projector.2", panels, w, p["hidden"])
+    module("llm.embed", panels, l["vocab"], w, bias=False)
+    for i in range(l["layers"]):
+        at = f"llm.layer{i}."
+        module(at + "attn_norm", rows, w, bias=False)
+        for name, n in ("q", q), ("k", g), ("v", g):
+            module(f"{at}attn.{name}", panels, n, w)
+        module(at + "attn.o", panels, w, q, bias=False)
+        module(at + "ffn_norm", rows, w, bias=False)
+        module(at + "ffn.gate", panels, l["intermediate"], w, bias=False)
+        module(at + "ffn.up", panels, l["intermediate"], w, bias=False)
+        module(at + "ffn.down", panels, w, l["intermediate"], bias=False)
+    module("llm.norm", rows, w, bias=False)
+    if not l["tied"]:
+        module("llm.head", panels, l["vocab"], w, bias=False)
+    return out
 
 
 class Fvlm:
@@ -100,6 +156,20 @@ class Fvlm:
             self.cover(e, name)
             end = e.offset + e.size
         need(end == data.offset + data.size, "data section")
+
+    def check_model(self):
+        """Section 6: the file holds exactly the tensors that the config demands."""
+        want = demanded(self.config)
+        need(sorted(name for name, *_ in want) == sorted(self.names), "names of tensors")
+        for name, layout, shape in want:
+            e = self.entries[name]
+            found = list(e[9:9 + e.rank])
+            if layout == 3:
+                need(e.rank == 4 and found[2] == found[3] and found[2] % 2 and found[2] <= 15, f"{name}: kernel")
+                found[2:] = [0, 0]
+            elif layout == 2 and {len(shape), len(found)} == {2, 4}:
+                shape, found = (x + [1, 1] if len(x) == 2 else x for x in (shape, found))
+            need((e.layout, found) == (layout, shape), f"{name}: layout or shape")
 
     def matrix(self, e):
         shape = list(e[9:9 + e.rank])

@@ -48,6 +48,25 @@ def test_every_type_decodes_to_the_same_bits(sample, tmp_path):
     print(f"\n{len(f.names)} tensors of 19 types: same bits")
 
 
+@pytest.mark.parametrize("kind", ["fused", "unfused"])
+def test_a_model_has_the_tensors_of_section_6(kind, tmp_path):
+    path = tmp_path / "model.fvlm"
+    subprocess.run([FVLM, "convert", ROOT / "tests/fixtures/tiny" / kind, "-o", path, "-q"], check=True)
+    f = spec_reader.Fvlm(path)
+    f.check_model()
+    order = sorted(f.names, key=lambda name: f.entries[name].offset)
+    assert order == [name for name, *_ in spec_reader.demanded(f.config)]
+    name = next(iter(f.entries))
+    e = f.entries.pop(name)
+    f.names = list(f.entries)
+    with pytest.raises(ValueError):
+        f.check_model()
+    f.entries["llm.extra"] = e
+    f.names = list(f.entries)
+    with pytest.raises(ValueError):
+        f.check_model()
+
+
 def element(f, name, index):
     """SPEC.md section 4 for one weight, in plain Python numbers: a third opinion."""
     e = f.entries[name]
