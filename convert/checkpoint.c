@@ -86,7 +86,7 @@ static void read_kind(reading *r)
     }
     if (json_object_get(r->json, "quantization")) {
         r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
-                          NAME ": this checkpoint is quantized already; give the original (BF16, F16 or F32)");
+                          NAME ": this checkpoint is already quantized; give the original (BF16, F16 or F32)");
         return;
     }
     must_be(r, "model_type", "llava_qwen2", false);

@@ -119,7 +119,7 @@ fvlm_status fvlm_elements_too_large(const char *name, uint64_t row, uint64_t col
 {
     char type_name[24];
     return fvlm_fail(err, FVLM_LIMIT,
-                     "tensor \"%.200s\": the value of row %" PRIu64 ", column %" PRIu64 " is beyond the largest %s%s",
+                     "tensor \"%.200s\": the value in row %" PRIu64 ", column %" PRIu64 " is beyond the largest %s%s",
                      name, row, column, fvlm_type_name(type, type_name),
                      type.kind == FVLM_F16 ? ", 65504; use --type bf16 or f32" : "");
 }

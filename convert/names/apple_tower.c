@@ -211,7 +211,7 @@ static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint
         next = found == BLOCKS ? DOWNSAMPLE : (kind)(found + 1);
     }
     if (!r->st && n && next != DOWNSAMPLE)
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower in the middle of a stage", n - 1);
+        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower inside a stage", n - 1);
     if (!n)
         fvlm_resolver_require(r,
                               T "network.0.0.token_mixer.reparam_conv.weight"); /* records that the tower is missing */

@@ -62,7 +62,7 @@ static bool read_type(fvlm_json_pull *s, entry *e)
     for (size_t i = 0; i < sizeof other_types / sizeof other_types[0]; i++)
         if (!strcmp(text.s, other_types[i]))
             return fvlm_json_pull_refuse(s, text.at, FVLM_UNSUPPORTED,
-                                         "tensor \"%.200s\": dtype %s holds no weights we can read; "
+                                         "tensor \"%.200s\": dtype %s is not supported for weights; "
                                          "use the original checkpoint (BF16, F16 or F32)",
                                          e->t.name, text.s);
     return fvlm_json_pull_refuse(s, text.at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown dtype \"%.32s\"", e->t.name,
@@ -147,12 +147,12 @@ static bool check_entry(fvlm_json_pull *s, entry *e, uint64_t data_at, uint64_t 
 static bool check_name(fvlm_json_pull *s, const fvlm_json_text *name)
 {
     const size_t n = name->n, at = name->at;
-    if (n == 0) return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "a tensor without a name");
+    if (n == 0) return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "a tensor has no name");
     if (n > MAX_NAME)
         return fvlm_json_pull_refuse(s, at, FVLM_LIMIT, "a name of %zu bytes, at most %d are allowed", n, MAX_NAME);
     for (size_t i = 0; i < n; i++) /* names are printed to terminals */
         if ((unsigned char)name->s[i] < 0x20 || name->s[i] == 0x7f)
-            return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "a tensor's name holds a control character");
+            return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "a tensor's name contains a control character");
     return true;
 }
 
@@ -177,7 +177,7 @@ static bool read_metadata(fvlm_json_pull *s)
         }
         keys[n++] = key.s;
         if (fvlm_json_pull_peek(s) != '"')
-            ok = fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT, "__metadata__ may hold text only, \"%.64s\" does not",
+            ok = fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT, "__metadata__ may contain only strings; \"%.64s\" is not one",
                                        key.s);
         else
             ok = fvlm_json_pull_string(s, &value);

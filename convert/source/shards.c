@@ -45,7 +45,7 @@ static fvlm_status collect_names(const json_t *map, const char *index, const cha
         if (!plain_name(name))
             return fvlm_fail(
                 err, FVLM_BAD_INPUT,
-                "\"%s\": weight_map[\"%.150s\"] is \"%.100s\"; a shard is a plain file name beside the index", index,
+                "\"%s\": weight_map[\"%.150s\"] is \"%.100s\"; a shard must be a plain file name, in the folder of the index", index,
                 tensor, name);
         names[n++] = name;
     }

@@ -40,7 +40,7 @@ fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *er
     if (!st) {
         bool has_single = fvlm_source_has(src, single), has_index = fvlm_source_has(src, index);
         if (has_single && has_index)
-            st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" holds both %s and %s; remove the one that is not meant",
+            st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has both %s and %s; remove one of them",
                            src->folder, single, index);
         else if (has_index)
             st = fvlm_source_add_shards(src, index, err);
@@ -48,7 +48,7 @@ fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *er
             st = fvlm_source_add_weights(src, &single, 1, err);
         else
             st = fvlm_fail(err, FVLM_BAD_INPUT,
-                           "\"%s\" holds neither %s nor %s; give a checkpoint folder as downloaded (safetensors)",
+                           "\"%s\" has neither %s nor %s; give a checkpoint folder as downloaded (safetensors)",
                            src->folder, single, index);
     }
     st = fvlm_source_check_unchanged(src, st, err);

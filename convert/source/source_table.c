@@ -103,7 +103,7 @@ fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t
                              void *out, fvlm_err *err)
 {
     if (at > t->n_bytes || n_bytes > t->n_bytes - at)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\": %zu bytes from %" PRIu64 " on are not in it", t->name,
-                         n_bytes, at);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\" has no %zu bytes at offset %" PRIu64, t->name, n_bytes,
+                         at);
     return fvlm_source_read_file(src, t->file, t->offset + at, n_bytes, out, err);
 }

@@ -62,7 +62,7 @@ static bool read_pretokenizer(fvlm_vocabulary *v, fvlm_json_pull *s)
         !is(split, "behavior", "Isolated") || json_is_true(json_object_get(split, "invert")) ||
         !is(bytes, "type", "ByteLevel") || json_is_true(json_object_get(bytes, "add_prefix_space")) ||
         !json_is_false(json_object_get(bytes, "use_regex")))
-        return refuse(s, at, "only a pre_tokenizer that splits by one regex and then goes to bytes is supported");
+        return refuse(s, at, "only a pre_tokenizer of one splitting regex, then ByteLevel, is supported");
     v->pattern = regex;
     return true;
 }
@@ -97,7 +97,7 @@ static bool read_merge(fvlm_vocabulary *v, fvlm_json_pull *s)
         if (!fvlm_json_pull_string(s, &left)) return false;
         right.s = strchr(left.s, ' ');
         if (!right.s || right.s == left.s || !right.s[1] || strchr(right.s + 1, ' '))
-            return fvlm_json_pull_refuse(s, left.at, FVLM_BAD_INPUT, "a merge is two tokens with one space between");
+            return fvlm_json_pull_refuse(s, left.at, FVLM_BAD_INPUT, "a merge must be two tokens separated by one space");
         *right.s++ = 0;
     }
     s->st = fvlm_vocabulary_add_merge(v, left.s, right.s, s->err);

@@ -46,7 +46,7 @@ static fvlm_status read_merges(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *e
         char *space = strchr(at, ' ');
         if (!space || space == at || !space[1] || strchr(space + 1, ' '))
             return fvlm_refuse(err, (uint64_t)(at - text),
-                               "\"merges.txt\": line %zu: expected two tokens with one space between", line);
+                               "\"merges.txt\": line %zu: expected two tokens separated by one space", line);
         *space = 0;
         st = fvlm_vocabulary_add_merge(v, at, space + 1, err);
         if (st) return st;
@@ -138,6 +138,6 @@ fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvl
     if (!file && !decoder)
         return fvlm_fail(
             err, FVLM_BAD_INPUT,
-            "neither added_tokens.json nor tokenizer_config.json's added_tokens_decoder is there; download them");
+            "there is neither added_tokens.json nor an added_tokens_decoder in tokenizer_config.json; download them");
     return file ? add_from_file(v, file, decoder, err) : add_from_decoder(v, decoder, err);
 }

@@ -47,7 +47,7 @@ static fvlm_status check_tokens(const fvlm_vocabulary *v, text_set *set, fvlm_er
         if (!v->tokens[i]) return fvlm_fail(err, FVLM_BAD_INPUT, "the vocabulary has no token with the id %zu", i);
         size_t slot = set_slot(set, v->tokens[i]);
         if (set->slots[slot])
-            return fvlm_fail(err, FVLM_BAD_INPUT, "the vocabulary has the token \"%.64s\" twice", v->tokens[i]);
+            return fvlm_fail(err, FVLM_BAD_INPUT, "the token \"%.64s\" is in the vocabulary twice", v->tokens[i]);
         set->slots[slot] = v->tokens[i];
     }
     return FVLM_OK;
@@ -64,7 +64,7 @@ static fvlm_status check_merges(const fvlm_vocabulary *v, const text_set *set, f
                              sizeof joined - 1);
         if (!set_has(set, m->left) || !set_has(set, m->right) || !set_has(set, joined))
             return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "merge %zu, \"%.64s %.64s\", uses or makes a token that the vocabulary lacks", i, m->left,
+                             "merge %zu, \"%.64s %.64s\", uses or makes a token that is not in the vocabulary", i, m->left,
                              m->right);
     }
     return FVLM_OK;
@@ -122,7 +122,7 @@ fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, 
         st = fvlm_vocabulary_from_tokenizer_json(&v, src, err);
     else
         st = fvlm_fail(err, FVLM_BAD_INPUT,
-                       "the folder holds no tokenizer: neither vocab.json with merges.txt nor tokenizer.json");
+                       "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json");
     if (!st) st = check_tokens(&v, &set, err);
     if (!st) st = check_merges(&v, &set, err);
     if (!st) st = check_added(&v, err);

@@ -43,14 +43,14 @@ refused 3 "\"DIR/no/x.fvlm\": cannot open its folder: No such file or directory"
 refused 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$ck" -o /dev/full --force
 refused 1 "\"DIR/out\" is a folder, not a regular file" "$ck" -o "$dir/out" --force
 refused 1 "\"DIR/ck/model.safetensors\" is a file of the checkpoint itself; write to another name" "$ck" -o "$ck/model.safetensors" --force
-refused 1 "\"DIR/out\" holds neither model.safetensors nor model.safetensors.index.json; give a checkpoint folder as downloaded (safetensors)" \
+refused 1 "\"DIR/out\" has neither model.safetensors nor model.safetensors.index.json; give a checkpoint folder as downloaded (safetensors)" \
     "$dir/out" -o "$out"
 echo '{"weight_map": {}}' >"$ck/model.safetensors.index.json"
-go 1 "\"DIR/ck\" holds both model.safetensors and model.safetensors.index.json; remove the one that is not meant"
+go 1 "\"DIR/ck\" has both model.safetensors and model.safetensors.index.json; remove one of them"
 rm "$ck/model.safetensors"
 go 1 "\"DIR/ck\" holds no tensors"
 echo '{"weight_map": {"a": "../../etc/passwd"}}' >"$ck/model.safetensors.index.json"
-go 1 "\"model.safetensors.index.json\": weight_map[\"a\"] is \"../../etc/passwd\"; a shard is a plain file name beside the index"
+go 1 "\"model.safetensors.index.json\": weight_map[\"a\"] is \"../../etc/passwd\"; a shard must be a plain file name, in the folder of the index"
 echo '{"weight_map": {"a": "model-1.safetensors"}}' >"$ck/model.safetensors.index.json"
 go 1 "\"model.safetensors.index.json\" names the shard \"model-1.safetensors\", which is not in the folder; download it"
 
@@ -79,7 +79,7 @@ go 1 "tensor \"model.layers.1.mlp.up_proj.weight\": element [2, 6] is not a fini
 fresh set $tower.network.0.0.convffn.conv.bn.running_var 3 -1
 go 1 "tensor \"$tower.network.0.0.convffn.conv.bn.running_var\": element [3] is -1; a variance is 0 or more"
 fresh set model.layers.0.self_attn.q_proj.bias 1 1e6
-refused 1 "tensor \"llm.layer0.attn.q.bias\": the value of row 1, column 0 is beyond the largest f16, 65504; use --type bf16 or f32" \
+refused 1 "tensor \"llm.layer0.attn.q.bias\": the value in row 1, column 0 is beyond the largest f16, 65504; use --type bf16 or f32" \
     "$ck" --type f16 -o "$out"
 
 # --- the small files ---
@@ -96,11 +96,11 @@ same="fvlm: 12 tensors are left over: \"model.layers.1.input_layernorm.weight\",
 fresh; sed -i 's/"vocab_size": 320/"vocab_size": 309/' "$ck/config.json"
 go 1 "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 309; tokenizer and weights do not belong together"
 fresh; rm "$ck/vocab.json"
-go 1 "the folder holds no tokenizer: neither vocab.json with merges.txt nor tokenizer.json"
+go 1 "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json"
 fresh; rm "$ck/merges.txt"
 go 1 "\"merges.txt\" is missing beside vocab.json; download it"
 fresh; rm "$ck/added_tokens.json"
-go 1 "neither added_tokens.json nor tokenizer_config.json's added_tokens_decoder is there; download them"
+go 1 "there is neither added_tokens.json nor an added_tokens_decoder in tokenizer_config.json; download them"
 fresh; echo '{"<|im_start|>": 308}' >"$ck/added_tokens.json"
 go 1 "the tokenizer has no added token \"<|im_end|>\", which the prompt needs"
 

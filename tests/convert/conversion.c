@@ -195,13 +195,13 @@ static void bad_weights(void **state)
          "network.2.reparam_conv.weight\": element [4, 0, 0, 1] is not a finite number; the file is damaged or the "
          "training diverged"},
         {"model.layers.0.mlp.up_proj.weight", 32 * 17 + 3, 65536, "f16",
-         "tensor \"llm.layer0.ffn.up.weight\": the value of row 17, column 3 is beyond the largest f16, 65504; use "
+         "tensor \"llm.layer0.ffn.up.weight\": the value in row 17, column 3 is beyond the largest f16, 65504; use "
          "--type bf16 or f32"},
         {"model.mm_projector.2.bias", 4, -70000, "f16",
-         "tensor \"projector.2.bias\": the value of row 4, column 0 is beyond the largest f16, 65504; use --type bf16 "
+         "tensor \"projector.2.bias\": the value in row 4, column 0 is beyond the largest f16, 65504; use --type bf16 "
          "or f32"},
         {TEST_TOWER "network.0.1.convffn.fc2.weight", 64 * 2 + 1, 1e30, "f16",
-         "tensor \"vision.stage0.block1.ffn.fc2.weight\": the value of row 2, column 1 is beyond the largest f16, "
+         "tensor \"vision.stage0.block1.ffn.fc2.weight\": the value in row 2, column 1 is beyond the largest f16, "
          "65504; use --type bf16 "
          "or f32"},
     };

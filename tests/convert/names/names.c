@@ -261,7 +261,7 @@ static void wrong_shapes(void **state)
         {T "patch_embed.0.reparam_conv.weight",
          4,
          {16, 3, 5, 5},
-         "tensor \"" T "patch_embed.0.reparam_conv.weight\": a kernel of side 5 does not fit into one of side 3"},
+         "tensor \"" T "patch_embed.0.reparam_conv.weight\": a kernel of side 5 is larger than the fused kernel, of side 3"},
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 2, 3, 3},
@@ -270,7 +270,7 @@ static void wrong_shapes(void **state)
          4,
          {16, 1, 4, 4},
          "tensor \"" T
-         "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 4 does not fit into one of side 4"},
+         "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 4 is larger than the fused kernel, of side 4"},
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 1, 3, 5},
@@ -347,7 +347,7 @@ static void broken_grammar(void **state)
                         "encoding] blocks, at most 8, the first without downsample");
     c = fresh(false);
     test_tensor_add(&c, T "network.6.proj.0.lkb_reparam.weight", FVLM_SOURCE_BF16, 4, (const uint64_t[]){64, 1, 7, 7});
-    assert_string_equal(verdict(&c), "\"" T "network.6\" ends the tower in the middle of a stage");
+    assert_string_equal(verdict(&c), "\"" T "network.6\" ends the tower inside a stage");
     c = fresh(false);
     test_tensor_add(&c, T "network.64.proj.0.x", FVLM_SOURCE_BF16, 0, NULL);
     assert_string_equal(verdict(&c), "tensors \"" T "network.0.\" to \"" T "network.64.\": at most 64 are supported");

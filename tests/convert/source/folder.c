@@ -108,13 +108,13 @@ static void index_refusals(void **state)
          "\"" INDEX "\" says that tensor \"%s\" is in \"model-00002-of-00003.safetensors\", but it is not"},
         {"gone.safetensors",
          "\"" INDEX "\" names the shard \"gone.safetensors\", which is not in the folder; download it%.0s"},
-        {"../x", "\"" INDEX "\": weight_map[\"%s\"] is \"../x\"; a shard is a plain file name beside the index"},
+        {"../x", "\"" INDEX "\": weight_map[\"%s\"] is \"../x\"; a shard must be a plain file name, in the folder of the index"},
         {"/etc/passwd",
-         "\"" INDEX "\": weight_map[\"%s\"] is \"/etc/passwd\"; a shard is a plain file name beside the index"},
-        {"sub/x", "\"" INDEX "\": weight_map[\"%s\"] is \"sub/x\"; a shard is a plain file name beside the index"},
-        {"..", "\"" INDEX "\": weight_map[\"%s\"] is \"..\"; a shard is a plain file name beside the index"},
-        {"", "\"" INDEX "\": weight_map[\"%s\"] is \"\"; a shard is a plain file name beside the index"},
-        {"a\\\\b", "\"" INDEX "\": weight_map[\"%s\"] is \"a\\b\"; a shard is a plain file name beside the index"},
+         "\"" INDEX "\": weight_map[\"%s\"] is \"/etc/passwd\"; a shard must be a plain file name, in the folder of the index"},
+        {"sub/x", "\"" INDEX "\": weight_map[\"%s\"] is \"sub/x\"; a shard must be a plain file name, in the folder of the index"},
+        {"..", "\"" INDEX "\": weight_map[\"%s\"] is \"..\"; a shard must be a plain file name, in the folder of the index"},
+        {"", "\"" INDEX "\": weight_map[\"%s\"] is \"\"; a shard must be a plain file name, in the folder of the index"},
+        {"a\\\\b", "\"" INDEX "\": weight_map[\"%s\"] is \"a\\b\"; a shard must be a plain file name, in the folder of the index"},
     };
     for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
         write_shards(&c, 3, moves[i].to);
@@ -173,10 +173,10 @@ static void no_regular_file(void **state)
     write_fresh();
     test_write_text(folder, INDEX, "{}");
     assert_string_equal(verdict(),
-                        "\"F\" holds both model.safetensors and " INDEX "; remove the one that is not meant");
+                        "\"F\" has both model.safetensors and " INDEX "; remove one of them");
     test_remove_file(folder, INDEX);
     test_remove_file(folder, "model.safetensors");
-    assert_string_equal(verdict(), "\"F\" holds neither model.safetensors nor " INDEX
+    assert_string_equal(verdict(), "\"F\" has neither model.safetensors nor " INDEX
                                    "; give a checkpoint folder as downloaded (safetensors)");
     char *path = test_path(folder, "model.safetensors");
     assert_int_equal(mkdir(path, 0700), 0);
@@ -186,7 +186,7 @@ static void no_regular_file(void **state)
     assert_string_equal(verdict(), "\"F/model.safetensors\" is not a regular file");
     unlink(path);
     assert_int_equal(symlink("nowhere", path), 0);
-    assert_string_equal(verdict(), "\"F\" holds neither model.safetensors nor " INDEX
+    assert_string_equal(verdict(), "\"F\" has neither model.safetensors nor " INDEX
                                    "; give a checkpoint folder as downloaded (safetensors)");
     unlink(path);
     free(path);
@@ -227,7 +227,7 @@ static void config_refusals(void **state)
          "(model_type "
          "\"llava_qwen2\")"},
         {"\"hidden_size\"", "\"quantization\": {\"bits\": 4}, \"hidden_size\"",
-         "\"config.json\": this checkpoint is quantized already; give the original (BF16, F16 or F32)"},
+         "\"config.json\": this checkpoint is already quantized; give the original (BF16, F16 or F32)"},
         {"\"hidden_size\": 32, ", "", "\"config.json\": \"hidden_size\" is missing, expected a whole number"},
         {"\"hidden_size\": 32", "\"hidden_size\": \"32\"",
          "\"config.json\": \"hidden_size\" is a string, expected a whole number"},

@@ -48,9 +48,9 @@ static const refusal refusals[] = {
     {"{\"\xf4\x90\x80\x80\":{" A "}}", 16, FVLM_BAD_INPUT, 10, "not UTF-8"},
     {"{\"\xe2\x82", 0, FVLM_BAD_INPUT, 10, "not UTF-8"},
     /* names */
-    {"{\"\":{" A "}}", 16, FVLM_BAD_INPUT, 9, "a tensor without a name"},
-    {"{\"a\\nb\":{" A "}}", 16, FVLM_BAD_INPUT, 9, "a tensor's name holds a control character"},
-    {"{\"a\\u007f\":{" A "}}", 16, FVLM_BAD_INPUT, 9, "a tensor's name holds a control character"},
+    {"{\"\":{" A "}}", 16, FVLM_BAD_INPUT, 9, "a tensor has no name"},
+    {"{\"a\\nb\":{" A "}}", 16, FVLM_BAD_INPUT, 9, "a tensor's name contains a control character"},
+    {"{\"a\\u007f\":{" A "}}", 16, FVLM_BAD_INPUT, 9, "a tensor's name contains a control character"},
     {"{\"a\":{" A "},\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,32]}}", 32, FVLM_BAD_INPUT, 63,
      "tensor \"a\" is given twice"},
     {"{\"a\":{" A "},\"a\":{" A "}}", 16, FVLM_BAD_INPUT, 63, "tensor \"a\" is given twice"},
@@ -65,9 +65,9 @@ static const refusal refusals[] = {
     {"{\"a\":{\"dtype\":\"f32\"}}", 0, FVLM_BAD_INPUT, 22, "tensor \"a\": unknown dtype \"f32\""},
     {"{\"a\":{\"dtype\":32}}", 0, FVLM_BAD_INPUT, 22, "expected a string"},
     {"{\"a\":{\"dtype\":\"U32\"}}", 0, FVLM_UNSUPPORTED, 22,
-     "tensor \"a\": dtype U32 holds no weights we can read; use the original checkpoint (BF16, F16 or F32)"},
+     "tensor \"a\": dtype U32 is not supported for weights; use the original checkpoint (BF16, F16 or F32)"},
     {"{\"a\":{\"dtype\":\"F8_E4M3\"}}", 0, FVLM_UNSUPPORTED, 22,
-     "tensor \"a\": dtype F8_E4M3 holds no weights we can read; use the original checkpoint (BF16, F16 or F32)"},
+     "tensor \"a\": dtype F8_E4M3 is not supported for weights; use the original checkpoint (BF16, F16 or F32)"},
     /* shapes */
     {"{\"a\":{\"shape\":4}}", 0, FVLM_BAD_INPUT, 22, "expected '[', a shape"},
     {"{\"a\":{\"shape\":[-1]}}", 0, FVLM_BAD_INPUT, 23, "expected a whole number, 0 or more, in plain digits"},
@@ -112,8 +112,8 @@ static const refusal refusals[] = {
      "4 bytes before tensor \"b\" belong to no tensor"},
     /* __metadata__ */
     {"{\"__metadata__\":[]}", 0, FVLM_BAD_INPUT, 24, "expected '{', __metadata__"},
-    {"{\"__metadata__\":{\"a\":1}}", 0, FVLM_BAD_INPUT, 29, "__metadata__ may hold text only, \"a\" does not"},
-    {"{\"__metadata__\":{\"a\":null}}", 0, FVLM_BAD_INPUT, 29, "__metadata__ may hold text only, \"a\" does not"},
+    {"{\"__metadata__\":{\"a\":1}}", 0, FVLM_BAD_INPUT, 29, "__metadata__ may contain only strings; \"a\" is not one"},
+    {"{\"__metadata__\":{\"a\":null}}", 0, FVLM_BAD_INPUT, 29, "__metadata__ may contain only strings; \"a\" is not one"},
     {"{\"__metadata__\":{\"a\":\"1\",\"a\":\"1\"}}", 0, FVLM_BAD_INPUT, 24, "__metadata__ has the key \"a\" twice"},
     {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, FVLM_BAD_INPUT, 27, "__metadata__ is given twice"},
 };

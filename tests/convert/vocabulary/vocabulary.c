@@ -162,12 +162,12 @@ static void tokenizer_json_refusals(void **state)
         {"{\"normalizer\": null, \"normalizer\": null", "\"tokenizer.json\": byte 21: \"normalizer\" is given twice"},
         {"{\"normalizer\": {\"type\": \"NFKC\"}",
          "\"tokenizer.json\": byte 15: only the normalizer NFC, or none, is supported"},
-        {"{" TJ_SPLIT("Removed", "false"), "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by one regex "
-                                           "and then goes to bytes is supported"},
-        {"{" TJ_SPLIT("Isolated", "true"), "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by one regex "
-                                           "and then goes to bytes is supported"},
-        {"{\"pre_tokenizer\": null", "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by one regex and "
-                                     "then goes to bytes is supported"},
+        {"{" TJ_SPLIT("Removed", "false"), "\"tokenizer.json\": byte 18: only a pre_tokenizer of one splitting regex, "
+                                           "then ByteLevel, is supported"},
+        {"{" TJ_SPLIT("Isolated", "true"), "\"tokenizer.json\": byte 18: only a pre_tokenizer of one splitting regex, "
+                                           "then ByteLevel, is supported"},
+        {"{\"pre_tokenizer\": null", "\"tokenizer.json\": byte 18: only a pre_tokenizer of one splitting regex, "
+                                     "then ByteLevel, is supported"},
         {"{\"model\": {\"type\": \"WordPiece\"",
          "\"tokenizer.json\": byte 19: the model's \"type\" is set to \"WordPiece\", which is not supported"},
         {"{\"model\": {\"byte_fallback\": true",
@@ -176,9 +176,9 @@ static void tokenizer_json_refusals(void **state)
         {"{\"model\": {\"vocab\": {}}", "\"tokenizer.json\": byte 10: the model has no \"merges\""},
         {"{\"model\": {\"merges\": []}", "\"tokenizer.json\": byte 10: the model has no \"vocab\""},
         {"{\"model\": {\"merges\": [\"ab\"]",
-         "\"tokenizer.json\": byte 22: a merge is two tokens with one space between"},
+         "\"tokenizer.json\": byte 22: a merge must be two tokens separated by one space"},
         {"{\"model\": {\"merges\": [\"a b c\"]",
-         "\"tokenizer.json\": byte 22: a merge is two tokens with one space between"},
+         "\"tokenizer.json\": byte 22: a merge must be two tokens separated by one space"},
         {"{\"model\": {\"merges\": [[\"a\"]]", "\"tokenizer.json\": byte 26: expected ',' between two tokens"},
         {"{\"model\": {\"merges\": [[\"a\",\"b\",\"c\"]]",
          "\"tokenizer.json\": byte 30: expected ']' after two tokens"},
@@ -227,21 +227,21 @@ static void file_refusals(void **state)
         const char *name, *text; /* NULL: the file is removed */
         const char *message;
     } cases[] = {
-        {"vocab.json", NULL, "the folder holds no tokenizer: neither vocab.json with merges.txt nor tokenizer.json"},
+        {"vocab.json", NULL, "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json"},
         {"merges.txt", NULL, "\"merges.txt\" is missing beside vocab.json; download it"},
         {"added_tokens.json", NULL,
-         "neither added_tokens.json nor tokenizer_config.json's added_tokens_decoder is there; download them"},
+         "there is neither added_tokens.json nor an added_tokens_decoder in tokenizer_config.json; download them"},
         {"vocab.json", "{}", "the tokenizer has no tokens"},
         {"vocab.json", "{\"a\":0,\"b\":2}", "the vocabulary has no token with the id 1"},
-        {"vocab.json", "{\"a\":0,\"a\":1}", "the vocabulary has the token \"a\" twice"},
-        {"vocab.json", "{\"a\":0,\"\\u0061\":1}", "the vocabulary has the token \"a\" twice"},
+        {"vocab.json", "{\"a\":0,\"a\":1}", "the token \"a\" is in the vocabulary twice"},
+        {"vocab.json", "{\"a\":0,\"\\u0061\":1}", "the token \"a\" is in the vocabulary twice"},
         {"vocab.json", "{\"a\":0} x", "\"vocab.json\": byte 8: something follows the end of the JSON value"},
         {"vocab.json", "{\"a\":0,\"b\":0}", "\"vocab.json\": byte 7: tokens \"a\" and \"b\" have the same id 0"},
-        {"merges.txt", "#version\na  b\n", "\"merges.txt\": line 2: expected two tokens with one space between"},
-        {"merges.txt", "a b\nab\n", "\"merges.txt\": line 2: expected two tokens with one space between"},
-        {"merges.txt", "a b\n\n ab\n", "\"merges.txt\": line 3: expected two tokens with one space between"},
-        {"merges.txt", "a x\n", "merge 0, \"a x\", uses or makes a token that the vocabulary lacks"},
-        {"merges.txt", "a b\nb a\n", "merge 1, \"b a\", uses or makes a token that the vocabulary lacks"},
+        {"merges.txt", "#version\na  b\n", "\"merges.txt\": line 2: expected two tokens separated by one space"},
+        {"merges.txt", "a b\nab\n", "\"merges.txt\": line 2: expected two tokens separated by one space"},
+        {"merges.txt", "a b\n\n ab\n", "\"merges.txt\": line 3: expected two tokens separated by one space"},
+        {"merges.txt", "a x\n", "merge 0, \"a x\", uses or makes a token that is not in the vocabulary"},
+        {"merges.txt", "a b\nb a\n", "merge 1, \"b a\", uses or makes a token that is not in the vocabulary"},
         {"added_tokens.json", "{\"<|im_start|>\": 8}",
          "the tokenizer has no added token \"<|im_end|>\", which the prompt needs"},
         {"added_tokens.json", "{}", "the tokenizer has no added token \"<|im_start|>\", which the prompt needs"},
