@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: tower, projector and language model compute FastViTHD and Qwen2, block by block,
- * as a second implementation in f64 written from the formulas (tests/support/twin.c) does, at any
- * picture size that is a multiple of the stride and at any position. */
+/* Guards: tower, projector and language model compute FastViTHD and Qwen2: every block agrees with a second
+ * implementation in f64, written from the formulas (tests/support/twin.c), at any image size that is a multiple of the
+ * stride and at any position. */
 #include <math.h>
 #include <unistd.h>
 

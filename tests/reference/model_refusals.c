@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: a file whose tensors and config do not agree is refused when it is opened, in
- * words that name the tensor and what is wrong with it. */
+/* Guards: a file whose tensors and config disagree is refused when it is opened, by a message that names the tensor and
+ * what is wrong with it. */
 #include <unistd.h>
 
 #include "tests/support/check.h"
@@ -38,7 +38,7 @@ static void missing_tensors(void **state)
     refuses(&r, "1 tensor is missing: vision.stage3.pos.weight");
 }
 
-/* Two stages of the config that the file does not have: many names, of which four are listed. */
+/* A missing tensor is reported before a left-over one that may be the same, misspelled. Of many, four are named. */
 static void many_missing_tensors(void **state)
 {
     (void)state;
@@ -46,6 +46,9 @@ static void many_missing_tensors(void **state)
     r.leave_out = "llm.layer1.ffn.up.weight";
     r.extra = "llm.layer1.ffn.upp.weight";
     refuses(&r, "1 tensor is missing: llm.layer1.ffn.up.weight");
+    r.leave_out = "llm.layer1.";
+    refuses(&r, "12 tensors are missing: llm.layer1.attn_norm.weight, llm.layer1.attn.q.weight, "
+                "llm.layer1.attn.q.bias, llm.layer1.attn.k.weight, ...");
 }
 
 static void left_over_tensors(void **state)

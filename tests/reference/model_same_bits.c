@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: the same bits on every instruction set this machine has, at every thread count, for
- * every weight type and both activation modes; and however a text is split into calls. */
+/* Guards: the same bits on every instruction set that this machine runs, at every thread count, for every weight type
+ * and both activation modes, and however a text is split into calls. */
 #include <unistd.h>
 
 #include "tests/support/check.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: greedy takes the likeliest token, the lowest id on a tie; drawing follows
- * softmax(logits / temperature) cut to top_p; a seed gives the same answer everywhere. */
+/* Guards: greedy takes the likeliest token, the lowest id on a tie; sampling follows softmax(logits / temperature)
+ * restricted to top_p; a seed gives the same answer everywhere. */
 #include <math.h>
 
 #include "reference/sample.h"

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: at every size, the bands of the stem together make each output row from exactly the image rows that it
- * depends on, in no more scratch than is reserved. The twin follows every row through both convolutions. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
+/* Guards: at every size, the bands of the stem together compute each output row from the image rows that it depends
+ * on, in no more scratch than is reserved. The twin follows every row through both convolutions. */
 #include "reference/stem.h"
+#include "tests/support/check.h"
 
 enum { MAX_ROWS = 1024 }; /* a side of 4096 */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: the prompt is cut at the picture's place and each side tokenized apart; an answer is
- * what the passes called one by one give, ends where it should, and reaches the reader as whole UTF-8. */
-
+/* Guards: the prompt is split at the image marker and each side tokenized by itself; an answer is what the passes give
+ * when called one by one, ends where it should, stops when told to, and is emitted as whole UTF-8 characters. */
 #include "reference/text_stream.h"
 #include "tests/support/check.h"
 #include "tests/support/edited_model.h"

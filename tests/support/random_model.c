@@ -37,7 +37,8 @@ static entry *add(list *l, fvlm_layout layout, unsigned rank, uint64_t a, uint64
     entry *e = &l->entries[l->n];
     *e = (entry){.layout = layout, .rank = rank, .dims = {a, b, c, d}};
     snprintf(e->name, sizeof e->name, "%s", name);
-    if (l->r->leave_out && strcmp(name, l->r->leave_out) == 0) return e; /* the next one takes its place */
+    if (l->r->leave_out && strncmp(name, l->r->leave_out, strlen(l->r->leave_out)) == 0)
+        return e; /* the next one takes its place */
     if (l->r->reshape && strcmp(name, l->r->reshape) == 0) e->dims[0]++;
     if (l->r->transpose && strcmp(name, l->r->transpose) == 0) e->layout = FVLM_ROWS;
     l->n++;

@@ -11,7 +11,7 @@ typedef struct {
     uint64_t seed;
     fvlm_type type;        /* of every matrix */
     fvlm_type small;       /* of vectors and depthwise kernels: a float type */
-    const char *leave_out; /* this tensor is missing */
+    const char *leave_out; /* tensors whose names begin so are missing */
     const char *extra;     /* this one, a vector of 4, is too many */
     const char *reshape;   /* this one has one row (channel) more than the config says */
     const char *transpose; /* this matrix is stored in plain rows instead of panels */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: every kind of PNG and JPEG becomes the RGB that Pillow makes of it, and, padded and resized, the
- * pixels that Pillow makes of that (image_cases.h). */
+/* Guards: every kind of PNG and JPEG decodes to Pillow's RGB, and pads and resizes to Pillow's pixels
+ * (image_cases.h). */
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
 #include "tests/support/check.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: a damaged picture is refused or read, never a crash: every truncation is refused, every flipped bit of
- * a PNG is, and whatever chance makes of a file ends in a picture or in a message. Run under ASan and UBSan too. */
+/* Guards: damage never crashes a decoder. Every truncation is refused, every flipped bit of a PNG is, and random damage
+ * ends in an image or in a message. Run under ASan and UBSan too. */
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
 #include "tests/support/check.h"

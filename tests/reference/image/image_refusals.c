@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: a picture that is not read says why, in words that help, before memory is spent on it. */
+/* Guards: an image that cannot be read is refused with a message that helps, before memory is spent on it. */
 #include <errno.h>
 #include <sys/stat.h>
 

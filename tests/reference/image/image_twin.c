@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: on every instruction set, the resizer, which works on tiles of transposed rows, equals the plain formula of
- * Pillow's Resample.c computed pixel by pixel, at any size; and a picture as thin as a hair costs only its own pixels.
+/* Guards: on every instruction set, the resizer, which works on tiles of transposed rows, equals the plain formula of
+ * Pillow's Resample.c computed pixel by pixel, at any size; and an image as thin as a hair costs only its own pixels.
  */
 #include <math.h>
 
