@@ -5,8 +5,8 @@
  * change under us), encodes it, and waits until every earlier chunk of the same tensor has been appended. Chunks are
  * handed out in order, so the chunk waited for is always being worked on: no deadlock.
  *
- * When a chunk fails, the chunks before it are still carried out, those after it are not: of several failures the
- * one with the lowest number is reported, whichever came first. */
+ * When a chunk fails, those before it are still carried out. So the failure reported, that of the lowest chunk
+ * (fvlm_pool_try), does not depend on threads. */
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -25,10 +25,9 @@ typedef struct {
     fvlm_chunk_scratch *scratch; /* [n_threads] */
     unsigned n_threads;
     pthread_mutex_t lock; /* guards what follows; opening of streams, and their n_appended */
-    pthread_cond_t appended;
-    size_t failed; /* lowest chunk that failed; n_chunks if none did */
-    fvlm_err err;  /* its failure */
-    uint64_t done; /* of n_bytes */
+    pthread_cond_t ended; /* a chunk */
+    size_t failed;        /* lowest chunk that failed; n_chunks if none did */
+    uint64_t done;        /* of n_bytes */
 } job;
 
 /* ---- before ---- */
@@ -97,29 +96,26 @@ static fvlm_stream *find_stream(const job *j, size_t chunk)
     return &j->streams[low];
 }
 
-/* False if the chunk is not to be carried out any more: one before it has failed. */
-static bool start(job *j, fvlm_stream *s, size_t chunk, fvlm_status *st, fvlm_err *err)
+static fvlm_status open_stream(job *j, fvlm_stream *s, fvlm_err *err)
 {
     pthread_mutex_lock(&j->lock);
-    const bool go = chunk < j->failed;
-    if (go) *st = fvlm_stop_check(j->q->options.stop, err);
-    if (go && !*st) *st = fvlm_stream_open(s, err);
+    const fvlm_status st = fvlm_stream_open(s, err);
     pthread_mutex_unlock(&j->lock);
-    return go;
+    return st;
 }
 
-/* False as above. */
+/* False if the turn will not come, since a chunk before this one has failed. */
 static bool wait_for_turn(job *j, const fvlm_stream *s, size_t chunk)
 {
     pthread_mutex_lock(&j->lock);
-    while (chunk < j->failed && s->n_appended != chunk - s->first_chunk) pthread_cond_wait(&j->appended, &j->lock);
+    while (chunk < j->failed && s->n_appended != chunk - s->first_chunk) pthread_cond_wait(&j->ended, &j->lock);
     const bool go = chunk < j->failed;
     pthread_mutex_unlock(&j->lock);
     return go;
 }
 
-/* Publishes how the chunk ended and returns the bytes done. */
-static uint64_t end(job *j, fvlm_stream *s, size_t chunk, uint64_t n_bytes, fvlm_status st, const fvlm_err *err)
+/* Tells those who wait how the chunk ended; returns the bytes done. */
+static uint64_t end(job *j, fvlm_stream *s, size_t chunk, uint64_t n_bytes, fvlm_status st)
 {
     pthread_mutex_lock(&j->lock);
     if (!st) {
@@ -127,32 +123,31 @@ static uint64_t end(job *j, fvlm_stream *s, size_t chunk, uint64_t n_bytes, fvlm
         j->done += n_bytes;
     } else if (chunk < j->failed) {
         j->failed = chunk;
-        j->err = *err;
     }
     const uint64_t done = j->done;
-    pthread_cond_broadcast(&j->appended);
+    pthread_cond_broadcast(&j->ended);
     pthread_mutex_unlock(&j->lock);
     return done;
 }
 
-/* An fvlm_task. */
-static void run_chunk(void *ctx, size_t chunk, unsigned thread)
+/* An fvlm_fallible_task. */
+static fvlm_status run_chunk(void *ctx, size_t chunk, unsigned thread, fvlm_err *err)
 {
     job *j = ctx;
     const fvlm_quant_options *o = &j->q->options;
     fvlm_stream *s = find_stream(j, chunk);
     fvlm_chunk_scratch *scratch = &j->scratch[thread];
-    fvlm_err err = {0};
-    fvlm_status st;
-    if (!start(j, s, chunk, &st, &err)) return;
+    fvlm_status st = fvlm_stop_check(o->stop, err);
+    if (!st) st = open_stream(j, s, err);
     if (!st) {
         const fvlm_chunk c = fvlm_stream_chunk(s, chunk - s->first_chunk);
-        st = fvlm_chunk_encode(&c, j->q->reader, scratch, &err);
+        st = fvlm_chunk_encode(&c, j->q->reader, scratch, err);
     }
-    if (!st && !wait_for_turn(j, s, chunk)) return;
-    if (!st) st = fvlm_stream_append(s, scratch, j->q->reader, j->writer, &err);
-    const uint64_t done = end(j, s, chunk, scratch->n_in, st, &err);
+    if (!st && !wait_for_turn(j, s, chunk)) return FVLM_OK; /* the other failure is reported */
+    if (!st) st = fvlm_stream_append(s, scratch, j->q->reader, j->writer, err);
+    const uint64_t done = end(j, s, chunk, scratch->n_in, st);
     if (thread == 0 && o->progress) o->progress(o->progress_ctx, done, j->n_bytes);
+    return st;
 }
 
 /* ---- after ---- */
@@ -184,7 +179,7 @@ static void clean_up(job *j)
 
 fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm_err *err)
 {
-    job j = {.q = q, .lock = PTHREAD_MUTEX_INITIALIZER, .appended = PTHREAD_COND_INITIALIZER};
+    job j = {.q = q, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
     fvlm_pool *pool = NULL;
     fvlm_status st = fvlm_pool_create(&pool, q->options.threads, err);
     if (st) return st;
@@ -192,9 +187,7 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
     st = prepare(&j, path, err);
     if (!st) {
         fvlm_writer_use_pool(j.writer, pool, q->options.stop);
-        fvlm_pool_run(pool, j.n_chunks, run_chunk, &j);
-        st = j.err.code;
-        if (st && err) *err = j.err;
+        st = fvlm_pool_try(pool, j.n_chunks, run_chunk, &j, err);
     }
     st = fvlm_reader_check_unchanged(q->reader, st, err); /* what looks like damage may be a file being written */
     q->written = !st;

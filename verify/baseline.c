@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* baseline.c - see baseline.h. The temporary file loses its name as soon as it is written, so that nothing
- * is left behind however we end; until then it lies in a folder of its own. */
+/* baseline.c - see baseline.h. The temporary file lies in a folder of its own and loses its name as soon as it is
+ * written, so that nothing is left behind however the process ends. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static fvlm_status convert_folder(fvlm_baseline *out, const char *folder, const 
     fvlm_conversion *c = NULL;
     struct stat about;
     fvlm_status st = fvlm_conversion_plan(&c, folder, o, err);
-    if (st == FVLM_OK) {
+    if (!st) {
         st = fvlm_conversion_write(c, path, err);
         if (st == FVLM_IO)
             fvlm_err_prefix(err, "converting the source into a temporary file (TMPDIR chooses the folder)");
@@ -40,7 +40,7 @@ fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_
     *out = (fvlm_baseline){.fd = -1};
     if (stat(what, &about)) return fvlm_fail_errno(err, "\"%s\"", what);
     if (!S_ISDIR(about.st_mode)) {
-        if (strlen(what) >= sizeof out->path) return fvlm_fail(err, FVLM_LIMIT, "--against: the path is too long");
+        if (strlen(what) >= sizeof out->path) return fvlm_fail(err, FVLM_LIMIT, "the path of the source is too long");
         snprintf(out->path, sizeof out->path, "%s", what);
         return FVLM_OK;
     }

@@ -24,15 +24,15 @@ const char *fvlm_grade_name(fvlm_grade g)
  *   int4, int8      0.81    0.023   0.99      0.63   2.4    0
  *   preset int4     0.22    5e-5    1.00
  *
- * The bounds are two to four times the worst, but for int4. There a block may be far off (long groups, symmetric codes
- * in the stem) and predictions still hold; and random weights have nothing to predict: a random model fails that bound.
- * Wide as they are, they judge the price of a type. Mistakes, a lost bias, a swapped row, a wrong block of scales, are
- * found in the weights themselves (weights.h). */
+ * The bounds are two to four times the worst, except for int4. There, a block may be far off (long groups, symmetric
+ * codes in the stem) while predictions still hold; and a random model, which has nothing to predict, fails.
+ * These bounds are wide: they judge the price of a type. Mistakes such as a lost bias, swapped rows or wrong scales
+ * are found in the weights themselves (weights.h). */
 fvlm_bound fvlm_bounds_for(fvlm_grade g, fvlm_act_mode act)
 {
     static const fvlm_bound bounds[][2] = {
-        /* --act f32        --act int8 (float weights go with f32 activations in both) */
-        {{2e-5, 1e-6, 1.0}, {2e-5, 1e-6, 1.0}},       /* exact: the numeric contract of the design */
+        /* f32 activations   int8 (float weights use f32 activations in both) */
+        {{2e-5, 1e-6, 1.0}, {2e-5, 1e-6, 1.0}},       /* exact: sums of f32 in another order (reference/ops/ops.h) */
         {{0.005, 0.001, 0.98}, {0.005, 0.001, 0.98}}, /* f16 */
         {{0.05, 0.02, 0.95}, {0.05, 0.02, 0.95}},     /* bf16 */
         {{0.13, 0.06, 0.85}, {0.20, 0.20, 0.80}},     /* int8 */
@@ -48,7 +48,7 @@ static fvlm_grade grade_of_tensor(fvlm_type t, const fvlm_tensor *source)
     return t.kind == FVLM_F16 ? FVLM_GRADE_F16 : FVLM_GRADE_BF16;
 }
 
-/* Whether convert kept the checkpoint's types, so that floats are what they were. */
+/* Whether convert kept the checkpoint's types, so that no float was rounded. */
 static bool kept_types(const fvlm_reader *model)
 {
     const json_t *provenance = json_object_get(fvlm_reader_meta(model), "provenance");

@@ -119,8 +119,9 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     st = fvlm_pool_create(&pool, (unsigned)opt.threads, err);
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
+        const fvlm_check_options o = {pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
         if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = pool, .stop = fvlm_cli_stop()}, err);
-        if (st == FVLM_OK) st = fvlm_weights_compare(&f->weights, model, r, pool, fvlm_progress_update, &progress, err);
+        if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
         fvlm_progress_end(&progress);
     }
     st = fvlm_reader_check_unchanged(r, st, err);

@@ -36,7 +36,7 @@ fvlm_distance fvlm_divergence_distance(const float *x, const float *y, size_t n)
     return out;
 }
 
-/* log(sum exp(x)), the largest taken out first. */
+/* log(sum exp(x)), with the largest x factored out. */
 static double log_sum_exp(const float *x, size_t n)
 {
     double top = -INFINITY, sum = 0;

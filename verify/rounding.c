@@ -6,11 +6,11 @@
 
 #include "verify/rounding.h"
 
-static fvlm_status add_step(fvlm_rounding_history *p, fvlm_type t, const char *tensor, fvlm_err *err)
+static fvlm_status add_step(fvlm_rounding_history *h, fvlm_type t, const char *tensor, fvlm_err *err)
 {
-    if (p->n == FVLM_MAX_STEPS)
+    if (h->n == FVLM_MAX_STEPS)
         return fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" was converted over %d times", tensor, FVLM_MAX_STEPS);
-    p->step[p->n++] = t;
+    h->step[h->n++] = t;
     return FVLM_OK;
 }
 
@@ -28,7 +28,7 @@ fvlm_status fvlm_rounding_history_of(fvlm_rounding_history *out, const fvlm_read
         fvlm_type type;
         if (!from) continue;
         if (fvlm_type_parse(&type, from, err) || type.kind == FVLM_INT)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": its metadata say that \"%s\" was made from \"%.24s\"",
+            return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": the metadata say that \"%s\" was made from \"%.24s\"",
                              fvlm_reader_path(model), t->name, from);
         st = add_step(out, type, t->name, err);
         if (st) return st;
@@ -36,16 +36,16 @@ fvlm_status fvlm_rounding_history_of(fvlm_rounding_history *out, const fvlm_read
     return t->type.kind == FVLM_INT ? FVLM_OK : add_step(out, t->type, t->name, err);
 }
 
-float fvlm_rounding_history_apply(const fvlm_rounding_history *p, float w, float *slack)
+float fvlm_rounding_history_apply(const fvlm_rounding_history *h, float w, float *slack)
 {
     *slack = 0;
-    for (unsigned i = 0; i < p->n; i++) {
+    for (unsigned i = 0; i < h->n; i++) {
         const float before = w;
-        if (p->step[i].kind == FVLM_BF16) w = fvlm_bf16_to_f32(fvlm_f32_to_bf16(w));
-        if (p->step[i].kind == FVLM_F16) w = fvlm_f16_to_f32(fvlm_f32_to_f16(w));
+        if (h->step[i].kind == FVLM_BF16) w = fvlm_bf16_to_f32(fvlm_f32_to_bf16(w));
+        if (h->step[i].kind == FVLM_F16) w = fvlm_f16_to_f32(fvlm_f32_to_f16(w));
         if (w == before) continue;
-        /* a unit in the last place is at most this part of a normal number, and this much below them */
-        *slack += p->step[i].kind == FVLM_BF16 ? fabsf(w) * 0x1p-7f + 0x1p-133f : fabsf(w) * 0x1p-10f + 0x1p-24f;
+        /* A unit in the last place: at most this part of a normal number, plus that of subnormal ones. */
+        *slack += h->step[i].kind == FVLM_BF16 ? fabsf(w) * 0x1p-7f + 0x1p-133f : fabsf(w) * 0x1p-10f + 0x1p-24f;
     }
     return w;
 }
@@ -55,8 +55,7 @@ static float to_bf16(float v)
     return fvlm_bf16_to_f32(fvlm_f32_to_bf16(v));
 }
 
-/* Adding and subtracting this rounds to nearest, ties to even: what nearbyint() does, without 600 million calls of it.
- */
+/* Adding and subtracting this rounds to nearest, ties to even, like nearbyint(), but without a call per weight. */
 #define ROUND 0x1.8p52
 
 double fvlm_rounding_plain_error(fvlm_type t, const float *w, size_t n)

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weights.c - see weights.h. Tensors are cut into tasks of about a million weights; what the tasks find is merged so
- * that neither count nor wording depends on threads. */
+/* weights.c - see weights.h. Tensors are cut into tasks of about a million weights. */
 #include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
-#include "format/decode.h"
+#include "format/base/clock.h"
+#include "format/base/grow.h"
 #include "verify/rounding.h"
 #include "verify/weights.h"
 
@@ -20,53 +18,46 @@
 
 typedef struct {
     const fvlm_tensor *model, *source;
-    fvlm_weight model_weight, source_weight; /* the same two, when the model's is quantized */
-    fvlm_rounding_history path;
-    size_t first, n;     /* stored elements of a float tensor, or panels of a quantized one */
-    double error, plain; /* found: squared error of its groups, and what the plain method would make it */
+    fvlm_weight model_weight, source_weight; /* the same two, if the model's is quantized */
+    fvlm_rounding_history history;
+    size_t first, n; /* stored elements of a float tensor, or panels of a quantized one */
+    /* Found: */
+    double error, plain; /* squared error of its groups; the same of the plain method */
+    uint64_t n_groups, n_bad;
+    char first_bad[FVLM_MAX_ELEMENT_NAME];
 } task;
 
 typedef struct {
     const fvlm_reader *model, *source;
-    task *tasks;
-    size_t n_tasks;
-    float *room; /* [threads][room_elems] */
-    size_t room_elems;
-    fvlm_progress_fn progress;
-    void *progress_ctx;
-    atomic_size_t done;
-    pthread_mutex_t lock; /* guards what follows */
+    const fvlm_check_options *o;
     fvlm_weights *out;
-    size_t bad_task;
+    task *tasks;
+    size_t n_tasks, tasks_capacity;
+    float *scratch; /* [threads][scratch_elems] */
+    size_t scratch_elems;
+    atomic_size_t done;
 } job;
-
-/* What one task found, besides its sums. */
-typedef struct {
-    uint64_t n_groups, n_bad;
-    char first_bad[FVLM_MAX_ELEMENT_NAME];
-} finding;
 
 /* ---- floats ---- */
 
-static void compare_floats(const job *j, const task *t, float *room, finding *f)
+static void compare_floats(const job *j, task *t, float *scratch)
 {
-    float *x = room, *y = room + t->n, slack;
+    float *x = scratch, *y = scratch + t->n, slack;
     const size_t source_width = fvlm_type_float_bytes(t->source->type),
                  model_width = fvlm_type_float_bytes(t->model->type);
     fvlm_decode_floats(t->source->type, fvlm_reader_bytes(j->source, t->source) + t->first * source_width, t->n, x);
     fvlm_decode_floats(t->model->type, fvlm_reader_bytes(j->model, t->model) + t->first * model_width, t->n, y);
     for (size_t i = 0; i < t->n; i++) {
-        const float want = fvlm_rounding_history_apply(&t->path, x[i], &slack);
-        if (fabsf(y[i] - want) <= slack) continue; /* NaN is never within */
-        if (!f->n_bad++) fvlm_element_name(t->model, t->first + i, f->first_bad);
+        const float want = fvlm_rounding_history_apply(&t->history, x[i], &slack);
+        if (fabsf(y[i] - want) <= slack) continue; /* false for NaN */
+        if (!t->n_bad++) fvlm_element_name(t->model, t->first + i, t->first_bad);
     }
 }
 
 /* ---- integers ---- */
 
-/* w = the source's n weights of the group, after its path; most = the largest slack of one of them. */
-static void compare_group(task *t, const float *w, const float *stored, size_t n, float most, size_t row, size_t from,
-                          finding *f)
+/* w: the source's n weights of the group, rounded as its history says; slack: the largest of one of them. */
+static void compare_group(task *t, const float *w, const float *stored, size_t n, float slack, size_t row, size_t from)
 {
     double error = 0;
     for (size_t i = 0; i < n; i++) {
@@ -76,80 +67,67 @@ static void compare_group(task *t, const float *w, const float *stored, size_t n
     const double plain = fvlm_rounding_plain_error(t->model->type, w, n);
     t->error += error;
     t->plain += plain;
-    f->n_groups++;
-    if (sqrt(error) <= sqrt(plain) * (1 + SUM_SLACK) + 2 * (double)most) return; /* NaN is not */
-    if (!f->n_bad++)
-        snprintf(f->first_bad, FVLM_MAX_ELEMENT_NAME, "%s row %zu, inputs %zu to %zu", t->model->name, row, from,
+    t->n_groups++;
+    if (sqrt(error) <= sqrt(plain) * (1 + SUM_SLACK) + 2 * (double)slack) return; /* false for NaN */
+    if (!t->n_bad++)
+        snprintf(t->first_bad, sizeof t->first_bad, "%s row %zu, inputs %zu to %zu", t->model->name, row, from,
                  from + n - 1);
 }
 
-static void compare_row(task *t, size_t row, float *room, finding *f)
+static void compare_row(task *t, size_t row, float *scratch)
 {
     const size_t k = t->model_weight.m.k, group = t->model_weight.m.group;
-    float *w = room, *stored = room + k;
+    float *w = scratch, *stored = scratch + k;
     fvlm_weight_row(&t->source_weight, row, w);
     fvlm_weight_row(&t->model_weight, row, stored);
     for (size_t from = 0; from < k; from += group) {
         const size_t n = group < k - from ? group : k - from;
-        float most = 0, slack;
-        for (size_t i = from; i < from + n && t->path.n; i++) {
-            w[i] = fvlm_rounding_history_apply(&t->path, w[i], &slack);
-            if (slack > most) most = slack;
+        float slack, max_slack = 0;
+        for (size_t i = from; i < from + n && t->history.n; i++) {
+            w[i] = fvlm_rounding_history_apply(&t->history, w[i], &slack);
+            if (slack > max_slack) max_slack = slack;
         }
-        compare_group(t, w + from, stored + from, n, most, row, from, f);
+        compare_group(t, w + from, stored + from, n, max_slack, row, from);
     }
 }
 
-static void compare_panels(task *t, float *room, finding *f)
+static void compare_panels(task *t, float *scratch)
 {
     const size_t first = t->first * FVLM_PANEL, end = first + t->n * FVLM_PANEL;
-    for (size_t row = first; row < end && row < t->model_weight.m.n; row++) compare_row(t, row, room, f);
+    for (size_t row = first; row < end && row < t->model_weight.m.n; row++) compare_row(t, row, scratch);
 }
 
 /* ---- the tasks ---- */
 
-static void merge(job *j, size_t i, const finding *f)
-{
-    fvlm_weights *out = j->out;
-    pthread_mutex_lock(&j->lock);
-    out->n_groups += f->n_groups;
-    out->n_bad += f->n_bad;
-    if (f->n_bad && i < j->bad_task) {
-        j->bad_task = i;
-        memcpy(out->first_bad, f->first_bad, sizeof out->first_bad);
-    }
-    pthread_mutex_unlock(&j->lock);
-}
-
-static void run_task(void *ctx, size_t i, unsigned thread)
+/* An fvlm_fallible_task. */
+static fvlm_status run_task(void *ctx, size_t i, unsigned thread, fvlm_err *err)
 {
     job *j = ctx;
     task *t = &j->tasks[i];
-    float *room = j->room + thread * j->room_elems;
-    finding f = {0};
-    if (fvlm_interrupted()) return;
+    float *scratch = j->scratch + thread * j->scratch_elems;
+    const fvlm_status st = fvlm_stop_check(j->o->stop, err);
+    if (st) return st;
     if (t->model->type.kind == FVLM_INT)
-        compare_panels(t, room, &f);
+        compare_panels(t, scratch);
     else
-        compare_floats(j, t, room, &f);
-    merge(j, i, &f);
+        compare_floats(j, t, scratch);
     const size_t done = atomic_fetch_add(&j->done, 1) + 1;
-    if (thread == 0 && j->progress) j->progress(j->progress_ctx, done, j->n_tasks);
+    if (thread == 0 && j->o->progress) j->o->progress(j->o->progress_ctx, done, j->n_tasks);
+    return FVLM_OK;
 }
 
-/* Cuts n elements, or panels of k inputs, into tasks. Each needs room for both sides of a task, or of a row. */
+/* Cuts n elements, or panels of k inputs, into tasks. The scratch holds both sides of a task, or of a row. */
 static fvlm_status add_tasks(job *j, task whole, size_t n, size_t k, fvlm_err *err)
 {
     const bool panels = whole.model->type.kind == FVLM_INT;
     const size_t elems = panels ? k * FVLM_PANEL : 1, step = elems < TASK_WEIGHTS ? TASK_WEIGHTS / elems : 1;
-    const size_t room = 2 * (panels ? k : step < n ? step : n);
-    task *grown = realloc(j->tasks, (j->n_tasks + n / step + 1) * sizeof *grown);
-    if (!grown) return fvlm_fail_nomem(err);
-    j->tasks = grown;
-    if (room > j->room_elems) j->room_elems = room;
+    const size_t scratch = 2 * (panels ? k : step < n ? step : n);
+    if (!fvlm_grow(&j->tasks, &j->tasks_capacity, j->n_tasks + n / step + 1, sizeof *j->tasks))
+        return fvlm_fail_nomem(err);
+    if (scratch > j->scratch_elems) j->scratch_elems = scratch;
     for (whole.first = 0; whole.first < n; whole.first += step) {
         whole.n = step < n - whole.first ? step : n - whole.first;
-        grown[j->n_tasks++] = whole;
+        j->tasks[j->n_tasks++] = whole;
     }
     return FVLM_OK;
 }
@@ -175,12 +153,11 @@ static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
     if (!same_shape(t, whole.source))
         return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is missing or of another shape in \"%s\"", t->name,
                          fvlm_reader_path(j->source));
-    const bool same = fvlm_type_equal(t->type, whole.source->type) &&
-                      !memcmp(t->hash.bytes, whole.source->hash.bytes, sizeof t->hash.bytes);
+    const bool same = fvlm_type_equal(t->type, whole.source->type) && fvlm_hash_equal(&t->hash, &whole.source->hash);
     if (!same && whole.source->type.kind == FVLM_INT) return j->out->n_skipped++, FVLM_OK;
     j->out->n_tensors++;
     if (same) return j->out->n_same++, FVLM_OK;
-    fvlm_status st = fvlm_rounding_history_of(&whole.path, j->model, t, err);
+    fvlm_status st = fvlm_rounding_history_of(&whole.history, j->model, t, err);
     if (st) return st;
     if (t->type.kind == FVLM_INT) return plan_integers(j, &whole, err);
     j->out->n_rounded++;
@@ -193,7 +170,7 @@ static int by_offset(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* In the order of the file, which is the order of the data's way: the first that is bad is the one to look at. */
+/* In the order of the file, which is about the order of a pass: the first bad one is the one to look at. */
 static fvlm_status plan(job *j, fvlm_err *err)
 {
     const size_t n = fvlm_reader_n_tensors(j->model);
@@ -210,37 +187,36 @@ static fvlm_status plan(job *j, fvlm_err *err)
     return st;
 }
 
-/* In the order of the tasks, so that threads do not change a digit. */
-static double share_of_plain(const job *j)
+/* Adds up in the order of the tasks. */
+static void sum_up(const job *j)
 {
+    fvlm_weights *out = j->out;
     double error = 0, plain = 0;
     for (size_t i = 0; i < j->n_tasks; i++) {
-        error += j->tasks[i].error;
-        plain += j->tasks[i].plain;
+        const task *t = &j->tasks[i];
+        error += t->error;
+        plain += t->plain;
+        out->n_groups += t->n_groups;
+        if (t->n_bad && !out->n_bad) memcpy(out->first_bad, t->first_bad, sizeof out->first_bad);
+        out->n_bad += t->n_bad;
     }
-    return plain > 0 ? sqrt(error / plain) : 0;
+    out->share = plain > 0 ? sqrt(error / plain) : 0;
 }
 
 fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, const fvlm_reader *source,
-                                 fvlm_pool *pool, fvlm_progress_fn progress, void *progress_ctx, fvlm_err *err)
+                                 const fvlm_check_options *o, fvlm_err *err)
 {
+    static const fvlm_check_options none = {0};
     const double started = fvlm_clock_seconds();
-    job j = {.model = model, .source = source, .progress = progress, .progress_ctx = progress_ctx, .out = out};
-    j.bad_task = SIZE_MAX;
+    job j = {.model = model, .source = source, .o = o ? o : &none, .out = out};
     *out = (fvlm_weights){0};
     fvlm_status st = plan(&j, err);
     if (!st) {
-        j.room = fvlm_alloc(fvlm_pool_threads(pool) * j.room_elems, sizeof *j.room);
-        if (!j.room) st = fvlm_fail_nomem(err);
+        j.scratch = fvlm_alloc(fvlm_pool_threads(j.o->pool) * j.scratch_elems, sizeof *j.scratch);
+        st = j.scratch ? fvlm_pool_try(j.o->pool, j.n_tasks, run_task, &j, err) : fvlm_fail_nomem(err);
     }
-    if (!st) {
-        pthread_mutex_init(&j.lock, NULL);
-        fvlm_pool_run(pool, j.n_tasks, run_task, &j);
-        pthread_mutex_destroy(&j.lock);
-        if (fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
-    }
-    out->share = share_of_plain(&j);
-    free(j.room);
+    if (!st) sum_up(&j);
+    free(j.scratch);
     free(j.tasks);
     out->seconds = fvlm_clock_seconds() - started;
     return st;

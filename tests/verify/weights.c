@@ -53,7 +53,7 @@ static fvlm_weights compare(const char *file, const char *source, unsigned threa
     must(fvlm_reader_open(&a, file, &err), &err);
     must(fvlm_reader_open(&b, source, &err), &err);
     must(fvlm_pool_create(&pool, threads, &err), &err);
-    must(fvlm_weights_compare(&w, a, b, pool, NULL, NULL, &err), &err);
+    must(fvlm_weights_compare(&w, a, b, &(fvlm_check_options){.pool = pool}, &err), &err);
     fvlm_pool_destroy(&pool);
     fvlm_reader_close(&a);
     fvlm_reader_close(&b);
@@ -290,7 +290,7 @@ static void what_cannot_be_compared(void **state)
     must(random_model_write(&r, edited, &err), &err);
     must(fvlm_reader_open(&a, edited, &err), &err);
     must(fvlm_reader_open(&b, model, &err), &err);
-    assert_int_equal(fvlm_weights_compare(&none, a, b, NULL, NULL, NULL, &err), FVLM_MISMATCH);
+    assert_int_equal(fvlm_weights_compare(&none, a, b, NULL, &err), FVLM_MISMATCH);
     assert_non_null(strstr(err.msg, "tensor \"llm.norm.weight\" is missing or of another shape in \""));
     fvlm_reader_close(&a);
     fvlm_reader_close(&b);
