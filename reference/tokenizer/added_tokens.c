@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* added_tokens.c - see added_tokens.h. */
+/* added_tokens.c - added tokens, sorted by text and found byte by byte. */
 #include "reference/tokenizer/added_tokens.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err)
 {
     char *copy = fvlm_alloc(n_bytes + 1, 1);
-    if (!copy || !fvlm_grow(&a->tokens, &a->room, a->n + 1, sizeof *a->tokens)) {
+    if (!copy || !fvlm_grow(&a->tokens, &a->capacity, a->n + 1, sizeof *a->tokens)) {
         free(copy);
         return fvlm_fail_nomem(err);
     }
@@ -43,7 +43,7 @@ void fvlm_added_tokens_free(fvlm_added_tokens *a)
     *a = (fvlm_added_tokens){0};
 }
 
-/* First of tokens [lo, hi), alike up to depth, whose byte there is at least c. */
+/* The first of tokens [lo, hi), equal up to depth, whose byte there is at least c. */
 static size_t lower_bound(const fvlm_added_tokens *a, size_t lo, size_t hi, size_t depth, int c)
 {
     while (lo < hi) {
@@ -56,7 +56,7 @@ static size_t lower_bound(const fvlm_added_tokens *a, size_t lo, size_t hi, size
     return lo;
 }
 
-/* The longest token that s begins with: the tokens that agree with s narrow down byte by byte. */
+/* The longest token that s begins with. [lo, hi) are the tokens that agree with s so far. */
 static const fvlm_added_token *longest_at(const fvlm_added_tokens *a, const char *s, size_t n_bytes)
 {
     const fvlm_added_token *best = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* added_tokens.h - added tokens, found in the text before anything else looks at it. */
+/* added_tokens.h - finds added tokens in a text, before it is split. Private to reference/tokenizer. */
 #ifndef FVLM_REFERENCE_TOKENIZER_ADDED_TOKENS_H
 #define FVLM_REFERENCE_TOKENIZER_ADDED_TOKENS_H
 
@@ -11,14 +11,14 @@ typedef struct {
     uint32_t id;
 } fvlm_added_token;
 
-/* In order of text after fvlm_added_tokens_sort, no two alike. */
+/* Sorted by text, without duplicates, once fvlm_added_tokens_sort has succeeded. */
 typedef struct {
     fvlm_added_token *tokens;
-    size_t n, room;
+    size_t n, capacity;
 } fvlm_added_tokens;
 
 fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err);
-fvlm_status fvlm_added_tokens_sort(fvlm_added_tokens *a, fvlm_err *err); /* refuses two of the same text */
+fvlm_status fvlm_added_tokens_sort(fvlm_added_tokens *a, fvlm_err *err); /* refuses duplicates */
 void fvlm_added_tokens_free(fvlm_added_tokens *a);
 
 /* The leftmost token in s, the longest of those that begin there; NULL if there is none. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpe.c - byte-pair merging in n log n: symbols in a linked list, possible merges in a heap.
  *
- * A merge in the heap may be out of date when it comes up, because a neighbour was merged meanwhile. Symbols
- * only ever grow, so it is current exactly when its result is still as long as the two symbols at its place. */
+ * A merge may be out of date when it leaves the heap, because a neighbour was merged meanwhile. Symbols only ever grow,
+ * so it is current exactly when its result is as long as the two symbols at its position together. */
 #include "reference/tokenizer/bpe.h"
 
 #include <stdlib.h>
@@ -10,22 +10,22 @@
 #define NONE UINT32_MAX
 
 struct fvlm_symbol {
-    uint32_t id, n_bytes; /* n_bytes 0: merged into the one before */
+    uint32_t id, n_bytes; /* n_bytes 0: merged into its predecessor */
     uint32_t prev, next;
 };
 
 struct fvlm_candidate {
-    uint64_t order; /* rank, then place */
+    uint64_t order; /* rank, then position */
     uint32_t result;
 };
 
 static bool reserve(fvlm_bpe *b, size_t n)
 {
-    if (n <= b->room) return true;
+    if (n <= b->capacity) return true;
     fvlm_bpe_free(b);
-    b->room = n < 64 ? 64 : n;
-    b->symbols = fvlm_alloc(b->room, sizeof *b->symbols);
-    b->heap = fvlm_alloc(b->room, 3 * sizeof *b->heap); /* n - 1 at first, and two more for each of n - 1 merges */
+    b->capacity = n < 64 ? 64 : n;
+    b->symbols = fvlm_alloc(b->capacity, sizeof *b->symbols);
+    b->heap = fvlm_alloc(b->capacity, 3 * sizeof *b->heap); /* n - 1 at first, two more per merge */
     if (b->symbols && b->heap) return true;
     fvlm_bpe_free(b);
     return false;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bpe.h - one piece of text to ids: the merge of lowest rank first, leftmost among equals. */
+/* bpe.h - one pre-token to ids: merges the pair of lowest rank first, the leftmost among equals. Private to
+ * reference/tokenizer. */
 #ifndef FVLM_REFERENCE_TOKENIZER_BPE_H
 #define FVLM_REFERENCE_TOKENIZER_BPE_H
 
 #include "reference/tokenizer/token_table.h"
 
-/* Scratch that grows to the longest piece seen. Start it zeroed. */
+/* Scratch memory, which grows to the longest pre-token seen. Starts zeroed. */
 typedef struct {
     struct fvlm_symbol *symbols;
     struct fvlm_candidate *heap;
-    size_t room, n_heap;
+    size_t capacity, n_heap;
 } fvlm_bpe;
 
-/* Ids of s (n >= 1 bytes) into ids, which has room for n; returns how many, or 0 when out of memory. */
+/* Writes the ids of s (n >= 1 bytes) to ids [n]; returns how many, or 0 when out of memory. */
 size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids);
 void fvlm_bpe_free(fvlm_bpe *b);
 

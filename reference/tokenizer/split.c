@@ -29,21 +29,21 @@ static const char newer_numbers[] =
     "\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}\\x{16130}-\\x{16139}"
     "\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}\\x{1e5f1}-\\x{1e5fa}";
 
-struct fvlm_splitter {
+struct fvlm_split_pattern {
     pcre2_code *code;
 };
 
-struct fvlm_split {
-    const fvlm_splitter *splitter;
+struct fvlm_split_iter {
+    const fvlm_split_pattern *pattern;
     pcre2_match_data *match;
     pcre2_match_context *limits;
     pcre2_jit_stack *stack;
     const char *text;
     size_t n_bytes, at;
-    size_t match_from, match_to; /* the match after a gap that was handed out first */
+    size_t match_from, match_to; /* the latest match; a gap before it is returned first */
 };
 
-/* Writes the pattern rewritten. in_class: between [ and ], where the added ranges need no brackets. */
+/* Writes the rewritten pattern. Inside a class (between [ and ]) the added ranges need no brackets of their own. */
 static void rewrite(FILE *to, const char *p, size_t n)
 {
     bool in_class = false;
@@ -68,7 +68,7 @@ static void rewrite(FILE *to, const char *p, size_t n)
     }
 }
 
-static fvlm_status compile(fvlm_splitter *s, const char *pattern, size_t n_bytes, fvlm_err *err)
+static fvlm_status compile(fvlm_split_pattern *s, const char *pattern, size_t n_bytes, fvlm_err *err)
 {
     int code = 0;
     uint32_t empty = 0;
@@ -81,11 +81,11 @@ static fvlm_status compile(fvlm_splitter *s, const char *pattern, size_t n_bytes
     }
     pcre2_pattern_info(s->code, PCRE2_INFO_MATCHEMPTY, &empty);
     if (empty) return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: its pattern matches nothing at all");
-    pcre2_jit_compile(s->code, PCRE2_JIT_COMPLETE); /* where there is no JIT, the interpreter does the same */
+    pcre2_jit_compile(s->code, PCRE2_JIT_COMPLETE); /* if this fails, matching falls back to the interpreter */
     return FVLM_OK;
 }
 
-fvlm_status fvlm_splitter_create(fvlm_splitter **out, const char *pattern, size_t n_bytes, fvlm_err *err)
+fvlm_status fvlm_split_pattern_create(fvlm_split_pattern **out, const char *pattern, size_t n_bytes, fvlm_err *err)
 {
     char *rewritten = NULL;
     size_t n_rewritten = 0;
@@ -96,17 +96,17 @@ fvlm_status fvlm_splitter_create(fvlm_splitter **out, const char *pattern, size_
     if (to) rewrite(to, pattern, n_bytes);
     bool ok = to && !ferror(to);
     if (to) ok &= fclose(to) == 0;
-    fvlm_splitter *s = ok ? fvlm_alloc(1, sizeof *s) : NULL;
-    fvlm_status st = s ? compile(s, rewritten, n_rewritten, err) : fvlm_fail_nomem(err);
+    fvlm_split_pattern *s = ok ? fvlm_alloc(1, sizeof *s) : NULL;
+    const fvlm_status st = s ? compile(s, rewritten, n_rewritten, err) : fvlm_fail_nomem(err);
     free(rewritten);
     if (st)
-        fvlm_splitter_destroy(&s);
+        fvlm_split_pattern_destroy(&s);
     else
         *out = s;
     return st;
 }
 
-void fvlm_splitter_destroy(fvlm_splitter **s)
+void fvlm_split_pattern_destroy(fvlm_split_pattern **s)
 {
     if (!*s) return;
     pcre2_code_free((*s)->code);
@@ -114,75 +114,74 @@ void fvlm_splitter_destroy(fvlm_splitter **s)
     *s = NULL;
 }
 
-fvlm_status fvlm_split_begin(fvlm_split **out, const fvlm_splitter *s, fvlm_err *err)
+fvlm_status fvlm_split_iter_create(fvlm_split_iter **out, const fvlm_split_pattern *p, fvlm_err *err)
 {
-    fvlm_split *w = fvlm_alloc(1, sizeof *w);
-    *out = w;
-    if (w) {
-        w->splitter = s;
-        w->match = pcre2_match_data_create_from_pattern(s->code, NULL);
-        w->limits = pcre2_match_context_create(NULL);
-        w->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK_BYTES, NULL);
+    fvlm_split_iter *i = fvlm_alloc(1, sizeof *i);
+    *out = i;
+    if (i) {
+        i->pattern = p;
+        i->match = pcre2_match_data_create_from_pattern(p->code, NULL);
+        i->limits = pcre2_match_context_create(NULL);
+        i->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK_BYTES, NULL);
     }
-    if (!w || !w->match || !w->limits) {
-        fvlm_split_end(out);
+    if (!i || !i->match || !i->limits) {
+        fvlm_split_iter_destroy(out);
         return fvlm_fail_nomem(err);
     }
-    if (w->stack) pcre2_jit_stack_assign(w->limits, NULL, w->stack);
+    if (i->stack) pcre2_jit_stack_assign(i->limits, NULL, i->stack);
     return FVLM_OK;
 }
 
-void fvlm_split_end(fvlm_split **w)
+void fvlm_split_iter_destroy(fvlm_split_iter **i)
 {
-    if (!*w) return;
-    pcre2_match_data_free((*w)->match);
-    pcre2_match_context_free((*w)->limits);
-    pcre2_jit_stack_free((*w)->stack);
-    free(*w);
-    *w = NULL;
+    if (!*i) return;
+    pcre2_match_data_free((*i)->match);
+    pcre2_match_context_free((*i)->limits);
+    pcre2_jit_stack_free((*i)->stack);
+    free(*i);
+    *i = NULL;
 }
 
-/* A pattern may give back as many characters as there are, a few times over; one that tries more than that is
- * not a tokenizer's. */
-void fvlm_split_text(fvlm_split *w, const char *text, size_t n_bytes)
+/* The match limit allows a pattern to backtrack over the whole text a few times. No tokenizer needs more. */
+void fvlm_split_iter_start(fvlm_split_iter *i, const char *text, size_t n_bytes)
 {
-    w->text = text;
-    w->n_bytes = n_bytes;
-    w->at = w->match_from = w->match_to = 0;
-    pcre2_set_match_limit(w->limits, (uint32_t)(1000000 + 16 * (n_bytes < 100000000 ? n_bytes : 100000000)));
+    i->text = text;
+    i->n_bytes = n_bytes;
+    i->at = i->match_from = i->match_to = 0;
+    pcre2_set_match_limit(i->limits, (uint32_t)(1000000 + 16 * (n_bytes < 100000000 ? n_bytes : 100000000)));
 }
 
 /* The next match into match_from, match_to; both n_bytes when there is none. */
-static fvlm_status find(fvlm_split *w, fvlm_err *err)
+static fvlm_status find(fvlm_split_iter *i, fvlm_err *err)
 {
-    PCRE2_SPTR s = (PCRE2_SPTR)w->text;
-    int rc = pcre2_match(w->splitter->code, s, w->n_bytes, w->at, PCRE2_NO_UTF_CHECK, w->match, w->limits);
+    PCRE2_SPTR s = (PCRE2_SPTR)i->text;
+    int rc = pcre2_match(i->pattern->code, s, i->n_bytes, i->at, PCRE2_NO_UTF_CHECK, i->match, i->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(w->splitter->code, s, w->n_bytes, w->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->match,
-                         w->limits);
-    w->match_from = w->match_to = w->n_bytes;
+        rc =
+            pcre2_match(i->pattern->code, s, i->n_bytes, i->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, i->match, i->limits);
+    i->match_from = i->match_to = i->n_bytes;
     if (rc == PCRE2_ERROR_NOMATCH) return FVLM_OK;
     if (rc < 0)
-        return fvlm_fail(err, FVLM_LIMIT, "the tokenizer's pattern takes too long on this text (at byte %zu)", w->at);
-    const PCRE2_SIZE *span = pcre2_get_ovector_pointer(w->match);
-    if (span[0] < w->at || span[1] <= span[0]) /* \K and look-arounds can do this; no tokenizer does */
+        return fvlm_fail(err, FVLM_LIMIT, "the tokenizer's pattern takes too long on this text (at byte %zu)", i->at);
+    const PCRE2_SIZE *span = pcre2_get_ovector_pointer(i->match);
+    if (span[0] < i->at || span[1] <= span[0]) /* possible with \K and look-arounds, which no tokenizer uses so */
         return fvlm_fail(err, FVLM_UNSUPPORTED, "the tokenizer's pattern matches backwards");
-    w->match_from = span[0];
-    w->match_to = span[1];
+    i->match_from = span[0];
+    i->match_to = span[1];
     return FVLM_OK;
 }
 
-fvlm_status fvlm_split_next(fvlm_split *w, const char **from, size_t *n, fvlm_err *err)
+fvlm_status fvlm_split_iter_next(fvlm_split_iter *i, const char **from, size_t *n, fvlm_err *err)
 {
     *n = 0;
-    if (w->at >= w->n_bytes) return FVLM_OK;
-    if (w->at >= w->match_to) {
-        const fvlm_status st = find(w, err);
+    if (i->at >= i->n_bytes) return FVLM_OK;
+    if (i->at >= i->match_to) {
+        const fvlm_status st = find(i, err);
         if (st) return st;
     }
-    const size_t to = w->at < w->match_from ? w->match_from : w->match_to;
-    *from = w->text + w->at;
-    *n = to - w->at;
-    w->at = to;
+    const size_t to = i->at < i->match_from ? i->match_from : i->match_to;
+    *from = i->text + i->at;
+    *n = to - i->at;
+    i->at = to;
     return FVLM_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* token_table.c - reading tokens and merges into tables.
  *
- * The files spell bytes in GPT-2's alphabet: printable Latin-1 stands for itself, the 68 other bytes for U+0100
- * and up, in order. It is undone here, once, so that everything after works on bytes. */
+ * The files spell bytes in GPT-2's alphabet: printable Latin-1 characters stand for themselves, U+0100 and up for the
+ * other 68 bytes, in order. The spelling is undone here, once, so that everything else works on bytes. */
 #include "reference/tokenizer/token_table.h"
 
 #include <inttypes.h>
@@ -20,7 +20,7 @@ static bool stands_for_itself(int32_t c)
     return (c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff);
 }
 
-/* byte_of[c] for c < 324, -1 where the alphabet has no letter. */
+/* byte_of[c]: the byte that character c stands for, or -1. */
 static void make_alphabet(int16_t byte_of[324])
 {
     int32_t next = 0x100;
@@ -28,7 +28,7 @@ static void make_alphabet(int16_t byte_of[324])
     for (int b = 0; b < 256; b++) byte_of[stands_for_itself(b) ? b : next++] = (int16_t)b;
 }
 
-/* Token text to bytes at out; false if a letter is outside the alphabet. */
+/* Token text to bytes; false if a character is outside the alphabet. */
 static bool to_bytes(const int16_t byte_of[324], const char *s, size_t n, char *out, size_t *n_out)
 {
     *n_out = 0;
@@ -49,13 +49,13 @@ static bool no_memory(fvlm_json_pull *p)
 
 static bool grow_ids(fvlm_token_table *v, size_t n)
 {
-    return fvlm_grow(&v->tokens, &v->room, n, sizeof *v->tokens) &&
-           fvlm_grow(&v->special, &v->special_room, n, sizeof *v->special);
+    return fvlm_grow(&v->tokens, &v->token_capacity, n, sizeof *v->tokens) &&
+           fvlm_grow(&v->special, &v->special_capacity, n, sizeof *v->special);
 }
 
 static bool grow_text(fvlm_token_table *v, size_t more)
 {
-    return fvlm_grow(&v->text, &v->text_room, v->n_text + more, 1);
+    return fvlm_grow(&v->text, &v->text_capacity, v->n_text + more, 1);
 }
 
 static bool read_token(fvlm_token_table *v, fvlm_json_pull *p, const int16_t byte_of[324])
@@ -73,7 +73,7 @@ static bool read_token(fvlm_token_table *v, fvlm_json_pull *p, const int16_t byt
     if (!s.n) return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a token without text");
     if (!grow_text(v, s.n)) return no_memory(p);
     char *to = v->text + v->n_text;
-    if (!to_bytes(byte_of, s.s, s.n, to, &n)) { /* not one that merging could reach, so spelled plainly */
+    if (!to_bytes(byte_of, s.s, s.n, to, &n)) { /* merging cannot produce it: it stands for itself */
         memcpy(to, s.s, s.n);
         n = s.n;
     }
@@ -131,8 +131,8 @@ void fvlm_token_table_free(fvlm_token_table *v)
     *v = (fvlm_token_table){0};
 }
 
-/* Ids by text, while merges are read. The rest of the hash is kept beside the id: a collision that it tells
- * apart costs no walk to the text. */
+/* Ids by text, while merges are read. The upper half of the hash is stored beside the id, so that most collisions are
+ * resolved without comparing text. */
 typedef struct {
     uint32_t id, hash;
 } text_slot;
@@ -149,7 +149,7 @@ static size_t slots_for(size_t n)
     return slots;
 }
 
-/* The slot of this text: its own, or the free one where it belongs. */
+/* The slot of this text, or the free slot where it would go. */
 static text_slot *find_slot(const text_index *x, const fvlm_token_table *v, const char *s, size_t n)
 {
     const uint64_t h = XXH3_64bits(s, n);

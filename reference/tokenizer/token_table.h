@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* token_table.h - tokens as bytes, and which two tokens merge into which. */
+/* token_table.h - the bytes of each token, and which two tokens merge into which. Private to reference/tokenizer. */
 #ifndef FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
 #define FVLM_REFERENCE_TOKENIZER_TOKEN_TABLE_H
 
@@ -8,7 +8,7 @@
 
 #define FVLM_NO_TOKEN UINT32_MAX
 
-/* A pair of neighbours and what it becomes. Open addressing; result FVLM_NO_TOKEN marks a free slot. */
+/* Two adjacent tokens and what they merge into. Open addressing; result FVLM_NO_TOKEN marks a free slot. */
 typedef struct {
     uint32_t left, right, rank, result;
 } fvlm_bpe_merge;
@@ -19,28 +19,28 @@ typedef struct {
 
 typedef struct {
     char *text; /* the bytes of all tokens, one after the other */
-    size_t n_text, text_room;
-    fvlm_token *tokens; /* [room], by id */
-    uint8_t *special;   /* [special_room], by id */
+    size_t n_text, text_capacity;
+    fvlm_token *tokens; /* [token_capacity], by id */
+    uint8_t *special;   /* [special_capacity], by id */
     size_t n;           /* 1 + highest id */
-    size_t room, special_room;
+    size_t token_capacity, special_capacity;
 
     fvlm_bpe_merge *merges;
     size_t merge_mask; /* slots - 1, a power of two less one */
     uint32_t of_byte[256];
 } fvlm_token_table;
 
-/* Each reads the array that comes next, of a section of less than 4 GiB; false when p has failed. */
+/* Each reads the array that is next in p, of a section of less than 4 GiB; false when p has failed. */
 bool fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_json_pull *p);
 bool fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_json_pull *p);
 void fvlm_token_table_free(fvlm_token_table *v);
 
-/* Adds an id outside the alphabet; text is NUL-terminated after n_bytes. An id that has the same text already is fine.
- */
+/* Adds an id whose text is not in the byte alphabet; text is NUL-terminated after n_bytes. The id may already have
+ * this text. */
 fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint64_t id, const char *text, size_t n_bytes, bool special,
                                  fvlm_err *err);
 
-/* What left and right merge into: NULL when they do not. */
+/* What left and right merge into; NULL when they do not. */
 const fvlm_bpe_merge *fvlm_token_table_merge(const fvlm_token_table *v, uint32_t left, uint32_t right);
 
 #endif

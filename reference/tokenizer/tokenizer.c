@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.c - the section read, and the way of a text: repaired, cut at added tokens, normalized, cut again,
- * split, merged. */
+/* tokenizer.c - reads the tokenizer section, and encodes a text: it is repaired, cut at added tokens, normalized, cut
+ * again, split into pre-tokens, and these are merged. */
 #include "reference/tokenizer/tokenizer.h"
 
 #include <stdlib.h>
@@ -19,17 +19,17 @@
 
 struct fvlm_tokenizer {
     fvlm_token_table vocab;
-    fvlm_added_tokens raw, normalized; /* looked for before and after NFC */
-    fvlm_splitter *splitter;
+    fvlm_added_tokens raw, normalized; /* found in the text before and after NFC */
+    fvlm_split_pattern *pattern;
     bool nfc;
 };
 
-/* ---- the section ---- */
+/* ---- reading the section ---- */
 
 typedef enum { TOKENS, MERGES, ADDED, PATTERN, NORMALIZER, N_MEMBERS } member;
 static const char *const member_names[N_MEMBERS] = {"tokens", "merges", "added", "pattern", "normalizer"};
 
-/* Where each member's value begins; all five must be there, once. */
+/* The offset of each member's value. All five are required, once each. */
 static bool find_members(fvlm_json_pull *p, size_t at[N_MEMBERS])
 {
     bool first = true;
@@ -126,7 +126,7 @@ static void read_member(fvlm_tokenizer *t, member m, fvlm_json_pull *p)
         read_normalizer(t, p);
         break;
     default:
-        if (fvlm_json_pull_string(p, &s)) p->st = fvlm_splitter_create(&t->splitter, s.s, s.n, p->err);
+        if (fvlm_json_pull_string(p, &s)) p->st = fvlm_split_pattern_create(&t->pattern, s.s, s.n, p->err);
     }
 }
 
@@ -163,7 +163,7 @@ void fvlm_tokenizer_destroy(fvlm_tokenizer **t)
     fvlm_token_table_free(&(*t)->vocab);
     fvlm_added_tokens_free(&(*t)->raw);
     fvlm_added_tokens_free(&(*t)->normalized);
-    fvlm_splitter_destroy(&(*t)->splitter);
+    fvlm_split_pattern_destroy(&(*t)->pattern);
     free(*t);
     *t = NULL;
 }
@@ -187,34 +187,34 @@ size_t fvlm_tokenizer_size(const fvlm_tokenizer *t)
     return t->vocab.n;
 }
 
-/* ---- a text ---- */
+/* ---- encoding ---- */
 
-/* One call of encode: ids as they grow, and the scratch memory of every step. */
+/* One call of encode: the ids so far, and scratch memory for every step. */
 typedef struct {
     const fvlm_tokenizer *t;
     uint32_t *ids;
-    size_t n, room;
-    fvlm_split *split;
+    size_t n, capacity;
+    fvlm_split_iter *split;
     fvlm_bpe bpe;
     fvlm_err *err;
 } run;
 
 static fvlm_status reserve_ids(run *r, size_t more)
 {
-    return fvlm_grow(&r->ids, &r->room, r->n + more, sizeof *r->ids) ? FVLM_OK : fvlm_fail_nomem(r->err);
+    return fvlm_grow(&r->ids, &r->capacity, r->n + more, sizeof *r->ids) ? FVLM_OK : fvlm_fail_nomem(r->err);
 }
 
-/* Text without added tokens: pieces, and each piece merged. */
+/* A text without added tokens: splits it and merges each pre-token. */
 static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
 {
-    const char *piece = NULL;
+    const char *pretoken = NULL;
     size_t n = 0;
-    fvlm_split_text(r->split, s, n_bytes);
+    fvlm_split_iter_start(r->split, s, n_bytes);
     for (;;) {
-        fvlm_status st = fvlm_split_next(r->split, &piece, &n, r->err);
+        fvlm_status st = fvlm_split_iter_next(r->split, &pretoken, &n, r->err);
         if (st || !n) return st;
-        if ((st = reserve_ids(r, n))) return st; /* at most one id a byte */
-        const size_t n_ids = fvlm_bpe_encode(&r->bpe, &r->t->vocab, piece, n, r->ids + r->n);
+        if ((st = reserve_ids(r, n))) return st; /* at most one id per byte */
+        const size_t n_ids = fvlm_bpe_encode(&r->bpe, &r->t->vocab, pretoken, n, r->ids + r->n);
         if (!n_ids) return fvlm_fail_nomem(r->err);
         r->n += n_ids;
     }
@@ -222,7 +222,7 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
 
 typedef fvlm_status (*encode_fn)(run *r, const char *s, size_t n_bytes);
 
-/* Cuts s at the added tokens; what lies between them goes to rest. */
+/* Cuts s at the added tokens and passes what lies between them to rest. */
 static fvlm_status cut_at_added(run *r, const fvlm_added_tokens *added, const char *s, size_t n_bytes, encode_fn rest)
 {
     fvlm_status st = FVLM_OK;
@@ -264,11 +264,11 @@ fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, siz
     *n = 0;
     if (n_bytes > MAX_TEXT_BYTES) return fvlm_fail(err, FVLM_LIMIT, "a text of %zu bytes: at most 64 MiB", n_bytes);
     fvlm_status st = fvlm_unicode_repair(&repaired, text, n_bytes, err);
-    if (!st) st = fvlm_split_begin(&r.split, t->splitter, err);
+    if (!st) st = fvlm_split_iter_create(&r.split, t->pattern, err);
     if (!st) st = reserve_ids(&r, 1);
     if (!st) st = cut_at_added(&r, &t->raw, repaired.bytes, repaired.n_bytes, encode_raw);
     free(repaired.bytes);
-    fvlm_split_end(&r.split);
+    fvlm_split_iter_destroy(&r.split);
     fvlm_bpe_free(&r.bpe);
     if (st) {
         free(r.ids);

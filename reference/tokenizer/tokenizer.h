@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.h - Qwen2's byte-level BPE: NFC, split by regex, merge by rank, and
- * back. Reads the container's tokenizer section, a JSON object whose members may come in any order:
+/* tokenizer.h - Qwen2's byte-level BPE, text to ids (NFC, split by regex, merge by rank) and back. It reads the
+ * container's tokenizer section, a JSON object whose members may come in any order:
  *   {"tokens": [text of id 0, 1, ...],        in the GPT-2 byte alphabet; null for an id without text
  *    "merges": ["a b", ...],                  by rank
  *    "added": [{"id": 151644, "text": "<|im_start|>", "special": true}, ...],
  *    "pattern": "the pre-tokenizer's regex", "normalizer": "NFC" or null}
  * An added token may carry "normalized": true (found after NFC rather than before; default false).
- * Unknown members are refused, as is a vocabulary without all 256 bytes.
+ * Unknown members are refused, and so is a vocabulary that lacks one of the 256 bytes.
  *
- * Ids equal those of Hugging Face `tokenizers` 0.23 with the same files, for every text tried: its NFC is Unicode
- * 9's and its \p{L} and \s those of Unicode 16, and both are followed (unicode.c, split.c). */
+ * Ids equal those of Hugging Face `tokenizers` 0.23 with the same files, for every text tried. It normalizes by
+ * Unicode 9 and matches \p{L}, \p{N} and \s by Unicode 16; unicode.c and split.c do the same. */
 #ifndef FVLM_REFERENCE_TOKENIZER_TOKENIZER_H
 #define FVLM_REFERENCE_TOKENIZER_TOKENIZER_H
 
@@ -17,17 +17,17 @@
 
 typedef struct fvlm_tokenizer fvlm_tokenizer;
 
-/* json is copied from, not kept. On failure *out is NULL. */
+/* json need not outlive the call. On failure *out is NULL. */
 fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err);
 void fvlm_tokenizer_destroy(fvlm_tokenizer **t);
 
 /* Ids of text (any bytes, at most 64 MiB; ill-formed UTF-8 is replaced by U+FFFD as Python's errors="replace"
- * does). Added tokens inside the text become their ids. *ids is malloc'd, also when *n is 0; NULL on failure.
- * Safe from several threads at once. Time grows as n log n, whatever the text. */
+ * does). Added tokens inside the text become their ids. The caller frees *ids, also when *n is 0; it is NULL on
+ * failure. Threads may encode at the same time. Time is O(n log n) for any text. */
 fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
                                   fvlm_err *err);
 
-/* Bytes of one id (may be part of a UTF-8 sequence); NULL for an id that has no text. */
+/* The bytes of one id (perhaps part of a UTF-8 sequence), owned by t; NULL for an id without text. */
 const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n_bytes);
 bool fvlm_tokenizer_is_special(const fvlm_tokenizer *t, uint32_t id);
 size_t fvlm_tokenizer_size(const fvlm_tokenizer *t); /* 1 + the highest id */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unicode.c - UTF-8, and NFC by utf8proc's tables.
+/* unicode.c - repair of UTF-8, and NFC by utf8proc's tables.
  *
- * Only utf8proc's per-character decomposition and its composition are used: its canonical ordering is a gnome
- * sort, quadratic on a long run of combining marks, and text may be hostile. */
+ * Only utf8proc's decomposition of single characters and its composition are used. Its canonical ordering is a gnome
+ * sort, quadratic in the length of a run of combining marks, and the text may be hostile. */
 #include "reference/tokenizer/unicode.h"
 
 #include <stdlib.h>
@@ -10,12 +10,14 @@
 
 #include <utf8proc.h>
 
-enum { MAX_DECOMPOSITION = 4 }; /* code points that one canonically decomposes into, at most */
+#include "format/base/utf8.h"
+
+enum { MAX_DECOMPOSITION = 4 }; /* code points, of one code point */
 
 fvlm_status fvlm_unicode_repair(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err)
 {
     const uint8_t *in = (const uint8_t *)s;
-    uint8_t *to = fvlm_alloc(n_bytes + 1, 3); /* one bad byte becomes three */
+    uint8_t *to = fvlm_alloc(n_bytes + 1, 3); /* an ill-formed byte becomes three */
     size_t n = 0;
     if (!to) return fvlm_fail_nomem(err);
     for (size_t at = 0, len; at < n_bytes; at += len) {
@@ -30,7 +32,7 @@ fvlm_status fvlm_unicode_repair(fvlm_unicode_text *out, const char *s, size_t n_
     return FVLM_OK;
 }
 
-/* Everything below U+0300 is its own NFC, and bytes below 0xCC spell nothing else. */
+/* Characters below U+0300 are their own NFC, and no others are encoded without a byte from 0xCC on. */
 static bool plainly_nfc(const uint8_t *s, size_t n)
 {
     uint8_t most = 0;
@@ -49,7 +51,7 @@ static int by_key(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Orders a run of combining marks by class, stably: class, position and code point share one sort key. */
+/* Sorts a run of combining marks by class, stably: class, position and code point share one sort key. */
 static void order_run(int32_t *run, size_t n, uint64_t *keys)
 {
     for (size_t i = 0; i < n; i++) keys[i] = combining_class(run[i]) << 53 | (uint64_t)i << 21 | (uint64_t)run[i];
@@ -105,8 +107,8 @@ static size_t compose(int32_t *c, size_t n, uint64_t *keys)
     return n ? (size_t)utf8proc_normalize_utf32(c, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE) : 0;
 }
 
-/* NFC of s as code points into c (room for MAX_DECOMPOSITION each); keys is scratch of the same count. A newer
- * character stands as it is, and nothing composes across it. */
+/* NFC of s as code points in c, which has MAX_DECOMPOSITION elements per code point of s, as has keys (scratch). A
+ * newer mark is kept as it is, and nothing composes across it. */
 static size_t normalize(const uint8_t *s, size_t n_bytes, int32_t *c, uint64_t *keys)
 {
     size_t n = 0, begin = 0; /* c[begin .. n) is decomposed, not yet composed */
