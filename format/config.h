@@ -8,6 +8,7 @@
 #include "format/base/base.h"
 
 #define FVLM_MAX_STAGES 8
+#define FVLM_MAX_WIDTH 262144      /* channels, hidden sizes */
 #define FVLM_MAX_TOKENS (1u << 21) /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
 
 typedef enum { FVLM_REPMIXER = 1, FVLM_ATTENTION = 2 } fvlm_mixer;
@@ -46,6 +47,10 @@ typedef struct {
     uint32_t n_eos;
     char prompt[1024]; /* template with "<image>" and "{prompt}" */
 } fvlm_config;
+
+/* Checks that the fields are consistent: what divides what, which sizes are equal. The limits of single fields are
+ * config_json.h's. */
+fvlm_status fvlm_config_check(const fvlm_config *c, fvlm_err *err);
 
 /* Whether the token ends an answer. */
 bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id);

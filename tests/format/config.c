@@ -122,27 +122,27 @@ static void messages(void **state)
 static void rules(void **state)
 {
     (void)state;
-    expect("vision.stride", json_integer(16), FVLM_BAD_INPUT, "config.vision.stride is 16, but 2 stages make 8");
+    expect("vision.stride", json_integer(16), FVLM_BAD_INPUT, "config.vision.stride is 16, but 2 stages need 8");
     expect("vision.image_size", json_integer(60), FVLM_BAD_INPUT,
-           "config.vision.image_size 60 is no multiple of the stride 8");
+           "config.vision.image_size 60 is not a multiple of the stride 8");
     expect("vision.stages.0.dim", json_integer(15), FVLM_BAD_INPUT,
-           "config.vision.stages[1].dim 32 is no multiple of the stage before (15)");
+           "config.vision.stages[1].dim 32 is not a multiple of the previous stage's (15)");
     expect("vision.stages.1.heads", json_integer(3), FVLM_BAD_INPUT,
            "config.vision.stages[1]: 3 heads of 16 are not dim 32");
     expect("vision.stages.0.heads", json_integer(1), FVLM_LIMIT, "config.vision.stages[0].heads is 1, expected 0 to 0");
     expect("vision.out_dim", json_integer(63), FVLM_BAD_INPUT,
-           "config.vision.out_dim 63 is no multiple of the last stage's dim");
+           "config.vision.out_dim 63 is not a multiple of the last stage's dim");
     expect("projector.in", json_integer(65), FVLM_BAD_INPUT,
-           "config.projector goes 65 to 32, but the tower ends in 64 and the LLM begins with 32");
+           "config.projector maps 65 to 32, but the tower ends in 64 and the LLM begins with 32");
     expect("projector.out", json_integer(33), FVLM_BAD_INPUT,
-           "config.projector goes 64 to 33, but the tower ends in 64 and the LLM begins with 32");
+           "config.projector maps 64 to 33, but the tower ends in 64 and the LLM begins with 32");
     expect("llm.kv_heads", json_integer(3), FVLM_BAD_INPUT, "config.llm: 2 heads do not divide among 3 kv_heads");
     expect("llm.head_dim", json_integer(15), FVLM_BAD_INPUT, "config.llm.head_dim 15 is odd; rotation works on pairs");
     expect("llm.head_dim", json_integer(262144), FVLM_LIMIT, "config.llm: heads x head_dim is over 262144");
     expect("eos.0", NULL, FVLM_LIMIT, "config.eos has 0 entries, expected 1 to 4");
-    expect("eos.0", json_integer(128), FVLM_BAD_INPUT, "config.eos[0] is no id of the vocabulary (128 ids)");
-    expect("eos.0", json_integer(-1), FVLM_BAD_INPUT, "config.eos[0] is no id of the vocabulary (128 ids)");
-    expect("eos.0", json_string("7"), FVLM_BAD_INPUT, "config.eos[0] is no id of the vocabulary (128 ids)");
+    expect("eos.0", json_integer(128), FVLM_BAD_INPUT, "config.eos[0] is not an id of the vocabulary (128 ids)");
+    expect("eos.0", json_integer(-1), FVLM_BAD_INPUT, "config.eos[0] is not an id of the vocabulary (128 ids)");
+    expect("eos.0", json_string("7"), FVLM_BAD_INPUT, "config.eos[0] is not an id of the vocabulary (128 ids)");
     static const char *const prompts[] = {
         "", "<image>", "{prompt}", "{prompt}<image>", "<image><image>{prompt}", "<image>{prompt}{prompt}"};
     for (size_t i = 0; i < sizeof prompts / sizeof prompts[0]; i++)
