@@ -7,6 +7,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,24 +23,47 @@
 static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
                              "{prompt}<|im_end|>\n<|im_start|>assistant\n";
 
-/* The config being read; keeps the first failure. */
+/* Keys with the only value that is supported. */
+static const struct {
+    const char *key, *value;
+    bool optional;
+} fixed[] = {
+    {"model_type", "llava_qwen2", false},  {"mm_projector_type", "mlp2x_gelu", false},
+    {"hidden_act", "silu", true},          {"image_aspect_ratio", "pad", false}, /* otherwise upstream crops */
+    {"mm_patch_merge_type", "flat", true},
+};
+
+/* Keys that must be absent, null or false. */
+static const char *const off[] = {"mm_use_im_start_end", "mm_use_im_patch_token", "use_sliding_window", "rope_scaling",
+                                  "image_grid_pinpoints"};
+
+/* config.json being read; keeps the first failure. */
 typedef struct {
     const json_t *json;
     fvlm_err *err;
     fvlm_status st;
 } reading;
 
+static void refuse(reading *r, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
+static void refuse(reading *r, fvlm_status code, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (!r->st) r->st = fvlm_fail(r->err, code, NAME ": %s", text);
+}
+
 static uint32_t count(reading *r, const char *key, uint32_t max)
 {
     const json_t *v = json_object_get(r->json, key);
     json_int_t i = json_integer_value(v);
-    if (r->st) return 1;
     if (!json_is_integer(v))
-        r->st =
-            fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected a whole number", key, fvlm_json_kind(v));
+        refuse(r, FVLM_BAD_INPUT, "\"%s\" is %s, expected a whole number", key, fvlm_json_kind(v));
     else if (i < 1 || i > (json_int_t)max)
-        r->st = fvlm_fail(r->err, i < 1 ? FVLM_BAD_INPUT : FVLM_LIMIT,
-                          NAME ": \"%s\" is %" JSON_INTEGER_FORMAT ", expected 1 to %" PRIu32, key, i, max);
+        refuse(r, i < 1 ? FVLM_BAD_INPUT : FVLM_LIMIT, "\"%s\" is %" JSON_INTEGER_FORMAT ", expected 1 to %" PRIu32,
+               key, i, max);
     return r->st ? 1 : (uint32_t)i;
 }
 
@@ -46,83 +71,56 @@ static double positive(reading *r, const json_t *from, const char *key)
 {
     const json_t *v = json_object_get(from, key);
     double d = json_number_value(v);
-    if (r->st) return 1;
     if (!json_is_number(v))
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected a number", key, fvlm_json_kind(v));
+        refuse(r, FVLM_BAD_INPUT, "\"%s\" is %s, expected a number", key, fvlm_json_kind(v));
     else if (!isfinite(d) || d <= 0)
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %g, expected a number above 0", key, d);
-    return d;
-}
-
-/* The key must hold this text, or may be absent if optional. */
-static void must_be(reading *r, const char *key, const char *wanted, bool optional)
-{
-    const json_t *v = json_object_get(r->json, key);
-    if (r->st || (optional && (!v || json_is_null(v)))) return;
-    if (!json_is_string(v))
-        r->st =
-            fvlm_fail(r->err, FVLM_BAD_INPUT, NAME ": \"%s\" is %s, expected \"%s\"", key, fvlm_json_kind(v), wanted);
-    else if (strcmp(json_string_value(v), wanted) != 0)
-        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED, NAME ": \"%s\" is \"%.64s\"; only \"%s\" is supported", key,
-                          json_string_value(v), wanted);
-}
-
-static void must_not(reading *r, const char *key)
-{
-    const json_t *v = json_object_get(r->json, key);
-    if (r->st || !v || json_is_null(v) || json_is_false(v)) return;
-    r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED, NAME ": \"%s\" is set, which is not supported", key);
+        refuse(r, FVLM_BAD_INPUT, "\"%s\" is %g, expected a number above 0", key, d);
+    return r->st ? 1 : d;
 }
 
 /* The kind of model. Checked first: a wrong kind explains every other fault. */
 static void read_kind(reading *r)
 {
-    const json_t *v = json_object_get(r->json, "model_type");
-    if (json_is_string(v) && !strcmp(json_string_value(v), "fast_vlm")) {
-        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
-                          NAME ": this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint "
-                               "(model_type \"llava_qwen2\")");
-        return;
+    const char *type = json_string_value(json_object_get(r->json, "model_type"));
+    if (type && !strcmp(type, "fast_vlm"))
+        refuse(r, FVLM_UNSUPPORTED,
+               "this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint (model_type "
+               "\"llava_qwen2\")");
+    if (json_object_get(r->json, "quantization"))
+        refuse(r, FVLM_UNSUPPORTED, "this checkpoint is already quantized; give the original (BF16, F16 or F32)");
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        const char *key = fixed[i].key, *wanted = fixed[i].value;
+        const json_t *v = json_object_get(r->json, key);
+        if (fixed[i].optional && (!v || json_is_null(v))) continue;
+        if (!json_is_string(v))
+            refuse(r, FVLM_BAD_INPUT, "\"%s\" is %s, expected \"%s\"", key, fvlm_json_kind(v), wanted);
+        else if (strcmp(json_string_value(v), wanted) != 0)
+            refuse(r, FVLM_UNSUPPORTED, "\"%s\" is \"%.64s\"; only \"%s\" is supported", key, json_string_value(v),
+                   wanted);
     }
-    if (json_object_get(r->json, "quantization")) {
-        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
-                          NAME ": this checkpoint is already quantized; give the original (BF16, F16 or F32)");
-        return;
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        const json_t *v = json_object_get(r->json, off[i]);
+        if (v && !json_is_null(v) && !json_is_false(v))
+            refuse(r, FVLM_UNSUPPORTED, "\"%s\" is set, which is not supported", off[i]);
     }
-    must_be(r, "model_type", "llava_qwen2", false);
-    must_be(r, "mm_projector_type", "mlp2x_gelu", false);
-    must_be(r, "hidden_act", "silu", true);
-    must_be(r, "image_aspect_ratio", "pad", false); /* otherwise upstream crops */
-    must_be(r, "mm_patch_merge_type", "flat", true);
-    must_not(r, "mm_use_im_start_end");
-    must_not(r, "mm_use_im_patch_token");
-    must_not(r, "use_sliding_window");
-    must_not(r, "rope_scaling");
-    must_not(r, "image_grid_pinpoints");
 }
 
 /* "mobileclip_l_1024": the number is the side of the picture in pixels. */
 static void read_image_size(reading *r, fvlm_config *c)
 {
     const json_t *v = json_object_get(r->json, "mm_vision_tower");
-    if (r->st) return;
-    if (!json_is_string(v)) {
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
-                          NAME ": \"mm_vision_tower\" is %s, expected a name such as "
-                               "\"mobileclip_l_1024\"",
-                          fvlm_json_kind(v));
-        return;
-    }
-    const char *name = json_string_value(v), *digits = strrchr(name, '_');
+    const char *name = json_is_string(v) ? json_string_value(v) : "", *digits = strrchr(name, '_');
     uint32_t side = 0;
+    if (!json_is_string(v))
+        refuse(r, FVLM_BAD_INPUT, "\"mm_vision_tower\" is %s, expected a name such as \"mobileclip_l_1024\"",
+               fvlm_json_kind(v));
     if (strncmp(name, "mobileclip_", 11) == 0 && digits)
         for (digits++; *digits >= '0' && *digits <= '9' && side < 100000; digits++)
             side = 10 * side + (uint32_t)(*digits - '0');
     if (side == 0 || side > 16384 || *digits)
-        r->st = fvlm_fail(r->err, FVLM_UNSUPPORTED,
-                          NAME ": \"mm_vision_tower\" is \"%.64s\"; expected \"mobileclip_l_\" and "
-                               "the picture's side, at most 16384",
-                          name);
+        refuse(r, FVLM_UNSUPPORTED,
+               "\"mm_vision_tower\" is \"%.64s\"; expected \"mobileclip_l_\" and the picture's side, at most 16384",
+               name);
     c->vision.image_size = side;
 }
 
@@ -148,13 +146,11 @@ static void read_llm(reading *r, fvlm_checkpoint *out)
     c->projector.hidden = c->projector.out = c->llm.hidden;
     if (r->st) return;
     if (c->llm.hidden % c->llm.heads != 0 || c->llm.hidden / c->llm.heads % 2 != 0)
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
-                          NAME ": \"hidden_size\" %" PRIu32 " does not divide into %" PRIu32 " heads of an even width",
-                          c->llm.hidden, c->llm.heads);
+        refuse(r, FVLM_BAD_INPUT, "\"hidden_size\" %" PRIu32 " does not divide into %" PRIu32 " heads of an even width",
+               c->llm.hidden, c->llm.heads);
     else if (c->llm.heads % c->llm.kv_heads != 0)
-        r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
-                          NAME ": %" PRIu32 " attention heads do not divide among %" PRIu32 " key-value heads",
-                          c->llm.heads, c->llm.kv_heads);
+        refuse(r, FVLM_BAD_INPUT, "%" PRIu32 " attention heads do not divide among %" PRIu32 " key-value heads",
+               c->llm.heads, c->llm.kv_heads);
     c->llm.head_dim = c->llm.hidden / c->llm.heads;
     const json_t *tied = json_object_get(r->json, "tie_word_embeddings");
     out->tied_given = json_is_boolean(tied);

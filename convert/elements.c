@@ -126,8 +126,9 @@ fvlm_status fvlm_elements_too_large(const char *name, uint64_t row, uint64_t col
 
 fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor *t, double **out, fvlm_err *err)
 {
-    size_t n = (size_t)t->n_elems;
     *out = NULL;
+    if (!t) return FVLM_OK;
+    size_t n = (size_t)t->n_elems;
     uint8_t *raw = fvlm_alloc(n, fvlm_source_type_bytes(t->type));
     double *values = fvlm_alloc(n, sizeof *values);
     fvlm_status st = raw && values ? fvlm_source_read(src, t, 0, (size_t)t->n_bytes, raw, err) : fvlm_fail_nomem(err);

@@ -42,7 +42,7 @@ static fvlm_status prepare_branch(fvlm_fusion *f, unsigned b, const double *scal
     fvlm_status st = g && added ? FVLM_OK : fvlm_fail_nomem(err);
     for (size_t i = 0; i < n && !st; i++) g[i] = 1;
     if (!st && branch->bn.gamma) st = fold_bn(&branch->bn, src, n, g, added, err);
-    if (!st && branch->bias) st = fvlm_elements_read(src, branch->bias, &bias, err);
+    if (!st) st = fvlm_elements_read(src, branch->bias, &bias, err);
     for (size_t i = 0; i < n && !st; i++) {
         double signed_scale = branch->sign * scale[i];
         f->bias[i] += signed_scale * (added[i] + (bias ? g[i] * bias[i] : 0));
@@ -60,17 +60,16 @@ fvlm_status fvlm_fusion_prepare(fvlm_fusion *f, const fvlm_recipe *m, const fvlm
     double *scale = NULL;
     f->bias = fvlm_alloc(n, sizeof *f->bias);
     fvlm_status st = f->bias ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st && m->layer_scale) {
-        st = fvlm_elements_read(src, m->layer_scale, &scale, err);
-    } else if (!st) {
+    if (!st) st = fvlm_elements_read(src, m->layer_scale, &scale, err);
+    if (!st && !scale) {
         scale = fvlm_alloc(n, sizeof *scale);
         if (!scale) st = fvlm_fail_nomem(err);
         for (size_t i = 0; i < n && !st; i++) scale[i] = 1;
     }
     for (size_t i = 0; !st && i < m->q_rows; i++) scale[i] *= m->q_scale;
     for (unsigned b = 0; b < m->n_branches && !st; b++) st = prepare_branch(f, b, scale, src, err);
-    if (!st && m->norm_gain) st = fvlm_elements_read(src, m->norm_gain, &f->gain, err);
-    if (!st && m->norm_shift) st = fvlm_elements_read(src, m->norm_shift, &f->shift, err);
+    if (!st) st = fvlm_elements_read(src, m->norm_gain, &f->gain, err);
+    if (!st) st = fvlm_elements_read(src, m->norm_shift, &f->shift, err);
     free(scale);
     if (st) fvlm_fusion_free(f);
     return st;

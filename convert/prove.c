@@ -33,24 +33,19 @@ static double random_at(uint64_t i)
     return (double)(z >> 11) * 0x1p-52 - 1;
 }
 
-static fvlm_status read_optional(const fvlm_source *src, const fvlm_source_tensor *t, double **out, fvlm_err *err)
-{
-    return t ? fvlm_elements_read(src, t, out, err) : FVLM_OK;
-}
-
 static fvlm_status read_vectors(fvlm_proof *p, const fvlm_source *src, fvlm_err *err)
 {
     const fvlm_recipe *m = p->m;
-    fvlm_status st = read_optional(src, m->layer_scale, &p->layer_scale, err);
-    if (!st) st = read_optional(src, m->norm_gain, &p->gain, err);
-    if (!st) st = read_optional(src, m->norm_shift, &p->shift, err);
+    fvlm_status st = fvlm_elements_read(src, m->layer_scale, &p->layer_scale, err);
+    if (!st) st = fvlm_elements_read(src, m->norm_gain, &p->gain, err);
+    if (!st) st = fvlm_elements_read(src, m->norm_shift, &p->shift, err);
     for (unsigned b = 0; b < m->n_branches && !st; b++) {
         const fvlm_branch *branch = &m->branch[b];
-        st = read_optional(src, branch->bias, &p->bias[b], err);
-        if (!st) st = read_optional(src, branch->bn.gamma, &p->gamma[b], err);
-        if (!st) st = read_optional(src, branch->bn.beta, &p->beta[b], err);
-        if (!st) st = read_optional(src, branch->bn.mean, &p->mean[b], err);
-        if (!st) st = read_optional(src, branch->bn.var, &p->var[b], err);
+        st = fvlm_elements_read(src, branch->bias, &p->bias[b], err);
+        if (!st) st = fvlm_elements_read(src, branch->bn.gamma, &p->gamma[b], err);
+        if (!st) st = fvlm_elements_read(src, branch->bn.beta, &p->beta[b], err);
+        if (!st) st = fvlm_elements_read(src, branch->bn.mean, &p->mean[b], err);
+        if (!st) st = fvlm_elements_read(src, branch->bn.var, &p->var[b], err);
     }
     return st;
 }

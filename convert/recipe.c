@@ -60,7 +60,8 @@ static void check_branch(const fvlm_recipe *m, fvlm_branch *b, fvlm_err *bad)
         if (ok && (k % 2 == 0 || k > m->k)) {
             if (!bad->code)
                 fvlm_fail(bad, FVLM_BAD_INPUT,
-                          "tensor \"%.200s\": a kernel of side %" PRIu64 " is larger than the fused kernel, of side %" PRIu32,
+                          "tensor \"%.200s\": a kernel of side %" PRIu64
+                          " is larger than the fused kernel, of side %" PRIu32,
                           b->kernel->name, k, m->k);
             ok = false;
         }
