@@ -23,7 +23,7 @@ static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *
         if (st || forced.kind == FVLM_INT)
             return fvlm_fail(
                 err, FVLM_USAGE,
-                "--type \"%.40s\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output",
+                "type \"%.40s\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result",
                 type);
     }
     for (size_t i = 0; i < c->names.recipes.n; i++) {

@@ -121,7 +121,7 @@ fvlm_status fvlm_elements_too_large(const char *name, uint64_t row, uint64_t col
     return fvlm_fail(err, FVLM_LIMIT,
                      "tensor \"%.200s\": the value in row %" PRIu64 ", column %" PRIu64 " is beyond the largest %s%s",
                      name, row, column, fvlm_type_name(type, type_name),
-                     type.kind == FVLM_F16 ? ", 65504; use --type bf16 or f32" : "");
+                     type.kind == FVLM_F16 ? ", 65504; use bf16 or f32" : "");
 }
 
 fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor *t, double **out, fvlm_err *err)

@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/clock.h"
+#include "format/base/json.h"
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
 #include "format/cli/signals.h"
 #include "format/cli/terminal.h"
-#include "format/base/json.h"
 #include "reference/work.h"
 
 #define MAX_RUNS 101

@@ -6,13 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "format/base/clock.h"
+#include "format/base/json.h"
+#include "format/base/memory.h"
 #include "format/cli/cli.h"
-#include "format/cli/print_json.h"
 #include "format/cli/numbers.h"
+#include "format/cli/print_json.h"
 #include "format/cli/progress.h"
 #include "format/cli/signals.h"
 #include "format/cli/terminal.h"
-#include "format/base/json.h"
 #include "reference/reference.h"
 
 static struct {

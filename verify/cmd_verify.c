@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/base/clock.h"
 #include "format/cli/cli.h"
-#include "format/cli/print_json.h"
 #include "format/cli/numbers.h"
+#include "format/cli/print_json.h"
 #include "format/cli/progress.h"
 #include "format/cli/signals.h"
 #include "format/cli/terminal.h"
@@ -120,7 +121,7 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     if (st == FVLM_OK) {
         fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
         const fvlm_check_options o = {pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
-        if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = pool, .stop = fvlm_cli_stop()}, err);
+        if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = pool, .stop = o.stop}, err);
         if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
         fvlm_progress_end(&progress);
     }

@@ -21,6 +21,7 @@ typedef enum {
     FVLM_UNSUPPORTED, /* well formed, but uses something we do not implement     */
     FVLM_LIMIT,       /* well formed, but over a stated limit                    */
     FVLM_MISMATCH,    /* a checksum or a comparison failed                       */
+    FVLM_EXISTS,      /* the output exists, and was not to be replaced           */
     FVLM_USAGE,       /* the command line makes no sense                         */
     FVLM_IO,          /* the system refused; the message carries errno's text    */
     FVLM_CHANGED,     /* an input file was written to while we read it           */

@@ -76,10 +76,10 @@ fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err)
         if (!best && strcmp(name, cpus[c].name) != 0) continue;
         if (fvlm_cpu_runs(c)) *out = c;
         if (best) continue;
-        return *out == c ? FVLM_OK : fvlm_fail(err, FVLM_UNSUPPORTED, "--cpu: this machine cannot run %s", name);
+        return *out == c ? FVLM_OK : fvlm_fail(err, FVLM_UNSUPPORTED, "this machine cannot run %s kernels", name);
     }
     if (best) return FVLM_OK;
-    return fvlm_fail(err, FVLM_USAGE, "--cpu: \"%.40s\" is not known; use scalar, avx2, avx512, neon or dotprod", name);
+    return fvlm_fail(err, FVLM_USAGE, "CPU level \"%.40s\" is unknown; use scalar, avx2, avx512, neon or dotprod", name);
 }
 
 /* ---- threads ---- */

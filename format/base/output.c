@@ -45,7 +45,7 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
     if (!S_ISREG(s.st_mode))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, not a regular file", o->path,
                          S_ISDIR(s.st_mode) ? "a folder" : "a device, pipe or socket");
-    if (!o->force) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists; --force replaces it", o->path);
+    if (!o->force) return fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", o->path);
     o->had_target = true;
     o->mode = s.st_mode & 0777;
     return FVLM_OK;
@@ -194,7 +194,7 @@ fvlm_status fvlm_output_publish(fvlm_output **out, fvlm_err *err)
     else if (fsync(o->fd) != 0)
         st = fail(o, errno, "cannot write", err);
     else if (put_in_place(o) != 0)
-        st = errno == EEXIST ? fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists; --force replaces it", o->path)
+        st = errno == EEXIST ? fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", o->path)
                              : fail(o, errno, "cannot put it in place", err);
     else
         st = settle(o, err);

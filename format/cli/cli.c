@@ -49,7 +49,7 @@ int fvlm_cli_main(const fvlm_cli_command *command, int argc, char **argv)
     st = flush(st, &err);
     if (!st) return 0;
     fvlm_terminal_line_clear();
-    fvlm_terminal_print(stderr, "fvlm: %s\n", err.msg);
+    fvlm_terminal_print(stderr, "fvlm: %s%s\n", err.msg, st == FVLM_EXISTS ? "; --force replaces it" : "");
     if (st == FVLM_INTERRUPTED) fvlm_signals_reraise();
     return fvlm_exit_code(st);
 }

@@ -8,10 +8,6 @@
 #include <stdio.h>
 
 #include "format/base/base.h"
-#include "format/base/clock.h" /* these four: until the libraries include what they use */
-#include "format/base/memory.h"
-#include "format/cli/signals.h"
-#include "format/cli/terminal.h"
 
 /* Arguments, or the values of an option that may be repeated. The texts are argv's; fvlm_cli_main frees the array. */
 typedef struct {

@@ -33,11 +33,6 @@ const fvlm_stop *fvlm_cli_stop(void)
     return &stop;
 }
 
-bool fvlm_interrupted(void)
-{
-    return fvlm_stopped(&stop);
-}
-
 void fvlm_signals_reraise(void)
 {
     const int sig = caught;

@@ -11,8 +11,6 @@ void fvlm_signals_install(void);
 /* The flag that long work polls; pass it on as 'stop' in a library's options. */
 const fvlm_stop *fvlm_cli_stop(void);
 
-bool fvlm_interrupted(void); /* until the libraries poll the flag they are given */
-
 /* After clean-up: dies by the signal that arrived, if one did. */
 void fvlm_signals_reraise(void);
 

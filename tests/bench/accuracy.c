@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
+#include "format/base/clock.h"
 #include "reference/reference.h"
 
 enum { MAX_KINDS = 32, MAX_COLUMNS = 16, MAX_ANSWER = 32 };

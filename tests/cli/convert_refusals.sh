@@ -79,7 +79,7 @@ go 1 "tensor \"model.layers.1.mlp.up_proj.weight\": element [2, 6] is not a fini
 fresh set $tower.network.0.0.convffn.conv.bn.running_var 3 -1
 go 1 "tensor \"$tower.network.0.0.convffn.conv.bn.running_var\": element [3] is -1; a variance is 0 or more"
 fresh set model.layers.0.self_attn.q_proj.bias 1 1e6
-refused 1 "tensor \"llm.layer0.attn.q.bias\": the value in row 1, column 0 is beyond the largest f16, 65504; use --type bf16 or f32" \
+refused 1 "tensor \"llm.layer0.attn.q.bias\": the value in row 1, column 0 is beyond the largest f16, 65504; use bf16 or f32" \
     "$ck" --type f16 -o "$out"
 
 # --- the small files ---

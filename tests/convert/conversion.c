@@ -196,13 +196,13 @@ static void bad_weights(void **state)
          "training diverged"},
         {"model.layers.0.mlp.up_proj.weight", 32 * 17 + 3, 65536, "f16",
          "tensor \"llm.layer0.ffn.up.weight\": the value in row 17, column 3 is beyond the largest f16, 65504; use "
-         "--type bf16 or f32"},
+         "bf16 or f32"},
         {"model.mm_projector.2.bias", 4, -70000, "f16",
-         "tensor \"projector.2.bias\": the value in row 4, column 0 is beyond the largest f16, 65504; use --type bf16 "
+         "tensor \"projector.2.bias\": the value in row 4, column 0 is beyond the largest f16, 65504; use bf16 "
          "or f32"},
         {TEST_TOWER "network.0.1.convffn.fc2.weight", 64 * 2 + 1, 1e30, "f16",
          "tensor \"vision.stage0.block1.ffn.fc2.weight\": the value in row 2, column 1 is beyond the largest f16, "
-         "65504; use --type bf16 "
+         "65504; use bf16 "
          "or f32"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -366,8 +366,7 @@ static void wrong_types(void **state)
         fvlm_convert_options o = {.type = types[i]};
         assert_int_equal(convert("never.fvlm", &o), FVLM_USAGE);
         snprintf(want, sizeof want,
-                 "--type \"%s\": convert writes f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on its output",
-                 types[i]);
+                 "type \"%s\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result", types[i]);
         assert_string_equal(err.msg, want);
     }
 }

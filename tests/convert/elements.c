@@ -142,7 +142,7 @@ static void says_where(void **state)
     fvlm_elements_too_large("a.weight", 7, 9, f16, &err);
     assert_string_equal(
         err.msg,
-        "tensor \"a.weight\": the value in row 7, column 9 is beyond the largest f16, 65504; use --type bf16 or f32");
+        "tensor \"a.weight\": the value in row 7, column 9 is beyond the largest f16, 65504; use bf16 or f32");
     fvlm_elements_too_large("a.weight", 7, 9, bf16, &err);
     assert_string_equal(err.msg, "tensor \"a.weight\": the value in row 7, column 9 is beyond the largest bf16");
 }

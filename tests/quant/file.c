@@ -416,7 +416,7 @@ static void plans_that_make_no_sense(void **state)
                  "rule '.*=int5': unknown type \"int5\"; use f32, bf16, f16, int8, int4 or "
                  "{int8,int4}-{sym,asym}-{g32,g64,g128,row}");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .cpu = "mmx"}, FVLM_USAGE,
-                 "--cpu: \"mmx\" is not known; use scalar, avx2, avx512, neon or dotprod");
+                 "CPU level \"mmx\" is unknown; use scalar, avx2, avx512, neon or dotprod");
     must(quantize(&(fvlm_quant_options){.type = "int8"}, out, &err), &err);
     snprintf(
         expected, sizeof expected,

@@ -5,6 +5,7 @@
 
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
+#include "format/cli/signals.h"
 #include "verify/info/info.h"
 
 static struct {
@@ -42,7 +43,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
         return fvlm_fail(err, FVLM_USAGE, "--dump TENSOR and --output FILE must be given together");
     fvlm_status st = fvlm_reader_open(&r, args->items[0], err);
     if (!st && opt.dump)
-        st = fvlm_info_dump(r, opt.dump, opt.output, opt.force, err);
+        st = fvlm_info_dump(r, opt.dump, opt.output, opt.force, fvlm_cli_stop(), err);
     else if (!st) {
         st = fvlm_reader_check_unchanged(r, fvlm_info_gather(&x, r, err), err);
         if (!st) st = print(&x, r, err);

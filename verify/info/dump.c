@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dump.c - `fvlm info --dump`: one tensor as a .npy file of f32 in logical order, whatever its
- * type and layout. Decoded by format/decode.h, bit for bit what the executor
- * multiplies with. */
+/* dump.c - `fvlm info --dump`: writes one tensor as a .npy file of f32 in logical order, whatever its type and layout.
+ * The values are those the executor multiplies with, bit for bit. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/cli/cli.h"
-#include "verify/info/info.h"
 #include "format/base/output.h"
 #include "format/decode.h"
+#include "verify/info/info.h"
 
-#define ROOM_BYTES ((size_t)1 << 20) /* rows are gathered into writes of about this size */
+#define WRITE_BYTES ((size_t)1 << 20) /* rows are gathered into writes of about this size */
 
 typedef struct {
     const fvlm_tensor *t;
-    uint8_t *bytes;     /* a private copy: what is dumped is what was held against the hash */
+    uint8_t *bytes;     /* a private copy: what is dumped is what the hash was checked on */
     fvlm_weight weight; /* FVLM_PANELS only */
     size_t n, k;        /* rows, values to a row */
     size_t kernel;      /* kh * kw of a convolution, else 1 */
@@ -66,21 +64,21 @@ static size_t npy_header(const fvlm_tensor *t, uint8_t out[256])
     return total;
 }
 
-static fvlm_status write_rows(const source *s, fvlm_output *o, uint64_t at, fvlm_err *err)
+static fvlm_status write_rows(const source *s, fvlm_output *o, uint64_t at, const fvlm_stop *stop, fvlm_err *err)
 {
-    size_t row_bytes = 4 * s->k, rows = row_bytes >= ROOM_BYTES ? 1 : ROOM_BYTES / row_bytes;
-    uint8_t *room = fvlm_alloc(rows, row_bytes);
-    if (!room) return fvlm_fail_nomem(err);
+    size_t row_bytes = 4 * s->k, rows = row_bytes >= WRITE_BYTES ? 1 : WRITE_BYTES / row_bytes;
+    uint8_t *rows_out = fvlm_alloc(rows, row_bytes);
+    if (!rows_out) return fvlm_fail_nomem(err);
     fvlm_status st = FVLM_OK;
     for (size_t n = 0; n < s->n && !st;) {
         size_t count = rows < s->n - n ? rows : s->n - n;
-        for (size_t i = 0; i < count; i++) logical_row(s, n + i, room + i * row_bytes);
-        st = fvlm_output_write(o, at, room, count * row_bytes, err);
+        for (size_t i = 0; i < count; i++) logical_row(s, n + i, rows_out + i * row_bytes);
+        st = fvlm_output_write(o, at, rows_out, count * row_bytes, err);
         at += count * row_bytes;
         n += count;
-        if (!st && fvlm_interrupted()) st = fvlm_fail(err, FVLM_INTERRUPTED, "interrupted");
+        if (!st) st = fvlm_stop_check(stop, err);
     }
-    free(room);
+    free(rows_out);
     return st;
 }
 
@@ -102,7 +100,8 @@ static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name
     return s->t->layout == FVLM_PANELS ? fvlm_weight_bind(&s->weight, s->t, s->bytes, err) : FVLM_OK;
 }
 
-fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, fvlm_err *err)
+fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, const fvlm_stop *stop,
+                           fvlm_err *err)
 {
     source s;
     fvlm_output *o = NULL;
@@ -116,7 +115,7 @@ fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *p
             st = fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);
         if (!st) st = fvlm_output_reserve(o, total, err);
         if (!st) st = fvlm_output_write(o, 0, header, header_bytes, err);
-        if (!st) st = write_rows(&s, o, header_bytes, err);
+        if (!st) st = write_rows(&s, o, header_bytes, stop, err);
         if (!st) st = fvlm_output_publish(&o, err);
     }
     fvlm_output_discard(&o);

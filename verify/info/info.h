@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* info.h - what `fvlm info` tells about a file: gathered once, then printed for people or as JSON. */
+/* info.h - what `fvlm info` shows: gathered once, then printed as text or JSON. */
 #ifndef FVLM_VERIFY_INFO_INFO_H
 #define FVLM_VERIFY_INFO_INFO_H
 
-#include <jansson.h>
 #include <stdio.h>
 
+#include "format/base/stop.h"
 #include "format/tensors.h"
 
-/* Tensors of one type in one part of the model. */
+struct json_t; /* of <jansson.h> */
+
+/* The tensors of one type in one group of parts. */
 typedef struct {
     fvlm_part_group group;
     fvlm_type type;
@@ -28,9 +30,10 @@ typedef struct {
 fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err);
 void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r);
 void fvlm_info_print_tensors(FILE *to, const fvlm_reader *r);
-json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors); /* caller owns */
+struct json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors); /* caller owns */
 
-/* One tensor as .npy, f32, logical order (dump.c). */
-fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, fvlm_err *err);
+/* Writes one tensor as .npy: f32, logical order (dump.c). stop may be NULL. */
+fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *path, bool force, const fvlm_stop *stop,
+                           fvlm_err *err);
 
 #endif

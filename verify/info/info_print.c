@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* info_print.c - the text of `fvlm info`. */
 #include <inttypes.h>
+#include <jansson.h>
 #include <string.h>
 
 #include "format/cli/numbers.h"

@@ -62,7 +62,7 @@ static void names(void **state)
             assert_int_equal(fvlm_cpu_select(&got, name[c], &err), FVLM_OK);
             assert_int_equal(got, c);
         } else {
-            snprintf(want, sizeof want, "--cpu: this machine cannot run %s", name[c]);
+            snprintf(want, sizeof want, "this machine cannot run %s kernels", name[c]);
             assert_int_equal(fvlm_cpu_select(&got, name[c], &err), FVLM_UNSUPPORTED);
             assert_string_equal(err.msg, want);
         }
@@ -72,7 +72,7 @@ static void names(void **state)
     assert_int_equal(fvlm_cpu_select(&got, "", &err), FVLM_OK);
     assert_int_equal(got, best);
     assert_int_equal(fvlm_cpu_select(&got, "sse9", &err), FVLM_USAGE);
-    assert_string_equal(err.msg, "--cpu: \"sse9\" is not known; use scalar, avx2, avx512, neon or dotprod");
+    assert_string_equal(err.msg, "CPU level \"sse9\" is unknown; use scalar, avx2, avx512, neon or dotprod");
     assert_int_equal(fvlm_cpu_select(&got, "AVX2", &err), FVLM_USAGE);
 }
 

@@ -13,7 +13,7 @@
 
 #include "format/base/file.h"
 #include "format/base/mapped.h"
-#include "format/cli/cli.h"
+#include "format/cli/terminal.h"
 #include "tests/support/check.h"
 #include "tests/support/support.h"
 

@@ -58,8 +58,8 @@ static void new_and_replaced(void **state)
     char *path = in("a");
     assert_int_equal(write_text(path, "one", false), FVLM_OK);
     assert_true(holds(path, "one"));
-    assert_int_equal(write_text(path, "two", false), FVLM_BAD_INPUT);
-    assert_non_null(strstr(err.msg, "exists; --force replaces it"));
+    assert_int_equal(write_text(path, "two", false), FVLM_EXISTS);
+    assert_non_null(strstr(err.msg, "a\" exists"));
     assert_true(holds(path, "one"));
     assert_int_equal(write_text(path, "three", true), FVLM_OK);
     assert_true(holds(path, "three"));

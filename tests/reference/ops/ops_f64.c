@@ -438,7 +438,7 @@ static void binding_refuses(void **state)
     fvlm_exec *e;
     assert_int_equal(fvlm_exec_create(&e, 1, "sse9", FVLM_ACT_F32, &err), FVLM_USAGE);
     assert_null(e);
-    assert_string_equal(err.msg, "--cpu: \"sse9\" is not known; use scalar, avx2, avx512, neon or dotprod");
+    assert_string_equal(err.msg, "CPU level \"sse9\" is unknown; use scalar, avx2, avx512, neon or dotprod");
 }
 
 int main(void)
