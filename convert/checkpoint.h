@@ -10,7 +10,7 @@ typedef struct {
     fvlm_config config;    /* llm, projector, eos, prompt, image_size; names/ adds the tower */
     uint32_t embed_rows;   /* vocab_size: stored rows of the embedding */
     bool tied_given, tied; /* tie_word_embeddings: whether it is there, and its value */
-    char *tokenizer;       /* the container's JSON (SPEC.md, section 6), malloc'd */
+    char *tokenizer;       /* the container's JSON (SPEC.md, section 7), malloc'd */
     size_t tokenizer_bytes;
     uint32_t n_ids; /* 1 + the highest token id: reachable rows of the embedding */
 } fvlm_checkpoint;

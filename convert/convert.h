@@ -7,7 +7,7 @@
  *   if (!st) st = fvlm_conversion_write(c, "fastvlm.fvlm", &err);
  *   fvlm_conversion_free(&c);
  *
- * conversion_report.h tells what a conversion will do, and has done.
+ * conversion_report.h describes what a conversion will write, or has written.
  *
  * How it works, and where: source/ opens the folder and gives named tensors; checkpoint.h reads config.json,
  * vocabulary/ the tokenizer; names/ turns tensor names into recipes (recipe.h), one for each module of the model;

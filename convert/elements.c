@@ -102,17 +102,18 @@ size_t fvlm_elements_convert(unsigned src_type, const uint8_t *raw, fvlm_type ty
 
 fvlm_status fvlm_elements_not_finite(const fvlm_source_tensor *t, uint64_t index, fvlm_err *err)
 {
-    char place[160] = "";
+    char position[160] = "";
     uint64_t step = t->n_elems;
     size_t n = 0;
     for (unsigned i = 0; i < t->rank; i++) {
         step /= t->dims[i];
-        n += (size_t)snprintf(place + n, sizeof place - n, i ? ", %" PRIu64 : "%" PRIu64, index / step % t->dims[i]);
+        n += (size_t)snprintf(position + n, sizeof position - n, i ? ", %" PRIu64 : "%" PRIu64,
+                              index / step % t->dims[i]);
     }
     return fvlm_fail(
         err, FVLM_BAD_INPUT,
         "tensor \"%.200s\": element [%s] is not a finite number; the file is damaged or the training diverged", t->name,
-        place);
+        position);
 }
 
 fvlm_status fvlm_elements_too_large(const char *name, uint64_t row, uint64_t column, fvlm_type type, fvlm_err *err)

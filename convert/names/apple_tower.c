@@ -16,7 +16,7 @@
 #include "convert/names/apple_conv.h"
 
 #define T FVLM_TOWER_PREFIX
-#define HEAD_DIM 32 /* of the tower's attention; no name or shape tells it */
+#define HEAD_DIM 32 /* of the tower's attention; neither names nor shapes show it */
 #define MAX_NETWORK 64
 #define MAX_BLOCKS 512
 

@@ -11,18 +11,13 @@
 #define FVLM_CONVERT_NAMES_NAMES_H
 
 #include "convert/checkpoint.h"
+#include "convert/conversion_report.h"
 #include "convert/recipe.h"
 
 typedef struct {
-    const char *rule; /* "BatchNorm counters" */
-    size_t n_tensors;
-    uint64_t n_bytes;
-} fvlm_dropped;
-
-typedef struct {
     fvlm_recipes recipes;
-    fvlm_config config;      /* the checkpoint's, with the tower added */
-    fvlm_dropped dropped[4]; /* those with n_tensors > 0 */
+    fvlm_config config;                 /* the checkpoint's, with the tower added */
+    fvlm_conversion_dropped dropped[4]; /* those with n_tensors > 0 */
     unsigned n_dropped;
     uint64_t rows_dropped; /* rows of the embedding that no token id reaches */
     bool head_differs;     /* config.json says tied, but the stored head differs; config.json wins */

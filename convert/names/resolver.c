@@ -82,14 +82,14 @@ void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule)
 }
 
 /* "A", "B" and 3 more */
-static size_t list(char *to, size_t room, const char *const *names, size_t n_names, size_t n)
+static size_t list(char *to, size_t size, const char *const *names, size_t n_names, size_t n)
 {
     size_t used = 0;
     to[0] = 0;
-    for (size_t i = 0; i < n_names && used < room; i++)
-        used += (size_t)snprintf(to + used, room - used, "%s\"%.150s\"", i ? ", " : "", names[i]);
-    if (n > n_names && used < room) used += (size_t)snprintf(to + used, room - used, " and %zu more", n - n_names);
-    return used < room ? used : room - 1;
+    for (size_t i = 0; i < n_names && used < size; i++)
+        used += (size_t)snprintf(to + used, size - used, "%s\"%.150s\"", i ? ", " : "", names[i]);
+    if (n > n_names && used < size) used += (size_t)snprintf(to + used, size - used, " and %zu more", n - n_names);
+    return used < size ? used : size - 1;
 }
 
 fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint)

@@ -19,7 +19,7 @@ typedef struct {
     size_t n_missing;
     fvlm_err
         shape; /* the first shape that does not fit; reported unless names are wrong, which is the likelier cause */
-    fvlm_recipe nowhere; /* a place to write when memory or branches run out; never read */
+    fvlm_recipe nowhere; /* written to when memory or branches run out; never read */
     fvlm_err *err;
     fvlm_status st; /* a failure that ends the search at once: memory, limits, broken grammar */
 } fvlm_resolver;

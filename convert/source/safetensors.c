@@ -177,8 +177,8 @@ static bool read_metadata(fvlm_json_pull *s)
         }
         keys[n++] = key.s;
         if (fvlm_json_pull_peek(s) != '"')
-            ok = fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT, "__metadata__ may contain only strings; \"%.64s\" is not one",
-                                       key.s);
+            ok = fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT,
+                                       "__metadata__ may contain only strings; \"%.64s\" is not one", key.s);
         else
             ok = fvlm_json_pull_string(s, &value);
     }

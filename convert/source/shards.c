@@ -43,10 +43,10 @@ static fvlm_status collect_names(const json_t *map, const char *index, const cha
             return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": weight_map[\"%.200s\"] is %s, expected a shard's file name",
                              index, tensor, fvlm_json_kind(shard));
         if (!plain_name(name))
-            return fvlm_fail(
-                err, FVLM_BAD_INPUT,
-                "\"%s\": weight_map[\"%.150s\"] is \"%.100s\"; a shard must be a plain file name, in the folder of the index", index,
-                tensor, name);
+            return fvlm_fail(err, FVLM_BAD_INPUT,
+                             "\"%s\": weight_map[\"%.150s\"] is \"%.100s\"; a shard must be a plain file name, in the "
+                             "folder of the index",
+                             index, tensor, name);
         names[n++] = name;
     }
     qsort(names, n, sizeof *names, text_order);
@@ -75,7 +75,7 @@ static fvlm_status cross_check(const fvlm_source *src, const json_t *map, const 
         const fvlm_source_tensor *t = &src->tensors[i];
         const char *held = src->files[t->file].name, *said = json_string_value(json_object_get(map, t->name));
         if (!said)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" holds tensor \"%.200s\", which \"%s\" does not list", held,
+            return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has tensor \"%.200s\", which \"%s\" does not list", held,
                              t->name, index);
         if (!strcmp(said, held)) agreed++;
     }

@@ -40,8 +40,8 @@ fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *er
     if (!st) {
         bool has_single = fvlm_source_has(src, single), has_index = fvlm_source_has(src, index);
         if (has_single && has_index)
-            st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has both %s and %s; remove one of them",
-                           src->folder, single, index);
+            st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has both %s and %s; remove one of them", src->folder, single,
+                           index);
         else if (has_index)
             st = fvlm_source_add_shards(src, index, err);
         else if (has_single)

@@ -48,7 +48,7 @@ static int by_name(const void *a, const void *b)
 
 static fvlm_status sort(fvlm_source *src, fvlm_err *err)
 {
-    if (src->n_tensors == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" holds no tensors", src->folder);
+    if (src->n_tensors == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no tensors", src->folder);
     qsort(src->tensors, src->n_tensors, sizeof *src->tensors, by_name);
     for (size_t i = 1; i < src->n_tensors; i++) {
         const fvlm_source_tensor *a = &src->tensors[i - 1], *b = &src->tensors[i];

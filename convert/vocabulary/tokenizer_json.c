@@ -97,7 +97,8 @@ static bool read_merge(fvlm_vocabulary *v, fvlm_json_pull *s)
         if (!fvlm_json_pull_string(s, &left)) return false;
         right.s = strchr(left.s, ' ');
         if (!right.s || right.s == left.s || !right.s[1] || strchr(right.s + 1, ' '))
-            return fvlm_json_pull_refuse(s, left.at, FVLM_BAD_INPUT, "a merge must be two tokens separated by one space");
+            return fvlm_json_pull_refuse(s, left.at, FVLM_BAD_INPUT,
+                                         "a merge must be two tokens separated by one space");
         *right.s++ = 0;
     }
     s->st = fvlm_vocabulary_add_merge(v, left.s, right.s, s->err);

@@ -64,8 +64,8 @@ static fvlm_status check_merges(const fvlm_vocabulary *v, const text_set *set, f
                              sizeof joined - 1);
         if (!set_has(set, m->left) || !set_has(set, m->right) || !set_has(set, joined))
             return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "merge %zu, \"%.64s %.64s\", uses or makes a token that is not in the vocabulary", i, m->left,
-                             m->right);
+                             "merge %zu, \"%.64s %.64s\", uses or makes a token that is not in the vocabulary", i,
+                             m->left, m->right);
     }
     return FVLM_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocabulary.h - turns the tokenizer files of a checkpoint into the container's JSON (SPEC.md, section 6). */
+/* vocabulary.h - turns the tokenizer files of a checkpoint into the container's JSON (SPEC.md, section 7). */
 #ifndef FVLM_CONVERT_VOCABULARY_VOCABULARY_H
 #define FVLM_CONVERT_VOCABULARY_VOCABULARY_H
 

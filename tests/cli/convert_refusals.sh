@@ -48,7 +48,7 @@ refused 1 "\"DIR/out\" has neither model.safetensors nor model.safetensors.index
 echo '{"weight_map": {}}' >"$ck/model.safetensors.index.json"
 go 1 "\"DIR/ck\" has both model.safetensors and model.safetensors.index.json; remove one of them"
 rm "$ck/model.safetensors"
-go 1 "\"DIR/ck\" holds no tensors"
+go 1 "\"DIR/ck\" has no tensors"
 echo '{"weight_map": {"a": "../../etc/passwd"}}' >"$ck/model.safetensors.index.json"
 go 1 "\"model.safetensors.index.json\": weight_map[\"a\"] is \"../../etc/passwd\"; a shard must be a plain file name, in the folder of the index"
 echo '{"weight_map": {"a": "model-1.safetensors"}}' >"$ck/model.safetensors.index.json"

@@ -103,18 +103,24 @@ static void index_refusals(void **state)
     static const struct {
         const char *to, *message;
     } moves[] = {
-        {NULL, "\"model-00001-of-00003.safetensors\" holds tensor \"%s\", which \"" INDEX "\" does not list"},
+        {NULL, "\"model-00001-of-00003.safetensors\" has tensor \"%s\", which \"" INDEX "\" does not list"},
         {"model-00002-of-00003.safetensors",
          "\"" INDEX "\" says that tensor \"%s\" is in \"model-00002-of-00003.safetensors\", but it is not"},
         {"gone.safetensors",
          "\"" INDEX "\" names the shard \"gone.safetensors\", which is not in the folder; download it%.0s"},
-        {"../x", "\"" INDEX "\": weight_map[\"%s\"] is \"../x\"; a shard must be a plain file name, in the folder of the index"},
+        {"../x", "\"" INDEX
+                 "\": weight_map[\"%s\"] is \"../x\"; a shard must be a plain file name, in the folder of the index"},
         {"/etc/passwd",
-         "\"" INDEX "\": weight_map[\"%s\"] is \"/etc/passwd\"; a shard must be a plain file name, in the folder of the index"},
-        {"sub/x", "\"" INDEX "\": weight_map[\"%s\"] is \"sub/x\"; a shard must be a plain file name, in the folder of the index"},
-        {"..", "\"" INDEX "\": weight_map[\"%s\"] is \"..\"; a shard must be a plain file name, in the folder of the index"},
-        {"", "\"" INDEX "\": weight_map[\"%s\"] is \"\"; a shard must be a plain file name, in the folder of the index"},
-        {"a\\\\b", "\"" INDEX "\": weight_map[\"%s\"] is \"a\\b\"; a shard must be a plain file name, in the folder of the index"},
+         "\"" INDEX
+         "\": weight_map[\"%s\"] is \"/etc/passwd\"; a shard must be a plain file name, in the folder of the index"},
+        {"sub/x", "\"" INDEX
+                  "\": weight_map[\"%s\"] is \"sub/x\"; a shard must be a plain file name, in the folder of the index"},
+        {"..",
+         "\"" INDEX "\": weight_map[\"%s\"] is \"..\"; a shard must be a plain file name, in the folder of the index"},
+        {"",
+         "\"" INDEX "\": weight_map[\"%s\"] is \"\"; a shard must be a plain file name, in the folder of the index"},
+        {"a\\\\b", "\"" INDEX
+                   "\": weight_map[\"%s\"] is \"a\\b\"; a shard must be a plain file name, in the folder of the index"},
     };
     for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
         write_shards(&c, 3, moves[i].to);
@@ -138,7 +144,7 @@ static void index_refusals(void **state)
          "\"" INDEX "\": weight_map[\"a\"] is a whole number, expected a shard's file name"},
         {"{\"weight_map\": []}", "\"" INDEX "\": weight_map is an array, expected an object"},
         {"{}", "\"" INDEX "\": weight_map is missing, expected an object"},
-        {"{\"weight_map\": {}}", "\"F\" holds no tensors"},
+        {"{\"weight_map\": {}}", "\"F\" has no tensors"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         test_write_text(folder, INDEX, texts[i].index);
@@ -172,8 +178,7 @@ static void no_regular_file(void **state)
     (void)state;
     write_fresh();
     test_write_text(folder, INDEX, "{}");
-    assert_string_equal(verdict(),
-                        "\"F\" has both model.safetensors and " INDEX "; remove one of them");
+    assert_string_equal(verdict(), "\"F\" has both model.safetensors and " INDEX "; remove one of them");
     test_remove_file(folder, INDEX);
     test_remove_file(folder, "model.safetensors");
     assert_string_equal(verdict(), "\"F\" has neither model.safetensors nor " INDEX
