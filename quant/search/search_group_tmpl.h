@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* search_group_tmpl.h - sixteen groups side by side, one to a lane: how far off codes with a given scale and offset
- * would be, and the best scale and offset so far. Included by search_tmpl.h, once for each instruction set. */
+/* search_group_tmpl.h - sixteen groups side by side, one per lane: the error of codes with a given scale and offset,
+ * and the best scale and offset so far. Plain C; search_tmpl.h includes it, once for each instruction set. gives   the
+ * types lanes, sums and group; measure, moments, attempt, plain; bf16 rounding */
 
 #define LANES FVLM_PANEL
 #define EACH(l) for (int l = 0; l < LANES; l++)
 
-/* Adding and subtracting 1.5 * 2^23 rounds to nearest, ties to even, on every machine. */
+/* Adding and subtracting these rounds to the nearest integer, ties to even, on every machine. */
 #define ROUND_F32 0x1.8p23f
 #define ROUND_F64 0x1.8p52
 
@@ -18,7 +19,7 @@ typedef struct {
 } sums;
 
 typedef struct {
-    const float *x; /* [n][16], largest magnitude of a lane in 1..2 */
+    const float *x; /* [n][16], scaled so that the largest magnitude of a lane is in 1..2 */
     size_t n;
     float top;                  /* largest code */
     float zero_point;           /* symmetric: offset = -zero_point * scale */
@@ -27,7 +28,7 @@ typedef struct {
     lanes scale, offset, error; /* the best so far */
 } group;
 
-/* Nearest bf16 value; only finite values come here. */
+/* The nearest bf16 value of a finite v. */
 static lanes to_bf16(lanes v)
 {
     EACH(l)
@@ -51,7 +52,7 @@ static lanes step_bf16(lanes v, int steps)
     return v;
 }
 
-/* bf16 towards minus infinity */
+/* Rounds to bf16 towards minus infinity. */
 static lanes floor_bf16(lanes v)
 {
     EACH(l)
@@ -64,8 +65,8 @@ static lanes floor_bf16(lanes v)
     return v;
 }
 
-/* What codes with this scale and offset would be off by (sum of squares), and the sum of the codes. This loop
- * is where quantization spends its time. */
+/* The squared error of codes with this scale and offset, and the sum of the codes. Quantization spends its time in
+ * this loop. */
 static void measure(const group *g, const lanes *scale, const lanes *offset, lanes *error, lanes *codes)
 {
     float s[LANES], o[LANES], inverse[LANES], e[LANES] = {0}, q[LANES] = {0};
@@ -90,7 +91,7 @@ static void measure(const group *g, const lanes *scale, const lanes *offset, lan
     EACH(l) error->at[l] = e[l], codes->at[l] = q[l];
 }
 
-/* The sums that least squares needs, for the same codes. */
+/* The sums that a least-squares fit to the same codes needs. */
 static sums moments(const group *g, const lanes *scale, const lanes *offset)
 {
     sums m = {0};
@@ -108,7 +109,8 @@ static sums moments(const group *g, const lanes *scale, const lanes *offset)
     return m;
 }
 
-/* Measures, and keeps in g what is better there than the best so far. Returns the sum of the codes. */
+/* Measures a scale and offset, and keeps them in g for the lanes where they are the best so far. Returns the sum of the
+ * codes. */
 static lanes attempt(group *g, const lanes *scale, const lanes *offset)
 {
     lanes error, codes;
@@ -123,7 +125,7 @@ static lanes attempt(group *g, const lanes *scale, const lanes *offset)
     return codes;
 }
 
-/* Absmax or minmax, as everybody's first version does it, with the scale that is stored. */
+/* Plain absmax or minmax, rounded to the bf16 that would be stored. */
 static void plain(const group *g, bool asymmetric, lanes *scale, lanes *offset)
 {
     EACH(l)

@@ -22,18 +22,18 @@
 
 #include "quant/search/search_group_tmpl.h"
 
-/* A walk over bf16 scales: from start, count steps of stride units in the last place. */
+/* A sweep over bf16 scales: count values, stride units in the last place apart. */
 typedef struct {
-    float from; /* factor on the plain scale */
+    float from; /* the first, relative to the plain scale */
     int stride, count;
-} walk;
+} sweep;
 
 /* Chosen so that the optimum of normal, uniform, Laplace and heavy-tailed groups lies inside
- * (tests/quant/search/search.c tries them all on small groups); long groups gain by clipping more, so they start lower.
- */
-static walk choose_walk(fvlm_type t, size_t n)
+ * (tests/quant/search/search.c tries all scales on small groups). Long groups gain by clipping more, so they start
+ * lower. */
+static sweep choose_sweep(fvlm_type t, size_t n)
 {
-    static const walk table[2][2][2] = {
+    static const sweep table[2][2][2] = {
         /*  group <= 128       longer           */
         {{{0.690f, 8, 16}, {0.350f, 16, 17}},  /* int4 symmetric: of absmax / 7 */
          {{0.680f, 8, 12}, {0.450f, 16, 12}}}, /* int4 asymmetric: of range / 15 */
@@ -55,17 +55,17 @@ static void attempt_signs(group *g, lanes scale)
     }
 }
 
-static void search_symmetric(group *g, walk w)
+static void search_symmetric(group *g, sweep s)
 {
     lanes scale, start;
     EACH(l)
     {
         float largest = g->high.at[l] > -g->low.at[l] ? g->high.at[l] : -g->low.at[l];
-        start.at[l] = w.from * largest / (g->zero_point - 1.0f);
+        start.at[l] = s.from * largest / (g->zero_point - 1.0f);
     }
     start = to_bf16(start);
-    for (int i = 0; i < w.count; i++) attempt_signs(g, step_bf16(start, i * w.stride));
-    for (int step = w.stride / 2; step >= 1; step /= 2) {
+    for (int i = 0; i < s.count; i++) attempt_signs(g, step_bf16(start, i * s.stride));
+    for (int step = s.stride / 2; step >= 1; step /= 2) {
         lanes centre = g->scale, offset;
         for (int side = -1; side <= 1; side += 2) {
             scale = step_bf16(centre, side * step);
@@ -112,14 +112,14 @@ static void attempt_fitted(group *g, const lanes *scale, const lanes *offset)
     attempt(g, scale, &o);
 }
 
-static void search_asymmetric(group *g, walk w)
+static void search_asymmetric(group *g, sweep s)
 {
     /* From the bf16 below the least value, or a group far from zero could not reach its own values. */
     lanes base = floor_bf16(g->low), start, scale, offset;
-    EACH(l) start.at[l] = w.from * (g->high.at[l] - base.at[l]) / g->top;
+    EACH(l) start.at[l] = s.from * (g->high.at[l] - base.at[l]) / g->top;
     start = to_bf16(start);
-    for (int i = 0; i < w.count; i++) {
-        scale = step_bf16(start, i * w.stride);
+    for (int i = 0; i < s.count; i++) {
+        scale = step_bf16(start, i * s.stride);
         for (int place = 0; place < 3; place++) {
             const float share = 0.15f + 0.35f * (float)place;
             EACH(l)
@@ -137,7 +137,7 @@ static void search_asymmetric(group *g, walk w)
         fit_both(g, &m, &scale, &offset);
         attempt(g, &scale, &offset);
     }
-    for (int step = w.stride / 2; step >= 1; step /= 2) {
+    for (int step = s.stride / 2; step >= 1; step /= 2) {
         lanes centre = g->scale, beside = g->offset;
         for (int side = -1; side <= 1; side += 2) {
             scale = step_bf16(centre, side * step);
@@ -150,8 +150,8 @@ static void search_asymmetric(group *g, walk w)
 
 /* ---- the group ---- */
 
-/* Codes as they are written, and their squared error in f64. q may be NULL. */
-static void settle(const group *g, const lanes *scale, const lanes *offset, uint8_t *q, double *error)
+/* The codes as they are stored, and their squared error in f64. q may be NULL. */
+static void final_codes(const group *g, const lanes *scale, const lanes *offset, uint8_t *q, double *error)
 {
     double e[LANES] = {0}, inverse_ok[LANES], s[LANES], o[LANES];
     const double top = (double)g->top;
@@ -207,8 +207,8 @@ static void normalize(group *g, const float *x, float *scratch, float *factor)
     g->x = scratch;
 }
 
-/* A lane whose values are all one number c: offset = c cut to bf16 and scale = the rest, q = 1, so that
- * c survives with 16 bits instead of 8. */
+/* A lane whose values all equal c: offset = c truncated to bf16, scale = the remainder, every code 1, so that c keeps
+ * 16 bits of precision instead of 8. */
 static void flat_lanes(group *g)
 {
     EACH(l)
@@ -230,14 +230,14 @@ void SEARCH_NAME(fvlm_encode_group *out)
     double plain_error[LANES];
     normalize(&g, out->x, out->scratch, factor);
     plain(&g, t.asymmetric, &s, &o);
-    settle(&g, &s, &o, NULL, plain_error);
+    final_codes(&g, &s, &o, NULL, plain_error);
     EACH(l) g.error.at[l] = INFINITY, g.scale.at[l] = s.at[l], g.offset.at[l] = o.at[l];
     if (t.asymmetric)
-        search_asymmetric(&g, choose_walk(t, g.n));
+        search_asymmetric(&g, choose_sweep(t, g.n));
     else
-        search_symmetric(&g, choose_walk(t, g.n));
+        search_symmetric(&g, choose_sweep(t, g.n));
     if (t.asymmetric) flat_lanes(&g);
-    settle(&g, &g.scale, &g.offset, NULL, out->error);
+    final_codes(&g, &g.scale, &g.offset, NULL, out->error);
     EACH(l)
     {
         bool better = out->error[l] < plain_error[l];
@@ -245,7 +245,7 @@ void SEARCH_NAME(fvlm_encode_group *out)
         o.at[l] = better ? g.offset.at[l] : o.at[l];
     }
     EACH(l) if (factor[l] == 0.0f) s.at[l] = 0.0f, o.at[l] = 0.0f;
-    settle(&g, &s, &o, out->q, out->error);
+    final_codes(&g, &s, &o, out->q, out->error);
     EACH(l)
     {
         out->scale[l] = s.at[l] * factor[l];

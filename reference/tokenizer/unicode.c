@@ -12,7 +12,7 @@
 
 #include "format/base/utf8.h"
 
-enum { MAX_DECOMPOSITION = 4 }; /* code points, of one code point */
+enum { MAX_DECOMPOSITION = 4 }; /* code points that one decomposes into, at most */
 
 fvlm_status fvlm_unicode_repair(fvlm_unicode_text *out, const char *s, size_t n_bytes, fvlm_err *err)
 {
