@@ -9,7 +9,7 @@
 
 #include "convert/elements.h"
 
-#define MAX_OUTPUTS (31 * 31)
+#define MAX_OUTPUTS (FVLM_MAX_DW_KERNEL * FVLM_MAX_DW_KERNEL)
 
 struct fvlm_proof {
     const fvlm_recipe *m;

@@ -9,8 +9,6 @@
 
 #include "format/base/grow.h"
 
-#define MAX_SIDE 31 /* of a kernel */
-
 fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, const char *name)
 {
     if (!fvlm_grow(&all->items, &all->capacity, all->n + 1, sizeof *all->items)) return NULL;
@@ -85,10 +83,10 @@ void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad)
             fvlm_source_check_shape(t, 4, (const uint64_t[]){shape.out, shape.in, shape.k, shape.k}, bad);
     }
     uint64_t k = shape.k ? shape.k : widest ? widest->dims[2] : 1;
-    if (k > MAX_SIDE && !bad->code)
-        fvlm_fail(bad, FVLM_LIMIT, "tensor \"%.200s\": a kernel of side %" PRIu64 ", at most 31 is supported",
-                  widest->name, k);
-    if (k > MAX_SIDE) k = MAX_SIDE;
+    if (k > FVLM_MAX_DW_KERNEL && !bad->code)
+        fvlm_fail(bad, FVLM_LIMIT, "tensor \"%.200s\": a kernel of side %" PRIu64 ", at most %d is supported",
+                  widest->name, k, FVLM_MAX_DW_KERNEL);
+    if (k > FVLM_MAX_DW_KERNEL) k = FVLM_MAX_DW_KERNEL;
     m->k = (uint32_t)k;
     m->out = shape.out ? shape.out : widest ? widest->dims[0] : 1;
     m->in = shape.depthwise ? 1 : shape.in;

@@ -261,7 +261,8 @@ static void wrong_shapes(void **state)
         {T "patch_embed.0.reparam_conv.weight",
          4,
          {16, 3, 5, 5},
-         "tensor \"" T "patch_embed.0.reparam_conv.weight\": a kernel of side 5 is larger than the fused kernel, of side 3"},
+         "tensor \"" T
+         "patch_embed.0.reparam_conv.weight\": a kernel of side 5 is larger than the fused kernel, of side 3"},
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 2, 3, 3},
@@ -269,12 +270,16 @@ static void wrong_shapes(void **state)
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 1, 4, 4},
-         "tensor \"" T
-         "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 4 is larger than the fused kernel, of side 4"},
+         "tensor \"" T "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 4 is larger than the fused "
+                       "kernel, of side 4"},
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 1, 3, 5},
          "tensor \"" T "network.0.0.token_mixer.reparam_conv.weight\" is BF16 [16, 1, 3, 5], expected [16, 1, 3, 3]"},
+        {T "network.0.0.token_mixer.reparam_conv.weight",
+         4,
+         {16, 1, 17, 17},
+         "tensor \"" T "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 17, at most 15 is supported"},
         {T "network.0.1.convffn.fc1.weight",
          4,
          {65, 16, 1, 1},
