@@ -18,7 +18,7 @@ CFLAGS  := -std=c11 -D_GNU_SOURCE $(OPT) -g -ffp-contract=off -fno-math-errno -f
 # Read only when something is compiled, so that set-up may install them first.
 PKG_CFLAGS = $(shell $(PKG_ENV) pkg-config --cflags $(PKG))
 PKG_LIBS   = $(shell $(PKG_ENV) pkg-config --libs $(PKG))
-LDLIBS     = $(CLI) $(PKG_LIBS) -lm -lpthread
+LDLIBS     = $(PKG_LIBS) -lm -lpthread
 
 # The library is what does not belong to the command line; tests/exported.list names what programs may call.
 ROOMS    := format convert quant reference verify
@@ -41,7 +41,7 @@ endif
         install uninstall compile_commands.json clean help
 .SECONDARY:
 
-all: $(BUILD)/fvlm  ## all: the binary build/fvlm and libfvlm.a (the default)
+all: $(BUILD)/fvlm $(SHARED)  ## all: the binary build/fvlm, libfvlm.a and libfvlm.so (the default)
 
 $(BUILD)/fvlm: $(BUILD)/fvlm.o $(CLI) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)

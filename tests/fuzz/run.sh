@@ -16,7 +16,7 @@ for target in "$@"; do
     mkdir -p "$work/corpus"
     # shellcheck disable=SC2046,SC2086
     $cc -std=c11 -D_GNU_SOURCE -O1 -g -I. -fsanitize=fuzzer,$sanitize -o "$work/fuzzer" "tests/fuzz/$target/harness.c" \
-        -Wl,--start-group build/fuzz/commands.a build/fuzz/libfvlm.a -Wl,--end-group $(pkg-config --cflags --libs libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng) -lm -lpthread
+        build/fuzz/commands.a build/fuzz/libfvlm.a $(pkg-config --cflags --libs libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng) -lm -lpthread
     options=
     [ -f "tests/fuzz/$target/dictionary" ] && options="-dict=tests/fuzz/$target/dictionary"
     # shellcheck disable=SC2086
