@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_quant.c - fvlm quant: the command line around quant.h, and the plan as a table. */
+/* cmd_quant.c - `fvlm quant`: the command line around quant.h, and the plan as a table. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +73,7 @@ static void print_table(const fvlm_quantization *q)
            fvlm_human_bytes(r.bytes_before, before), fvlm_human_bytes(r.bytes_after, after));
 }
 
-/* "REGEX=TYPE" at the last '='; the copies live as long as the process. */
+/* Splits each "REGEX=TYPE" at the last '='; the caller frees each regex. */
 static fvlm_status split_rules(fvlm_quant_rule *rules, fvlm_err *err)
 {
     for (size_t i = 0; i < opt.set.n; i++) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_bench.c - fvlm bench: how long the parts of a first token take, at several picture
- * sizes, thread counts and activation modes; and what share of this CPU's own measured
- * peak that is. Random pixels, random text rows: only their number matters. */
+/* cmd_bench.c - `fvlm bench`: times the parts of a first token at several image sizes, thread counts and activation
+ * types, and relates them to this CPU's measured peak. Pixels and text rows are random: only their number matters. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +100,7 @@ static void free_inputs(inputs *in)
     free(in->logits);
 }
 
-/* Values that no kernel could take a short cut on. */
+/* Values that leave no kernel a shortcut. */
 static void fill(float *x, size_t n, float low, float high)
 {
     uint32_t state = 1;
@@ -158,7 +157,7 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
     for (size_t run = 0; run <= opt.runs && st == FVLM_OK; run++) {
         double times[4];
         st = pass(m, &in, tokens, times, err);
-        if (run == 0) continue; /* faults the file in, allocates, warms up */
+        if (run == 0) continue; /* maps the file in, allocates, warms up */
         for (int i = 0; i < 4; i++) all[i][run - 1] = times[i];
         all[4][run - 1] = times[0] + times[1] + times[2];
     }
@@ -181,12 +180,12 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
 static void print_heading(const fvlm_model *m)
 {
     fvlm_terminal_print(stdout,
-                        "%s, %s; medians of %" PRIu64
-                        " runs; %% of the peak that a loop of multiply-adds in registers reaches here\n\n",
+                        "%s with %s kernels; medians of %" PRIu64
+                        " runs; %% of the peak rate of multiply-adds in registers, measured here\n",
                         fvlm_reader_path(m->reader), fvlm_exec_cpu(m->exec), opt.runs);
-    printf(
-        "threads  act    size  tokens    vision  projector   prefill      TTFT    decode   peak GMAC/s  vision  prefill"
-        "   decode reads\n");
+    printf("\nthreads  act    size  tokens    vision  projector   prefill      TTFT    decode   peak GMAC/s  vision  "
+           "prefill"
+           "   decode reads\n");
 }
 
 static void print_line(const line *l)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_run.c - fvlm run: an answer about a picture, streamed; then what it cost. */
+/* cmd_run.c - `fvlm run`: streams an answer about an image, then prints what it cost. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ static const fvlm_cli_option options[] = {
     {0},
 };
 
-/* Where the answer goes as it comes, and the progress bar that ends when it begins. */
+/* Where the answer is streamed to, and the progress bar that ends when it begins. */
 typedef struct {
     FILE *to;      /* NULL: nowhere */
     bool terminal; /* to is one */
@@ -90,7 +90,7 @@ static void show_text(void *ctx, const char *text, size_t n_bytes)
     fflush(s->to);
 }
 
-/* Tower blocks and layers cost about the same each, so counting them makes a fair bar. */
+/* Tower blocks and layers cost about the same, so counting them gives a fair bar. */
 static void show_progress(void *ctx, const char *name, const float *x, size_t rows, size_t cols)
 {
     (void)name, (void)x, (void)rows, (void)cols;
@@ -131,11 +131,12 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
     for (size_t i = 0; i < a->n_ids; i++) fvlm_json_append(&list, json_integer(a->ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
     const double rate = t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
-    return json_pack("{s:s, s:s, s:s, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
+    return json_pack("{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
                      "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
-                     "model", args[0], "image", args[1], "prompt", args[2], "answer", text, n_bytes, "answer_ids", list,
-                     "ended", a->ended, "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e),
-                     "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "tokens", "prompt",
+                     "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
+                     fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended,
+                     "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e), "threads",
+                     (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "tokens", "prompt",
                      (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids,
                      "seconds", "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector,
                      "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second", rate,

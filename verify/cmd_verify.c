@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_verify.c - fvlm verify: hashes of a file; a model beside its source; a model beside activations from PyTorch. */
+/* cmd_verify.c - `fvlm verify`: checks a file's checksums, or compares a model with its source or with activations
+ * recorded in PyTorch. */
 #include <stdio.h>
 #include <string.h>
 

@@ -80,6 +80,9 @@ static void tell(const slot *s)
     char line[PATH_MAX + 256] = "fvlm: \"";
     const bool cut = fstat(s->fd, &now) == 0 && (uint64_t)now.st_size < s->n_bytes;
     append(line, sizeof line, s->path);
+    for (char *c = line; *c; c++) /* nothing that steers a terminal: C0, DEL, C1 */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || ((unsigned char)*c == 0xc2 && (unsigned char)c[1] < 0xa0))
+            *c = '?';
     append(line, sizeof line,
            cut ? "\" became shorter while it was in use" FVLM_TRY_AGAIN "\n"
                : "\" could not be read while it was in use; check the disk, then the file with 'fvlm verify'\n");

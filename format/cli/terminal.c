@@ -34,18 +34,25 @@ void fvlm_terminal_write(FILE *to, const char *text, size_t n_bytes)
     print_escaped(to, text, n_bytes, true);
 }
 
+/* In one write, also to an unbuffered stderr, so that lines of several processes do not mix. */
 void fvlm_terminal_print(FILE *to, const char *fmt, ...)
 {
-    char *text = NULL;
+    char *text = NULL, *escaped = NULL;
+    size_t n_escaped = 0;
     va_list args;
     va_start(args, fmt);
-    int n = vasprintf(&text, fmt, args);
+    const int n = vasprintf(&text, fmt, args);
     va_end(args);
     if (n < 0) return; /* out of memory: nothing can be printed */
     const size_t length = strlen(fmt);
     const bool ends = length > 0 && fmt[length - 1] == '\n';
-    print_escaped(to, text, (size_t)n - ends, false);
-    if (ends) fputc('\n', to);
+    FILE *line = open_memstream(&escaped, &n_escaped);
+    if (line) {
+        print_escaped(line, text, (size_t)n - ends, false);
+        if (ends) fputc('\n', line);
+        if (fclose(line) == 0) fwrite(escaped, 1, n_escaped, to);
+    }
+    free(escaped);
     free(text);
 }
 

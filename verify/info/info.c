@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* info.c - counts what a file holds, and the same as JSON. info_print.c has the text. */
+/* info.c - gathers what a file holds, and writes it as JSON; info_print.c writes it as text. */
 #include "verify/info/info.h"
 
 #include <stdlib.h>
@@ -102,12 +102,13 @@ json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors)
 {
     char identity[33];
     fvlm_hash_text(fvlm_reader_identity(r), identity);
-    json_t *j = json_pack("{s:s, s:I, s:s, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I}}", "file", fvlm_reader_path(r),
-                          "bytes", (json_int_t)fvlm_reader_file_bytes(r), "identity", identity, "tensors_total",
-                          (json_int_t)fvlm_reader_n_tensors(r), "parameters", (json_int_t)x->n_params, "parts",
-                          shares_json(x), "tokenizer", "tokens", (json_int_t)x->tokens, "merges", (json_int_t)x->merges,
-                          "added", (json_int_t)x->added, "bytes", (json_int_t)x->tokenizer_bytes);
-    /* everything else the metadata says, but what it says about single tensors */
+    json_t *j = json_pack("{s:o, s:I, s:s, s:I, s:I, s:o, s:{s:I, s:I, s:I, s:I}}", "file",
+                          fvlm_json_lossy_string(fvlm_reader_path(r)), "bytes", (json_int_t)fvlm_reader_file_bytes(r),
+                          "identity", identity, "tensors_total", (json_int_t)fvlm_reader_n_tensors(r), "parameters",
+                          (json_int_t)x->n_params, "parts", shares_json(x), "tokenizer", "tokens",
+                          (json_int_t)x->tokens, "merges", (json_int_t)x->merges, "added", (json_int_t)x->added,
+                          "bytes", (json_int_t)x->tokenizer_bytes);
+    /* all other metadata, except that of single tensors */
     const char *key;
     json_t *value;
     bool ok = j != NULL;

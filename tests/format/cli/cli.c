@@ -283,10 +283,59 @@ static void signals(void **state)
     }
 }
 
+static fvlm_status stopped(const fvlm_cli_list *a, fvlm_err *e)
+{
+    assert_int_equal(a->n, 1);
+    raise(SIGINT);
+    return fvlm_stop_check(fvlm_cli_stop(), e);
+}
+
+static fvlm_status exists(const fvlm_cli_list *a, fvlm_err *e)
+{
+    return fvlm_fail(e, FVLM_EXISTS, "\"%s\" exists", a->items[0]);
+}
+
+/* Runs 'run' as a command with the argument "a\033b" in a child: its stderr, and its wait status. */
+static int frame(fvlm_status (*run)(const fvlm_cli_list *, fvlm_err *), char *out, size_t capacity)
+{
+    int ends[2], status;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        const fvlm_cli_command c = {
+            .name = "test", .summary = "", .args = "FILE", .min_args = 1, .max_args = 1, .examples = "", .run = run};
+        char *argv[] = {s("test"), s("a\033b"), NULL};
+        signal(SIGINT, SIG_DFL); /* a background job of a shell starts with it ignored */
+        dup2(ends[1], STDERR_FILENO);
+        _exit(fvlm_cli_main(&c, 2, argv));
+    }
+    close(ends[1]);
+    size_t n = 0;
+    while (n + 1 < capacity && read(ends[0], out + n, 1) == 1) n++;
+    out[n] = 0;
+    close(ends[0]);
+    waitpid(child, &status, 0);
+    return status;
+}
+
+/* Every command ends alike: one line, control characters escaped, and the exit code or the signal. */
+static void endings(void **state)
+{
+    (void)state;
+    char text[200];
+    int status = frame(stopped, text, sizeof text);
+    assert_string_equal(text, "fvlm: interrupted\n");
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+    status = frame(exists, text, sizeof text);
+    assert_string_equal(text, "fvlm: \"a\\x1bb\" exists; --force replaces it\n");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms),       cmocka_unit_test(misuse),   cmocka_unit_test(ranges), cmocka_unit_test(escapes),
-        cmocka_unit_test(human_bytes), cmocka_unit_test(progress), cmocka_unit_test(signals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms),       cmocka_unit_test(misuse),
+                                       cmocka_unit_test(ranges),      cmocka_unit_test(escapes),
+                                       cmocka_unit_test(human_bytes), cmocka_unit_test(progress),
+                                       cmocka_unit_test(signals),     cmocka_unit_test(endings)};
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }
