@@ -6,7 +6,6 @@
 #include "convert/checkpoint.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,7 @@
 
 #include "convert/source/source_json.h"
 #include "convert/vocabulary/vocabulary.h"
-#include "format/base/json.h"
+#include "format/base/json_fields.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define NAME "\"config.json\""
@@ -37,15 +36,8 @@ static const struct {
 static const char *const off[] = {"mm_use_im_start_end", "mm_use_im_patch_token", "use_sliding_window", "rope_scaling",
                                   "image_grid_pinpoints"};
 
-/* config.json being read; keeps the first failure. */
-typedef struct {
-    const json_t *json;
-    fvlm_err *err;
-    fvlm_status st;
-} reading;
-
-static void refuse(reading *r, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
-static void refuse(reading *r, fvlm_status code, const char *fmt, ...)
+static void refuse(fvlm_json_fields *r, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
+static void refuse(fvlm_json_fields *r, fvlm_status code, const char *fmt, ...)
 {
     char text[512];
     va_list args;
@@ -55,42 +47,19 @@ static void refuse(reading *r, fvlm_status code, const char *fmt, ...)
     if (!r->st) r->st = fvlm_fail(r->err, code, NAME ": %s", text);
 }
 
-static uint32_t count(reading *r, const char *key, uint32_t max)
-{
-    const json_t *v = json_object_get(r->json, key);
-    json_int_t i = json_integer_value(v);
-    if (!json_is_integer(v))
-        refuse(r, FVLM_BAD_INPUT, "\"%s\" is %s, expected a whole number", key, fvlm_json_kind(v));
-    else if (i < 1 || i > (json_int_t)max)
-        refuse(r, i < 1 ? FVLM_BAD_INPUT : FVLM_LIMIT, "\"%s\" is %" JSON_INTEGER_FORMAT ", expected 1 to %" PRIu32,
-               key, i, max);
-    return r->st ? 1 : (uint32_t)i;
-}
-
-static double positive(reading *r, const json_t *from, const char *key)
-{
-    const json_t *v = json_object_get(from, key);
-    double d = json_number_value(v);
-    if (!json_is_number(v))
-        refuse(r, FVLM_BAD_INPUT, "\"%s\" is %s, expected a number", key, fvlm_json_kind(v));
-    else if (!isfinite(d) || d <= 0)
-        refuse(r, FVLM_BAD_INPUT, "\"%s\" is %g, expected a number above 0", key, d);
-    return r->st ? 1 : d;
-}
-
 /* The kind of model. Checked first: a wrong kind explains every other fault. */
-static void read_kind(reading *r)
+static void read_kind(fvlm_json_fields *r)
 {
-    const char *type = json_string_value(json_object_get(r->json, "model_type"));
+    const char *type = json_string_value(json_object_get(r->object, "model_type"));
     if (type && !strcmp(type, "fast_vlm"))
         refuse(r, FVLM_UNSUPPORTED,
                "this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint (model_type "
                "\"llava_qwen2\")");
-    if (json_object_get(r->json, "quantization"))
+    if (json_object_get(r->object, "quantization"))
         refuse(r, FVLM_UNSUPPORTED, "this checkpoint is already quantized; give the original (BF16, F16 or F32)");
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         const char *key = fixed[i].key, *wanted = fixed[i].value;
-        const json_t *v = json_object_get(r->json, key);
+        const json_t *v = json_object_get(r->object, key);
         if (fixed[i].optional && (!v || json_is_null(v))) continue;
         if (!json_is_string(v))
             refuse(r, FVLM_BAD_INPUT, "\"%s\" is %s, expected \"%s\"", key, fvlm_json_kind(v), wanted);
@@ -99,16 +68,16 @@ static void read_kind(reading *r)
                    wanted);
     }
     for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
-        const json_t *v = json_object_get(r->json, off[i]);
+        const json_t *v = json_object_get(r->object, off[i]);
         if (v && !json_is_null(v) && !json_is_false(v))
             refuse(r, FVLM_UNSUPPORTED, "\"%s\" is set, which is not supported", off[i]);
     }
 }
 
 /* "mobileclip_l_1024": the number is the side of the picture in pixels. */
-static void read_image_size(reading *r, fvlm_config *c)
+static void read_image_size(fvlm_json_fields *r, fvlm_config *c)
 {
-    const json_t *v = json_object_get(r->json, "mm_vision_tower");
+    const json_t *v = json_object_get(r->object, "mm_vision_tower");
     const char *name = json_is_string(v) ? json_string_value(v) : "", *digits = strrchr(name, '_');
     uint32_t side = 0;
     if (!json_is_string(v))
@@ -124,25 +93,30 @@ static void read_image_size(reading *r, fvlm_config *c)
     c->vision.image_size = side;
 }
 
-static void read_llm(reading *r, fvlm_checkpoint *out)
+static void read_llm(fvlm_json_fields *r, fvlm_checkpoint *out)
 {
     fvlm_config *c = &out->config;
-    c->llm.hidden = count(r, "hidden_size", 1u << 18);
-    c->llm.layers = count(r, "num_hidden_layers", 1024);
-    c->llm.heads = count(r, "num_attention_heads", 1024);
-    c->llm.kv_heads =
-        json_object_get(r->json, "num_key_value_heads") ? count(r, "num_key_value_heads", 1024) : c->llm.heads;
-    c->llm.intermediate = count(r, "intermediate_size", 1u << 18);
-    out->embed_rows = count(r, "vocab_size", 1u << 21);
-    c->llm.norm_eps = positive(r, r->json, "rms_norm_eps");
-    const json_t *rope = json_object_get(r->json, "rope_parameters"); /* from transformers 5 on */
-    c->llm.rope_theta = positive(r, json_object_get(r->json, "rope_theta") || !rope ? r->json : rope, "rope_theta");
-    c->llm.context = count(r, "max_position_embeddings", 1u << 20);
-    if (json_object_get(r->json, "tokenizer_model_max_length")) {
-        uint32_t most = count(r, "tokenizer_model_max_length", 1u << 20);
+    fvlm_json_fields_u32(r, "hidden_size", 1, 1u << 18, &c->llm.hidden);
+    fvlm_json_fields_u32(r, "num_hidden_layers", 1, 1024, &c->llm.layers);
+    fvlm_json_fields_u32(r, "num_attention_heads", 1, 1024, &c->llm.heads);
+    c->llm.kv_heads = c->llm.heads;
+    if (json_object_get(r->object, "num_key_value_heads"))
+        fvlm_json_fields_u32(r, "num_key_value_heads", 1, 1024, &c->llm.kv_heads);
+    fvlm_json_fields_u32(r, "intermediate_size", 1, 1u << 18, &c->llm.intermediate);
+    fvlm_json_fields_u32(r, "vocab_size", 1, FVLM_MAX_TOKENS, &out->embed_rows);
+    fvlm_json_fields_positive(r, "rms_norm_eps", &c->llm.norm_eps);
+    fvlm_json_fields rope = *r;
+    const json_t *parameters = json_object_get(r->object, "rope_parameters"); /* from transformers 5 on */
+    if (parameters && !json_object_get(r->object, "rope_theta")) rope.object = parameters;
+    fvlm_json_fields_positive(&rope, "rope_theta", &c->llm.rope_theta);
+    r->st = rope.st;
+    fvlm_json_fields_u32(r, "max_position_embeddings", 1, 1u << 20, &c->llm.context);
+    if (json_object_get(r->object, "tokenizer_model_max_length")) {
+        uint32_t most = c->llm.context;
+        fvlm_json_fields_u32(r, "tokenizer_model_max_length", 1, 1u << 20, &most);
         if (most < c->llm.context) c->llm.context = most;
     }
-    c->projector.in = count(r, "mm_hidden_size", 1u << 18);
+    fvlm_json_fields_u32(r, "mm_hidden_size", 1, 1u << 18, &c->projector.in);
     c->projector.hidden = c->projector.out = c->llm.hidden;
     if (r->st) return;
     if (c->llm.hidden % c->llm.heads != 0 || c->llm.hidden / c->llm.heads % 2 != 0)
@@ -152,18 +126,18 @@ static void read_llm(reading *r, fvlm_checkpoint *out)
         refuse(r, FVLM_BAD_INPUT, "%" PRIu32 " attention heads do not divide among %" PRIu32 " key-value heads",
                c->llm.heads, c->llm.kv_heads);
     c->llm.head_dim = c->llm.hidden / c->llm.heads;
-    const json_t *tied = json_object_get(r->json, "tie_word_embeddings");
+    const json_t *tied = json_object_get(r->object, "tie_word_embeddings");
     out->tied_given = json_is_boolean(tied);
     out->tied = json_is_true(tied);
 }
 
 /* One id or a list of at most four; generation_config.json overrides config.json, as in transformers. */
-static void read_eos(reading *r, const json_t *generation, fvlm_config *c)
+static void read_eos(fvlm_json_fields *r, const json_t *generation, fvlm_config *c)
 {
     const char *file = "generation_config.json";
     const json_t *v = json_object_get(generation, "eos_token_id");
     if (r->st) return;
-    if (!v || json_is_null(v)) v = json_object_get(r->json, "eos_token_id"), file = "config.json";
+    if (!v || json_is_null(v)) v = json_object_get(r->object, "eos_token_id"), file = "config.json";
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
     if (n < 1 || n > 4)
         r->st = fvlm_fail(r->err, FVLM_LIMIT, "\"%s\": \"eos_token_id\" lists %zu ids, expected 1 to 4", file, n);
@@ -199,10 +173,11 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_er
 {
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
-    reading r = {.err = err, .st = fvlm_source_json(&config, src, "config.json", MAX_CONFIG_BYTES, err)};
+    fvlm_json_fields r = {.name = NAME, .quoted = true, .err = err};
+    r.st = fvlm_source_json(&config, src, "config.json", MAX_CONFIG_BYTES, err);
     if (!r.st && !config)
         r.st = fvlm_fail(err, FVLM_BAD_INPUT, NAME " is missing; give a checkpoint folder as downloaded");
-    r.json = config;
+    r.object = config;
     if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", MAX_CONFIG_BYTES, err);
     if (!r.st) read_kind(&r);
     read_image_size(&r, &out->config);

@@ -4,11 +4,10 @@
 #include "format/config_json.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "format/base/json.h"
+#include "format/base/json_fields.h"
 
 #define MAX_DEPTH 1024 /* blocks of a stage, layers */
 #define MAX_HEADS 1024
@@ -95,66 +94,29 @@ json_t *fvlm_config_to_json(const fvlm_config *c)
 
 /* ---- from JSON ---- */
 
-/* The object being read, its name for messages, and the first failure, after which nothing more is read. */
-typedef struct {
-    const char *path; /* "config.vision" */
-    const json_t *object;
-    fvlm_err *err;
-    fvlm_status st;
-} scope;
-
-static void refuse(scope *s, const char *key, const json_t *found, const char *expected)
+static void get_field(fvlm_json_fields *s, void *to, const field *f)
 {
-    s->st =
-        fvlm_fail(s->err, FVLM_BAD_INPUT, "%s.%s is %s, expected %s", s->path, key, fvlm_json_kind(found), expected);
-}
-
-static void get_field(scope *s, void *to, const field *f)
-{
-    const json_t *v = json_object_get(s->object, f->key);
     void *at = (char *)to + f->offset;
-    const json_int_t i = json_integer_value(v);
-    const double d = json_number_value(v);
-    if (f->kind == U32 && !json_is_integer(v))
-        refuse(s, f->key, v, "a whole number");
-    else if (f->kind == U32 && (i < (json_int_t)f->min || i > (json_int_t)f->max))
-        s->st = fvlm_fail(s->err, i > (json_int_t)f->max ? FVLM_LIMIT : FVLM_BAD_INPUT,
-                          "%s.%s is %" JSON_INTEGER_FORMAT ", expected %" PRIu32 " to %" PRIu32, s->path, f->key, i,
-                          f->min, f->max);
-    else if (f->kind == U32)
-        *(uint32_t *)at = (uint32_t)i;
-    else if (f->kind == REAL && !json_is_number(v))
-        refuse(s, f->key, v, "a number above 0");
-    else if (f->kind == REAL && !(isfinite(d) && d > 0))
-        s->st = fvlm_fail(s->err, FVLM_BAD_INPUT, "%s.%s is %g, expected a number above 0", s->path, f->key, d);
+    if (f->kind == U32)
+        fvlm_json_fields_u32(s, f->key, f->min, f->max, at);
     else if (f->kind == REAL)
-        *(double *)at = d;
-    else if (!json_is_boolean(v))
-        refuse(s, f->key, v, "true or false");
+        fvlm_json_fields_positive(s, f->key, at);
     else
-        *(bool *)at = json_is_true(v);
+        fvlm_json_fields_bool(s, f->key, at);
 }
 
-static void get_fields(scope *s, void *to, const field *f, size_t n)
+static void get_fields(fvlm_json_fields *s, void *to, const field *f, size_t n)
 {
     for (size_t i = 0; i < n && !s->st; i++) get_field(s, to, &f[i]);
 }
 
-static const json_t *get_child(scope *s, const char *key, json_type type)
-{
-    const json_t *v = json_object_get(s->object, key);
-    if (s->st || (v && json_typeof(v) == type)) return s->st ? NULL : v;
-    refuse(s, key, v, type == JSON_ARRAY ? "an array" : type == JSON_OBJECT ? "an object" : "a string");
-    return NULL;
-}
-
 static fvlm_status read_stage(fvlm_stage *out, const json_t *json, const char *path, fvlm_err *err)
 {
-    scope s = {path, json, err, FVLM_OK};
+    fvlm_json_fields s = {.object = json, .name = path, .err = err};
     if (!json_is_object(json))
         return fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s, expected an object", path, fvlm_json_kind(json));
     get_fields(&s, out, stage_fields, COUNT(stage_fields));
-    const json_t *mixer = get_child(&s, "mixer", JSON_STRING);
+    const json_t *mixer = fvlm_json_fields_child(&s, "mixer", JSON_STRING);
     if (s.st) return s.st;
     const char *name = json_string_value(mixer);
     if (strcmp(name, "attention") == 0) {
@@ -172,9 +134,9 @@ static fvlm_status read_stage(fvlm_stage *out, const json_t *json, const char *p
 
 static fvlm_status read_vision(fvlm_config *out, const json_t *json, fvlm_err *err)
 {
-    scope s = {"config.vision", json, err, FVLM_OK};
+    fvlm_json_fields s = {.object = json, .name = "config.vision", .err = err};
     get_fields(&s, out, vision_fields, COUNT(vision_fields));
-    const json_t *stages = get_child(&s, "stages", JSON_ARRAY);
+    const json_t *stages = fvlm_json_fields_child(&s, "stages", JSON_ARRAY);
     if (s.st) return s.st;
     size_t n = json_array_size(stages);
     if (n < 1 || n > FVLM_MAX_STAGES)
@@ -192,7 +154,7 @@ static fvlm_status read_vision(fvlm_config *out, const json_t *json, fvlm_err *e
 static fvlm_status read_flat(fvlm_config *out, const char *path, const json_t *json, const field *f, size_t n,
                              fvlm_err *err)
 {
-    scope s = {path, json, err, FVLM_OK};
+    fvlm_json_fields s = {.object = json, .name = path, .err = err};
     get_fields(&s, out, f, n);
     return s.st;
 }
@@ -233,12 +195,12 @@ fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err
     memset(out, 0, sizeof *out);
     if (!json_is_object(json))
         return fvlm_fail(err, FVLM_BAD_INPUT, "config is %s, expected an object", fvlm_json_kind(json));
-    scope s = {"config", json, err, FVLM_OK};
-    const json_t *vision = get_child(&s, "vision", JSON_OBJECT);
-    const json_t *projector = get_child(&s, "projector", JSON_OBJECT);
-    const json_t *llm = get_child(&s, "llm", JSON_OBJECT);
-    const json_t *eos = get_child(&s, "eos", JSON_ARRAY);
-    const json_t *prompt = get_child(&s, "prompt", JSON_STRING);
+    fvlm_json_fields s = {.object = json, .name = "config", .err = err};
+    const json_t *vision = fvlm_json_fields_child(&s, "vision", JSON_OBJECT);
+    const json_t *projector = fvlm_json_fields_child(&s, "projector", JSON_OBJECT);
+    const json_t *llm = fvlm_json_fields_child(&s, "llm", JSON_OBJECT);
+    const json_t *eos = fvlm_json_fields_child(&s, "eos", JSON_ARRAY);
+    const json_t *prompt = fvlm_json_fields_child(&s, "prompt", JSON_STRING);
     fvlm_status st = s.st;
     if (!st) st = read_vision(out, vision, err);
     if (!st) st = read_flat(out, "config.llm", llm, llm_fields, COUNT(llm_fields), err);
