@@ -55,7 +55,7 @@ static const fvlm_cli_option options[] = {
      .arg = "LIST",
      .help = "numbers of threads such as 1,2",
      .preset = "all cores",
-     .max = FVLM_CLI_MAX_THREADS,
+     .max = FVLM_MAX_THREADS,
      .capped = true,
      .numbers = &opt.threads},
     FVLM_CLI_CPU(&opt.cpu),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "format/base/base.h"
+#include "format/base/cpu.h"
 
 /* Arguments, or the values of an option that may be repeated. The texts are argv's; fvlm_cli_main frees the array. */
 typedef struct {
@@ -42,7 +43,6 @@ typedef struct {
 } fvlm_cli_option;
 
 /* Options that several commands have: one help text, one behaviour. */
-#define FVLM_CLI_MAX_THREADS 64
 #define FVLM_CLI_OUTPUT(t)                                                                                             \
     {                                                                                                                  \
         .name = "output", .letter = 'o', .arg = "FILE", .help = "the file to write", .text = (t)                       \
@@ -69,8 +69,8 @@ typedef struct {
     }
 #define FVLM_CLI_THREADS(t)                                                                                            \
     {                                                                                                                  \
-        .name = "threads", .arg = "N", .help = "number of threads", .preset = "all cores",                             \
-        .max = FVLM_CLI_MAX_THREADS, .capped = true, .number = (t)                                                     \
+        .name = "threads", .arg = "N", .help = "number of threads", .preset = "all cores", .max = FVLM_MAX_THREADS,    \
+        .capped = true, .number = (t)                                                                                  \
     }
 #define FVLM_CLI_CPU(t)                                                                                                \
     {                                                                                                                  \

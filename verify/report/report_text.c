@@ -14,10 +14,10 @@ static void print_weights(FILE *to, const fvlm_weights *w)
             w->n_same, w->n_rounded, w->n_quantized);
     if (w->n_skipped) fprintf(to, "%zu tensors not compared: they are quantized in the source too\n", w->n_skipped);
     if (w->n_bad)
-        fprintf(to,
-                "WRONG WEIGHTS: %" PRIu64
-                " values or groups differ from the source by more than their types allow, first %s\n",
-                w->n_bad, w->first_bad);
+        fvlm_terminal_print(to,
+                            "WRONG WEIGHTS: %" PRIu64
+                            " values or groups differ from the source by more than their types allow, first %s\n",
+                            w->n_bad, w->first_bad);
     else if (w->n_groups)
         fprintf(to, "no error of %" PRIu64 " groups exceeds that of plain absmax; the total is %.2f of it\n",
                 w->n_groups, w->share);
@@ -29,8 +29,9 @@ static void print_blocks(FILE *to, const fvlm_parity *p, unsigned act)
     for (size_t i = 0; i < p->n_blocks; i++) {
         const fvlm_block_parity *b = &p->blocks[i];
         const fvlm_distance *d = &b->worst[act];
-        fprintf(to, "%-24s %7zu %7zu %12.3e %12.3e %12.3e%s\n", b->name, b->rows, b->cols, d->relative_l2,
-                fmax(0, 1 - d->cosine), d->max_error, fvlm_verdict_block_ok(p, i, act) ? "" : "  out of bounds");
+        fvlm_terminal_print(to, "%-24s %7zu %7zu %12.3e %12.3e %12.3e%s\n", b->name, b->rows, b->cols, d->relative_l2,
+                            fmax(0, 1 - d->cosine), d->max_error,
+                            fvlm_verdict_block_ok(p, i, act) ? "" : "  out of bounds");
     }
 }
 
@@ -49,11 +50,11 @@ static void print_verdict(FILE *to, const fvlm_parity *p, unsigned act)
     const size_t bad = fvlm_verdict_first_bad(p, act);
     double step;
     const size_t at = fvlm_verdict_largest_step(p, act, &step);
-    if (step > 0) fprintf(to, "largest step: %s adds %.3e\n", p->blocks[at].name, step);
+    if (step > 0) fvlm_terminal_print(to, "largest step: %s adds %.3e\n", p->blocks[at].name, step);
     if (fvlm_verdict_act_ok(p, act))
         fprintf(to, "within the bounds");
     else if (bad < p->n_blocks)
-        fprintf(to, "OUT OF BOUNDS from %s on", p->blocks[bad].name);
+        fvlm_terminal_print(to, "OUT OF BOUNDS from %s on", p->blocks[bad].name);
     else
         fprintf(to, "OUT OF BOUNDS in the next token");
     fprintf(to, " for %s: relative L2 up to %g, mean KL up to %g, likeliest token at least %g %%\n",
