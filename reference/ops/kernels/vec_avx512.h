@@ -63,30 +63,19 @@ V_FN v16 v_pairs(const float *p)
     return _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(p)));
 }
 
-V_FN v16 v_add(v16 a, v16 b)
-{
-    return _mm512_add_ps(a, b);
-}
-V_FN v16 v_sub(v16 a, v16 b)
-{
-    return _mm512_sub_ps(a, b);
-}
-V_FN v16 v_mul(v16 a, v16 b)
-{
-    return _mm512_mul_ps(a, b);
-}
-V_FN v16 v_div(v16 a, v16 b)
-{
-    return _mm512_div_ps(a, b);
-}
-V_FN v16 v_max(v16 a, v16 b)
-{
-    return _mm512_max_ps(a, b);
-}
-V_FN v16 v_min(v16 a, v16 b)
-{
-    return _mm512_min_ps(a, b);
-}
+#define BINARY(name, op)                                                                                               \
+    V_FN v16 name(v16 a, v16 b)                                                                                        \
+    {                                                                                                                  \
+        return op(a, b);                                                                                               \
+    }
+BINARY(v_add, _mm512_add_ps)
+BINARY(v_sub, _mm512_sub_ps)
+BINARY(v_mul, _mm512_mul_ps)
+BINARY(v_div, _mm512_div_ps)
+BINARY(v_max, _mm512_max_ps)
+BINARY(v_min, _mm512_min_ps)
+#undef BINARY
+
 V_FN v16 v_fma(v16 a, v16 b, v16 c)
 {
     return _mm512_fmadd_ps(a, b, c);

@@ -87,30 +87,19 @@ V_FN float32x4_t v_smaller(float32x4_t x, float32x4_t y)
     return vbslq_f32(vcltq_f32(x, y), x, y);
 }
 
-V_FN v16 v_add(v16 x, v16 y)
-{
-    return BINARY_OF(v16, vaddq_f32, x, y);
-}
-V_FN v16 v_sub(v16 x, v16 y)
-{
-    return BINARY_OF(v16, vsubq_f32, x, y);
-}
-V_FN v16 v_mul(v16 x, v16 y)
-{
-    return BINARY_OF(v16, vmulq_f32, x, y);
-}
-V_FN v16 v_div(v16 x, v16 y)
-{
-    return BINARY_OF(v16, vdivq_f32, x, y);
-}
-V_FN v16 v_max(v16 x, v16 y)
-{
-    return BINARY_OF(v16, v_larger, x, y);
-}
-V_FN v16 v_min(v16 x, v16 y)
-{
-    return BINARY_OF(v16, v_smaller, x, y);
-}
+#define BINARY(name, op)                                                                                               \
+    V_FN v16 name(v16 a, v16 b)                                                                                        \
+    {                                                                                                                  \
+        return BINARY_OF(v16, op, a, b);                                                                               \
+    }
+BINARY(v_add, vaddq_f32)
+BINARY(v_sub, vsubq_f32)
+BINARY(v_mul, vmulq_f32)
+BINARY(v_div, vdivq_f32)
+BINARY(v_max, v_larger)
+BINARY(v_min, v_smaller)
+#undef BINARY
+
 V_FN v16 v_fma(v16 x, v16 y, v16 z)
 {
     return (v16){vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
