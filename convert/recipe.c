@@ -115,7 +115,7 @@ static fvlm_status check_tensor(const fvlm_recipe *m, bool bias, fvlm_tensors *d
     if (!more || strcmp(demand->name, name) != 0)
         return fvlm_fail(err, FVLM_BAD_INPUT, "the checkpoint gives tensor \"%s\" where the config demands %s%s%s",
                          name, more ? "\"" : "no more", more ? demand->name : "", more ? "\"" : "");
-    fvlm_tensor t = {.name = name, .layout = m->layout, .rank = (uint8_t)m->rank};
+    fvlm_tensor t = {.name = name, .layout = (uint8_t)m->layout, .rank = (uint8_t)m->rank};
     memcpy(t.dims, m->dims, sizeof t.dims);
     if (bias) t.layout = FVLM_ROWS, t.rank = 1, t.dims[0] = m->out;
     return fvlm_tensors_fit(demand, &t, err);

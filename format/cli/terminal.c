@@ -60,7 +60,7 @@ static volatile sig_atomic_t current_line = FVLM_LINE_FREE;
 
 void fvlm_terminal_line_is(fvlm_terminal_line what)
 {
-    current_line = what;
+    current_line = (sig_atomic_t)what;
 }
 
 void fvlm_terminal_line_clear(void)
