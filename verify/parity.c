@@ -56,7 +56,7 @@ static fvlm_status measure_block(comparison *c, const fvlm_lockstep_block *shown
 static void measure_logits(comparison *c, const fvlm_lockstep_block *shown, const float *truth)
 {
     c->in_prompt = false;
-    c->next = c->witness->next(c->witness);
+    c->next = c->witness->kind->next(c->witness);
     for (unsigned a = 0; a < c->o->n_acts; a++) {
         if (truth)
             fvlm_agreement_add(&c->out->agreement[a], truth, shown[a].x, shown->rows * shown->cols);
@@ -73,13 +73,13 @@ static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err
     const float *truth = NULL;
     fvlm_status st = FVLM_OK;
     for (unsigned a = 1; a < c->o->n_acts && !st; a++) st = fvlm_lockstep_check_same(&shown[0], &shown[a], err);
-    if (!st) st = w->block(w, shown->name, shown->rows, shown->cols, &truth, err);
+    if (!st) st = w->kind->block(w, shown->name, shown->rows, shown->cols, &truth, err);
     if (!st && c->in_prompt) st = measure_block(c, shown, truth, err);
     if (st) return st;
     if (!strcmp(shown->name, "logits")) measure_logits(c, shown, truth);
     c->met++;
     if (c->o->progress) c->o->progress(c->o->progress_ctx, c->met < c->total ? c->met : c->total, c->total);
-    w->release(w);
+    if (w->kind->release) w->kind->release(w);
     return FVLM_OK;
 }
 
@@ -105,15 +105,15 @@ static fvlm_status compare_all(comparison *c, fvlm_err *err)
 {
     fvlm_witness *w = c->witness;
     fvlm_status st = FVLM_OK;
-    for (unsigned a = 0; a < c->o->n_acts && !st; a++) st = w->accept(w, c->candidates[a].m, err);
+    for (unsigned a = 0; a < c->o->n_acts && !st; a++) st = w->kind->accept(w, c->candidates[a].m, err);
     c->total = w->n_inputs * (fvlm_model_count_blocks(fvlm_model_config(c->candidates[0].m)) + w->n_tokens);
     for (size_t i = 0; i < w->n_inputs && !st; i++) {
         fvlm_runner_input in;
         c->in_prompt = true;
         c->next = (fvlm_runner_token){0};
-        st = w->begin(w, i, &in, err);
+        st = w->kind->begin(w, i, &in, err);
         if (!st) st = run_candidates(c, &in, err);
-        st = w->end(w, st, err);
+        if (w->kind->end) st = w->kind->end(w, st, err);
         c->out->n_images++;
     }
     return st;
@@ -146,7 +146,7 @@ static void grade(comparison *c)
 /* What was measured counts only if no file has changed. */
 static fvlm_status check_unchanged(const comparison *c, fvlm_status st, fvlm_err *err)
 {
-    if (c->witness) st = c->witness->check_unchanged(c->witness, st, err);
+    if (c->witness) st = c->witness->kind->check_unchanged(c->witness, st, err);
     for (unsigned a = 0; a < c->o->n_acts; a++)
         if (c->candidates[a].m) st = fvlm_reader_check_unchanged(fvlm_model_reader(c->candidates[a].m), st, err);
     return st;
@@ -166,7 +166,7 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
     }
     st = check_unchanged(&c, st, err);
     for (unsigned a = 0; a < o->n_acts; a++) fvlm_runner_close(&c.candidates[a]);
-    if (c.witness) c.witness->close(c.witness);
+    if (c.witness) c.witness->kind->close(c.witness);
     out->seconds = fvlm_clock_seconds() - started;
     if (st) fvlm_parity_free(out);
     return st;

@@ -17,16 +17,11 @@
 
 typedef struct fvlm_witness fvlm_witness;
 
-struct fvlm_witness {
-    const fvlm_reader *source; /* the .fvlm file that the model was made from; NULL if there is none */
-    unsigned n_models;         /* that run beside the candidates and share their threads */
-    size_t n_inputs;
-    size_t n_tokens; /* of an input's answer, at most */
-
+typedef struct {
     /* Refuses a model that cannot be compared. */
     fvlm_status (*accept)(fvlm_witness *w, const fvlm_model *m, fvlm_err *err);
 
-    /* Fills in *in, which the witness owns the parts of until 'end'; *in itself must live as long. */
+    /* Fills in *in. The witness owns what it points to, until 'end'; *in itself must live as long. */
     fvlm_status (*begin)(fvlm_witness *w, size_t input, fvlm_runner_input *in, fvlm_err *err);
 
     /* The output [rows, cols] of a block, valid until 'release'; *x is NULL if only the next token is known. Refuses a
@@ -35,14 +30,24 @@ struct fvlm_witness {
 
     /* The token that follows the logits in hand. */
     fvlm_runner_token (*next)(fvlm_witness *w);
-    void (*release)(fvlm_witness *w);
+    void (*release)(fvlm_witness *w); /* may be NULL */
 
-    /* Also after a failure of begin or block. Returns st, or the witness's own failure if st is FVLM_OK. */
+    /* Also after a failure of begin or block. Returns st, or the witness's own failure if st is FVLM_OK. May be NULL.
+     */
     fvlm_status (*end)(fvlm_witness *w, fvlm_status st, fvlm_err *err);
 
     /* See fvlm_reader_check_unchanged. */
     fvlm_status (*check_unchanged)(const fvlm_witness *w, fvlm_status st, fvlm_err *err);
     void (*close)(fvlm_witness *w); /* frees it */
+} fvlm_witness_kind;
+
+/* Head of each kind's own struct. */
+struct fvlm_witness {
+    const fvlm_witness_kind *kind;
+    const fvlm_reader *source; /* the .fvlm file that the model was made from; NULL if there is none */
+    unsigned n_models;         /* that run beside the candidates and share their threads */
+    size_t n_inputs;
+    size_t n_tokens; /* of an input's answer, at most */
 };
 
 /* The model o->source, run beside the candidates in f32 over o->images, following its own greedy answer. Options are

@@ -118,6 +118,8 @@ static void close_witness(fvlm_witness *base)
     free(w);
 }
 
+static const fvlm_witness_kind kind = {accept, begin, block, next, release, end, check_unchanged, close_witness};
+
 fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err)
 {
     model_witness *w = fvlm_alloc(1, sizeof *w);
@@ -130,18 +132,11 @@ fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_option
         close_witness(&w->base);
         return st;
     }
-    w->base = (fvlm_witness){.source = fvlm_model_reader(w->runner.m),
+    w->base = (fvlm_witness){.kind = &kind,
+                             .source = fvlm_model_reader(w->runner.m),
                              .n_models = 1,
                              .n_inputs = o->n_images,
-                             .n_tokens = o->tokens,
-                             .accept = accept,
-                             .begin = begin,
-                             .block = block,
-                             .next = next,
-                             .release = release,
-                             .end = end,
-                             .check_unchanged = check_unchanged,
-                             .close = close_witness};
+                             .n_tokens = o->tokens};
     *out = &w->base;
     return FVLM_OK;
 }

@@ -160,17 +160,6 @@ static fvlm_runner_token next(fvlm_witness *base)
     return i < r->n_greedy ? (fvlm_runner_token){(uint32_t)r->greedy[i], false} : (fvlm_runner_token){0, true};
 }
 
-static void release(fvlm_witness *base)
-{
-    (void)base;
-}
-
-static fvlm_status end(fvlm_witness *base, fvlm_status st, fvlm_err *err)
-{
-    (void)base, (void)err;
-    return st;
-}
-
 static fvlm_status check_unchanged(const fvlm_witness *base, fvlm_status st, fvlm_err *err)
 {
     const recorded_witness *r = (const recorded_witness *)base;
@@ -191,6 +180,8 @@ static void close_witness(fvlm_witness *base)
     free(r);
 }
 
+static const fvlm_witness_kind kind = {accept, begin, block, next, NULL, NULL, check_unchanged, close_witness};
+
 fvlm_status fvlm_witness_recorded_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err)
 {
     recorded_witness *r = fvlm_alloc(1, sizeof *r);
@@ -208,16 +199,7 @@ fvlm_status fvlm_witness_recorded_open(fvlm_witness **out, const fvlm_parity_opt
         close_witness(&r->base);
         return st;
     }
-    r->base = (fvlm_witness){.n_inputs = 1,
-                             .n_tokens = r->n_greedy ? r->n_greedy - 1 : 0,
-                             .accept = accept,
-                             .begin = begin,
-                             .block = block,
-                             .next = next,
-                             .release = release,
-                             .end = end,
-                             .check_unchanged = check_unchanged,
-                             .close = close_witness};
+    r->base = (fvlm_witness){.kind = &kind, .n_inputs = 1, .n_tokens = r->n_greedy ? r->n_greedy - 1 : 0};
     *out = &r->base;
     return FVLM_OK;
 }

@@ -14,15 +14,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (st) return 0;
     fvlm_runner_input in;
     size_t sum = 0;
-    st = w->begin(w, 0, &in, &err);
+    if (w->kind->begin(w, 0, &in, &err)) abort();
     if (in.pixels->values)
         for (size_t i = 0; i < (size_t)in.pixels->side * in.pixels->side * 3; i++) sum += in.pixels->values[i] > 0;
     const float *x;
-    must_explain(w->block(w, "logits", 1, 4, &x, &err), &err);
-    for (fvlm_runner_token t = w->next(w); !t.ended; t = w->next(w)) sum += t.id;
+    must_explain(w->kind->block(w, "logits", 1, 4, &x, &err), &err);
+    for (fvlm_runner_token t = w->kind->next(w); !t.ended; t = w->kind->next(w)) sum += t.id;
     volatile size_t kept = sum; /* so that every read happens */
     (void)kept;
-    w->end(w, st, &err);
-    w->close(w);
+    w->kind->close(w);
     return 0;
 }
