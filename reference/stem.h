@@ -12,7 +12,7 @@ typedef struct {
     size_t first, end, halo;
 } fvlm_stem_rows;
 
-/* See stem.c for a picture. */
+/* Drawn in stem.c. */
 typedef struct {
     size_t pixel, pixel_end;     /* rows of the image that are read */
     fvlm_stem_rows half, output; /* of the first and of the second convolution */

@@ -120,7 +120,7 @@ static void filter_free(filter *f)
     *f = (filter){0};
 }
 
-/* Windows over the picture's n_in samples, which begin at n_before of the canvas. */
+/* Windows over the image's n_in samples, which begin at sample n_before of the canvas. */
 static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_canvas, uint32_t n_out)
 {
     const double scale = (double)n_canvas / n_out;
@@ -137,7 +137,7 @@ static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_
         const uint32_t to = hi > n_before + n_in ? n_before + n_in : hi;
         window *v = &f->windows[o];
         *v = (window){.first = from - n_before, .count = to > from ? to - from : 0, .offset = n_weights};
-        if (v->first > n_in) v->first = n_in; /* wholly in the black below the picture */
+        if (v->first > n_in) v->first = n_in; /* entirely in the black after the image */
         for (uint32_t i = 0; i < v->count; i++) f->weights[n_weights++] = to_fixed(w[from - lo + i]);
     }
     free(w);
