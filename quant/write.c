@@ -114,7 +114,7 @@ static bool wait_for_turn(job *j, const fvlm_stream *s, size_t chunk)
     return go;
 }
 
-/* Tells those who wait how the chunk ended; returns the bytes done. */
+/* Tells the waiting threads how the chunk ended; returns the bytes done. */
 static uint64_t end(job *j, fvlm_stream *s, size_t chunk, uint64_t n_bytes, fvlm_status st)
 {
     pthread_mutex_lock(&j->lock);

@@ -59,7 +59,7 @@ typedef struct {
 } fvlm_parity;
 
 /* On success *out is to be freed; on failure there is nothing to free. Fails if models do not fit together
- * (FVLM_MISMATCH) or a file changed meanwhile (FVLM_CHANGED); being out of bounds is no failure. */
+ * (FVLM_MISMATCH) or a file changed meanwhile (FVLM_CHANGED); being out of bounds is not a failure. */
 fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm_err *err);
 void fvlm_parity_free(fvlm_parity *p);
 

@@ -22,7 +22,7 @@ typedef struct {
 } fvlm_weights;
 
 /* Compares all tensors. Refuses files that do not hold the same tensors of the same shapes (FVLM_MISMATCH); a bad value
- * is no failure. o may be NULL; progress is in tasks. The result does not depend on threads. */
+ * is not a failure. o may be NULL; progress is in tasks. The result does not depend on threads. */
 fvlm_status fvlm_weights_compare(fvlm_weights *out, const fvlm_reader *model, const fvlm_reader *source,
                                  const fvlm_check_options *o, fvlm_err *err);
 

@@ -42,7 +42,7 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
                        w->o->model, w->o->source);
     if (!st) st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
     if (!st && (n != w->n_ids || split != w->split || memcmp(ids, w->ids, n * sizeof *ids)))
-        st = fvlm_fail(err, FVLM_MISMATCH, "the two files make different token ids of the prompt");
+        st = fvlm_fail(err, FVLM_MISMATCH, "the two files tokenize the prompt differently");
     free(ids);
     return st;
 }

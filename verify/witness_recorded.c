@@ -106,7 +106,7 @@ static fvlm_status take_prompt(recorded_witness *r, int64_t vocab, fvlm_err *err
             r->ids[r->n_ids++] = (uint32_t)id;
         } else {
             return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "the recorded input_ids hold %" PRId64 ", which is no token of this model", id);
+                             "the recorded input_ids hold %" PRId64 ", which is not a token of this model", id);
         }
     }
     return picture ? FVLM_OK : fvlm_fail(err, FVLM_BAD_INPUT, "the recorded input_ids have no picture (-200)");
@@ -120,8 +120,9 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     if (!st) st = take_prompt(r, vocab, err);
     for (size_t i = 0; i < r->n_greedy && !st; i++)
         if (r->greedy[i] < 0 || r->greedy[i] >= vocab)
-            st = fvlm_fail(err, FVLM_BAD_INPUT,
-                           "the recorded greedy ids hold %" PRId64 ", which is no token of this model", r->greedy[i]);
+            st =
+                fvlm_fail(err, FVLM_BAD_INPUT,
+                          "the recorded greedy ids hold %" PRId64 ", which is not a token of this model", r->greedy[i]);
     return st;
 }
 

@@ -421,7 +421,7 @@ static void recorded_activations(void **state)
     greedy[1] = 263;
     write_recording(&k, &pixels, greedy, NULL);
     assert_int_equal(run_recorded(model, &p, &err), FVLM_BAD_INPUT);
-    assert_string_equal(err.msg, "the recorded greedy ids hold 263, which is no token of this model");
+    assert_string_equal(err.msg, "the recorded greedy ids hold 263, which is not a token of this model");
 
     fvlm_pixels_free(&pixels);
     kept_free(&k);

@@ -262,7 +262,7 @@ static void mistakes_of_layout(void **state)
     assert_true(one.share == seven.share);
 }
 
-/* From a bf16 file made of an f32 one: held against the f32 source, the rounding on the way is allowed for. */
+/* From a bf16 file made of an f32 one: compared with the f32 source, the rounding in between is allowed for. */
 static void quantized_from_rounded(void **state)
 {
     (void)state;
