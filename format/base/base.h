@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base.h - what every file of fvlm stands on: status and error text, checked
+/* base.h - what every file of fvlm uses: status and error text, checked
  * arithmetic for numbers that come from a file, aligned memory, a bounded
- * little-endian cursor, and the half-precision conversions.
- *
- * Only libc here. The one place where compiler extensions are allowed. */
+ * little-endian cursor; bits.h has the conversions. Only libc. */
 #ifndef FVLM_FORMAT_BASE_BASE_H
 #define FVLM_FORMAT_BASE_BASE_H
 
@@ -29,7 +27,7 @@ typedef enum {
     FVLM_INTERRUPTED  /* a signal asked us to stop                               */
 } fvlm_status;
 
-/* Filled by whoever fails; owned by the caller, so that reporting never allocates.
+/* Filled by the function that fails; owned by the caller, so that reporting never allocates.
  * msg is one line: what, where, what to do. */
 typedef struct {
     fvlm_status code;
@@ -39,7 +37,7 @@ typedef struct {
 
 #define FVLM_PRINTF(a, b) __attribute__((format(printf, a, b)))
 
-/* Records code and text in *err (err may be NULL) and returns code. */
+/* Records code and text in *err (may be NULL) and returns code. */
 fvlm_status fvlm_fail(fvlm_err *err, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 /* The same for damaged bytes at a position in a file. */

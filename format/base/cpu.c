@@ -79,7 +79,8 @@ fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err)
         return *out == c ? FVLM_OK : fvlm_fail(err, FVLM_UNSUPPORTED, "this machine cannot run %s kernels", name);
     }
     if (best) return FVLM_OK;
-    return fvlm_fail(err, FVLM_USAGE, "CPU level \"%.40s\" is unknown; use scalar, avx2, avx512, neon or dotprod", name);
+    return fvlm_fail(err, FVLM_USAGE, "CPU level \"%.40s\" is unknown; use scalar, avx2, avx512, neon or dotprod",
+                     name);
 }
 
 /* ---- threads ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.c - see file.h. Everything here uses pread: no shared position, safe from many threads. */
+/* file.c - see file.h. Reads use pread, which has no shared position. */
 #include "format/base/file.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.h - reading input files: regular files only, whole reads, errors that name the file, and
- * whether a file is still what it was when it was opened. */
+/* file.h - reads input files: regular files only, whole reads, errors that name the file; detects files that change
+ * while they are in use. All functions are thread-safe. */
 #ifndef FVLM_FORMAT_BASE_FILE_H
 #define FVLM_FORMAT_BASE_FILE_H
 
@@ -8,9 +8,8 @@
 
 #include "format/base/base.h"
 
-/* A file's size and time of change, which tell (nearly always) that somebody wrote to it. They do not where the
- * writer puts the time back, and where it writes twice within one tick of the file system's clock, some milliseconds.
- */
+/* A file's size and modification time. They show nearly every change; not one whose writer restores the time, nor a
+ * second write within one tick of the file system's clock (some milliseconds). */
 typedef struct {
     uint64_t n_bytes;
     struct timespec changed;
@@ -28,9 +27,9 @@ fvlm_status fvlm_file_open_at(int *fd, fvlm_stamp *stamp, int dirfd, const char 
 /* Reads exactly n_bytes at offset: loops over short reads and EINTR, refuses an early end. */
 fvlm_status fvlm_file_read(int fd, const char *path, uint64_t offset, void *out, size_t n_bytes, fvlm_err *err);
 
-/* Whatever was concluded from a file (st: that it is fine, or damaged) means nothing if the file has changed since
- * the stamp was taken: then this is FVLM_CHANGED and says so. Otherwise st, and what has another cause anyway (exit
- * code 2 or 3), is returned as it is, with *err untouched. */
+/* Call with the status of work on a file before reporting it. If the file has changed since the stamp was taken, st
+ * means nothing, whether the file seemed fine or damaged: returns FVLM_CHANGED with its own message. Otherwise, and
+ * if st is a usage or system error (exit code 2 or 3), returns st with *err untouched. */
 fvlm_status fvlm_stamp_check_unchanged(const fvlm_stamp *then, int fd, const char *path, fvlm_status st, fvlm_err *err);
 
 #define FVLM_TRY_AGAIN "; run the command again when nothing writes to it"

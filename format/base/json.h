@@ -16,8 +16,8 @@ fvlm_status fvlm_json_parse(json_t **out, const char *text, size_t n_bytes, cons
 /* "missing", "null", "a string" ... for messages. */
 const char *fvlm_json_kind(const json_t *v);
 
-/* Append or set, and take over the element. An array or object that could not take it becomes NULL: out of memory
- * the whole must fail, not shrink. */
+/* Append or set, and take over the element. If that fails (out of memory), the array or object is freed and becomes
+ * NULL: the whole must fail, not shrink. */
 void fvlm_json_append(json_t **array, json_t *element);
 void fvlm_json_set(json_t **object, const char *key, json_t *value);
 

@@ -153,8 +153,7 @@ static size_t plain_bytes(const fvlm_json_pull *p, size_t pos)
     return (size_t)(s - begin);
 }
 
-/* The string that comes next; with out NULL it is checked and left as it is. */
-static bool string(fvlm_json_pull *p, fvlm_json_text *out)
+bool fvlm_json_pull_string(fvlm_json_pull *p, fvlm_json_text *out)
 {
     if (!fvlm_json_pull_expect(p, '"', "a string")) return false;
     const size_t begin = p->pos;
@@ -176,11 +175,6 @@ static bool string(fvlm_json_pull *p, fvlm_json_text *out)
     p->text[to] = 0;
     *out = (fvlm_json_text){p->text + begin, to - begin, begin - 1};
     return true;
-}
-
-bool fvlm_json_pull_string(fvlm_json_pull *p, fvlm_json_text *out)
-{
-    return string(p, out);
 }
 
 static bool digit_at(const fvlm_json_pull *p, size_t pos)
@@ -252,7 +246,7 @@ bool fvlm_json_pull_null(fvlm_json_pull *p)
 static bool skip_scalar(fvlm_json_pull *p)
 {
     char c = fvlm_json_pull_peek(p);
-    if (c == '"') return string(p, NULL);
+    if (c == '"') return fvlm_json_pull_string(p, NULL);
     if (word(p, "true") || word(p, "false") || word(p, "null")) return true;
     if (p->pos == p->n_bytes) return bad(p, p->pos, "the text ends where a value was expected");
     return skip_number(p);
@@ -278,7 +272,7 @@ bool fvlm_json_pull_skip(fvlm_json_pull *p, size_t *begin, size_t *end)
             }
             if (!first && !fvlm_json_pull_expect(p, ',', object ? "',' or '}'" : "',' or ']'")) return false;
             fvlm_json_pull_peek(p);
-            if (object && (!string(p, NULL) || !fvlm_json_pull_expect(p, ':', "':'"))) return false;
+            if (object && (!fvlm_json_pull_string(p, NULL) || !fvlm_json_pull_expect(p, ':', "':'"))) return false;
         }
         char c = fvlm_json_pull_peek(p);
         first = c == '{' || c == '[';

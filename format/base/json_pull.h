@@ -57,7 +57,8 @@ bool fvlm_json_pull_expect(fvlm_json_pull *p, char c, const char *noun);
 bool fvlm_json_pull_member(fvlm_json_pull *p, bool *first, fvlm_json_text *key);
 bool fvlm_json_pull_element(fvlm_json_pull *p, bool *first);
 
-/* A value of the type named. u64: 0 to 2^64 - 1 in plain digits. */
+/* A value of the type named. string: with out NULL it is checked and left as it is. u64: 0 to 2^64 - 1 in plain
+ * digits. */
 bool fvlm_json_pull_string(fvlm_json_pull *p, fvlm_json_text *out);
 bool fvlm_json_pull_u64(fvlm_json_pull *p, uint64_t *out);
 bool fvlm_json_pull_bool(fvlm_json_pull *p, bool *out);

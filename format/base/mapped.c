@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mapped.c - see mapped.h. The list is a fixed table without locks, since a signal handler reads it: any thread may
- * be interrupted anywhere, and what it holds then stays held. */
+/* mapped.c - see mapped.h. The list is a fixed table without locks because a signal handler reads it: a thread may be
+ * interrupted while it holds one. */
 #include "format/base/mapped.h"
 
 #include <limits.h>
@@ -13,13 +13,13 @@
 
 #include "format/base/file.h"
 
-#define N_SLOTS 64 /* a command maps four files at most; what a library maps beyond goes unlisted */
+#define N_SLOTS 64 /* a command maps at most four files; further mappings are not listed */
 
-/* begin is written last and cleared first: while it is set, the rest holds. The thread that faults is using
- * its mapping, so that nobody is closing the one that is looked for. */
+/* begin is written last and cleared first: while it is set, the rest is valid. The thread that faults is using its
+ * mapping, so that mapping is not being closed. */
 typedef struct {
     atomic_bool taken;
-    _Atomic uintptr_t begin; /* 0: nothing here */
+    _Atomic uintptr_t begin; /* 0: free */
     _Atomic size_t n_bytes;
     _Atomic int fd;
     const char *_Atomic path;
@@ -56,7 +56,7 @@ void fvlm_mapped_close(const uint8_t *map, size_t n_bytes)
     munmap((void *)(uintptr_t)map, n_bytes);
 }
 
-/* ---- the signal: from here on only what POSIX allows in a handler ---- */
+/* ---- the signal: from here on only async-signal-safe calls ---- */
 
 static const slot *slot_of(uintptr_t address)
 {
@@ -74,7 +74,7 @@ static void append(char *line, size_t size, const char *text)
     line[at + fits] = 0;
 }
 
-static void tell(const slot *s)
+static void report(const slot *s)
 {
     struct stat now;
     char line[PATH_MAX + 256] = "fvlm: \"";
@@ -94,19 +94,20 @@ static void tell(const slot *s)
     }
 }
 
-/* A SIGBUS that somebody sent has no address (si_code tells). What is not ours dies as it would have. */
+/* A SIGBUS that was sent by a process has no address (si_code <= 0). One outside our mappings has its default effect.
+ */
 static void on_bus(int sig, siginfo_t *info, void *context)
 {
-    static atomic_flag told = ATOMIC_FLAG_INIT;
+    static atomic_flag reported = ATOMIC_FLAG_INIT;
     (void)context;
     const slot *s = info->si_code > 0 ? slot_of((uintptr_t)info->si_addr) : NULL;
     if (!s) {
         signal(sig, SIG_DFL);
-        raise(sig); /* blocked here: comes when this function returns */
+        raise(sig); /* blocked here: delivered when this function returns */
         return;
     }
-    while (atomic_flag_test_and_set(&told)) pause(); /* another thread came first and is about to end us all */
-    tell(s);
+    while (atomic_flag_test_and_set(&reported)) pause(); /* another thread is about to exit */
+    report(s);
     _exit(fvlm_exit_code(FVLM_CHANGED));
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* output.c - the atomic output file, see output.h. Every step after opening the
- * target's directory is relative to that directory's descriptor, so that a folder
- * renamed meanwhile cannot send the file elsewhere. */
+/* output.c - see output.h. Every step after opening the target's directory is relative to that directory's
+ * descriptor, so a folder that is renamed meanwhile cannot send the file elsewhere. */
 #define _GNU_SOURCE 1 /* O_TMPFILE, renameat2, fallocate */
 #include "format/base/output.h"
 
@@ -33,7 +32,7 @@ static fvlm_status fail(const fvlm_output *o, int cause, const char *what, fvlm_
                      o->had_target ? "; the previous file is untouched" : "");
 }
 
-/* Looks at what is there now: refuses what may not be replaced, remembers its mode. */
+/* Refuses a target that may not be replaced; remembers the mode of one that may. */
 static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
 {
     struct stat s;
@@ -51,9 +50,9 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* A file without a name where the file system can make one and /proc can name it later, else one
- * with a temporary name. The lock tells other runs that its owner lives; between open and lock
- * another run may take the name for stale and remove it: then try the next. */
+/* A file without a name if the file system can make one and /proc can name it later, otherwise one with a temporary
+ * name. The lock tells other runs that its owner is alive; between open and lock another run may consider it stale
+ * and remove it, so then the next name is tried. */
 static fvlm_status open_unnamed(fvlm_output *o, fvlm_err *err)
 {
     if (access("/proc/self/fd", X_OK) == 0) {
@@ -108,7 +107,7 @@ fvlm_status fvlm_output_reserve(fvlm_output *o, uint64_t n_bytes, fvlm_err *err)
     int r;
     do r = fallocate(o->fd, 0, 0, (off_t)n_bytes);
     while (r != 0 && errno == EINTR);
-    /* Not posix_fallocate: where the file system cannot reserve, it writes every block by hand. */
+    /* Not posix_fallocate: if the file system cannot reserve, it writes every block itself. */
     if (r != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) r = ftruncate(o->fd, (off_t)n_bytes);
     return r == 0 ? FVLM_OK : fail(o, errno, "cannot reserve its space", err);
 }
@@ -172,7 +171,7 @@ static int put_in_place(fvlm_output *o)
 }
 
 /* The name is in place: from here on a failure no longer means "nothing happened". */
-static fvlm_status settle(fvlm_output *o, fvlm_err *err)
+static fvlm_status sync_and_close(fvlm_output *o, fvlm_err *err)
 {
     /* EINVAL: a file system that cannot sync a directory. */
     if (fsync(o->dir) != 0 && errno != EINVAL)
@@ -188,7 +187,7 @@ fvlm_status fvlm_output_publish(fvlm_output **out, fvlm_err *err)
 {
     fvlm_output *o = *out;
     fvlm_status st = FVLM_OK;
-    /* The mode first: until now it was 0600, and at no moment is it wider than it shall be. */
+    /* The mode first: until now it was 0600, so it is never wider than it should be. */
     if (fchmod(o->fd, o->mode) != 0) st = fail(o, errno, "cannot set its mode", err);
     /* A failed fsync is final: the kernel may have dropped the pages, a second try would lie. */
     else if (fsync(o->fd) != 0)
@@ -197,7 +196,7 @@ fvlm_status fvlm_output_publish(fvlm_output **out, fvlm_err *err)
         st = errno == EEXIST ? fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", o->path)
                              : fail(o, errno, "cannot put it in place", err);
     else
-        st = settle(o, err);
+        st = sync_and_close(o, err);
     fvlm_output_discard(out);
     return st;
 }

@@ -2,9 +2,9 @@
 /* output.h - an output file that appears whole or not at all.
  *
  * Nothing touches the target until the new file is complete, on disk and checked:
- * it is written without a name beside the target (O_TMPFILE; where that does not
- * exist, under a hidden temporary name), then linked or renamed into place. A kill
- * or a power cut leaves the old file or none. */
+ * it is written without a name beside the target (O_TMPFILE; where that is not supported,
+ * under a hidden temporary name), then linked or renamed into place. A kill or a power
+ * failure leaves the old file or none. */
 #ifndef FVLM_FORMAT_BASE_OUTPUT_H
 #define FVLM_FORMAT_BASE_OUTPUT_H
 

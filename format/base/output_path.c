@@ -16,7 +16,7 @@
 
 #define MAX_LINKS 40 /* as the kernel */
 
-/* What the link at path points to, as a path usable from here; NULL with errno. */
+/* The target of the link at path, as a path from the current folder; NULL with errno. */
 static char *follow(const char *path)
 {
     char target[PATH_MAX];
@@ -71,7 +71,7 @@ fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_er
     return st;
 }
 
-/* What all temporary names of a target begin with. */
+/* The common beginning of a target's temporary names. */
 static int temp_prefix(const char *name, char out[FVLM_TEMP_MAX])
 {
     return snprintf(out, FVLM_TEMP_MAX, ".fvlm-%.200s-", name);
@@ -92,7 +92,7 @@ static bool is_temp(const char *entry, const char *prefix)
            strcmp(entry + n + 8, ".tmp") == 0;
 }
 
-/* By lock, never by age: whoever still writes holds one, and a dead process holds none. */
+/* By lock, never by age: a process that is still writing holds one, a dead process does not. */
 static void remove_if_unlocked(int dir, const char *entry)
 {
     int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -119,7 +119,7 @@ void fvlm_output_remove_stale(int dir, const char *name)
     closedir(d);
 }
 
-/* From /proc, since asking umask() means setting it, for all threads. */
+/* From /proc, because umask() can only be read by setting it, for all threads. */
 mode_t fvlm_output_umask(void)
 {
     mode_t mask = 077;
