@@ -144,8 +144,10 @@ static int link_unnamed(const fvlm_output *o, const char *name)
 /* Without force the name must still be free. */
 static int rename_no_replace(const fvlm_output *o)
 {
+#ifdef RENAME_NOREPLACE /* not in musl 1.2.3 */
     if (renameat2(o->dir, o->temp, o->dir, o->name, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return -1;
+#endif
     if (linkat(o->dir, o->temp, o->dir, o->name, 0) != 0) return -1;
     return unlinkat(o->dir, o->temp, 0);
 }
