@@ -208,13 +208,10 @@ static void shape_tensor(fvlm_tensors *x, const module *m)
 
 bool fvlm_tensors_next(fvlm_tensors *x)
 {
-    if (x->begun && !x->bias && modules[x->module].bias) {
-        x->bias = true;
-    } else {
-        x->bias = false;
-        if (x->begun && x->module < FVLM_N_MODULES) step(x);
-        while (x->module < FVLM_N_MODULES && !occurs(x)) x->module++;
-    }
+    if (x->module == FVLM_N_MODULES) return false;
+    x->bias = x->begun && !x->bias && modules[x->module].bias;
+    if (x->begun && !x->bias) step(x);
+    while (x->module < FVLM_N_MODULES && !occurs(x)) x->module++;
     x->begun = true;
     if (x->module == FVLM_N_MODULES) return false;
     const module *m = &modules[x->module];
