@@ -37,8 +37,8 @@ typedef struct {
 } fvlm_branch;
 
 typedef struct {
-    char *name; /* "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
-    fvlm_part part;
+    char *name;     /* "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
+    fvlm_part part; /* set by fvlm_recipes_check */
     fvlm_layout layout;
     unsigned rank;
     uint64_t dims[FVLM_MAX_RANK]; /* logical shape of the weight */
@@ -52,7 +52,7 @@ typedef struct {
     const fvlm_source_tensor *norm_gain, *norm_shift; /* [in], both or none */
     uint64_t q_rows;                                  /* the first q_rows rows are also scaled by q_scale */
     double q_scale;
-    bool fused;    /* more than one bare kernel */
+    bool fused;    /* false: one bare kernel, stored as it is */
     bool has_bias; /* the module in the container has one */
 } fvlm_recipe;
 
