@@ -4,7 +4,7 @@
 # removes just that; compile_commands.json names every source.
 . tests/support/tap.sh install
 files() { (cd "$dir" && find . ! -type d | sort); }
-run() { make -s "$@" BUILD="$BUILD" CC="${CC:-cc}" DESTDIR="$dir" PREFIX=/opt/fvlm -o "$BUILD/fvlm" >"$dir.log" 2>&1; }
+run() { env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s "$@" BUILD="$BUILD" CC="${CC:-cc}" DESTDIR="$dir" PREFIX=/opt/fvlm -o "$BUILD/fvlm" >"$dir.log" 2>&1; }
 run install; ok "install" $?
 same "what is there" "$(files)" "\
 ./opt/fvlm/bin/fvlm

@@ -33,7 +33,7 @@ rm -f "$dir/ran"
 same "Debian: --install installs" "$(setup install 'ID=debian\n')" "installing: libjansson-dev libpng-dev
 exit 0"
 same "by apt" "$(tail -1 "$dir/ran")" "apt-get install -y -qq --no-install-recommends libjansson-dev libpng-dev"
-same "make stops and says so" "$(make -s BUILD="$dir/build" "$dir/build/fvlm" 2>&1 | head -2)" "missing: jansson libpng
+same "make stops and says so" "$(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s BUILD="$dir/build" "$dir/build/fvlm" 2>&1 | head -2)" "missing: jansson libpng
 install with: apt-get install libjansson-dev libpng-dev"
 fake uname 'echo Darwin'
 names macOS '' "install with: brew install jansson libpng"
