@@ -15,7 +15,7 @@ out=$BUILD/arm64-bits
 mkdir -p "$out"
 # Static: qemu would otherwise mix the cross libc with one installed for arm64, and hang in pthread_create.
 if ! $cc -static -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -I. \
-    -o "$out/ops_bits" format/base/base.c format/types.c format/base/pool.c reference/ops/exec.c format/decode.c \
+    -o "$out/ops_bits" format/base/base.c format/base/cpu.c format/types.c format/base/pool.c reference/ops/exec.c format/decode.c \
     reference/ops/ops_*.c reference/ops/kernels/*.c tests/support/guarded.c tests/support/ops_cases.c \
     tests/reference/ops/ops_bits.c -lm -lpthread 2>"$out/build.log"; then
     sed 's/^/# /' "$out/build.log" | head -20
