@@ -46,6 +46,9 @@ fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_b
 fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_t at, size_t n_bytes, void *out,
                              fvlm_err *err);
 
+/* Compares the hash found for a tensor's bytes with the index; FVLM_MISMATCH names file, tensor and bytes. */
+fvlm_status fvlm_reader_compare_hash(const fvlm_reader *r, const fvlm_tensor *t, fvlm_hash found, fvlm_err *err);
+
 /* A copy of the whole tensor whose hash has been checked, 64-byte aligned; the caller frees *out with free(). */
 fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err);
 

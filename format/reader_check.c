@@ -14,8 +14,8 @@
 /* A range of the file that has a hash. */
 typedef struct {
     uint64_t offset, n_bytes;
-    const fvlm_hash *hash;
-    const char *tensor; /* its name; NULL for a section */
+    const fvlm_tensor *tensor; /* or: */
+    const fvlm_section *section;
 } range;
 
 typedef struct {
@@ -30,12 +30,20 @@ typedef struct {
     uint64_t total;
 } job;
 
-static fvlm_status compare(const fvlm_reader *r, const range *s, fvlm_hash found, fvlm_err *err)
+static fvlm_status compare_section(const fvlm_reader *r, const fvlm_section *s, fvlm_hash found, fvlm_err *err)
 {
-    if (fvlm_hash_equal(&found, s->hash)) return FVLM_OK;
-    return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": %s%s%s is damaged (its hash differs): bytes %" PRIu64 " to %" PRIu64,
-                     r->path, s->tensor ? "tensor \"" : "a section", s->tensor ? s->tensor : "", s->tensor ? "\"" : "",
+    if (fvlm_hash_equal(&found, &s->hash)) return FVLM_OK;
+    return fvlm_fail(err, FVLM_MISMATCH,
+                     "\"%s\": a section is damaged (its hash differs): bytes %" PRIu64 " to %" PRIu64, r->path,
                      s->offset, s->offset + s->n_bytes);
+}
+
+fvlm_status fvlm_reader_compare_hash(const fvlm_reader *r, const fvlm_tensor *t, fvlm_hash found, fvlm_err *err)
+{
+    if (fvlm_hash_equal(&found, &t->hash)) return FVLM_OK;
+    return fvlm_fail(err, FVLM_MISMATCH,
+                     "\"%s\": tensor \"%s\" is damaged (its hash differs): bytes %" PRIu64 " to %" PRIu64, r->path,
+                     t->name, t->offset, t->offset + t->n_bytes);
 }
 
 fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err)
@@ -45,10 +53,7 @@ fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t
     *out = NULL;
     if (!bytes) return fvlm_fail(err, FVLM_NOMEM, "out of memory for tensor \"%s\"", t->name);
     fvlm_status st = fvlm_reader_read(r, t, 0, n, bytes, err);
-    if (!st) {
-        const range whole = {t->offset, t->n_bytes, &t->hash, t->name};
-        st = compare(r, &whole, fvlm_hash_of(bytes, n), err);
-    }
+    if (!st) st = fvlm_reader_compare_hash(r, t, fvlm_hash_of(bytes, n), err);
     if (st)
         free(bytes);
     else
@@ -124,7 +129,10 @@ static fvlm_status check_range(void *ctx, size_t i, unsigned thread, fvlm_err *e
         if (thread == 0 && o->progress) o->progress(o->progress_ctx, done, j->total);
         st = fvlm_stop_check(o->stop, err);
     }
-    return st ? st : compare(j->r, s, fvlm_hasher_get(j->hashers[thread]), err);
+    if (st) return st;
+    const fvlm_hash found = fvlm_hasher_get(j->hashers[thread]);
+    return s->tensor ? fvlm_reader_compare_hash(j->r, s->tensor, found, err)
+                     : compare_section(j->r, s->section, found, err);
 }
 
 static int larger_first(const void *a, const void *b)
@@ -139,11 +147,11 @@ static void list_ranges(job *j)
     const fvlm_reader *r = j->r;
     for (size_t i = 0; i < r->index.n_tensors; i++) {
         const fvlm_tensor *t = &r->index.tensor[i];
-        j->ranges[j->n_ranges++] = (range){t->offset, t->n_bytes, &t->hash, t->name};
+        j->ranges[j->n_ranges++] = (range){t->offset, t->n_bytes, .tensor = t};
     }
     for (size_t i = 0; i < r->header.n_sections; i++) {
         const fvlm_section *s = &r->header.section[i];
-        if (s->kind != FVLM_SECTION_DATA) j->ranges[j->n_ranges++] = (range){s->offset, s->n_bytes, &s->hash, NULL};
+        if (s->kind != FVLM_SECTION_DATA) j->ranges[j->n_ranges++] = (range){s->offset, s->n_bytes, .section = s};
     }
     for (size_t i = 0; i < j->n_ranges; i++) j->total += j->ranges[i].n_bytes;
     qsort(j->ranges, j->n_ranges, sizeof *j->ranges, larger_first);

@@ -56,15 +56,6 @@ fvlm_chunk fvlm_stream_chunk(const fvlm_stream *s, size_t i)
                         .offsets = s->offsets};
 }
 
-static fvlm_status check_hash(const fvlm_stream *s, const fvlm_reader *source, fvlm_err *err)
-{
-    const fvlm_hash hash = fvlm_hasher_get(s->hasher);
-    if (fvlm_hash_equal(&hash, &s->item->source->hash)) return FVLM_OK;
-    return fvlm_fail(err, FVLM_MISMATCH,
-                     "\"%s\": the bytes of \"%s\" do not have the hash of the index; the file is damaged",
-                     fvlm_reader_path(source), s->item->source->name);
-}
-
 /* Scales and offsets behind the codes, each at its offset, with zeros between. */
 static fvlm_status append_scales(const fvlm_stream *s, fvlm_writer *w, fvlm_err *err)
 {
@@ -86,7 +77,7 @@ fvlm_status fvlm_stream_append(fvlm_stream *s, const fvlm_chunk_scratch *c, cons
     for (int i = 0; i < 2; i++) s->item->sums[i] += c->sums[i];
     fvlm_status st = fvlm_writer_append(w, s->id, c->out, c->n_out, err);
     if (st || s->n_appended + 1 < s->n_chunks) return st;
-    st = check_hash(s, source, err);
+    st = fvlm_reader_compare_hash(source, s->item->source, fvlm_hasher_get(s->hasher), err);
     if (!st && s->integer) st = append_scales(s, w, err);
     fvlm_stream_close(s);
     return st;

@@ -2,7 +2,6 @@
 /* model.c - opens and closes a model. */
 #include "reference/model.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,41 +14,30 @@ static bool is_quantized(const fvlm_reader *r)
 
 /* ---- checksums ---- */
 
-typedef struct {
-    const fvlm_reader *reader;
-    const fvlm_stop *stop;
-    atomic_size_t damaged; /* the first damaged tensor; the number of tensors if none is */
-} checking;
-
-static void check_tensor(void *ctx, size_t i, unsigned thread)
+/* Hashes the mapping that the passes will read, which also reads a cold file into memory sequentially. A
+ * fvlm_fallible_task. */
+static fvlm_status check_tensor(void *ctx, size_t i, unsigned thread, fvlm_err *err)
 {
     (void)thread;
-    checking *c = ctx;
-    const fvlm_tensor *t = fvlm_reader_tensor(c->reader, i);
-    if (fvlm_stopped(c->stop)) return;
-    const fvlm_hash h = fvlm_hash_of(fvlm_reader_bytes(c->reader, t), (size_t)t->n_bytes);
-    if (fvlm_hash_equal(&h, &t->hash)) return;
-    size_t first = atomic_load(&c->damaged);
-    while (i < first && !atomic_compare_exchange_weak(&c->damaged, &first, i)) {
-    }
-}
-
-/* Hashes the mapping that the passes will read, which also reads a cold file into memory sequentially. */
-static fvlm_status check_tensors(const fvlm_model *m, fvlm_err *err)
-{
-    const size_t n = fvlm_reader_n_tensors(m->reader);
-    checking c = {.reader = m->reader, .stop = m->options.stop};
-    atomic_init(&c.damaged, n);
-    fvlm_pool_run(fvlm_exec_pool(m->exec), n, check_tensor, &c);
-    const fvlm_status st = fvlm_stop_check(c.stop, err);
+    const fvlm_model *m = ctx;
+    const fvlm_tensor *t = fvlm_reader_tensor(m->reader, i);
+    const fvlm_status st = fvlm_stop_check(m->options.stop, err);
     if (st) return st;
-    const size_t damaged = atomic_load(&c.damaged);
-    if (damaged == n) return FVLM_OK;
-    return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is damaged: its bytes do not match their checksum",
-                     fvlm_reader_tensor(m->reader, damaged)->name);
+    const fvlm_hash found = fvlm_hash_of(fvlm_reader_bytes(m->reader, t), (size_t)t->n_bytes);
+    return fvlm_reader_compare_hash(m->reader, t, found, err);
 }
 
 /* ---- opening ---- */
+
+static fvlm_status bind_parts(fvlm_model *m, const char *path, fvlm_err *err)
+{
+    const char *json;
+    size_t n_bytes;
+    fvlm_status st = fvlm_model_weights_bind(&m->weights, m->reader, err);
+    if (!st) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
+    if (!st) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
+    return st ? fvlm_err_prefix(err, "\"%s\"", path) : FVLM_OK;
+}
 
 static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
 {
@@ -60,13 +48,9 @@ static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
     st = fvlm_exec_create(&m->exec, m->options.threads, m->options.cpu, m->options.act, err);
     if (st) return st;
 
-    const char *json;
-    size_t n_bytes;
-    st = m->options.check ? check_tensors(m, err) : FVLM_OK;
-    if (!st) st = fvlm_model_weights_bind(&m->weights, m->reader, err);
-    if (!st) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
-    if (!st) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
-    if (st) fvlm_err_prefix(err, "\"%s\"", path);
+    const size_t n = fvlm_reader_n_tensors(m->reader);
+    st = m->options.check ? fvlm_pool_try(fvlm_exec_pool(m->exec), n, check_tensor, m, err) : FVLM_OK;
+    if (!st) st = bind_parts(m, path, err);
     return fvlm_reader_check_unchanged(m->reader, st, err);
 }
 

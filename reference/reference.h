@@ -48,7 +48,7 @@ fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm
 typedef struct fvlm_model fvlm_model;
 
 /* Opens a file and checks that it has exactly the tensors that its config demands. On failure *out is NULL. The
- * options are copied; what they point to must outlive the model. */
+ * options are copied and must not be NULL; what they point to must outlive the model. */
 fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model_options *options, fvlm_err *err);
 void fvlm_model_close(fvlm_model **m);
 const fvlm_config *fvlm_model_config(const fvlm_model *m);

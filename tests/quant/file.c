@@ -346,14 +346,15 @@ static void damage(const char *tensor, char message[600])
     fvlm_reader *r;
     size_t n;
     must(fvlm_reader_open(&r, in, &err), &err);
-    const size_t at = (size_t)fvlm_reader_find(r, tensor)->offset;
+    const fvlm_tensor *t = fvlm_reader_find(r, tensor);
+    const size_t at = (size_t)t->offset, end = at + (size_t)t->n_bytes;
     fvlm_reader_close(&r);
     uint8_t *bytes = test_read_file(in, &n);
     bytes[at + 8] ^= 1;
     assert_true(test_write_file(in, bytes, n));
     free(bytes);
-    snprintf(message, 600, "\"%s\": the bytes of \"%s\" do not have the hash of the index; the file is damaged", in,
-             tensor);
+    snprintf(message, 600, "\"%s\": tensor \"%s\" is damaged (its hash differs): bytes %zu to %zu", in, tensor, at,
+             end);
 }
 
 static void damaged_source(void **state)

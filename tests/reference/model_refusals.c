@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a file whose tensors and config disagree is refused when it is opened, by a message that names the tensor and
  * what is wrong with it. */
+#include <inttypes.h>
 #include <unistd.h>
 
 #include "tests/support/check.h"
@@ -114,17 +115,18 @@ static void damaged_tensor(void **state)
         fvlm_model_options o = {.threads = 2, .check = true};
         fvlm_model *m = open_model(path, &o);
         const fvlm_tensor *t = fvlm_reader_find(fvlm_model_reader(m), names[i]);
-        const long at = (long)(t->offset + t->n_bytes - 1);
+        const uint64_t begin = t->offset, end = begin + t->n_bytes;
         fvlm_model_close(&m);
         FILE *f = fopen(path, "r+b");
-        assert_int_equal(fseek(f, at, SEEK_SET), 0);
+        assert_int_equal(fseek(f, (long)end - 1, SEEK_SET), 0);
         const int byte = fgetc(f);
-        assert_int_equal(fseek(f, at, SEEK_SET), 0);
+        assert_int_equal(fseek(f, (long)end - 1, SEEK_SET), 0);
         assert_int_equal(fputc(byte ^ 1, f), byte ^ 1);
         assert_int_equal(fclose(f), 0);
         assert_int_equal(fvlm_model_open(&m, path, &o, &err), FVLM_MISMATCH);
-        snprintf(want, sizeof want, "\"%s\": tensor \"%s\" is damaged: its bytes do not match their checksum", path,
-                 names[i]);
+        snprintf(want, sizeof want,
+                 "\"%s\": tensor \"%s\" is damaged (its hash differs): bytes %" PRIu64 " to %" PRIu64, path, names[i],
+                 begin, end);
         assert_string_equal(err.msg, want);
         o.check = false;
         m = open_model(path, &o);
