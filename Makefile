@@ -44,7 +44,7 @@ endif
 all: $(BUILD)/fvlm $(SHARED)  ## all: the binary build/fvlm, libfvlm.a and libfvlm.so (the default)
 
 $(BUILD)/fvlm: $(BUILD)/fvlm.o $(CLI) $(LIB)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(CLI): $(COMMANDS:%.c=$(BUILD)/%.o)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -54,14 +54,14 @@ $(LIB): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(SRC)))
 
 $(SHARED): $(LIB) tests/exported.list
 	$(Q)awk 'BEGIN { print "{ global:" } /^fvlm_/ { print $$1 ";" } END { print "local: *; };" }' tests/exported.list >$(BUILD)/libfvlm.map
-	$(Q)$(CC) $(CFLAGS) -shared $(if $(SAN),,-Wl,--no-undefined) -Wl,--version-script=$(BUILD)/libfvlm.map \
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(if $(SAN),,-Wl,--no-undefined) -Wl,--version-script=$(BUILD)/libfvlm.map \
 	  -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive -o $@ $(LDLIBS)
 
 $(HELPERS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(CLI) $(LIB)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile | libraries
 	@mkdir -p $(@D)
