@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One answer on every machine: convert and quant write identical files, and every block of the forward pass puts out
-identical bits, whatever the instruction set and the number of threads. NEON runs under qemu."""
+"""One answer on every machine: convert and quant write identical files at any number of threads, quant and every block
+of the forward pass give identical bits on every instruction set. NEON runs under qemu."""
 
 import shutil
 import subprocess
@@ -42,7 +42,6 @@ def made(command, source, name, *options):
 def test_convert(source, options):
     one = made("convert", source, "one.fvlm", "--threads", 1, *options)
     assert one == made("convert", source, "two.fvlm", "--threads", 2, *options)
-    assert one == made("convert", source, "scalar.fvlm", "--cpu", "scalar", *options)
 
 
 @pytest.mark.parametrize("type_name", ["int8", "int4", "int4-sym-g32", "int8-asym-row"])
