@@ -133,13 +133,12 @@ static fvlm_status pass(fvlm_model *m, inputs *in, size_t tokens, double times[4
     t[0] = fvlm_clock_seconds();
     fvlm_status st = fvlm_model_tower(m, &in->pixels, in->features, err);
     t[1] = fvlm_clock_seconds();
-    if (st == FVLM_OK) st = fvlm_model_project(m, in->features, tokens, in->rows + opt.text * hidden, err);
+    if (!st) st = fvlm_model_project(m, in->features, tokens, in->rows + opt.text * hidden, err);
     t[2] = fvlm_clock_seconds();
     fvlm_model_reset(m);
-    if (st == FVLM_OK) st = fvlm_model_forward(m, in->rows, positions, false, in->logits, err);
+    if (!st) st = fvlm_model_forward(m, in->rows, positions, false, in->logits, err);
     t[3] = fvlm_clock_seconds();
-    for (size_t i = 0; i < DECODED && st == FVLM_OK; i++)
-        st = fvlm_model_forward(m, in->rows, 1, false, in->logits, err);
+    for (size_t i = 0; i < DECODED && !st; i++) st = fvlm_model_forward(m, in->rows, 1, false, in->logits, err);
     t[4] = fvlm_clock_seconds();
     for (int i = 0; i < 4; i++) times[i] = t[i + 1] - t[i];
     times[3] /= DECODED;
@@ -153,8 +152,8 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
     inputs in = {0};
     l->positions = tokens + opt.text;
     fvlm_status st = fvlm_model_reserve(m, l->positions, l->positions + DECODED, err);
-    if (st == FVLM_OK) st = make_inputs(&in, m, l->side, err);
-    for (size_t run = 0; run <= opt.runs && st == FVLM_OK; run++) {
+    if (!st) st = make_inputs(&in, m, l->side, err);
+    for (size_t run = 0; run <= opt.runs && !st; run++) {
         double times[4];
         st = pass(m, &in, tokens, times, err);
         if (run == 0) continue; /* maps the file in, allocates, warms up */
@@ -162,7 +161,7 @@ static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
         all[4][run - 1] = times[0] + times[1] + times[2];
     }
     free_inputs(&in);
-    if (st != FVLM_OK) return st;
+    if (st) return st;
     l->vision = median(all[0], opt.runs);
     l->projector = median(all[1], opt.runs);
     l->prefill = median(all[2], opt.runs);
@@ -216,17 +215,17 @@ static fvlm_status bench_model(const char *path, unsigned threads, const char *a
     fvlm_model *m = NULL;
     fvlm_model_options o = {.threads = threads, .cpu = opt.cpu, .stop = fvlm_cli_stop()};
     fvlm_status st = fvlm_model_options_act(&o, act, err);
-    if (st == FVLM_OK) st = fvlm_model_open(&m, path, &o, err);
-    if (st != FVLM_OK) return st;
+    if (!st) st = fvlm_model_open(&m, path, &o, err);
+    if (st) return st;
     if (json_array_size(*report) == 0 && !opt.json && !opt.quiet) print_heading(m);
     const size_t n_sizes = opt.sizes.n ? opt.sizes.n : 1;
     line l = {.threads = fvlm_pool_threads(fvlm_exec_pool(m->exec)), .act = fvlm_exec_mode(m->exec)};
     l.peak = fvlm_exec_peak(m->exec);
-    for (size_t i = 0; i < n_sizes && st == FVLM_OK; i++) {
+    for (size_t i = 0; i < n_sizes && !st; i++) {
         l.side = opt.sizes.n ? opt.sizes.items[i] : m->config->vision.image_size;
         st = fvlm_model_check_side(m, l.side, err);
-        if (st == FVLM_OK) st = fvlm_reader_check_unchanged(m->reader, measure(m, &l, err), err);
-        if (st != FVLM_OK) break;
+        if (!st) st = fvlm_reader_check_unchanged(m->reader, measure(m, &l, err), err);
+        if (st) break;
         fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
         if (!opt.json && !opt.quiet) print_line(&l);
     }

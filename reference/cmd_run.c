@@ -169,13 +169,10 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     fvlm_status st = fvlm_model_answer(m, &question, &a, err);
     fvlm_progress_end(&s->bar);
     if (opt.json) fclose(s->to);
-    if (st == FVLM_OK && opt.json) {
-        st = fvlm_cli_print_json(report(m, args->items, text, n_bytes, &a, side, open_seconds), err);
-    }
-    for (size_t i = 0; st == FVLM_OK && opt.tokens_only && i < a.n_ids; i++)
-        printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
-    if (st == FVLM_OK && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
-    if (st == FVLM_OK && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
+    if (!st && opt.json) st = fvlm_cli_print_json(report(m, args->items, text, n_bytes, &a, side, open_seconds), err);
+    for (size_t i = 0; !st && opt.tokens_only && i < a.n_ids; i++) printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
+    if (!st && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
+    if (!st && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
     fvlm_answer_free(&a);
     free(text);
     return st;
@@ -196,8 +193,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     if (opt.json && opt.tokens_only)
         return fvlm_fail(err, FVLM_USAGE, "--json includes the token ids; leave out --tokens-only");
     fvlm_status st = fvlm_model_options_act(&o, opt.act, err);
-    if (st == FVLM_OK) st = fvlm_model_open(&m, args->items[0], &o, err);
-    if (st == FVLM_OK) st = answer(m, args, fvlm_clock_seconds() - started, &s, err);
+    if (!st) st = fvlm_model_open(&m, args->items[0], &o, err);
+    if (!st) st = answer(m, args, fvlm_clock_seconds() - started, &s, err);
     fvlm_model_close(&m);
     return st;
 }
