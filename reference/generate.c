@@ -54,7 +54,7 @@ static fvlm_status prepare(generation *g, fvlm_err *err)
     if (!st) st = fvlm_prompt_ids(m, q->text, with_image, &g->prompt, &out->prompt_tokens, &g->split, err);
     if (st) return st;
 
-    out->image_tokens = q->image ? fvlm_model_image_tokens(c, g->side) : q->n_rows;
+    out->image_tokens = q->image ? fvlm_model_image_tokens(c, g->side) : q->rows ? q->n_rows : 0;
     g->n_positions = out->prompt_tokens + out->image_tokens;
     const size_t context = fvlm_model_context(m);
     const size_t left = g->n_positions < context ? context - g->n_positions : 0;
@@ -76,8 +76,10 @@ static fvlm_status encode_image(generation *g, fvlm_err *err)
     const size_t hidden = g->m->config->llm.hidden;
     float *rows = g->embeddings + g->split * hidden;
     fvlm_timing *t = &g->out->timing;
-    if (g->q->rows) memcpy(rows, g->q->rows, g->q->n_rows * hidden * sizeof *rows);
-    if (!g->q->image) return FVLM_OK;
+    if (!g->q->image) {
+        if (g->q->rows) memcpy(rows, g->q->rows, g->q->n_rows * hidden * sizeof *rows);
+        return FVLM_OK;
+    }
 
     fvlm_pixels pixels = {0};
     double since = fvlm_clock_seconds();
