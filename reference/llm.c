@@ -2,15 +2,12 @@
 /* llm.c - Qwen2: RMSNorm, grouped-query attention with rotary positions and a KV cache, SiLU-gated FFN. Prefill and
  * decode are one function: a row's values depend only on the rows before it, so any split of a text into calls gives
  * the same bits. */
-#include "reference/llm.h"
+#include "reference/model.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "reference/model.h"
-#include "reference/observe.h"
 
 #define MAX_CONTEXT 8192
 #define MAX_ROWS 512 /* rows of a longer text that go through the layers together */
@@ -35,11 +32,6 @@ static void free_rows(fvlm_llm_memory *l)
     free(l->up);
     l->x = l->narrow = l->q = l->gate = l->up = NULL;
     l->rows = l->n_rows = 0;
-}
-
-size_t fvlm_llm_memory_bytes(const fvlm_llm_memory *l)
-{
-    return (l->n_cache + l->n_rows) * sizeof(float);
 }
 
 void fvlm_llm_memory_free(fvlm_llm_memory *l)

@@ -72,11 +72,11 @@ void fvlm_model_close(fvlm_model **model)
     *model = NULL;
     if (!m) return;
     fvlm_tower_memory_free(&m->tower_memory);
-    fvlm_projector_memory_free(&m->projector_memory);
+    free(m->projector_hidden);
     fvlm_llm_memory_free(&m->llm_memory);
     fvlm_model_weights_free(&m->weights);
-    if (m->tokenizer) fvlm_tokenizer_destroy(&m->tokenizer);
-    if (m->exec) fvlm_exec_destroy(&m->exec);
+    fvlm_tokenizer_destroy(&m->tokenizer);
+    fvlm_exec_destroy(&m->exec);
     fvlm_reader_close(&m->reader);
     free(m);
 }
@@ -105,8 +105,8 @@ size_t fvlm_model_count_blocks(const fvlm_config *c)
 
 size_t fvlm_model_memory_bytes(const fvlm_model *m)
 {
-    return fvlm_tower_memory_bytes(&m->tower_memory) + fvlm_projector_memory_bytes(&m->projector_memory) +
-           fvlm_llm_memory_bytes(&m->llm_memory);
+    return fvlm_tower_memory_bytes(&m->tower_memory) +
+           (m->n_projector_hidden + m->llm_memory.n_cache + m->llm_memory.n_rows) * sizeof(float);
 }
 
 fvlm_status fvlm_model_options_act(fvlm_model_options *o, const char *text, fvlm_err *err)

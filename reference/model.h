@@ -1,13 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model.h - the open model: what the passes share. Private to reference/; callers see reference.h. */
+/* model.h - the open model: what the passes share. Private to reference/; callers see reference.h, which declares the
+ * passes themselves. */
 #ifndef FVLM_REFERENCE_MODEL_H
 #define FVLM_REFERENCE_MODEL_H
 
 #include "reference/bind.h"
-#include "reference/llm.h"
-#include "reference/projector.h"
 #include "reference/reference.h"
-#include "reference/vision.h"
+
+/* What the tower works in: two buffers as large as the largest layer, used in turn, and one for what is wide but
+ * short-lived: bands of the stem, qkv, squeeze-and-excitation. */
+typedef struct {
+    float *a, *b, *wide;
+    size_t n_ab, n_wide; /* floats */
+} fvlm_tower_memory;
+
+/* What the language model works in. */
+typedef struct {
+    size_t capacity, position; /* positions that fit, and that are filled */
+    float *keys, *values;      /* [layers][capacity][kv_heads * head_dim] */
+    float *cos_sin;            /* [capacity][head_dim] */
+    size_t rows;               /* that go through the layers together */
+    float *x, *narrow, *q;     /* [rows][hidden]: the residual stream, norms and attention, queries */
+    float *gate, *up;          /* [rows][intermediate] */
+    size_t n_cache, n_rows;    /* floats in the buffers of capacity and of rows */
+} fvlm_llm_memory;
 
 struct fvlm_model {
     fvlm_model_options options;
@@ -17,8 +33,27 @@ struct fvlm_model {
     fvlm_exec *exec;
     fvlm_model_weights weights;
     fvlm_tower_memory tower_memory;
-    fvlm_projector_memory projector_memory;
+    float *projector_hidden; /* [tokens, projector.hidden] */
+    size_t n_projector_hidden;
     fvlm_llm_memory llm_memory;
 };
+
+/* vision.c. The sizes for an image of that side, without buffers. */
+fvlm_tower_memory fvlm_tower_memory_for(const fvlm_config *c, size_t side);
+size_t fvlm_tower_memory_bytes(const fvlm_tower_memory *t);
+void fvlm_tower_memory_free(fvlm_tower_memory *t);
+
+/* llm.c */
+void fvlm_llm_memory_free(fvlm_llm_memory *l);
+
+/* Called after each block: passes its output x [rows, cols] to the observer. Fails when the kernels could not allocate
+ * their scratch, and when the caller asked to stop. */
+static inline fvlm_status fvlm_model_observe(const fvlm_model *m, const char *name, const float *x, size_t rows,
+                                             size_t cols, fvlm_err *err)
+{
+    if (!fvlm_exec_ok(m->exec)) return fvlm_fail_nomem(err); /* x is undefined */
+    if (m->options.observer) m->options.observer(m->options.observer_ctx, name, x, rows, cols);
+    return fvlm_stop_check(m->options.stop, err);
+}
 
 #endif

@@ -5,13 +5,11 @@
  * convert has fused all that can be fused (SPEC.md, section 6), so a block is two or three operations. Images are
  * square, with any multiple of the stride as their side: convolutions fit any size, and the attention has no
  * positions. */
-#include "reference/vision.h"
+#include "reference/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "reference/model.h"
-#include "reference/observe.h"
 #include "reference/stem.h"
 
 #define MAX_SIDE 4096 /* pixels: 64 x 64 image tokens */
