@@ -37,6 +37,7 @@ same "its header" "$(head -c 128 "$dir/t.npy" | tail -c +11 | tr -s ' ' | tr -d 
 refuses "an existing file" 1 "\"$dir/t.npy\" exists; --force replaces it" "$m" --dump taps.f16.7 -o "$dir/t.npy"
 "$FVLM" info "$m" --dump rows.f32.0 -o "$dir/t.npy" --force; ok "--force replaces it" $?
 same "replaced" "$(stat -c %s "$dir/t.npy")" $((128 + 4 * 37))
+refuses "the input itself" 1 "\"$m\" is the input itself; write to another name" "$m" --dump rows.f32.0 -o "$m" --force
 refuses "a device" 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$m" --dump rows.f32.0 -o /dev/full --force
 refuses "no such tensor" 1 "\"$m\" has no tensor \"rows\"; 'fvlm info --tensors' lists them" "$m" --dump rows -o "$dir/x"
 refuses "no output" 2 "--dump TENSOR and --output FILE must be given together" "$m" --dump rows.f32.0

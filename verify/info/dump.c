@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/file.h"
 #include "format/base/output.h"
 #include "format/decode.h"
 #include "verify/info/info.h"
@@ -35,15 +36,13 @@ static void logical_row(const source *s, size_t n, uint8_t *out)
     size_t inputs = s->k / s->kernel;
     for (size_t k = 0; k < s->k; k++) {
         float value;
-        uint32_t bits;
         if (s->t->layout == FVLM_PANELS)
             value = s->row[k % s->kernel * inputs + k / s->kernel]; /* was channel fastest */
         else if (s->t->layout == FVLM_TAPS)
             value = float_at(s, k * s->n + n);
         else
             value = float_at(s, n * s->k + k);
-        memcpy(&bits, &value, sizeof bits);
-        fvlm_store_u32(out + 4 * k, bits);
+        fvlm_store_u32(out + 4 * k, fvlm_f32_bits(value));
     }
 }
 
@@ -107,6 +106,8 @@ fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *p
     fvlm_output *o = NULL;
     uint8_t header[256];
     fvlm_status st = open_source(&s, r, name, err);
+    if (!st && fvlm_file_same(fvlm_reader_path(r), path))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
     if (!st) st = fvlm_output_create(&o, path, force, err);
     if (!st) {
         size_t header_bytes = npy_header(s.t, header);
