@@ -7,6 +7,8 @@
 #include "format/tensors.h"
 #include "quant/quant.h"
 
+struct json_t; /* of <jansson.h> */
+
 /* What a tensor is to quantization; its layout tells, but for the stem's. */
 typedef enum { FVLM_QUANT_MATRIX, FVLM_QUANT_TAPS, FVLM_QUANT_VECTOR } fvlm_quant_role;
 
@@ -29,5 +31,8 @@ struct fvlm_quantization {
     bool written;
     uint64_t bytes_after; /* size of the new file; before writing, an estimate */
 };
+
+/* The source's metadata with an entry for q appended to "transforms". Caller owns; NULL if out of memory. */
+struct json_t *fvlm_quantization_metadata(const fvlm_quantization *q);
 
 #endif

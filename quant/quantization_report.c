@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantization_report.c - see quantization_report.h. */
+/* quantization_report.c - see quantization_report.h; and the record of a quantization in the file it writes. */
 #include "quant/quantization_report.h"
 
 #include <math.h>
@@ -22,11 +22,7 @@ static bool same_family(const fvlm_quant_item *a, const fvlm_quant_item *b)
 
 void fvlm_quantization_describe(const fvlm_quantization *q, fvlm_quantization_report *out)
 {
-    *out = (fvlm_quantization_report){.input = fvlm_reader_path(q->reader),
-                                      .type = q->options.type,
-                                      .rules = q->options.rules,
-                                      .n_rules = q->options.n_rules,
-                                      .n_tensors = q->n_items,
+    *out = (fvlm_quantization_report){.n_tensors = q->n_items,
                                       .bytes_before = fvlm_reader_file_bytes(q->reader),
                                       .bytes_after = q->bytes_after,
                                       .written = q->written};
@@ -99,19 +95,47 @@ static json_t *family_json(const fvlm_quantization *q, const fvlm_quantization_r
                      (json_int_t)row->n_bytes, "error", error_json(q, row->error));
 }
 
+static json_t *rules_json(const fvlm_quant_options *o)
+{
+    json_t *rules = json_array();
+    for (size_t i = 0; i < o->n_rules; i++)
+        fvlm_json_append(&rules, json_sprintf("%s=%s", o->rules[i].regex, o->rules[i].type));
+    return rules;
+}
+
 json_t *fvlm_quantization_report_json(const fvlm_quantization *q)
 {
-    fvlm_quantization_report r;
     fvlm_quantization_row row;
-    json_t *tensors = json_array(), *families = json_array(), *rules = json_array();
-    fvlm_quantization_describe(q, &r);
-    for (size_t i = 0; i < r.n_rules; i++)
-        fvlm_json_append(&rules, json_sprintf("%s=%s", r.rules[i].regex, r.rules[i].type));
-    for (size_t i = 0; i < r.n_tensors; i++) {
+    json_t *tensors = json_array(), *families = json_array();
+    for (size_t i = 0; i < q->n_items; i++) {
         if (fvlm_quantization_describe_family(q, i, &row)) fvlm_json_append(&families, family_json(q, &row));
         fvlm_json_append(&tensors, tensor_json(q, i));
     }
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:b}", "input", fvlm_json_lossy_string(r.input), "type",
-                     r.type, "set", rules, "families", families, "tensors", tensors, "bytes_before",
-                     (json_int_t)r.bytes_before, "bytes_after", (json_int_t)r.bytes_after, "written", r.written);
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:b}", "input",
+                     fvlm_json_lossy_string(fvlm_reader_path(q->reader)), "type", q->options.type, "set",
+                     rules_json(&q->options), "families", families, "tensors", tensors, "bytes_before",
+                     (json_int_t)fvlm_reader_file_bytes(q->reader), "bytes_after", (json_int_t)q->bytes_after,
+                     "written", q->written);
+}
+
+json_t *fvlm_quantization_metadata(const fvlm_quantization *q)
+{
+    char identity[33];
+    json_t *meta = json_deep_copy(fvlm_reader_meta(q->reader)), *tensors = json_object();
+    json_t *chain = json_incref(json_object_get(meta, "transforms"));
+    for (size_t i = 0; i < q->n_items; i++) {
+        fvlm_quantization_row row;
+        fvlm_quantization_describe_tensor(q, i, &row);
+        if (!fvlm_type_equal(row.type, row.source->type))
+            fvlm_json_set(&tensors, row.source->name,
+                          json_pack("{s:o, s:o, s:f}", "from", type_json(row.source->type), "to", type_json(row.type),
+                                    "error", row.error));
+    }
+    fvlm_hash_text(fvlm_reader_identity(q->reader), identity);
+    if (!chain) chain = json_array();
+    fvlm_json_append(&chain, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm " FVLM_VERSION, "command",
+                                       "quant", "source_identity", identity, "type", q->options.type, "set",
+                                       rules_json(&q->options), "tensors", tensors));
+    fvlm_json_set(&meta, "transforms", chain);
+    return meta;
 }

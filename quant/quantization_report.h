@@ -9,9 +9,7 @@
 struct json_t; /* of <jansson.h> */
 
 typedef struct {
-    const char *input, *type;
-    const fvlm_quant_rule *rules;
-    size_t n_rules, n_tensors;
+    size_t n_tensors;
     uint64_t bytes_before, bytes_after; /* of the files; bytes_after is an estimate until written */
     bool written;
 } fvlm_quantization_report;

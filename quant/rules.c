@@ -28,8 +28,9 @@ static fvlm_status compile(rule *r, const fvlm_quant_rule *from, fvlm_err *err)
     r->keep = !strcmp(from->type, "keep");
     if (!r->keep && fvlm_type_parse(&r->type, from->type, err))
         return fvlm_err_prefix(err, "rule '%.100s=%.40s'", from->regex, from->type);
-    r->code = pcre2_compile((PCRE2_SPTR)from->regex, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code,
-                            &at, NULL);
+    /* UTF: the metadata record the rule, and JSON takes no other bytes. */
+    r->code = pcre2_compile((PCRE2_SPTR)from->regex, PCRE2_ZERO_TERMINATED,
+                            PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF, &code, &at, NULL);
     if (r->code) return FVLM_OK;
     PCRE2_UCHAR text[128] = "";
     pcre2_get_error_message(code, text, sizeof text);

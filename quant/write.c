@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 
 #include "format/base/file.h"
-#include "quant/describe.h"
 #include "quant/stream.h"
 
 typedef struct {
@@ -160,7 +159,7 @@ static fvlm_status publish(job *j, const char *path, fvlm_err *err)
     struct stat file;
     fvlm_status st = fvlm_reader_tokenizer(q->reader, &tokenizer, &n_bytes, err);
     st = fvlm_reader_check_unchanged(q->reader, st, err); /* its last byte has been read */
-    json_t *meta = st ? NULL : fvlm_quant_metadata(q);
+    json_t *meta = st ? NULL : fvlm_quantization_metadata(q);
     if (!st && !meta) st = fvlm_fail_nomem(err);
     if (!st) st = fvlm_writer_publish(&j->writer, meta, tokenizer, n_bytes, err);
     json_decref(meta);
@@ -190,7 +189,6 @@ fvlm_status fvlm_quantization_write(fvlm_quantization *q, const char *path, fvlm
         st = fvlm_pool_try(pool, j.n_chunks, run_chunk, &j, err);
     }
     st = fvlm_reader_check_unchanged(q->reader, st, err); /* what looks like damage may be a file being written */
-    q->written = !st;
     if (!st) st = publish(&j, path, err);
     q->written = !st;
     clean_up(&j);

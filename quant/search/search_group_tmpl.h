@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* search_group_tmpl.h - sixteen groups side by side, one per lane: the error of codes with a given scale and offset,
- * and the best scale and offset so far. Plain C; search_tmpl.h includes it, once for each instruction set. gives   the
- * types lanes, sums and group; measure, moments, attempt, plain; bf16 rounding */
+ * and the best scale and offset so far. Plain C; search_tmpl.h includes it, once for each
+ * instruction set. */
 
 #define LANES FVLM_PANEL
 #define EACH(l) for (int l = 0; l < LANES; l++)

@@ -22,6 +22,9 @@ refuses "a rule of an unknown type" 2 \
     "$m" --set 'llm.*=q4' -o "$dir/o"
 refuses "a regex that is none" 2 "rule \"llm[\" is not a regular expression: missing terminating ] for character class at position 4" \
     "$m" --set 'llm[=int8' -o "$dir/o"
+refuses "a regex that is not UTF-8" 2 \
+    "rule \"llm\xff\" is not a regular expression: UTF-8 error: illegal byte (0xfe or 0xff) at position 3" \
+    "$m" --set $'llm\xff=int8' -o "$dir/o"
 refuses "a rule that matches nothing" 2 \
     "rule \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)" \
     "$m" --set 'llm.embed=int8' -o "$dir/o"
