@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/source/source_json.h"
 #include "convert/vocabulary/vocabulary.h"
 #include "format/base/json_fields.h"
 

@@ -21,10 +21,9 @@ static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *
     if (type) {
         fvlm_status st = fvlm_type_parse(&forced, type, err);
         if (st || forced.kind == FVLM_INT)
-            return fvlm_fail(
-                err, FVLM_USAGE,
-                "type \"%.40s\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result",
-                type);
+            return fvlm_fail(err, FVLM_USAGE,
+                             "type \"%.40s\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result",
+                             type);
     }
     for (size_t i = 0; i < c->names.recipes.n; i++) {
         const fvlm_recipe *m = &c->names.recipes.items[i];
@@ -34,10 +33,7 @@ static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *
         fvlm_status st = fvlm_type_tensor_bytes(&p->weight_bytes, p->packing.weight, m->layout, m->rank, m->dims, err);
         if (!st && m->has_bias)
             st = fvlm_type_tensor_bytes(&p->bias_bytes, p->packing.bias, FVLM_ROWS, 1, &m->out, err);
-        if (st) {
-            fvlm_err_prefix(err, "\"%s\"", m->name);
-            return st;
-        }
+        if (st) return fvlm_err_prefix(err, "\"%s\"", m->name);
         if (m->fused) c->n_fused++;
         c->n_tensors += m->has_bias ? 2 : 1;
         c->tensor_bytes += p->weight_bytes + p->bias_bytes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conversion.h - the inside of a conversion; private to convert/. conversion.c plans and runs it, report.c describes
- * it. */
+/* conversion.h - the inside of a conversion; private to convert/. conversion.c plans and runs it,
+ * conversion_report.c describes it, conversion_json.c writes it as JSON. */
 #ifndef FVLM_CONVERT_CONVERSION_H
 #define FVLM_CONVERT_CONVERSION_H
 

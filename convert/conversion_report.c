@@ -72,12 +72,6 @@ void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_co
     list_steps(o, m, bias, bias ? p->bias : p->weight);
 }
 
-void fvlm_conversion_describe_file(const fvlm_conversion *c, size_t i, fvlm_conversion_file *out)
-{
-    *out = (fvlm_conversion_file){fvlm_source_file_name(c->source, i), fvlm_source_file_bytes(c->source, i),
-                                  *fvlm_source_file_hash(c->source, i)};
-}
-
 /* ---- the whole ---- */
 
 static void add_share(fvlm_conversion_share shares[], const fvlm_recipe *m, fvlm_type type, bool bias, uint64_t n_bytes)
@@ -118,7 +112,6 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
 {
     *out = (fvlm_conversion_report){.type = c->options.type ? c->options.type : "keep",
                                     .written = c->written,
-                                    .n_files = fvlm_source_n_files(c->source),
                                     .n_tensors = c->n_tensors,
                                     .n_fused = c->n_fused,
                                     .tensor_bytes = c->tensor_bytes,

@@ -3,8 +3,8 @@
  *
  *   fvlm_conversion_report r;
  *   fvlm_conversion_describe(c, &r);
- *   for (size_t i = 0; i < r.n_tensors; i++) { fvlm_conversion_origin o; fvlm_conversion_describe_tensor(c, i, &o); ...
- * }
+ *   fvlm_conversion_origin o;
+ *   for (size_t i = 0; i < r.n_tensors; i++) fvlm_conversion_describe_tensor(c, i, &o);
  *
  * Texts are borrowed from the conversion and valid until it is freed. Nothing here can fail. */
 #ifndef FVLM_CONVERT_CONVERSION_REPORT_H
@@ -41,15 +41,9 @@ typedef struct {
 } fvlm_conversion_origin;
 
 typedef struct {
-    const char *name;
-    uint64_t n_bytes;
-    fvlm_hash hash; /* after writing */
-} fvlm_conversion_file;
-
-typedef struct {
     const char *type; /* "keep", "f32", "bf16", "f16" */
     bool written;
-    size_t n_files, n_tensors, n_fused;                   /* n_fused: modules */
+    size_t n_tensors, n_fused;                            /* n_fused: modules */
     uint64_t tensor_bytes, tokenizer_bytes, rows_dropped; /* rows_dropped: of the embedding, beyond the tokenizer */
     fvlm_conversion_share shares[3 * FVLM_N_PARTS];       /* in the order of the file */
     size_t n_shares;
@@ -66,7 +60,6 @@ typedef struct {
 
 void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *out);
 void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_conversion_origin *out);
-void fvlm_conversion_describe_file(const fvlm_conversion *c, size_t i, fvlm_conversion_file *out);
 
 /* The same as JSON, with "origins" (all tensors) on request; NULL if out of memory. The caller owns it. */
 struct json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_conversion_report *r, bool origins);

@@ -55,15 +55,15 @@ static void check_branch(const fvlm_recipe *m, fvlm_branch *b, fvlm_err *bad)
         uint64_t k = b->kernel->rank == 4 ? b->kernel->dims[2] : 0;
         const uint64_t shape[] = {m->out, m->in, k, k};
         bool ok = fvlm_source_check_shape(b->kernel, 4, shape, bad);
-        if (ok && (k % 2 == 0 || k > m->k)) {
-            if (!bad->code)
-                fvlm_fail(bad, FVLM_BAD_INPUT,
-                          "tensor \"%.200s\": a kernel of side %" PRIu64
-                          " is larger than the fused kernel, of side %" PRIu32,
-                          b->kernel->name, k, m->k);
-            ok = false;
-        }
-        b->k = (uint32_t)(ok ? k : 1);
+        if (ok && k % 2 == 0 && !bad->code)
+            fvlm_fail(bad, FVLM_BAD_INPUT, "tensor \"%.200s\": a kernel of side %" PRIu64 "; the side must be odd",
+                      b->kernel->name, k);
+        if (ok && k > m->k && !bad->code)
+            fvlm_fail(bad, FVLM_BAD_INPUT,
+                      "tensor \"%.200s\": a kernel of side %" PRIu64
+                      " is larger than the fused kernel, of side %" PRIu32,
+                      b->kernel->name, k, m->k);
+        b->k = (uint32_t)(ok && k <= m->k ? k : 1);
     } else if (m->out != m->in * m->groups && !bad->code) { /* no identity between different widths */
         fvlm_fail(bad, FVLM_BAD_INPUT, "\"%s\": an identity branch from %" PRIu64 " to %" PRIu64 " channels", m->name,
                   m->in * m->groups, m->out);

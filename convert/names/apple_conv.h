@@ -2,8 +2,7 @@
 /* apple_conv.h - how Apple's checkpoints store one convolution; private to names/.
  *
  * Fused: AT.weight and AT.bias. As trained: branches that are summed, each a kernel (or the identity) followed by
- * BatchNorm. Each function appends branches to a recipe and requires their tensors; fmt and
- * what follows give AT. */
+ * BatchNorm. Each function appends branches to a recipe and requires their tensors; fmt and what follows give AT. */
 #ifndef FVLM_CONVERT_NAMES_APPLE_CONV_H
 #define FVLM_CONVERT_NAMES_APPLE_CONV_H
 

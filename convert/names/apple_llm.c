@@ -8,23 +8,19 @@
 
 #define COMPARE_BLOCK ((size_t)1 << 17)
 
-void fvlm_apple_projector_resolve(fvlm_resolver *r)
-{
-    const fvlm_config *c = &r->out->config;
-    for (unsigned i = 0; i <= 2; i += 2) {
-        fvlm_recipe *m = fvlm_resolver_new_recipe(r, "projector.%u", i);
-        const fvlm_source_tensor *weight = fvlm_resolver_require(r, "model.mm_projector.%u.weight", i);
-        const fvlm_source_tensor *bias = fvlm_resolver_require(r, "model.mm_projector.%u.bias", i);
-        fvlm_recipe_set_linear(m, weight, bias, c->projector.out, i ? c->projector.hidden : c->projector.in, &r->shape);
-    }
-}
-
 static void plain(fvlm_resolver *r, const char *name, const char *source, bool biased, uint64_t out, uint64_t in)
 {
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s", name);
     const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.weight", source);
     const fvlm_source_tensor *bias = biased ? fvlm_resolver_require(r, "%s.bias", source) : NULL;
     fvlm_recipe_set_linear(m, weight, bias, out, in, &r->shape);
+}
+
+void fvlm_apple_projector_resolve(fvlm_resolver *r)
+{
+    const fvlm_config *c = &r->out->config;
+    plain(r, "projector.0", "model.mm_projector.0", true, c->projector.out, c->projector.in);
+    plain(r, "projector.2", "model.mm_projector.2", true, c->projector.out, c->projector.hidden);
 }
 
 static void resolve_layer(fvlm_resolver *r, unsigned layer)
@@ -80,12 +76,8 @@ static void embedding(fvlm_resolver *r, const char *name, const fvlm_source_tens
     const fvlm_config *c = &r->out->config;
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s", name);
     const uint64_t stored[] = {r->checkpoint->embed_rows, c->llm.hidden};
-    m->branch[0] = (fvlm_branch){.kernel = t, .sign = 1, .k = 1};
-    m->n_branches = 1;
-    m->rank = 2;
-    m->out = m->dims[0] = c->llm.vocab;
-    m->in = m->dims[1] = c->llm.hidden;
-    m->layout = FVLM_PANELS;
+    fvlm_recipe_set_linear(m, NULL, NULL, c->llm.vocab, c->llm.hidden, &r->shape);
+    m->branch[0].kernel = t;
     fvlm_source_check_shape(t, 2, stored, &r->shape);
 }
 
@@ -105,8 +97,7 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
     r->out->head_differs = tied && head && !equal;
     r->out->config.llm.tied = tied || equal;
     if (head && r->out->config.llm.tied)
-        fvlm_resolver_drop(r, fvlm_source_first_at_or_after(r->src, name),
-                           tied ? "head tied by config.json" : "head equal to the embedding");
+        fvlm_resolver_drop(r, head, tied ? "head tied by config.json" : "head equal to the embedding");
     if (!r->out->config.llm.tied) embedding(r, "llm.head", head);
 }
 

@@ -125,11 +125,10 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
 static void resolve_attention(fvlm_resolver *r, const char *name, const char *block, uint64_t c)
 {
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.attn.qkv", name);
-    fvlm_recipe_set_linear(m, fvlm_resolver_require(r, "%s.token_mixer.qkv.weight", block), NULL, 3 * c, c, &r->shape);
-    if (fvlm_resolver_has(r, "%s.token_mixer.qkv.bias", block)) {
-        m->branch[0].bias = fvlm_resolver_require(r, "%s.token_mixer.qkv.bias", block);
-        fvlm_source_check_shape(m->branch[0].bias, 1, (const uint64_t[]){3 * c}, &r->shape);
-    }
+    const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.token_mixer.qkv.weight", block), *bias = NULL;
+    if (fvlm_resolver_has(r, "%s.token_mixer.qkv.bias", block))
+        bias = fvlm_resolver_require(r, "%s.token_mixer.qkv.bias", block);
+    fvlm_recipe_set_linear(m, weight, bias, 3 * c, c, &r->shape);
     m->norm_gain = fvlm_resolver_require(r, "%s.norm.weight", block);
     m->norm_shift = fvlm_resolver_require(r, "%s.norm.bias", block);
     fvlm_source_check_shape(m->norm_gain, 1, &c, &r->shape);
@@ -138,8 +137,8 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
     m->q_scale = 1 / sqrt((double)HEAD_DIM);
     m->fused = m->has_bias = true;
     m = fvlm_resolver_new_recipe(r, "%s.attn.proj", name);
-    const fvlm_source_tensor *weight = fvlm_resolver_require(r, "%s.token_mixer.proj.weight", block);
-    const fvlm_source_tensor *bias = fvlm_resolver_require(r, "%s.token_mixer.proj.bias", block);
+    weight = fvlm_resolver_require(r, "%s.token_mixer.proj.weight", block);
+    bias = fvlm_resolver_require(r, "%s.token_mixer.proj.bias", block);
     fvlm_recipe_set_linear(m, weight, bias, c, c, &r->shape);
     m->has_bias = true;
     m->layer_scale = layer_scale(r, block, "layer_scale_1", c);
@@ -212,9 +211,8 @@ static void resolve_network(fvlm_resolver *r, const mixer_branches *mixers, uint
     }
     if (!r->st && n && next != DOWNSAMPLE)
         r->st = fvlm_fail(r->err, FVLM_BAD_INPUT, "\"" T "network.%u\" ends the tower inside a stage", n - 1);
-    if (!n)
-        fvlm_resolver_require(r,
-                              T "network.0.0.token_mixer.reparam_conv.weight"); /* records that the tower is missing */
+    if (!n) /* record that the tower is missing */
+        fvlm_resolver_require(r, T "network.0.0.token_mixer.reparam_conv.weight");
     config->vision.n_stages = stage;
 }
 

@@ -21,9 +21,9 @@ static void drop_by_rule(fvlm_resolver *r)
         const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
         if (r->used[i]) continue;
         if (t->type == FVLM_SOURCE_I64 && t->rank == 0 && ends_with(t->name, ".num_batches_tracked"))
-            fvlm_resolver_drop(r, i, "BatchNorm counters");
+            fvlm_resolver_drop(r, t, "BatchNorm counters");
         else if (!strcmp(t->name, FVLM_TOWER_PREFIX "head.proj"))
-            fvlm_resolver_drop(r, i, "CLIP head, which the language model never sees");
+            fvlm_resolver_drop(r, t, "CLIP head, which the language model never sees");
     }
 }
 

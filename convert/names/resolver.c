@@ -11,15 +11,12 @@ const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fm
 {
     char name[FVLM_MAX_SOURCE_NAME];
     FVLM_FORMAT_NAME(name, fmt);
-    size_t i = fvlm_source_first_at_or_after(r->src, name);
-    if (i < fvlm_source_n_tensors(r->src)) {
-        const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
-        if (!strcmp(t->name, name)) {
-            r->used[i] = true;
-            if (t->type == FVLM_SOURCE_I64 && !r->shape.code)
-                fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\": I64 cannot hold a weight", name);
-            return t;
-        }
+    const fvlm_source_tensor *t = fvlm_source_find(r->src, name);
+    if (t) {
+        r->used[t - fvlm_source_tensor_at(r->src, 0)] = true;
+        if (t->type == FVLM_SOURCE_I64 && !r->shape.code)
+            fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\": I64 cannot hold a weight", name);
+        return t;
     }
     if (r->n_missing < FVLM_LISTED && !(r->missing[r->n_missing] = fvlm_strdup(name))) r->st = fvlm_fail_nomem(r->err);
     r->n_missing++;
@@ -70,15 +67,15 @@ fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...)
     return &r->nowhere;
 }
 
-void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule)
+void fvlm_resolver_drop(fvlm_resolver *r, const fvlm_source_tensor *t, const char *rule)
 {
     fvlm_names *out = r->out;
-    r->used[i] = true;
+    r->used[t - fvlm_source_tensor_at(r->src, 0)] = true;
     unsigned k = 0;
     while (k < out->n_dropped && strcmp(out->dropped[k].rule, rule) != 0) k++;
     if (k == out->n_dropped) out->dropped[out->n_dropped++].rule = rule;
     out->dropped[k].n_tensors++;
-    out->dropped[k].n_bytes += fvlm_source_tensor_at(r->src, i)->n_bytes;
+    out->dropped[k].n_bytes += t->n_bytes;
 }
 
 /* "A", "B" and 3 more */

@@ -17,8 +17,7 @@ typedef struct {
     bool *used; /* [source tensors] */
     char *missing[FVLM_LISTED];
     size_t n_missing;
-    fvlm_err
-        shape; /* the first shape that does not fit; reported unless names are wrong, which is the likelier cause */
+    fvlm_err shape;      /* the first tensor that does not fit; reported only if no name is wrong: the likelier cause */
     fvlm_recipe nowhere; /* written to when memory or branches run out; never read */
     fvlm_err *err;
     fvlm_status st; /* a failure that ends the search at once: memory, limits, broken grammar */
@@ -40,16 +39,16 @@ typedef struct {
 /* The tensor with this name, marked as used. NULL if it is absent, which is noted as missing. */
 const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3); /* exactly this name */
-bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
-    FVLM_PRINTF(2, 3); /* a name that begins so */
+/* A name that begins so. */
+bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
 /* 1 + the largest number that follows this prefix; 0 if there is none. More than max is FVLM_LIMIT. */
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
 fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
-/* Marks source tensor i as not needed, by the named rule. */
-void fvlm_resolver_drop(fvlm_resolver *r, size_t i, const char *rule);
+/* Marks t, a tensor of the source, as not needed, by the named rule. */
+void fvlm_resolver_drop(fvlm_resolver *r, const fvlm_source_tensor *t, const char *rule);
 
 /* Refuses missing and left-over tensors by name, with hint appended; else the first shape that does not fit. */
 fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint);

@@ -3,14 +3,10 @@
  *
  * The index repeats what the headers of the shards say, so the two must agree: the map has every tensor of every shard,
  * under that shard, and no other. total_size is ignored: writers disagree on what it counts. */
-#include "convert/source/shards.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/source/source_files.h"
-#include "convert/source/source_json.h"
-#include "convert/source/source_table.h"
+#include "convert/source/source_internal.h"
 #include "format/base/json.h"
 
 #define MAX_INDEX_BYTES (64u << 20)

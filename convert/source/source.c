@@ -9,9 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "convert/source/shards.h"
-#include "convert/source/source_files.h"
-#include "convert/source/source_table.h"
+#include "convert/source/source_internal.h"
 
 static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *err)
 {

@@ -11,6 +11,8 @@
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_H
 #define FVLM_CONVERT_SOURCE_SOURCE_H
 
+#include <jansson.h>
+
 #include "convert/source/source_tensor.h"
 #include "format/base/stop.h"
 #include "format/reader.h"
@@ -38,6 +40,10 @@ fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t
  * status FVLM_OK. Each file read is added to the list of files, for the provenance. */
 fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
                              fvlm_err *err);
+/* The same for a file that must hold a JSON object. The caller owns *out, which is NULL on failure, and if the file is
+ * absent. */
+fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, uint64_t max_bytes, fvlm_err *err);
+
 bool fvlm_source_has(const fvlm_source *src, const char *name);
 
 size_t fvlm_source_n_files(const fvlm_source *src);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* source_files.c - the files of a checkpoint folder: opened once, read with pread, hashed for the provenance. */
-#include "convert/source/source_files.h"
+#include "convert/source/source_internal.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/base/json.h"
+
 #define HASH_BLOCK ((size_t)1 << 18)
 
-enum { PATH_ROOM = PATH_MAX + FVLM_MAX_NAME };
+enum { MAX_PATH = PATH_MAX + FVLM_MAX_NAME };
 
 bool fvlm_source_has(const fvlm_source *src, const char *name)
 {
@@ -24,27 +26,28 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
 {
     if (src->n_files == FVLM_SOURCE_MAX_FILES)
         return fvlm_fail(err, FVLM_LIMIT, "more than %d files in the checkpoint", FVLM_SOURCE_MAX_FILES);
-    char path[PATH_ROOM];
+    char path[MAX_PATH];
     snprintf(path, sizeof path, "%s/%s", src->folder, name);
     fvlm_source_file *f = &src->files[src->n_files];
-    *f = (fvlm_source_file){.fd = -1};
-    fvlm_status st = fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err);
-    if (st) return st;
-    f->name = fvlm_strdup(name);
-    *index = src->n_files++; /* fvlm_source_close takes over */
-    return f->name ? FVLM_OK : fvlm_fail_nomem(err);
+    *f = (fvlm_source_file){.name = fvlm_strdup(name)};
+    fvlm_status st = f->name ? fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err) : fvlm_fail_nomem(err);
+    if (st)
+        free(f->name);
+    else
+        *index = src->n_files++; /* fvlm_source_close takes over */
+    return st;
 }
 
-static const char *path_of(const fvlm_source *src, size_t file, char out[PATH_ROOM])
+static const char *path_of(const fvlm_source *src, size_t file, char out[MAX_PATH])
 {
-    snprintf(out, PATH_ROOM, "%s/%s", src->folder, src->files[file].name);
+    snprintf(out, MAX_PATH, "%s/%s", src->folder, src->files[file].name);
     return out;
 }
 
 fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
                                   fvlm_err *err)
 {
-    char path[PATH_ROOM];
+    char path[MAX_PATH];
     return fvlm_file_read(src->files[file].fd, path_of(src, file, path), at, out, n_bytes, err);
 }
 
@@ -74,6 +77,23 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
     *text = buffer;
     *n_bytes = (size_t)f->stamp.n_bytes;
     return FVLM_OK;
+}
+
+fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, uint64_t max_bytes, fvlm_err *err)
+{
+    char *text, quoted[64];
+    size_t n_bytes;
+    *out = NULL;
+    fvlm_status st = fvlm_source_text(src, name, max_bytes, &text, &n_bytes, err);
+    if (st || !text) return st;
+    snprintf(quoted, sizeof quoted, "\"%.60s\"", name);
+    st = fvlm_json_parse(out, text, n_bytes, quoted, err);
+    free(text);
+    if (st || json_is_object(*out)) return st;
+    st = fvlm_fail(err, FVLM_BAD_INPUT, "%s is %s, expected an object", quoted, fvlm_json_kind(*out));
+    json_decref(*out);
+    *out = NULL;
+    return st;
 }
 
 size_t fvlm_source_n_files(const fvlm_source *src)
@@ -129,7 +149,7 @@ bool fvlm_source_holds(const fvlm_source *src, const char *path)
 
 fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, fvlm_err *err)
 {
-    char path[PATH_ROOM];
+    char path[MAX_PATH];
     for (size_t i = 0; i < src->n_files; i++)
         st = fvlm_stamp_check_unchanged(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
     return st;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* source_table.c - the tensors of a checkpoint in one table, sorted by name. */
-#include "convert/source/source_table.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "convert/source/safetensors.h"
-#include "convert/source/source_files.h"
+#include "convert/source/source_internal.h"
 #include "format/base/grow.h"
 
 /* Reads the header of an opened weights file and appends its tensors. */

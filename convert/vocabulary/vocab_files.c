@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/source/source_json.h"
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/base/json.h"
 

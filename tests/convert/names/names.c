@@ -270,8 +270,7 @@ static void wrong_shapes(void **state)
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 1, 4, 4},
-         "tensor \"" T "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 4 is larger than the fused "
-                       "kernel, of side 4"},
+         "tensor \"" T "network.0.0.token_mixer.reparam_conv.weight\": a kernel of side 4; the side must be odd"},
         {T "network.0.0.token_mixer.reparam_conv.weight",
          4,
          {16, 1, 3, 5},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source_files.h - the inside of a source, and its files; private to source/. */
-#ifndef FVLM_CONVERT_SOURCE_SOURCE_FILES_H
-#define FVLM_CONVERT_SOURCE_SOURCE_FILES_H
+/* source_internal.h - the inside of a source; private to source/. */
+#ifndef FVLM_CONVERT_SOURCE_SOURCE_INTERNAL_H
+#define FVLM_CONVERT_SOURCE_SOURCE_INTERNAL_H
 
 #include "convert/source/source.h"
 #include "format/base/file.h"
@@ -30,5 +30,12 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
 /* Reads from file number 'file'; see fvlm_file_read. */
 fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
                                   fvlm_err *err);
+
+/* Opens these weights files, reads their headers and sorts the tensors by name. Refuses an empty table, and a tensor
+ * that is in two files. */
+fvlm_status fvlm_source_add_weights(fvlm_source *src, const char *const *names, size_t n, fvlm_err *err);
+
+/* Adds every shard that the index file names and checks the index and the shards against each other. */
+fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err *err);
 
 #endif
