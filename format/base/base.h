@@ -55,9 +55,7 @@ fvlm_status fvlm_fail_nomem(fvlm_err *err);
 /* Exit code of a status: 0 done, 1 refused or mismatched, 2 usage, 3 system. */
 int fvlm_exit_code(fvlm_status st);
 
-/* Checked arithmetic: false on wrap, *out untouched. The only arithmetic allowed
- * on a number that comes from a file (faults: every known CVE of this field is
- * one raw '+', '*' or round-up). */
+/* Checked arithmetic: false on wrap, *out untouched. The only arithmetic allowed on a number that comes from a file. */
 bool fvlm_checked_add(uint64_t a, uint64_t b, uint64_t *out);
 bool fvlm_checked_sub(uint64_t a, uint64_t b, uint64_t *out);
 bool fvlm_checked_mul(uint64_t a, uint64_t b, uint64_t *out);

@@ -55,20 +55,6 @@ static inline float fvlm_f32_from_bits(uint32_t u)
     return f;
 }
 
-static inline uint64_t fvlm_f64_bits(double d)
-{
-    uint64_t u;
-    memcpy(&u, &d, sizeof u);
-    return u;
-}
-
-static inline double fvlm_f64_from_bits(uint64_t u)
-{
-    double d;
-    memcpy(&d, &u, sizeof d);
-    return d;
-}
-
 /* IEEE 754 binary16 and bfloat16. To f32: exact. From f32: round to nearest, ties to even; NaN
  * stays a quiet NaN, overflow becomes infinity. */
 static inline float fvlm_bf16_to_f32(uint16_t b)

@@ -8,64 +8,38 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool always(void)
-{
-    return true;
-}
-
 #if defined(__x86_64__)
 #include <cpuid.h>
-
-/* F16C has no name in __builtin_cpu_supports of older compilers. */
-static bool has_avx2(void)
-{
-    unsigned a, b, c, d;
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
-           (c & bit_F16C);
-}
-
-static bool has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
-}
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #define DOTPROD_BIT (1ul << 20) /* HWCAP_ASIMDDP */
-
-static bool has_dotprod(void)
-{
-    return (getauxval(AT_HWCAP) & DOTPROD_BIT) != 0;
-}
 #endif
 
-static const struct {
-    const char *name;
-    bool (*runs)(void); /* NULL: another architecture */
-} cpus[FVLM_CPU_COUNT] = {
-    [FVLM_CPU_SCALAR] = {"scalar", always},
-#if defined(__x86_64__)
-    [FVLM_CPU_AVX2] = {"avx2", has_avx2},   [FVLM_CPU_AVX512] = {"avx512", has_avx512},
-    [FVLM_CPU_NEON] = {"neon", NULL},       [FVLM_CPU_DOTPROD] = {"dotprod", NULL},
-#elif defined(__aarch64__)
-    [FVLM_CPU_AVX2] = {"avx2", NULL},       [FVLM_CPU_AVX512] = {"avx512", NULL},
-    [FVLM_CPU_NEON] = {"neon", always},     [FVLM_CPU_DOTPROD] = {"dotprod", has_dotprod},
-#else
-    [FVLM_CPU_AVX2] = {"avx2", NULL},       [FVLM_CPU_AVX512] = {"avx512", NULL},
-    [FVLM_CPU_NEON] = {"neon", NULL},       [FVLM_CPU_DOTPROD] = {"dotprod", NULL},
-#endif
-};
+static const char *const names[FVLM_CPU_COUNT] = {"scalar", "avx2", "avx512", "neon", "dotprod"};
 
 const char *fvlm_cpu_name(fvlm_cpu cpu)
 {
-    return cpus[cpu].name;
+    return names[cpu];
 }
 
 bool fvlm_cpu_runs(fvlm_cpu cpu)
 {
-    return cpus[cpu].runs && cpus[cpu].runs();
+#if defined(__x86_64__)
+    unsigned a, b, c = 0, d;
+    __builtin_cpu_init();
+    /* F16C has no name in __builtin_cpu_supports of older compilers. */
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    if (cpu == FVLM_CPU_AVX2) return avx2;
+    if (cpu == FVLM_CPU_AVX512)
+        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512vnni");
+#elif defined(__aarch64__)
+    if (cpu == FVLM_CPU_NEON) return true;
+    if (cpu == FVLM_CPU_DOTPROD) return (getauxval(AT_HWCAP) & DOTPROD_BIT) != 0;
+#endif
+    return cpu == FVLM_CPU_SCALAR;
 }
 
 fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err)
@@ -73,7 +47,7 @@ fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err)
     const bool best = !name || !*name;
     *out = FVLM_CPU_SCALAR;
     for (fvlm_cpu c = 0; c < FVLM_CPU_COUNT; c++) {
-        if (!best && strcmp(name, cpus[c].name) != 0) continue;
+        if (!best && strcmp(name, names[c]) != 0) continue;
         if (fvlm_cpu_runs(c)) *out = c;
         if (best) continue;
         return *out == c ? FVLM_OK : fvlm_fail(err, FVLM_UNSUPPORTED, "this machine cannot run %s kernels", name);

@@ -18,6 +18,7 @@ enum { SPINS = 100 /* about 30 microseconds */ };
 struct fvlm_pool {
     unsigned n_threads;
     pthread_t thread[FVLM_MAX_THREADS];
+    _Atomic unsigned n_started; /* gives each thread its index; the caller is 0 */
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
     _Atomic uint64_t round;   /* counts runs; a change wakes the threads. Written under the lock, like the next two */
@@ -29,11 +30,6 @@ struct fvlm_pool {
     atomic_size_t next;
 };
 
-typedef struct {
-    fvlm_pool *pool;
-    unsigned index;
-} start_arg;
-
 static void work(fvlm_pool *p, unsigned thread)
 {
     for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->n_tasks;) p->task(p->ctx, i, thread);
@@ -41,9 +37,8 @@ static void work(fvlm_pool *p, unsigned thread)
 
 static void *thread_main(void *arg)
 {
-    fvlm_pool *p = ((start_arg *)arg)->pool;
-    unsigned index = ((start_arg *)arg)->index;
-    free(arg);
+    fvlm_pool *p = arg;
+    const unsigned index = ++p->n_started;
     uint64_t seen = 0;
     for (;;) {
         for (int i = 0; i < SPINS && p->round == seen && !p->stop; i++) sched_yield();
@@ -72,10 +67,7 @@ fvlm_status fvlm_pool_create(fvlm_pool **out, unsigned n_threads, fvlm_err *err)
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
     for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads++) {
-        start_arg *arg = malloc(sizeof *arg);
-        if (arg) *arg = (start_arg){p, p->n_threads};
-        if (!arg || pthread_create(&p->thread[p->n_threads], NULL, thread_main, arg) != 0) {
-            free(arg);
+        if (pthread_create(&p->thread[p->n_threads], NULL, thread_main, p) != 0) {
             fvlm_pool_destroy(&p);
             return fvlm_fail(err, FVLM_NOMEM, "cannot start %u threads", n_threads);
         }

@@ -10,16 +10,11 @@
 
 typedef atomic_bool fvlm_stop;
 
-/* NULL: never. */
-static inline bool fvlm_stopped(const fvlm_stop *stop)
-{
-    return stop && atomic_load_explicit(stop, memory_order_relaxed);
-}
-
-/* FVLM_OK, or FVLM_INTERRUPTED with its message once the flag is set. */
+/* FVLM_OK, or FVLM_INTERRUPTED with its message once the flag is set. NULL: never. */
 static inline fvlm_status fvlm_stop_check(const fvlm_stop *stop, fvlm_err *err)
 {
-    return fvlm_stopped(stop) ? fvlm_fail(err, FVLM_INTERRUPTED, "interrupted") : FVLM_OK;
+    const bool set = stop && atomic_load_explicit(stop, memory_order_relaxed);
+    return set ? fvlm_fail(err, FVLM_INTERRUPTED, "interrupted") : FVLM_OK;
 }
 
 #endif

@@ -29,10 +29,3 @@ size_t fvlm_utf8_put(int32_t c, uint8_t out[4])
     out[0] = (uint8_t)(lead[length] | c);
     return length;
 }
-
-bool fvlm_utf8_valid(const char *s, size_t n)
-{
-    int32_t c = 0;
-    for (size_t at = 0; at < n && c >= 0;) at += fvlm_utf8_next((const uint8_t *)s + at, n - at, &c);
-    return c >= 0;
-}

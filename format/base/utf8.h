@@ -3,7 +3,6 @@
 #ifndef FVLM_FORMAT_BASE_UTF8_H
 #define FVLM_FORMAT_BASE_UTF8_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +12,5 @@ size_t fvlm_utf8_next(const uint8_t *s, size_t n, int32_t *c);
 
 /* Writes a code point (no surrogate, at most U+10FFFF) as 1 to 4 bytes; returns how many. */
 size_t fvlm_utf8_put(int32_t c, uint8_t out[4]);
-
-bool fvlm_utf8_valid(const char *s, size_t n);
 
 #endif

@@ -18,20 +18,12 @@ static void bit_patterns(void **state)
     static const struct {
         double value;
         uint32_t f32;
-        uint64_t f64;
-    } cases[] = {{0.0, 0, 0},
-                 {-0.0, 0x80000000, 0x8000000000000000},
-                 {1.0, 0x3f800000, 0x3ff0000000000000},
-                 {-2.5, 0xc0200000, 0xc004000000000000},
-                 {0x1p-149, 1, 0x36a0000000000000},
-                 {0x1.fffffep127, 0x7f7fffff, 0x47efffffe0000000}};
+    } cases[] = {{0.0, 0},           {-0.0, 0x80000000}, {1.0, 0x3f800000},
+                 {-2.5, 0xc0200000}, {0x1p-149, 1},      {0x1.fffffep127, 0x7f7fffff}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(fvlm_f32_bits((float)cases[i].value), cases[i].f32);
-        assert_true(fvlm_f64_bits(cases[i].value) == cases[i].f64);
         assert_int_equal(fvlm_f32_bits(fvlm_f32_from_bits(cases[i].f32)), cases[i].f32);
-        assert_true(fvlm_f64_bits(fvlm_f64_from_bits(cases[i].f64)) == cases[i].f64);
         assert_true(fvlm_f32_from_bits(cases[i].f32) == (float)cases[i].value);
-        assert_true(fvlm_f64_from_bits(cases[i].f64) == cases[i].value);
     }
 }
 
@@ -65,12 +57,9 @@ static void stop_flag(void **state)
     (void)state;
     fvlm_stop stop = false;
     fvlm_err err = {0};
-    assert_false(fvlm_stopped(NULL));
-    assert_false(fvlm_stopped(&stop));
     assert_int_equal(fvlm_stop_check(NULL, &err), FVLM_OK);
     assert_int_equal(fvlm_stop_check(&stop, &err), FVLM_OK);
     atomic_store(&stop, true);
-    assert_true(fvlm_stopped(&stop));
     assert_int_equal(fvlm_stop_check(&stop, &err), FVLM_INTERRUPTED);
     assert_string_equal(err.msg, "interrupted");
     assert_int_equal(fvlm_fail_nomem(&err), FVLM_NOMEM);

@@ -268,11 +268,11 @@ static void signals(void **state)
         pid_t child = fork();
         if (child == 0) {
             fvlm_signals_install();
-            if (fvlm_stopped(fvlm_cli_stop())) _exit(2);
+            if (*fvlm_cli_stop()) _exit(2);
             fvlm_signals_reraise(); /* nothing came: nothing happens */
             raise(SIGPIPE);
             raise(sent[i]);
-            if (!fvlm_stopped(fvlm_cli_stop())) _exit(3);
+            if (!*fvlm_cli_stop()) _exit(3);
             fvlm_signals_reraise();
             _exit(4);
         }
