@@ -14,8 +14,10 @@ fvlm_status fvlm_chunk_scratch_create(fvlm_chunk_scratch *s, fvlm_cpu cpu, size_
     s->x = fvlm_alloc(max_elems, sizeof *s->x);
     s->in = fvlm_alloc(max_elems, sizeof(float));
     s->out = fvlm_alloc(max_out, 1);
-    if (s->x && s->in && s->out) return fvlm_encoder_create(&s->encoder, cpu, max_group, err);
-    return fvlm_fail_nomem(err);
+    s->group = fvlm_alloc(max_group, FVLM_PANEL * sizeof *s->group);
+    s->q = fvlm_alloc(max_group, FVLM_PANEL);
+    s->encode = fvlm_encode_group_for(cpu);
+    return s->x && s->in && s->out && s->group && s->q ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
 void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s)
@@ -23,7 +25,8 @@ void fvlm_chunk_scratch_free(fvlm_chunk_scratch *s)
     free(s->x);
     free(s->in);
     free(s->out);
-    fvlm_encoder_free(&s->encoder);
+    free(s->group);
+    free(s->q);
 }
 
 /* Index of the first value whose magnitude is not at most max, or n. NaN is one. */
@@ -34,6 +37,52 @@ static size_t first_beyond(const float *x, size_t n, float max)
     for (size_t i = 0; beyond && i < n; i++)
         if (!(fabsf(x[i]) <= max)) return i;
     return n;
+}
+
+/* Stores codes q[n][16] of inputs first .. first+n-1 in the panel's tiles (layout: types.h). */
+static void place_codes(const fvlm_matrix *m, const uint8_t *q, size_t first, size_t n, uint8_t *values)
+{
+    for (size_t i = 0; i < n; i++, q += FVLM_PANEL) {
+        const size_t k = first + i, tile = k / 4;
+        if (m->type.bits == 8) {
+            uint8_t *to = values + tile * 64 + k % 4;
+            for (size_t l = 0; l < FVLM_PANEL; l++) to[l * 4] = q[l];
+        } else {
+            uint8_t *to = values + tile / 2 * 64 + k % 4;
+            const unsigned shift = tile % 2 ? 4 : 0;
+            for (size_t l = 0; l < FVLM_PANEL; l++) to[l * 4] = (uint8_t)(to[l * 4] | q[l] << shift);
+        }
+    }
+}
+
+static double squared_norm(const float *x, size_t n)
+{
+    double sum[FVLM_PANEL] = {0}, all = 0;
+    for (size_t i = 0; i < n * FVLM_PANEL; i++) sum[i % FVLM_PANEL] += (double)x[i] * (double)x[i];
+    for (size_t l = 0; l < FVLM_PANEL; l++) all += sum[l];
+    return all;
+}
+
+/* Encodes a panel x[m->k][16], of which the first 'rows' lanes are real and the others zero, into values (zeroed by the
+ * caller), scales[m->n_groups * 16] and, for asymmetric types, offsets of the same size. Adds to s->sums. */
+static void encode_panel(fvlm_chunk_scratch *s, const fvlm_matrix *m, const float *x, size_t rows, uint8_t *values,
+                         uint16_t *scales, uint16_t *offsets)
+{
+    for (size_t g = 0; g < m->n_groups; g++) {
+        const size_t first = g * m->group, n = m->k - first < m->group ? m->k - first : m->group;
+        fvlm_encode_group group = {
+            .type = m->type, .n = n, .x = x + first * FVLM_PANEL, .scratch = s->group, .q = s->q};
+        s->encode(&group);
+        for (size_t l = 0; l < rows; l++) {
+            scales[g * FVLM_PANEL + l] = fvlm_f32_to_bf16(group.scale[l]);
+            if (offsets) offsets[g * FVLM_PANEL + l] = fvlm_f32_to_bf16(group.offset[l]);
+            s->sums[0] += group.error[l];
+        }
+        for (size_t i = 0; rows < FVLM_PANEL && i < n; i++) /* padding is zero, not the code of zero */
+            memset(s->q + i * FVLM_PANEL + rows, 0, FVLM_PANEL - rows);
+        place_codes(m, s->q, first, n, values);
+        s->sums[1] += squared_norm(group.x, n);
+    }
 }
 
 static fvlm_status encode_panels(const fvlm_chunk *c, fvlm_chunk_scratch *s, fvlm_err *err)
@@ -49,9 +98,8 @@ static fvlm_status encode_panels(const fvlm_chunk *c, fvlm_chunk_scratch *s, fvl
     memset(s->out, 0, s->n_out);
     for (size_t i = 0; i < n_panels; i++) {
         const size_t panel = (size_t)(c->first / panel_elems) + i, left = m->n - panel * FVLM_PANEL;
-        fvlm_encoder_encode_panel(&s->encoder, m, s->x + i * panel_elems, left < FVLM_PANEL ? left : FVLM_PANEL,
-                                  s->out + i * m->panel_bytes, c->scales + panel * n_scales,
-                                  m->type.asymmetric ? c->offsets + panel * n_scales : NULL, s->sums);
+        encode_panel(s, m, s->x + i * panel_elems, left < FVLM_PANEL ? left : FVLM_PANEL, s->out + i * m->panel_bytes,
+                     c->scales + panel * n_scales, m->type.asymmetric ? c->offsets + panel * n_scales : NULL);
     }
     return FVLM_OK;
 }

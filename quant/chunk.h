@@ -4,8 +4,8 @@
 #ifndef FVLM_QUANT_CHUNK_H
 #define FVLM_QUANT_CHUNK_H
 
-#include "quant/encode.h"
 #include "quant/plan.h"
+#include "quant/search/search.h"
 
 typedef struct {
     const fvlm_quant_item *item;
@@ -22,7 +22,9 @@ typedef struct {
     size_t n_in, n_out;
     double sums[2]; /* squared error, squared norm */
     float *x;
-    fvlm_encoder encoder;
+    fvlm_encode_group_fn encode;
+    float *group; /* [max_group][16]: scratch for encode */
+    uint8_t *q;   /* [max_group][16]: codes of a group */
 } fvlm_chunk_scratch;
 
 /* For chunks of at most max_elems elements and max_out bytes. On failure, call fvlm_chunk_scratch_free all the same. */

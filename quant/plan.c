@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quant/encode.h"
 #include "quant/plan.h"
 #include "quant/rules.h"
 

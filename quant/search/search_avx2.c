@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "format/base/target.h"
-#include "quant/encode.h"
+#include "quant/search/search.h"
 
 #define SEARCH_NAME fvlm_encode_group__avx2
 FVLM_TARGET_AVX2

@@ -3,7 +3,7 @@
  * instruction set.
  *
  *   The including file defines   SEARCH_NAME   name of the function that comes out: an fvlm_encode_group_fn
- *   and includes before          <math.h>, "quant/encode.h"; FVLM_TARGET_* (format/base/target.h)
+ *   and includes before          <math.h>, "quant/search/search.h"; FVLM_TARGET_* (format/base/target.h)
  *
  * The value of code q is scale * q + offset, with bf16 scale and offset. A symmetric type has
  * offset = -zero_point * scale, so one loop serves both. bf16 has only 128 scales per octave, so the search steps

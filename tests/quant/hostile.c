@@ -3,7 +3,7 @@
  * one number everywhere, a range far from zero, the largest magnitudes. Never a NaN, never an infinity. */
 #include <math.h>
 
-#include "quant/encode.h"
+#include "quant/search/search.h"
 #include "tests/support/blocks.h"
 #include "tests/support/check.h"
 

@@ -4,7 +4,7 @@
  * could do, found by trying them all in f64; and every instruction set gives the same bits. */
 #include <math.h>
 
-#include "quant/encode.h"
+#include "quant/search/search.h"
 #include "tests/support/blocks.h"
 #include "tests/support/check.h"
 

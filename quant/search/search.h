@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* encode.h - private to quant/: from floats to codes. A panel is 16 output rows side by side, x[k][16], as the source
+/* search.h - private to quant/: from floats to codes. A panel is 16 output rows side by side, x[k][16], as the source
  * file stores it. The 16 rows are independent lanes of one calculation, so every instruction set gives the bits of the
  * scalar definition, with no rule for the order of sums across lanes: there are none. */
-#ifndef FVLM_QUANT_ENCODE_H
-#define FVLM_QUANT_ENCODE_H
+#ifndef FVLM_QUANT_SEARCH_SEARCH_H
+#define FVLM_QUANT_SEARCH_SEARCH_H
 
 #include "format/base/cpu.h"
 #include "format/types.h"
@@ -33,22 +33,5 @@ void fvlm_encode_group__avx512(fvlm_encode_group *g);
 
 /* The variant for a level of the CPU. NEON is what compilers make of the scalar definition. */
 fvlm_encode_group_fn fvlm_encode_group_for(fvlm_cpu cpu);
-
-/* What one thread encodes with. */
-typedef struct {
-    fvlm_encode_group_fn encode;
-    float *scratch; /* [max_group][16] */
-    uint8_t *q;     /* [max_group][16] */
-} fvlm_encoder;
-
-/* On failure nothing is left to free. */
-fvlm_status fvlm_encoder_create(fvlm_encoder *e, fvlm_cpu cpu, size_t max_group, fvlm_err *err);
-void fvlm_encoder_free(fvlm_encoder *e);
-
-/* Encodes a panel x[m->k][16], of which the first 'rows' lanes are real and the others zero, into
- * values[m->panel_bytes] (zeroed by the caller), scales[m->n_groups * 16] and, for asymmetric types, offsets of the
- * same size. Adds squared error and squared norm to sums. */
-void fvlm_encoder_encode_panel(fvlm_encoder *e, const fvlm_matrix *m, const float *x, size_t rows, uint8_t *values,
-                               uint16_t *scales, uint16_t *offsets, double sums[2]);
 
 #endif
