@@ -74,25 +74,26 @@ static fvlm_status check_options(fvlm_err *err)
     return FVLM_OK;
 }
 
-/* Checks every checksum of the file; *integers = whether it holds quantized tensors. */
-static fvlm_status check_hashes(const fvlm_reader *r, fvlm_verify_report *out, bool *integers, fvlm_err *err)
+typedef struct {
+    fvlm_verify_report report; /* points to the next two once they are there */
+    fvlm_weights weights;
+    fvlm_parity parity;
+    bool integers; /* the model holds quantized tensors */
+    fvlm_pool *pool;
+} findings;
+
+static fvlm_status check_hashes(const fvlm_reader *r, findings *f, fvlm_err *err)
 {
-    fvlm_pool *pool = NULL;
     fvlm_progress progress;
-    fvlm_status st = fvlm_pool_create(&pool, (unsigned)opt.threads, err);
     const double started = fvlm_clock_seconds();
-    if (st == FVLM_OK) {
-        fvlm_progress_start(&progress, "verify", opt.quiet || opt.json);
-        const fvlm_check_options o = {pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
-        st = fvlm_reader_check(r, &o, err);
-        fvlm_progress_end(&progress);
-    }
-    out->n_tensors = fvlm_reader_n_tensors(r);
-    out->n_bytes = fvlm_reader_file_bytes(r);
-    out->seconds = fvlm_clock_seconds() - started;
-    *integers = false;
-    for (size_t i = 0; i < out->n_tensors; i++) *integers |= fvlm_reader_tensor(r, i)->type.kind == FVLM_INT;
-    fvlm_pool_destroy(&pool);
+    fvlm_progress_start(&progress, "verify", opt.quiet || opt.json);
+    const fvlm_check_options o = {f->pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
+    const fvlm_status st = fvlm_reader_check(r, &o, err);
+    fvlm_progress_end(&progress);
+    f->report.n_tensors = fvlm_reader_n_tensors(r);
+    f->report.n_bytes = fvlm_reader_file_bytes(r);
+    f->report.seconds = fvlm_clock_seconds() - started;
+    for (size_t i = 0; i < f->report.n_tensors; i++) f->integers |= fvlm_reader_tensor(r, i)->type.kind == FVLM_INT;
     return st;
 }
 
@@ -103,32 +104,20 @@ static void choose_acts(fvlm_parity_options *o, bool integers)
     if (strcmp(act, "f32")) o->acts[o->n_acts++] = FVLM_ACT_INT8;
 }
 
-typedef struct {
-    fvlm_verify_report report; /* points to the next two once they are there */
-    fvlm_weights weights;
-    fvlm_parity parity;
-    bool integers; /* the model holds quantized tensors */
-} findings;
-
 /* check: the source's checksums are still to be checked. */
 static fvlm_status compare_weights(const fvlm_reader *model, const char *source, bool check, findings *f, fvlm_err *err)
 {
     fvlm_reader *r;
-    fvlm_pool *pool = NULL;
     fvlm_progress progress;
     fvlm_status st = fvlm_reader_open(&r, source, err);
     if (st) return st;
-    st = fvlm_pool_create(&pool, (unsigned)opt.threads, err);
-    if (st == FVLM_OK) {
-        fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
-        const fvlm_check_options o = {pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
-        if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = pool, .stop = o.stop}, err);
-        if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
-        fvlm_progress_end(&progress);
-    }
+    fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
+    const fvlm_check_options o = {f->pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
+    if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = f->pool, .stop = o.stop}, err);
+    if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
+    fvlm_progress_end(&progress);
     st = fvlm_reader_check_unchanged(r, st, err);
     if (!st) f->report.weights = &f->weights;
-    fvlm_pool_destroy(&pool);
     fvlm_reader_close(&r);
     return st;
 }
@@ -170,13 +159,13 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
                                     .stop = fvlm_cli_stop()};
     fvlm_status st = fvlm_baseline_open(&against, opt.against, &o, err);
     fvlm_progress_end(&progress);
-    if (st == FVLM_OK && against.n_bytes && !opt.quiet && !opt.json) {
+    if (!st && against.n_bytes && !opt.quiet && !opt.json) {
         char size[16];
         fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", opt.against,
                             fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
-    if (st == FVLM_OK) st = compare_weights(model, against.path, !against.n_bytes, f, err);
-    if (st == FVLM_OK && opt.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
+    if (!st) st = compare_weights(model, against.path, !against.n_bytes, f, err);
+    if (!st && opt.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_baseline_close(&against);
     return st;
 }
@@ -200,11 +189,13 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_status st = check_options(err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;
-    st = check_hashes(r, &f.report, &f.integers, err);
+    st = fvlm_pool_create(&f.pool, (unsigned)opt.threads, err);
+    if (!st) st = check_hashes(r, &f, err);
     if (!st && opt.against) st = against_source(r, &f, err);
     if (!st && opt.activations) st = compare_outputs(args->items[0], NULL, opt.activations, &f, err);
     st = fvlm_reader_check_unchanged(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
     fvlm_reader_close(&r);
+    fvlm_pool_destroy(&f.pool);
     if (!st && opt.json)
         st = fvlm_cli_print_json(fvlm_verify_report_json(&f.report), err);
     else if (!st && !opt.quiet)

@@ -93,3 +93,8 @@ void fvlm_agreement_add_token(fvlm_agreement *a, uint32_t token, const float *y,
     a->positions++;
     a->top1 += token == q[0];
 }
+
+double fvlm_agreement_mean_kl(const fvlm_agreement *a)
+{
+    return a->compared ? a->kl_sum / (double)a->compared : 0;
+}

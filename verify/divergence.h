@@ -30,6 +30,8 @@ typedef struct {
     double kl_sum, kl_max;
 } fvlm_agreement;
 
+double fvlm_agreement_mean_kl(const fvlm_agreement *a); /* 0 if nothing was compared */
+
 void fvlm_agreement_add(fvlm_agreement *a, const float *x, const float *y, size_t n);
 
 /* A position at which only the true token is known. */

@@ -165,7 +165,7 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
         st = compare_all(&c, err);
     }
     st = check_unchanged(&c, st, err);
-    for (unsigned a = 0; a < o->n_acts; a++) fvlm_runner_close(&c.candidates[a]);
+    for (unsigned a = 0; a < o->n_acts; a++) fvlm_model_close(&c.candidates[a].m);
     if (c.witness) c.witness->kind->close(c.witness);
     out->seconds = fvlm_clock_seconds() - started;
     if (st) fvlm_parity_free(out);

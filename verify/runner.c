@@ -30,11 +30,6 @@ fvlm_status fvlm_runner_open(fvlm_runner *r, const char *path, fvlm_act_mode act
     return fvlm_model_open(&r->m, path, &options, err);
 }
 
-void fvlm_runner_close(fvlm_runner *r)
-{
-    fvlm_model_close(&r->m);
-}
-
 typedef struct {
     float *features, *rows, *logits;
     size_t n_image, n_positions;

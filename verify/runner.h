@@ -39,10 +39,9 @@ typedef struct {
     fvlm_err err;
 } fvlm_runner;
 
-/* Opens the model for a comparison in which n_runners share the threads. */
+/* Opens the model, r->m, for a comparison in which n_runners share the threads. The caller closes it. */
 fvlm_status fvlm_runner_open(fvlm_runner *r, const char *path, fvlm_act_mode act, unsigned n_runners,
                              const fvlm_parity_options *o, fvlm_err *err);
-void fvlm_runner_close(fvlm_runner *r);
 
 fvlm_status fvlm_runner_start(fvlm_runner *r, fvlm_err *err);
 

@@ -35,7 +35,7 @@ size_t fvlm_verdict_largest_step(const fvlm_parity *p, unsigned act, double *ste
 bool fvlm_verdict_logits_ok(const fvlm_parity *p, unsigned act)
 {
     const fvlm_agreement *a = &p->agreement[act];
-    return a->compared > 0 && a->kl_sum / (double)a->compared <= p->bounds[act].kl &&
+    return a->compared > 0 && fvlm_agreement_mean_kl(a) <= p->bounds[act].kl &&
            (double)a->top1 >= p->bounds[act].top1 * (double)a->positions;
 }
 

@@ -113,7 +113,7 @@ static fvlm_status check_unchanged(const fvlm_witness *base, fvlm_status st, fvl
 static void close_witness(fvlm_witness *base)
 {
     model_witness *w = (model_witness *)base;
-    fvlm_runner_close(&w->runner);
+    fvlm_model_close(&w->runner.m);
     free(w->ids);
     free(w);
 }

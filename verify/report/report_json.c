@@ -6,11 +6,6 @@
 #include "verify/report/verify_report.h"
 #include "verify/verdict.h"
 
-static double mean_kl(const fvlm_agreement *a)
-{
-    return a->compared ? a->kl_sum / (double)a->compared : 0;
-}
-
 /* JSON has no infinity. */
 static json_t *number(double v)
 {
@@ -34,9 +29,10 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
     const double compared = 5 * (double)(a->compared ? a->compared : 1);
     json_t *blocks = json_array();
     for (size_t i = 0; i < p->n_blocks; i++) fvlm_json_append(&blocks, block_json(p, i, act));
-    json_t *logits = json_pack("{s:I, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions, "kl_mean",
-                               number(mean_kl(a)), "kl_max", number(a->kl_max), "top1", (double)a->top1 / positions,
-                               "top5", (double)a->top5 / compared, "ok", fvlm_verdict_logits_ok(p, act));
+    json_t *logits =
+        json_pack("{s:I, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions, "kl_mean",
+                  number(fvlm_agreement_mean_kl(a)), "kl_max", number(a->kl_max), "top1", (double)a->top1 / positions,
+                  "top5", (double)a->top5 / compared, "ok", fvlm_verdict_logits_ok(p, act));
     const size_t bad = fvlm_verdict_first_bad(p, act);
     double step;
     const size_t at = fvlm_verdict_largest_step(p, act, &step);

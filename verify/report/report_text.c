@@ -39,7 +39,7 @@ static void print_logits(FILE *to, const fvlm_parity *p, unsigned act)
 {
     const fvlm_agreement *a = &p->agreement[act];
     fprintf(to, "next token at %zu positions: KL divergence %.3e mean, %.3e max; likeliest token agrees at %zu",
-            a->positions, a->compared ? a->kl_sum / (double)a->compared : 0, a->kl_max, a->top1);
+            a->positions, fvlm_agreement_mean_kl(a), a->kl_max, a->top1);
     if (a->compared) fprintf(to, "; %.2f of the top five in common", (double)a->top5 / (double)a->compared);
     fprintf(to, "%s\n", fvlm_verdict_logits_ok(p, act) ? "" : "  out of bounds");
 }
