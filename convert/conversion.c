@@ -11,7 +11,7 @@
 #include "format/base/clock.h"
 #include "format/base/memory.h"
 #include "format/base/pool.h"
-#include "format/config_json.h"
+#include "format/config.h"
 
 /* ---- plan ---- */
 

@@ -6,7 +6,7 @@
 #include "convert/conversion.h"
 #include "convert/conversion_report.h"
 #include "format/base/json.h"
-#include "format/config_json.h"
+#include "format/config.h"
 
 /* Three digits of an error are enough, and compress well. */
 static json_t *error_json(double error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.h - the architecture of a model. convert derives it from tensor names, shapes and config.json; the metadata
- * holds it as JSON (config_json.h; SPEC.md, section 5). A config that a reader returns has passed all checks.
+ * holds it as JSON (SPEC.md, section 5). A config that a reader returns has passed all checks.
  * tensors.h lists the tensors that it demands. */
 #ifndef FVLM_FORMAT_CONFIG_H
 #define FVLM_FORMAT_CONFIG_H
@@ -10,6 +10,8 @@
 #define FVLM_MAX_STAGES 8
 #define FVLM_MAX_WIDTH 262144      /* channels, hidden sizes */
 #define FVLM_MAX_TOKENS (1u << 21) /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
+
+struct json_t; /* of <jansson.h> */
 
 typedef enum { FVLM_REPMIXER = 1, FVLM_ATTENTION = 2 } fvlm_mixer;
 
@@ -48,9 +50,12 @@ typedef struct {
     char prompt[1024]; /* template with "<image>" and "{prompt}" */
 } fvlm_config;
 
-/* Checks that the fields are consistent: what divides what, which sizes are equal. The limits of single fields are
- * config_json.h's. */
-fvlm_status fvlm_config_check(const fvlm_config *c, fvlm_err *err);
+/* The metadata's "config" object; the caller owns it (json_decref). NULL if out of memory. */
+struct json_t *fvlm_config_to_json(const fvlm_config *c);
+
+/* Reads every field and checks that it is present, of its type, within its limits, and consistent with the others.
+ * Messages name the field: "config.vision.stages[2].dim". */
+fvlm_status fvlm_config_from_json(fvlm_config *out, const struct json_t *json, fvlm_err *err);
 
 /* Whether the token ends an answer. */
 bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id);

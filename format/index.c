@@ -107,30 +107,22 @@ static fvlm_status decode_entry(fvlm_index *x, size_t i, const uint8_t *p, uint6
     return check_tensor(t, err);
 }
 
-typedef struct {
-    uint64_t offset;
-    size_t i;
-} position;
-
 static int by_offset(const void *a, const void *b)
 {
-    uint64_t x = ((const position *)a)->offset, y = ((const position *)b)->offset;
-    return x < y ? -1 : x > y;
+    const fvlm_tensor *x = *(const fvlm_tensor *const *)a, *y = *(const fvlm_tensor *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
 /* No gaps but padding, no overlap, nothing left over. */
 static fvlm_status check_offsets(fvlm_index *x, const fvlm_section *data, fvlm_err *err)
 {
-    position *p = fvlm_alloc(x->n_tensors, sizeof *p);
-    if (!p) return fvlm_fail_nomem(err);
-    for (size_t i = 0; i < x->n_tensors; i++) p[i] = (position){x->tensor[i].offset, i};
-    qsort(p, x->n_tensors, sizeof *p, by_offset);
+    for (size_t i = 0; i < x->n_tensors; i++) x->by_offset[i] = &x->tensor[i];
+    qsort(x->by_offset, x->n_tensors, sizeof *x->by_offset, by_offset);
     fvlm_status st = FVLM_OK;
     uint64_t end = data->offset, data_end, expected;
     if (!fvlm_checked_add(data->offset, data->n_bytes, &data_end)) st = fvlm_refuse(err, 0, "the data section wraps");
     for (size_t i = 0; i < x->n_tensors && !st; i++) {
-        const fvlm_tensor *t = &x->tensor[p[i].i];
-        x->by_offset[i] = p[i].i;
+        const fvlm_tensor *t = x->by_offset[i];
         if (!fvlm_checked_round_up(end, FVLM_TENSOR_ALIGN, &expected) || t->offset != expected)
             st = fvlm_refuse(err, t->offset, "tensor \"%s\" begins at %" PRIu64 ", expected %" PRIu64, t->name,
                              t->offset, expected);
@@ -138,7 +130,6 @@ static fvlm_status check_offsets(fvlm_index *x, const fvlm_section *data, fvlm_e
             st = fvlm_refuse(err, t->offset, "tensor \"%s\" runs past the data section", t->name);
     }
     if (!st && end != data_end) st = fvlm_refuse(err, end, "bytes of the data section belong to no tensor");
-    free(p);
     return st;
 }
 

@@ -13,7 +13,7 @@
 typedef struct {
     fvlm_tensor *tensor; /* sorted by name; names point into names */
     size_t n_tensors;
-    size_t *by_offset; /* indices into tensor, in the order of the file */
+    const fvlm_tensor **by_offset; /* the same, in the order of the file */
     char *names;
 } fvlm_index;
 

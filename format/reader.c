@@ -10,7 +10,7 @@
 
 #include "format/base/json.h"
 #include "format/base/mapped.h"
-#include "format/config_json.h"
+#include "format/config.h"
 #include "format/reader_internal.h"
 #include "format/section.h"
 

@@ -86,7 +86,7 @@ static fvlm_status check_gaps(const fvlm_reader *r, fvlm_err *err)
     }
     end = r->header.section[FVLM_SECTION_DATA - 1].offset;
     for (size_t i = 0; i < r->index.n_tensors && !st; i++) {
-        const fvlm_tensor *t = &r->index.tensor[r->index.by_offset[i]];
+        const fvlm_tensor *t = r->index.by_offset[i];
         st = check_gap(r, end, t->offset, err);
         end = t->offset + t->n_bytes;
     }

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "convert/conversion_report.h"
-#include "format/config_json.h"
+#include "format/config.h"
 #include "tests/support/check.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promise: a config is read completely or refused with the name of the field; what is accepted
  * satisfies every rule the executor builds on. */
-#include "format/config_json.h"
+#include "format/config.h"
 #include "tests/support/check.h"
 #include "tests/support/support.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "tests/support/float_model.h"
-#include "format/config_json.h"
+#include "format/config.h"
 #include "format/writer.h"
 
 static const struct {

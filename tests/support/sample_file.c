@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/config_json.h"
+#include "format/config.h"
 #include "format/writer.h"
 #include "tests/support/support.h"
 
