@@ -3,7 +3,6 @@
  *
  * A task packs one recipe or hashes one weights file. Costly tasks go first, so that the threads finish together. No
  * byte depends on which thread runs a task. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -116,13 +116,14 @@ fvlm_status fvlm_elements_not_finite(const fvlm_source_tensor *t, uint64_t index
         position);
 }
 
-fvlm_status fvlm_elements_too_large(const char *name, uint64_t row, uint64_t column, fvlm_type type, fvlm_err *err)
+fvlm_status fvlm_elements_too_large(const char *module, const char *what, uint64_t row, uint64_t column, fvlm_type type,
+                                    fvlm_err *err)
 {
     char type_name[24];
-    return fvlm_fail(err, FVLM_LIMIT,
-                     "tensor \"%.200s\": the value in row %" PRIu64 ", column %" PRIu64 " is beyond the largest %s%s",
-                     name, row, column, fvlm_type_name(type, type_name),
-                     type.kind == FVLM_F16 ? ", 65504; use bf16 or f32" : "");
+    return fvlm_fail(
+        err, FVLM_LIMIT,
+        "tensor \"%.200s.%s\": the value in row %" PRIu64 ", column %" PRIu64 " is beyond the largest %s%s", module,
+        what, row, column, fvlm_type_name(type, type_name), type.kind == FVLM_F16 ? ", 65504; use bf16 or f32" : "");
 }
 
 fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor *t, double **out, fvlm_err *err)

@@ -24,7 +24,8 @@ size_t fvlm_elements_convert(unsigned src_type, const uint8_t *raw, fvlm_type ty
 
 /* Refusals that name the element: "tensor "x": element [3, 7] is ..." */
 fvlm_status fvlm_elements_not_finite(const fvlm_source_tensor *t, uint64_t index, fvlm_err *err);
-fvlm_status fvlm_elements_too_large(const char *name, uint64_t row, uint64_t column, fvlm_type type, fvlm_err *err);
+fvlm_status fvlm_elements_too_large(const char *module, const char *what, uint64_t row, uint64_t column, fvlm_type type,
+                                    fvlm_err *err);
 
 /* A whole tensor as f64; refuses NaN and infinity. *out is malloc'd, and NULL on failure or if t is NULL. For vectors.
  */

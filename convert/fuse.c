@@ -2,7 +2,6 @@
 /* fuse.c - the formula of recipe.h. All in f64; pack.c rounds once, at the end. */
 #include "convert/fuse.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,9 +5,6 @@
  * so bare weights, which are nearly all, skip f64. */
 #include "convert/pack.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,32 +109,27 @@ static fvlm_status read_rows(packer *k, uint64_t first, size_t n, atomic_ullong 
     return FVLM_OK;
 }
 
-static fvlm_status too_large(packer *k, const char *what, uint64_t row, uint64_t column, fvlm_type type)
-{
-    char name[FVLM_MAX_NAME + 8];
-    snprintf(name, sizeof name, "%.240s.%s", k->m->name, what);
-    return fvlm_elements_too_large(name, row, column, type, k->err);
-}
-
 /* Fuses and proves a block of rows, and rounds it to the type to store. */
 static fvlm_status make_rows(packer *k, uint64_t first, size_t n)
 {
     const fvlm_recipe *m = k->m;
     if (!m->fused) {
         size_t fit = fvlm_elements_convert(m->branch[0].kernel->type, k->raw[0], k->p->weight, n * k->row, k->typed);
-        return fit < n * k->row ? too_large(k, "weight", first + fit / k->row, fit % k->row, k->p->weight) : FVLM_OK;
+        return fit < n * k->row ? fvlm_elements_too_large(m->name, "weight", first + fit / k->row, fit % k->row,
+                                                          k->p->weight, k->err)
+                                : FVLM_OK;
     }
     for (size_t r = 0; r < n; r++) {
         for (unsigned b = 0; b < m->n_branches; b++) {
             const fvlm_source_tensor *t = m->branch[b].kernel;
-            size_t row = t ? kernel_row(m, b) : 0;
-            if (t)
-                fvlm_elements_decode(t->type, k->raw[b] + r * row * fvlm_source_type_bytes(t->type), row, k->kernel[b]);
+            if (!t) continue;
+            size_t row = kernel_row(m, b);
+            fvlm_elements_decode(t->type, k->raw[b] + r * row * fvlm_source_type_bytes(t->type), row, k->kernel[b]);
         }
         k->bias[first + r] = fvlm_fusion_row(&k->fusion, first + r, k->kernel, k->fused);
         fvlm_proof_row(k->proof, first + r, k->kernel, k->fused, k->bias[first + r]);
         size_t fit = fvlm_elements_encode(k->p->weight, k->fused, k->row, k->typed + r * k->row * k->size);
-        if (fit < k->row) return too_large(k, "weight", first + r, fit, k->p->weight);
+        if (fit < k->row) return fvlm_elements_too_large(m->name, "weight", first + r, fit, k->p->weight, k->err);
     }
     return FVLM_OK;
 }
@@ -208,7 +200,7 @@ static fvlm_status put_bias(packer *k)
     if (!st) {
         size_t fit = fvlm_elements_encode(k->p->bias, m->fused ? k->bias : plain, n, typed);
         st = fit < n
-                 ? too_large(k, "bias", fit, 0, k->p->bias)
+                 ? fvlm_elements_too_large(m->name, "bias", fit, 0, k->p->bias, k->err)
                  : k->sink->append(k->sink->ctx, k->p->bias_id, typed, n * fvlm_type_float_bytes(k->p->bias), k->err);
     }
     free(plain);

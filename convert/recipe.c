@@ -4,35 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "format/base/grow.h"
-
-fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, const char *name)
-{
-    if (!fvlm_grow(&all->items, &all->capacity, all->n + 1, sizeof *all->items)) return NULL;
-    fvlm_recipe *m = &all->items[all->n];
-    *m = (fvlm_recipe){.name = fvlm_strdup(name), .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
-    if (!m->name) return NULL;
-    all->n++;
-    return m;
-}
-
-void fvlm_recipes_free(fvlm_recipes *all)
-{
-    for (size_t i = 0; i < all->n; i++) free(all->items[i].name);
-    free(all->items);
-    *all = (fvlm_recipes){0};
-}
-
-fvlm_branch *fvlm_recipe_add_branch(fvlm_recipe *m, int sign)
-{
-    if (m->n_branches == FVLM_MAX_BRANCHES) return NULL;
-    fvlm_branch *b = &m->branch[m->n_branches++];
-    *b = (fvlm_branch){.sign = sign, .k = 1};
-    return b;
-}
 
 void fvlm_recipe_set_linear(fvlm_recipe *m, const fvlm_source_tensor *weight, const fvlm_source_tensor *bias,
                             uint64_t out, uint64_t in, fvlm_err *bad)

@@ -37,7 +37,7 @@ typedef struct {
 } fvlm_branch;
 
 typedef struct {
-    char *name;     /* "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
+    char *name;     /* malloc'd: "vision.stage0.block1.ffn.dw": the tensors are NAME.weight and NAME.bias */
     fvlm_part part; /* set by fvlm_recipes_check */
     fvlm_layout layout;
     unsigned rank;
@@ -60,13 +60,6 @@ typedef struct {
     fvlm_recipe *items; /* in the order of the file */
     size_t n, capacity;
 } fvlm_recipes;
-
-/* Appends a recipe without branches; copies the name. The pointer is valid until the next call. NULL: out of memory. */
-fvlm_recipe *fvlm_recipes_add(fvlm_recipes *all, const char *name);
-void fvlm_recipes_free(fvlm_recipes *all);
-
-/* Appends a branch, an identity until the caller sets its kernel. NULL: there are FVLM_MAX_BRANCHES already. */
-fvlm_branch *fvlm_recipe_add_branch(fvlm_recipe *m, int sign);
 
 /* The shape that a convolution must have; where it is 0, the widest kernel decides. */
 typedef struct {

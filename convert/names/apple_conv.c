@@ -2,10 +2,13 @@
 /* apple_conv.c - see apple_conv.h. */
 #include "convert/names/apple_conv.h"
 
+/* Appends a branch, an identity until its kernel is set. */
 static fvlm_branch *add_branch(fvlm_resolver *r, fvlm_recipe *m, int sign)
 {
-    fvlm_branch *b = fvlm_recipe_add_branch(m, sign);
-    if (b) return b;
+    if (m->n_branches < FVLM_MAX_BRANCHES) {
+        m->branch[m->n_branches] = (fvlm_branch){.sign = sign, .k = 1};
+        return &m->branch[m->n_branches++];
+    }
     if (!r->st) r->st = fvlm_fail(r->err, FVLM_LIMIT, "\"%s\" has more than %d branches", m->name, FVLM_MAX_BRANCHES);
     return &r->nowhere.branch[0];
 }

@@ -64,5 +64,7 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
 
 void fvlm_names_free(fvlm_names *n)
 {
-    fvlm_recipes_free(&n->recipes);
+    for (size_t i = 0; i < n->recipes.n; i++) free(n->recipes.items[i].name);
+    free(n->recipes.items);
+    n->recipes = (fvlm_recipes){0};
 }

@@ -2,10 +2,11 @@
 /* resolver.c - see resolver.h. */
 #include "convert/names/resolver.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "format/base/grow.h"
 
 const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...)
 {
@@ -61,10 +62,16 @@ fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...)
 {
     char name[FVLM_MAX_SOURCE_NAME];
     FVLM_FORMAT_NAME(name, fmt);
-    fvlm_recipe *m = fvlm_recipes_add(&r->out->recipes, name);
-    if (m) return m;
-    r->st = fvlm_fail_nomem(r->err);
-    return &r->nowhere;
+    fvlm_recipes *all = &r->out->recipes;
+    char *kept = fvlm_strdup(name);
+    if (!kept || !fvlm_grow(&all->items, &all->capacity, all->n + 1, sizeof *all->items)) {
+        free(kept);
+        r->st = fvlm_fail_nomem(r->err);
+        return &r->nowhere;
+    }
+    fvlm_recipe *m = &all->items[all->n++];
+    *m = (fvlm_recipe){.name = kept, .groups = 1, .k = 1, .stride = 1, .q_scale = 1};
+    return m;
 }
 
 void fvlm_resolver_drop(fvlm_resolver *r, const fvlm_source_tensor *t, const char *rule)

@@ -45,6 +45,7 @@ bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...) FVLM
 /* 1 + the largest number that follows this prefix; 0 if there is none. More than max is FVLM_LIMIT. */
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
+/* Appends a recipe without branches. The pointer is valid until the next call. */
 fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
 /* Marks t, a tensor of the source, as not needed, by the named rule. */

@@ -9,7 +9,6 @@
 #include "convert/source/safetensors.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

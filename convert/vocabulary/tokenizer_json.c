@@ -3,7 +3,6 @@
  *
  * Accepts a byte-level BPE built like Qwen2's: normalizer NFC or none, one splitting regex, ByteLevel without a regex
  * and without a prefix space. Anything else there would change token ids, and is refused by name. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"

@@ -139,11 +139,10 @@ static void says_where(void **state)
     fvlm_elements_not_finite(&t, 0, &err);
     assert_string_equal(
         err.msg, "tensor \"s\": element [] is not a finite number; the file is damaged or the training diverged");
-    fvlm_elements_too_large("a.weight", 7, 9, f16, &err);
+    fvlm_elements_too_large("a", "weight", 7, 9, f16, &err);
     assert_string_equal(
-        err.msg,
-        "tensor \"a.weight\": the value in row 7, column 9 is beyond the largest f16, 65504; use bf16 or f32");
-    fvlm_elements_too_large("a.weight", 7, 9, bf16, &err);
+        err.msg, "tensor \"a.weight\": the value in row 7, column 9 is beyond the largest f16, 65504; use bf16 or f32");
+    fvlm_elements_too_large("a", "weight", 7, 9, bf16, &err);
     assert_string_equal(err.msg, "tensor \"a.weight\": the value in row 7, column 9 is beyond the largest bf16");
 }
 
