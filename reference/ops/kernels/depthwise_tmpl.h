@@ -57,17 +57,12 @@ typedef struct {
     size_t pixel, row;
 } dw_input;
 
-V_FN v16 dw_channels(const float *p, size_t n)
-{
-    return n == 16 ? v_load(p) : v_load_n(p, n);
-}
-
 /* Step 2: acc[i] = fma(pixel i * stride + kx, tap kx, acc[i]) for every kx of one row of taps. */
 V_FN void dw_taps(const size_t X, v16 acc[TILE_DW], const dw_row *r, const float *at, size_t pixel, const float *taps)
 {
     const size_t step = r->d->stride * pixel, kernel = r->d->kernel, n = r->n;
     for (size_t kx = 0; kx < kernel; kx++, taps += r->d->out_c, at += pixel) {
-        const v16 tap = dw_channels(taps, n);
+        const v16 tap = v_load_upto(taps, n);
         V_UNROLL
         for (size_t i = 0; i < X; i++) acc[i] = v_fma(v_load(at + i * step), tap, acc[i]);
     }
@@ -79,7 +74,7 @@ V_FN void dw_held_taps(const size_t X, const size_t K, v16 acc[TILE_DW], const d
 {
     v16 tap[7];
     V_UNROLL
-    for (size_t kx = 0; kx < K; kx++) tap[kx] = dw_channels(taps + kx * r->d->out_c, r->n);
+    for (size_t kx = 0; kx < K; kx++) tap[kx] = v_load_upto(taps + kx * r->d->out_c, r->n);
     V_UNROLL
     for (size_t j = 0; j < X + K - 1; j++, at += pixel) {
         const v16 x = v_load(at);
@@ -103,14 +98,11 @@ V_FN void dw_tile(const size_t X, const size_t K, const dw_row *r, dw_input in, 
         else
             dw_taps(X, acc, r, in.at, in.pixel, taps);
     }
-    const v16 bias = dw_channels(r->d->bias + r->o, n);
+    const v16 bias = v_load_upto(r->d->bias + r->o, n);
     V_UNROLL
     for (size_t i = 0; i < X; i++) {
         const v16 v = v_activate(v_add(acc[i], bias), r->act);
-        if (n == 16)
-            v_store(y + i * y_stride, v);
-        else
-            v_store_n(y + i * y_stride, v, n);
+        v_store_upto(y + i * y_stride, v, n);
     }
 }
 
@@ -171,7 +163,7 @@ static dw_tile_fn dw_tile_for(const fvlm_depthwise *d)
 V_FN v16 dw_spread(const dw_row *r, const float *p)
 {
     const size_t multiplier = r->d->out_c / r->d->in_c;
-    if (multiplier == 1) return dw_channels(p + r->o, r->n);
+    if (multiplier == 1) return v_load_upto(p + r->o, r->n);
     if (multiplier == 2 && r->n == 16) return v_pairs(p + r->o / 2);
     float t[16] = {0};
     for (size_t l = 0; l < r->n; l++) t[l] = p[(r->o + l) / multiplier];

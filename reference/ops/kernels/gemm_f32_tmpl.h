@@ -4,7 +4,7 @@
  * a block of the panels stays in L1 while all rows pass over it; the chains continue from block to block through an
  * array of partial sums.
  *   needs   vec.h's operations and tile sizes
- *   gives   matmul, linear_f32 (kernels.h), SUMS_STRIDE, store_tile for the integer products */
+ *   gives   matmul (kernels.h); for gemm_int_tmpl.h linear_f32, store_tile, SUMS_STRIDE */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_GEMM_F32_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_GEMM_F32_TMPL_H
 
@@ -125,15 +125,12 @@ static void store_tile(const fvlm_epilogue *out, const float *sums, size_t row, 
         for (size_t p = 0; p < panels; p++) {
             const size_t col = 16 * (panel + p), left = n - col < 16 ? n - col : 16;
             v16 v = v_load(sums + r * SUMS_STRIDE + 16 * p);
-            if (out->bias) v = v_add(v, left == 16 ? v_load(out->bias + col) : v_load_n(out->bias + col, left));
+            if (out->bias) v = v_add(v, v_load_upto(out->bias + col, left));
             v = v_activate(v, out->act);
             float *y = out->y + (row + r) * out->y_stride + col;
             const float *residual = out->residual ? out->residual + (row + r) * out->residual_stride + col : NULL;
-            if (residual) v = v_add(v, left == 16 ? v_load(residual) : v_load_n(residual, left));
-            if (left == 16)
-                v_store(y, v);
-            else
-                v_store_n(y, v, left);
+            if (residual) v = v_add(v, v_load_upto(residual, left));
+            v_store_upto(y, v, left);
         }
 }
 

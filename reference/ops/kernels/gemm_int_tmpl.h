@@ -23,12 +23,12 @@
  *
  * Step 2: the layout. A tile is 64 bytes, 16 outputs x 4 inputs, and dot4 does 64 multiply-adds:
  *   byte of the tile     0 1 2 3   4 5 6 7   ...   60 61 62 63
- *   output of the panel  0         1         ...   15             w_tile (int4: low nibbles are one tile, high the
- * next) input                0 1 2 3   0 1 2 3   ...    0  1  2  3
+ *   output of the panel  0         1         ...   15             w_tile
+ *   input                0 1 2 3   0 1 2 3   ...    0  1  2  3
  *                        *         *                *
  *   activations          0 1 2 3   0 1 2 3   ...    0  1  2  3    x_quad: four int8, the same in every lane
  *   int32 lane           0         1         ...   15             += the sum of its four products
- * Inputs past k meet activations of 0.
+ * In int4 the low nibbles of 64 bytes are one tile and the high nibbles the next. Inputs past k meet activations of 0.
  *
  * Step 3: the register tile. R rows of activations x P panels keep R * P vectors of int32 sums in registers; every
  * w_tile loaded serves R rows and every x_quad P panels, P + R loads for R * P dot4. R and P are constants after

@@ -12,32 +12,20 @@
 /* For n values in sixteens: i is the first of 16, left how many of these exist. */
 #define EACH_16(i, left, n) for (size_t i = 0, left; i < (n) && (left = (n)-i < 16 ? (n)-i : 16, true); i += 16)
 
-V_FN v16 get(const float *p, size_t left)
-{
-    return left == 16 ? v_load(p) : v_load_n(p, left);
-}
-V_FN void put(float *p, v16 v, size_t left)
-{
-    if (left == 16)
-        v_store(p, v);
-    else
-        v_store_n(p, v, left);
-}
-
 /* y = (x - mean) * (1 / sqrt(var + eps)), var = mean of (x - mean)^2 */
 static void layer_norm(const float *x, size_t c, float eps, float *y)
 {
     v16 sum = v_zero(), squares = v_zero();
-    EACH_16(i, left, c) sum = v_add(sum, get(x + i, left));
+    EACH_16(i, left, c) sum = v_add(sum, v_load_upto(x + i, left));
     const v16 mean = v_set1(v_sum(sum) / (float)c);
     EACH_16(i, left, c)
     {
-        v16 d = v_sub(get(x + i, left), mean);
+        v16 d = v_sub(v_load_upto(x + i, left), mean);
         if (left < 16) d = v_keep_n(d, left);
         squares = v_fma(d, d, squares);
     }
     const v16 factor = v_set1(1.0f / sqrtf(v_sum(squares) / (float)c + eps));
-    EACH_16(i, left, c) put(y + i, v_mul(v_sub(get(x + i, left), mean), factor), left);
+    EACH_16(i, left, c) v_store_upto(y + i, v_mul(v_sub(v_load_upto(x + i, left), mean), factor), left);
 }
 
 /* y = x * (1 / sqrt(mean of x^2 + eps)) * gamma */
@@ -46,11 +34,12 @@ static void rms_norm(const float *x, size_t c, const float *gamma, float eps, fl
     v16 squares = v_zero();
     EACH_16(i, left, c)
     {
-        const v16 v = get(x + i, left);
+        const v16 v = v_load_upto(x + i, left);
         squares = v_fma(v, v, squares);
     }
     const v16 factor = v_set1(1.0f / sqrtf(v_sum(squares) / (float)c + eps));
-    EACH_16(i, left, c) put(y + i, v_mul(v_mul(get(x + i, left), factor), get(gamma + i, left)), left);
+    EACH_16(i, left, c)
+    v_store_upto(y + i, v_mul(v_mul(v_load_upto(x + i, left), factor), v_load_upto(gamma + i, left)), left);
 }
 
 static float softmax(float *s, size_t n, float scale)
@@ -77,7 +66,7 @@ static float softmax(float *s, size_t n, float scale)
 
 static void divide(const float *x, size_t n, float by, float *y)
 {
-    EACH_16(i, left, n) put(y + i, v_div(get(x + i, left), v_set1(by)), left);
+    EACH_16(i, left, n) v_store_upto(y + i, v_div(v_load_upto(x + i, left), v_set1(by)), left);
 }
 
 /* silu(g) * up, silu(g) = g / (1 + e^-g) */
@@ -85,14 +74,15 @@ static void silu_mul(const float *gate, const float *up, size_t n, float *y)
 {
     EACH_16(i, left, n)
     {
-        const v16 g = get(gate + i, left), e = v_exp(v_sub(v_zero(), g));
-        put(y + i, v_mul(v_div(g, v_add(v_set1(1.0f), e)), get(up + i, left)), left);
+        const v16 g = v_load_upto(gate + i, left), e = v_exp(v_sub(v_zero(), g));
+        v_store_upto(y + i, v_mul(v_div(g, v_add(v_set1(1.0f), e)), v_load_upto(up + i, left)), left);
     }
 }
 
 static void gate_gelu(float *x, const float *gate, size_t c)
 {
-    EACH_16(i, left, c) put(x + i, v_gelu(v_mul(get(x + i, left), v_sigmoid(get(gate + i, left)))), left);
+    EACH_16(i, left, c)
+    v_store_upto(x + i, v_gelu(v_mul(v_load_upto(x + i, left), v_sigmoid(v_load_upto(gate + i, left)))), left);
 }
 
 /* Rows are summed in 16 lanes by row mod 16; here each lane is itself a vector of 16 channels. */
@@ -102,10 +92,10 @@ static void channel_mean(const float *x, size_t m, size_t c, size_t first, size_
         const size_t left = end - o < 16 ? end - o : 16;
         v16 lane[16];
         for (size_t l = 0; l < 16; l++) lane[l] = v_zero();
-        for (size_t r = 0; r < m; r++) lane[r % 16] = v_add(lane[r % 16], get(x + r * c + o, left));
+        for (size_t r = 0; r < m; r++) lane[r % 16] = v_add(lane[r % 16], v_load_upto(x + r * c + o, left));
         for (size_t half = 8; half > 0; half /= 2)
             for (size_t l = 0; l < half; l++) lane[l] = v_add(lane[l], lane[l + half]);
-        put(mean + o, v_div(lane[0], v_set1((float)m)), left);
+        v_store_upto(mean + o, v_div(lane[0], v_set1((float)m)), left);
     }
 }
 
@@ -115,10 +105,10 @@ static void rope(float *x, size_t head_dim, const float *cos_sin)
     const size_t half = head_dim / 2;
     EACH_16(i, left, half)
     {
-        const v16 a = get(x + i, left), b = get(x + half + i, left);
-        const v16 c = get(cos_sin + i, left), s = get(cos_sin + half + i, left);
-        put(x + i, v_fnma(b, s, v_mul(a, c)), left);
-        put(x + half + i, v_fma(a, s, v_mul(b, c)), left);
+        const v16 a = v_load_upto(x + i, left), b = v_load_upto(x + half + i, left);
+        const v16 c = v_load_upto(cos_sin + i, left), s = v_load_upto(cos_sin + half + i, left);
+        v_store_upto(x + i, v_fnma(b, s, v_mul(a, c)), left);
+        v_store_upto(x + half + i, v_fma(a, s, v_mul(b, c)), left);
     }
 }
 

@@ -47,4 +47,18 @@
 #include "reference/ops/kernels/vec_scalar.h"
 #endif
 
+/* The same for n <= 16. Most vectors are whole, and those need no mask. */
+V_FN v16 v_load_upto(const float *p, size_t n)
+{
+    return n == 16 ? v_load(p) : v_load_n(p, n);
+}
+
+V_FN void v_store_upto(float *p, v16 a, size_t n)
+{
+    if (n == 16)
+        v_store(p, a);
+    else
+        v_store_n(p, a, n);
+}
+
 #endif
