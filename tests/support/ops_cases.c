@@ -98,9 +98,9 @@ fvlm_weight cases_weight(cases_rng *r, fvlm_type type, size_t n, size_t k)
 void cases_keep(cases_out *out, const float *values, size_t n)
 {
     if (n == 0) return;
-    if (out->n + n > out->room) {
-        out->room = 2 * (out->n + n);
-        out->values = realloc(out->values, out->room * sizeof *out->values);
+    if (out->n + n > out->capacity) {
+        out->capacity = 2 * (out->n + n);
+        out->values = realloc(out->values, out->capacity * sizeof *out->values);
         if (!out->values) exit(3);
     }
     memcpy(out->values + out->n, values, n * sizeof *values);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ops_cases.h - every operation of ops.h on shapes chosen to be awkward, with inputs
- * that depend on nothing but a seed. The same cases run on every instruction set. */
+/* ops_cases.h - every operation of ops.h on shapes chosen to be awkward, with inputs that depend on nothing but
+ * a seed. The same cases run on every instruction set. */
 #ifndef FVLM_TESTS_SUPPORT_OPS_CASES_H
 #define FVLM_TESTS_SUPPORT_OPS_CASES_H
 
@@ -8,7 +8,7 @@
 
 typedef struct {
     uint64_t state;
-} cases_rng; /* xorshift64*, kept apart so that the cases build with no other test file */
+} cases_rng; /* xorshift64*, its own, so that the cases build with guarded.c alone */
 
 uint64_t cases_u64(cases_rng *r);
 size_t cases_below(cases_rng *r, size_t n);
@@ -27,7 +27,7 @@ fvlm_type cases_type(size_t i);
 /* Where the results of a case go, one after the other. */
 typedef struct {
     float *values;
-    size_t n, room;
+    size_t n, capacity;
 } cases_out;
 void cases_keep(cases_out *out, const float *values, size_t n);
 
