@@ -84,6 +84,12 @@ static void add_name(names *list, const char *name)
     if (list->n++ == LISTED) snprintf(list->text + at, left, ", ...");
 }
 
+static fvlm_status refuse(const names *list, const char *what, fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s %s: %s", list->n, list->n == 1 ? " is" : "s are", what,
+                     list->text);
+}
+
 static size_t padded(size_t n)
 {
     return (n + 15) / 16 * 16;
@@ -152,21 +158,18 @@ static fvlm_status bind_all(binder *b, fvlm_err *err)
     fvlm_tensors x = {.config = c};
     while (fvlm_tensors_next(&x)) {
         const fvlm_tensor *t = fvlm_reader_find(b->reader, x.name);
-        const fvlm_status st = t ? bind_tensor(b, &x, t, err) : FVLM_OK;
-        if (st) return st;
-        if (t)
-            b->used[t - fvlm_reader_tensor(b->reader, 0)] = true;
-        else
+        if (!t) {
             add_name(&missing, x.name);
+            continue;
+        }
+        b->used[t - fvlm_reader_tensor(b->reader, 0)] = true;
+        const fvlm_status st = bind_tensor(b, &x, t, err);
+        if (st) return st;
     }
-    if (missing.n)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s missing: %s", missing.n, missing.n == 1 ? " is" : "s are",
-                         missing.text);
+    if (missing.n) return refuse(&missing, "missing", err);
     for (size_t i = 0; i < fvlm_reader_n_tensors(b->reader); i++)
         if (!b->used[i]) add_name(&others, fvlm_reader_tensor(b->reader, i)->name);
-    if (others.n)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "%zu tensor%s not part of the model: %s", others.n,
-                         others.n == 1 ? " is" : "s are", others.text);
+    if (others.n) return refuse(&others, "not part of the model", err);
     if (c->llm.tied) b->w->llm.head = b->w->llm.embed;
     return FVLM_OK;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_run.c - `fvlm run`: streams an answer about an image, then prints what it cost. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +99,11 @@ static void show_progress(void *ctx, const char *name, const float *x, size_t ro
     fvlm_memory_peak_anonymous_bytes();
 }
 
+static double decode_rate(const fvlm_timing *t)
+{
+    return t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
+}
+
 static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, double open_seconds)
 {
     const fvlm_timing *t = &a->timing;
@@ -112,15 +116,15 @@ static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, doubl
     }
     fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
     fprintf(stderr, "TTFT       %8.1f ms   from image to first token\n", t->ttft * 1e3);
-    if (t->decode_steps && t->decode > 0)
-        fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", (double)t->decode_steps / t->decode, a->n_ids,
-                a->n_ids == 1 ? "" : "s");
+    if (decode_rate(t) > 0)
+        fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", decode_rate(t), a->n_ids, a->n_ids == 1 ? "" : "s");
     fprintf(stderr, "memory     peak %s (%s besides the mapped model)\n",
             fvlm_human_bytes(fvlm_memory_peak_bytes(), peak),
             fvlm_human_bytes(fvlm_memory_peak_anonymous_bytes(), own));
     fvlm_exec *e = fvlm_model_exec(m);
+    const unsigned threads = fvlm_pool_threads(fvlm_exec_pool(e));
     fprintf(stderr, "with       %s activations, %s, %u thread%s\n", fvlm_act_name(fvlm_exec_mode(e)), fvlm_exec_cpu(e),
-            fvlm_pool_threads(fvlm_exec_pool(e)), fvlm_pool_threads(fvlm_exec_pool(e)) == 1 ? "" : "s");
+            threads, threads == 1 ? "" : "s");
 }
 
 static json_t *report(fvlm_model *m, const char *const *args, const char *text, size_t n_bytes, const fvlm_answer *a,
@@ -130,7 +134,6 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
     json_t *list = json_array();
     for (size_t i = 0; i < a->n_ids; i++) fvlm_json_append(&list, json_integer(a->ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
-    const double rate = t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
     return json_pack("{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
                      "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
                      "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
@@ -139,8 +142,8 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
                      (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "tokens", "prompt",
                      (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids,
                      "seconds", "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector,
-                     "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second", rate,
-                     "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes",
+                     "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second",
+                     decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes",
                      (json_int_t)fvlm_memory_peak_anonymous_bytes());
 }
 

@@ -5,7 +5,6 @@
  * everywhere (ops.h), and what follows is IEEE f64 arithmetic in a fixed order, with its own exp. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "reference/sample.h"
 

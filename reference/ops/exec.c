@@ -22,14 +22,13 @@ fvlm_status fvlm_exec_create(fvlm_exec **out, unsigned threads, const char *cpu,
     fvlm_status st = fvlm_cpu_select(&level, cpu, err);
     if (st) return st;
     fvlm_exec *e = fvlm_alloc(1, sizeof *e);
-    if (!e) return fvlm_fail_nomem(err);
-    e->k = kernels_for[level];
-    e->mode = mode;
-    st = fvlm_pool_create(&e->pool, threads, err);
+    st = e ? fvlm_pool_create(&e->pool, threads, err) : fvlm_fail_nomem(err);
     if (st) {
         free(e);
         return st;
     }
+    e->k = kernels_for[level];
+    e->mode = mode;
     e->threads = fvlm_pool_threads(e->pool);
     *out = e;
     return FVLM_OK;

@@ -2,8 +2,6 @@
 /* ops_linear.c - matrix products: rows of activations times a weight. */
 #include "reference/ops/exec.h"
 
-#include <string.h>
-
 #define ROWS_AT_ONCE 1024  /* activations quantized together: they stay in the last-level cache */
 #define TASKS_PER_THREAD 6 /* enough to even out threads of unequal speed */
 #define SMALL (64 * 1024)  /* activations not worth waking threads for */

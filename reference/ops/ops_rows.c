@@ -4,64 +4,58 @@
 
 #define VALUES_PER_TASK 16384 /* enough to be worth handing out */
 
-static size_t rows_per_task(size_t c)
-{
-    const size_t rows = VALUES_PER_TASK / (c ? c : 1);
-    return rows ? rows : 1;
-}
-
-typedef struct {
+typedef struct rows_job rows_job;
+struct rows_job {
     fvlm_exec *e;
+    void (*row)(const rows_job *j, size_t r);
     const float *x, *other;
     float *y;
     size_t m, c, each; /* each: rows per task */
     float eps;
-} rows_job;
+};
 
-static void run_rows(rows_job *j, fvlm_task task)
-{
-    j->each = rows_per_task(j->c);
-    const size_t n = (j->m + j->each - 1) / j->each;
-    fvlm_pool_run(n > 1 ? j->e->pool : NULL, n, task, j);
-}
-
-static void layer_norm_task(void *ctx, size_t i, unsigned thread)
+static void rows_task(void *ctx, size_t i, unsigned thread)
 {
     (void)thread;
     const rows_job *j = ctx;
-    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++)
-        j->e->k->layer_norm(j->x + r * j->c, j->c, j->eps, j->y + r * j->c);
+    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++) j->row(j, r);
+}
+
+static void run_rows(rows_job *j)
+{
+    j->each = j->c < VALUES_PER_TASK ? VALUES_PER_TASK / (j->c ? j->c : 1) : 1;
+    const size_t n = (j->m + j->each - 1) / j->each;
+    fvlm_pool_run(n > 1 ? j->e->pool : NULL, n, rows_task, j);
+}
+
+static void layer_norm_row(const rows_job *j, size_t r)
+{
+    j->e->k->layer_norm(j->x + r * j->c, j->c, j->eps, j->y + r * j->c);
 }
 
 void fvlm_op_layer_norm(fvlm_exec *e, const float *x, size_t m, size_t c, float eps, float *y)
 {
-    run_rows(&(rows_job){.e = e, .x = x, .y = y, .m = m, .c = c, .eps = eps}, layer_norm_task);
+    run_rows(&(rows_job){.e = e, .row = layer_norm_row, .x = x, .y = y, .m = m, .c = c, .eps = eps});
 }
 
-static void rms_norm_task(void *ctx, size_t i, unsigned thread)
+static void rms_norm_row(const rows_job *j, size_t r)
 {
-    (void)thread;
-    const rows_job *j = ctx;
-    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++)
-        j->e->k->rms_norm(j->x + r * j->c, j->c, j->other, j->eps, j->y + r * j->c);
+    j->e->k->rms_norm(j->x + r * j->c, j->c, j->other, j->eps, j->y + r * j->c);
 }
 
 void fvlm_op_rms_norm(fvlm_exec *e, const float *x, size_t m, size_t c, const float *gamma, float eps, float *y)
 {
-    run_rows(&(rows_job){.e = e, .x = x, .other = gamma, .y = y, .m = m, .c = c, .eps = eps}, rms_norm_task);
+    run_rows(&(rows_job){.e = e, .row = rms_norm_row, .x = x, .other = gamma, .y = y, .m = m, .c = c, .eps = eps});
 }
 
-static void gate_gelu_task(void *ctx, size_t i, unsigned thread)
+static void gate_gelu_row(const rows_job *j, size_t r)
 {
-    (void)thread;
-    const rows_job *j = ctx;
-    for (size_t r = i * j->each; r < fvlm_min_size((i + 1) * j->each, j->m); r++)
-        j->e->k->gate_gelu(j->y + r * j->c, j->other, j->c);
+    j->e->k->gate_gelu(j->y + r * j->c, j->other, j->c);
 }
 
 void fvlm_op_gate_gelu(fvlm_exec *e, float *x, size_t m, size_t c, const float *gate)
 {
-    run_rows(&(rows_job){.e = e, .other = gate, .y = x, .m = m, .c = c}, gate_gelu_task);
+    run_rows(&(rows_job){.e = e, .row = gate_gelu_row, .other = gate, .y = x, .m = m, .c = c});
 }
 
 /* A row of m values, cut into tasks. */

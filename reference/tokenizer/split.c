@@ -6,7 +6,6 @@
  *                   later PCRE2 that changes nothing. */
 #include "reference/tokenizer/split.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
