@@ -48,19 +48,14 @@ static fvlm_status read_header(recorded_witness *r, fvlm_err *err)
     return fvlm_safetensors_parse(&r->index, r->header, (size_t)n, file_bytes, r->path, err);
 }
 
-static const fvlm_source_tensor *find(const recorded_witness *r, const char *name)
-{
-    for (size_t i = 0; i < r->index.n_tensors; i++)
-        if (!strcmp(r->index.tensors[i].name, name)) return &r->index.tensors[i];
-    return NULL;
-}
-
 static fvlm_status find_typed(const recorded_witness *r, const char *name, fvlm_source_type type, unsigned rank,
                               const fvlm_source_tensor **out, fvlm_err *err)
 {
-    const fvlm_source_tensor *t = *out = find(r, name);
+    const fvlm_source_tensor *t = r->index.tensors, *end = t + r->index.n_tensors;
     char shape[128];
-    if (!t) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": no tensor \"%s\"", r->path, name);
+    while (t < end && strcmp(t->name, name)) t++;
+    *out = t;
+    if (t == end) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": no tensor \"%s\"", r->path, name);
     if (t->type == (uint8_t)type && t->rank == rank) return FVLM_OK;
     return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"%s\" is %s, expected %s of rank %u", r->path, name,
                      fvlm_source_shape_text(t, shape), fvlm_source_type_name(type), rank);
@@ -92,6 +87,12 @@ static fvlm_status read_pixels(recorded_witness *r, fvlm_err *err)
     return fvlm_file_read(r->fd, r->path, t->offset, r->pixels.values, (size_t)t->n_bytes, err);
 }
 
+static fvlm_status refuse_id(const char *which, int64_t id, fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_BAD_INPUT, "the recorded %s hold %" PRId64 ", which is not a token of this model", which,
+                     id);
+}
+
 /* The prompt's ids, as those of this model's vocabulary. */
 static fvlm_status take_prompt(recorded_witness *r, int64_t vocab, fvlm_err *err)
 {
@@ -105,8 +106,7 @@ static fvlm_status take_prompt(recorded_witness *r, int64_t vocab, fvlm_err *err
         } else if (id >= 0 && id < vocab) {
             r->ids[r->n_ids++] = (uint32_t)id;
         } else {
-            return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "the recorded input_ids hold %" PRId64 ", which is not a token of this model", id);
+            return refuse_id("input_ids", id, err);
         }
     }
     return picture ? FVLM_OK : fvlm_fail(err, FVLM_BAD_INPUT, "the recorded input_ids have no picture (-200)");
@@ -119,10 +119,7 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     fvlm_status st = fvlm_model_check_side(m, r->pixels.side, err);
     if (!st) st = take_prompt(r, vocab, err);
     for (size_t i = 0; i < r->n_greedy && !st; i++)
-        if (r->greedy[i] < 0 || r->greedy[i] >= vocab)
-            st =
-                fvlm_fail(err, FVLM_BAD_INPUT,
-                          "the recorded greedy ids hold %" PRId64 ", which is not a token of this model", r->greedy[i]);
+        if (r->greedy[i] < 0 || r->greedy[i] >= vocab) st = refuse_id("greedy ids", r->greedy[i], err);
     return st;
 }
 

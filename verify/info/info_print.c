@@ -78,11 +78,8 @@ static void print_sources(FILE *to, const json_t *sources)
         char bytes[16];
         const char *file = text_of(s, "file"), *hash = text_of(s, "xxh3_128");
         json_int_t n = json_integer_value(json_object_get(s, "bytes"));
-        fprintf(to, "%-11s ", i == 0 ? "from" : "");
-        fvlm_terminal_print(to, "%s", file ? file : "?");
-        fprintf(to, ", %s, ", fvlm_human_bytes(n > 0 ? (uint64_t)n : 0, bytes));
-        fvlm_terminal_print(to, "%s", hash ? hash : "no hash");
-        fputc('\n', to);
+        fvlm_terminal_print(to, "%-11s %s, %s, %s\n", i == 0 ? "from" : "", file ? file : "?",
+                            fvlm_human_bytes(n > 0 ? (uint64_t)n : 0, bytes), hash ? hash : "no hash");
     }
 }
 
@@ -93,22 +90,14 @@ static void print_work(FILE *to, const char *label, const json_t *work, const js
     fprintf(to, "%-11s", label);
     for (size_t i = 0; i < 3; i++) {
         const char *text = text_of(work, keys[i]);
-        if (!text) continue;
-        fputc(' ', to);
-        fvlm_terminal_print(to, "%s", text);
+        if (text) fvlm_terminal_print(to, " %s", text);
     }
     const char *type = text_of(options, "type");
-    if (type) {
-        fputs(", type ", to);
-        fvlm_terminal_print(to, "%s", type);
-    }
+    if (type) fvlm_terminal_print(to, ", type %s", type);
     size_t i;
     json_t *rule;
     json_array_foreach(json_object_get(options, "set"), i, rule)
-    {
-        fputs(", set ", to);
-        fvlm_terminal_print(to, "%s", json_is_string(rule) ? json_string_value(rule) : "?");
-    }
+        fvlm_terminal_print(to, ", set %s", json_is_string(rule) ? json_string_value(rule) : "?");
     fputc('\n', to);
 }
 
@@ -136,9 +125,8 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
     print_architecture(to, c);
     fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges, x->added,
             fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
-    fputs("prompt      ", to);
-    fvlm_terminal_print(to, "%s", c->prompt);
-    fputs("\n\n", to);
+    fvlm_terminal_print(to, "prompt      %s\n", c->prompt);
+    fputc('\n', to);
     print_shares(to, x, r);
     fputc('\n', to);
     print_provenance(to, r);
@@ -158,18 +146,14 @@ static void print_origin(FILE *to, const json_t *meta, const char *name)
     size_t i;
     json_t *s;
     json_array_foreach(json_object_get(origin, "steps"), i, s)
-    {
-        fputs(i == 0 ? "  " : ", ", to);
-        fvlm_terminal_print(to, "%s", json_is_string(s) ? json_string_value(s) : "?");
-    }
+        fvlm_terminal_print(to, "%s%s", i == 0 ? "  " : ", ", json_is_string(s) ? json_string_value(s) : "?");
     print_error(to, "fusion", json_object_get(origin, "error"));
     json_array_foreach(json_object_get(meta, "transforms"), i, s)
     {
         const json_t *change = json_object_get(json_object_get(s, "tensors"), name);
         const char *from = text_of(change, "from");
         if (!from) continue;
-        fputs("  from ", to);
-        fvlm_terminal_print(to, "%s", from);
+        fvlm_terminal_print(to, "  from %s", from);
         print_error(to, "relative", json_object_get(change, "error"));
     }
 }
