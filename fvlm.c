@@ -55,14 +55,15 @@ static void print_help(FILE *to)
 
 int main(int argc, char **argv)
 {
+    fvlm_err err = {0};
     const char *name = argc >= 2 ? argv[1] : NULL;
     if (name && (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))) {
         print_help(stdout);
-        return 0;
+        return fvlm_cli_end(FVLM_OK, &err);
     }
     if (name && !strcmp(name, "--version")) {
         printf("fvlm %s\n", FVLM_VERSION);
-        return 0;
+        return fvlm_cli_end(FVLM_OK, &err);
     }
     fvlm_mapped_guard(fvlm_terminal_line_clear);
     for (size_t i = 0; name && commands[i]; i++)

@@ -7,10 +7,8 @@
 #include "convert/conversion_report.h"
 #include "format/base/json.h"
 #include "format/cli/cli.h"
-#include "format/cli/numbers.h"
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
-#include "format/cli/signals.h"
 #include "format/cli/terminal.h"
 
 static struct {

@@ -6,10 +6,8 @@
 #include <sys/stat.h>
 
 #include "format/cli/cli.h"
-#include "format/cli/numbers.h"
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
-#include "format/cli/signals.h"
 #include "format/cli/terminal.h"
 #include "quant/quantization_report.h"
 

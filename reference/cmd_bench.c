@@ -9,7 +9,6 @@
 #include "format/base/json.h"
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
-#include "format/cli/signals.h"
 #include "format/cli/terminal.h"
 #include "reference/work.h"
 

@@ -9,10 +9,8 @@
 #include "format/base/json.h"
 #include "format/base/memory.h"
 #include "format/cli/cli.h"
-#include "format/cli/numbers.h"
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
-#include "format/cli/signals.h"
 #include "format/cli/terminal.h"
 #include "reference/reference.h"
 

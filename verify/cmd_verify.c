@@ -6,10 +6,8 @@
 
 #include "format/base/clock.h"
 #include "format/cli/cli.h"
-#include "format/cli/numbers.h"
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
-#include "format/cli/signals.h"
 #include "format/cli/terminal.h"
 #include "verify/baseline.h"
 #include "verify/report/verify_report.h"

@@ -9,6 +9,7 @@
 
 #include "format/base/base.h"
 #include "format/base/cpu.h"
+#include "format/base/stop.h"
 
 /* Arguments, or the values of an option that may be repeated. The texts are argv's; fvlm_cli_main frees the array. */
 typedef struct {
@@ -93,6 +94,12 @@ typedef struct {
 /* Runs one command; argv[0] is its name. Returns the exit code: 0 done, 1 refused or mismatched, 2 usage, 3 system.
  * When a signal stopped the command, prints "fvlm: interrupted" and dies by that signal. */
 int fvlm_cli_main(const fvlm_cli_command *command, int argc, char **argv);
+
+/* Ends the program as every command does: flushes stdout, prints the error if there is one, returns the exit code. */
+int fvlm_cli_end(fvlm_status st, fvlm_err *err);
+
+/* The flag that INT, TERM and HUP set while a command runs; pass it on as 'stop' in a library's options. */
+const fvlm_stop *fvlm_cli_stop(void);
 
 /* Parses argv[1..]; arguments go to *args. Usage errors name the option and end with "try 'fvlm NAME --help'". */
 fvlm_status fvlm_cli_parse(const fvlm_cli_command *command, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err);

@@ -22,4 +22,8 @@ void fvlm_terminal_line_is(fvlm_terminal_line what);
 /* Erases a progress bar, or ends a line of text. Async-signal-safe. */
 void fvlm_terminal_line_clear(void);
 
+/* Numbers with three significant digits and a decimal unit; they return out. */
+const char *fvlm_human_bytes(uint64_t n, char out[16]); /* "999 B", "1.52 GB" */
+const char *fvlm_human_count(uint64_t n, char out[16]); /* "1351", "24.2 k", "2.19 M" */
+
 #endif

@@ -23,6 +23,12 @@ for c in convert quant verify run info bench; do
     [ "$(wc -l <"$dir/err")" -le 1 ]; ok "$c without arguments says one line" $?
 done
 
+for c in --help --version "info --help"; do
+    # shellcheck disable=SC2086
+    "$FVLM" $c >/dev/full 2>"$dir/err"
+    same "$c >/dev/full" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"
+done
+
 # Every example works as pasted, in this order, with the names of the examples in an empty folder.
 fvlm=$(cd "$(dirname "$FVLM")" && pwd) fixtures=$(cd "$tiny" && pwd)
 mkdir "$dir/examples"

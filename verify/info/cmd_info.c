@@ -5,7 +5,6 @@
 
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
-#include "format/cli/signals.h"
 #include "verify/info/info.h"
 
 static struct {

@@ -4,7 +4,6 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "format/cli/numbers.h"
 #include "format/cli/terminal.h"
 #include "verify/info/info.h"
 

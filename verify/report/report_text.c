@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "format/cli/numbers.h"
 #include "format/cli/terminal.h"
 #include "verify/report/verify_report.h"
 #include "verify/verdict.h"
