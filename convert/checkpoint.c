@@ -152,19 +152,19 @@ static void read_eos(fvlm_json_fields *r, const json_t *generation, fvlm_config 
 }
 
 /* Every token id needs a row of the embedding; the ids that end an answer must be token ids. */
-static fvlm_status check_ids(fvlm_checkpoint *c, fvlm_err *err)
+static fvlm_status check_ids(const fvlm_checkpoint *c, fvlm_err *err)
 {
-    if (c->n_ids > c->embed_rows)
+    const uint32_t n_ids = c->config.llm.vocab;
+    if (n_ids > c->embed_rows)
         return fvlm_fail(err, FVLM_BAD_INPUT,
                          "the tokenizer has ids up to %" PRIu32 ", but " NAME " says \"vocab_size\" %" PRIu32
                          "; tokenizer and weights do not belong together",
-                         c->n_ids - 1, c->embed_rows);
+                         n_ids - 1, c->embed_rows);
     for (uint32_t i = 0; i < c->config.n_eos; i++)
-        if (c->config.eos[i] >= c->n_ids)
+        if (c->config.eos[i] >= n_ids)
             return fvlm_fail(err, FVLM_BAD_INPUT,
                              "\"eos_token_id\" %" PRIu32 " is not an id of the tokenizer, which has %" PRIu32,
-                             c->config.eos[i], c->n_ids);
-    c->config.llm.vocab = c->n_ids;
+                             c->config.eos[i], n_ids);
     return FVLM_OK;
 }
 
@@ -185,7 +185,7 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_er
     json_decref(config);
     json_decref(generation);
     memcpy(out->config.prompt, qwen_2, sizeof qwen_2);
-    if (!r.st) r.st = fvlm_vocabulary_read(&out->tokenizer, &out->tokenizer_bytes, &out->n_ids, src, err);
+    if (!r.st) r.st = fvlm_vocabulary_read(&out->tokenizer, &out->tokenizer_bytes, &out->config.llm.vocab, src, err);
     if (!r.st) r.st = check_ids(out, err);
     if (r.st) fvlm_checkpoint_free(out);
     return r.st;

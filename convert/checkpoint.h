@@ -7,12 +7,11 @@
 #include "convert/source/source.h"
 
 typedef struct {
-    fvlm_config config;    /* llm, projector, eos, prompt, image_size; names/ adds the tower */
+    fvlm_config config;    /* all but the tower, which names/ adds; llm.vocab = 1 + the highest token id */
     uint32_t embed_rows;   /* vocab_size: stored rows of the embedding */
     bool tied_given, tied; /* tie_word_embeddings: whether it is there, and its value */
     char *tokenizer;       /* the container's JSON (SPEC.md, section 7), malloc'd */
     size_t tokenizer_bytes;
-    uint32_t n_ids; /* 1 + the highest token id: reachable rows of the embedding */
 } fvlm_checkpoint;
 
 /* Refuses, by name, what the executor does not implement. On failure nothing needs to be freed. */

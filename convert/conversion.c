@@ -129,7 +129,7 @@ static fvlm_status run_task(void *ctx, size_t i, unsigned thread, fvlm_err *err)
     const task *t = &w->tasks[i];
     if (t->hash) {
         fvlm_status st = fvlm_source_hash(c->source, t->index, c->options.stop, err);
-        w->done += fvlm_source_file_bytes(c->source, t->index);
+        w->done += fvlm_source_file_at(c->source, t->index).n_bytes;
         return st;
     }
     sink_context s = {w, thread};
@@ -153,7 +153,7 @@ static fvlm_status list_tasks(work *w, fvlm_err *err)
     w->tasks = fvlm_alloc(c->names.recipes.n + n_files, sizeof *w->tasks);
     if (!w->tasks) return fvlm_fail_nomem(err);
     for (size_t i = 0; i < n_files; i++) {
-        uint64_t n = fvlm_source_file_bytes(c->source, i);
+        uint64_t n = fvlm_source_file_at(c->source, i).n_bytes;
         w->tasks[w->n_tasks++] = (task){n / 4, true, i}; /* reading only */
         w->total += n;
     }
@@ -186,16 +186,6 @@ static fvlm_status declare(work *w, fvlm_err *err)
     return fvlm_writer_begin(w->writer, &n_bytes, err);
 }
 
-static fvlm_status finish(work *w, fvlm_err *err)
-{
-    fvlm_conversion *c = w->c;
-    json_t *meta = fvlm_conversion_metadata(c);
-    fvlm_status st = meta ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st) st = fvlm_writer_publish(&w->writer, meta, c->checkpoint.tokenizer, c->checkpoint.tokenizer_bytes, err);
-    json_decref(meta);
-    return st;
-}
-
 fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err *err)
 {
     double began = fvlm_clock_seconds();
@@ -213,7 +203,10 @@ fvlm_status fvlm_conversion_write(fvlm_conversion *c, const char *path, fvlm_err
     if (!st) st = fvlm_pool_try(pool, w.n_tasks, run_task, &w, err);
     fvlm_memory_peak_anonymous_bytes();
     st = fvlm_source_check_unchanged(c->source, st, err); /* all of it has been read */
-    if (!st) st = finish(&w, err);
+    json_t *meta = st ? NULL : fvlm_conversion_metadata(c);
+    if (!st && !meta) st = fvlm_fail_nomem(err);
+    if (!st) st = fvlm_writer_publish(&w.writer, meta, c->checkpoint.tokenizer, c->checkpoint.tokenizer_bytes, err);
+    json_decref(meta);
     fvlm_writer_discard(&w.writer);
     fvlm_pool_destroy(&pool);
     free(w.tasks);

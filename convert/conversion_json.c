@@ -38,9 +38,9 @@ static json_t *files_json(const fvlm_conversion *c, bool hashed)
     json_t *list = json_array();
     for (size_t i = 0; i < fvlm_source_n_files(c->source); i++) {
         char hash[33];
-        json_t *file = json_pack("{s:s, s:I}", "file", fvlm_source_file_name(c->source, i), "bytes",
-                                 (json_int_t)fvlm_source_file_bytes(c->source, i));
-        fvlm_hash_text(fvlm_source_file_hash(c->source, i), hash);
+        const fvlm_source_file f = fvlm_source_file_at(c->source, i);
+        json_t *file = json_pack("{s:s, s:I}", "file", f.name, "bytes", (json_int_t)f.n_bytes);
+        fvlm_hash_text(&f.hash, hash);
         if (hashed) fvlm_json_set(&file, "xxh3_128", json_string(hash));
         fvlm_json_append(&list, file);
     }

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "convert/conversion.h"
 #include "format/base/memory.h"
@@ -117,9 +116,9 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .tensor_bytes = c->tensor_bytes,
                                     .tokenizer_bytes = c->checkpoint.tokenizer_bytes,
                                     .rows_dropped = c->names.rows_dropped,
+                                    .dropped = c->names.dropped,
                                     .n_dropped = c->names.n_dropped,
                                     .config = &c->names.config};
-    memcpy(out->dropped, c->names.dropped, sizeof out->dropped);
     if (c->names.head_differs)
         out->warning = "config.json says tie_word_embeddings, but lm_head.weight is not the embedding; "
                        "lm_head.weight is not used, as in transformers";

@@ -47,7 +47,7 @@ typedef struct {
     uint64_t tensor_bytes, tokenizer_bytes, rows_dropped; /* rows_dropped: of the embedding, beyond the tokenizer */
     fvlm_conversion_share shares[3 * FVLM_N_PARTS];       /* in the order of the file */
     size_t n_shares;
-    fvlm_conversion_dropped dropped[4];
+    const fvlm_conversion_dropped *dropped;
     size_t n_dropped;
     const char *warning; /* NULL: none */
     const fvlm_config *config;

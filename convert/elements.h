@@ -27,8 +27,7 @@ fvlm_status fvlm_elements_not_finite(const fvlm_source_tensor *t, uint64_t index
 fvlm_status fvlm_elements_too_large(const char *module, const char *what, uint64_t row, uint64_t column, fvlm_type type,
                                     fvlm_err *err);
 
-/* A whole tensor as f64; refuses NaN and infinity. *out is malloc'd, and NULL on failure or if t is NULL. For vectors.
- */
+/* A whole vector as f64; refuses NaN and infinity. *out is malloc'd, and NULL on failure or if t is NULL. */
 fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor *t, double **out, fvlm_err *err);
 
 #endif

@@ -90,8 +90,7 @@ void fvlm_proof_free(fvlm_proof **proof)
     free(p);
 }
 
-/* Four positions at once: y[j] = sum over i of row[i] * x[i][j], in two chains each to hide the latency of additions.
- */
+/* Four positions at once: y[j] = sum over i of row[i] * x[i][j], two chains each to hide the latency of additions. */
 static void linear(const double *row, size_t in, const double *x, double *y)
 {
     double even[4] = {0}, odd[4] = {0};

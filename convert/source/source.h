@@ -22,6 +22,12 @@
 
 typedef struct fvlm_source fvlm_source;
 
+typedef struct {
+    const char *name; /* inside the folder; owned by the source */
+    uint64_t n_bytes;
+    fvlm_hash hash; /* valid once the file is hashed */
+} fvlm_source_file;
+
 /* Opens a folder with model.safetensors, or with model.safetensors.index.json and its shards, and reads all headers.
  * On failure *out is NULL and nothing is left open. */
 fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err);
@@ -47,9 +53,7 @@ fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, u
 bool fvlm_source_has(const fvlm_source *src, const char *name);
 
 size_t fvlm_source_n_files(const fvlm_source *src);
-const char *fvlm_source_file_name(const fvlm_source *src, size_t i);
-uint64_t fvlm_source_file_bytes(const fvlm_source *src, size_t i);
-const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i);
+fvlm_source_file fvlm_source_file_at(const fvlm_source *src, size_t i);
 
 /* Hashes weights file i (text files are hashed as they are read). Threads may hash different files at once. */
 fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err);

@@ -28,8 +28,8 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
         return fvlm_fail(err, FVLM_LIMIT, "more than %d files in the checkpoint", FVLM_SOURCE_MAX_FILES);
     char path[MAX_PATH];
     snprintf(path, sizeof path, "%s/%s", src->folder, name);
-    fvlm_source_file *f = &src->files[src->n_files];
-    *f = (fvlm_source_file){.name = fvlm_strdup(name)};
+    fvlm_open_file *f = &src->files[src->n_files];
+    *f = (fvlm_open_file){.name = fvlm_strdup(name)};
     fvlm_status st = f->name ? fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err) : fvlm_fail_nomem(err);
     if (st)
         free(f->name);
@@ -60,7 +60,7 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
     size_t file;
     fvlm_status st = fvlm_source_add_file(src, name, &file, err);
     if (st) return st;
-    fvlm_source_file *f = &src->files[file];
+    fvlm_open_file *f = &src->files[file];
     if (f->stamp.n_bytes > max_bytes)
         return fvlm_fail(err, FVLM_LIMIT, "\"%s/%s\" has %" PRIu64 " bytes, at most %" PRIu64 " are allowed",
                          src->folder, name, f->stamp.n_bytes, max_bytes);
@@ -101,24 +101,15 @@ size_t fvlm_source_n_files(const fvlm_source *src)
     return src->n_files;
 }
 
-const char *fvlm_source_file_name(const fvlm_source *src, size_t i)
+fvlm_source_file fvlm_source_file_at(const fvlm_source *src, size_t i)
 {
-    return src->files[i].name;
-}
-
-uint64_t fvlm_source_file_bytes(const fvlm_source *src, size_t i)
-{
-    return src->files[i].stamp.n_bytes;
-}
-
-const fvlm_hash *fvlm_source_file_hash(const fvlm_source *src, size_t i)
-{
-    return &src->files[i].hash;
+    const fvlm_open_file *f = &src->files[i];
+    return (fvlm_source_file){f->name, f->stamp.n_bytes, f->hash};
 }
 
 fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err)
 {
-    fvlm_source_file *f = &src->files[i];
+    fvlm_open_file *f = &src->files[i];
     if (f->hashed) return FVLM_OK;
     fvlm_hasher *hasher = NULL;
     uint8_t *block = malloc(HASH_BLOCK);

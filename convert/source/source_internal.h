@@ -13,12 +13,12 @@ typedef struct {
     char *header;     /* of a weights file, decoded; owns the tensors' names */
     fvlm_hash hash;
     bool hashed;
-} fvlm_source_file;
+} fvlm_open_file;
 
 struct fvlm_source {
     int dir;
     char *folder;
-    fvlm_source_file *files; /* FVLM_SOURCE_MAX_FILES */
+    fvlm_open_file *files; /* FVLM_SOURCE_MAX_FILES */
     size_t n_files;
     fvlm_source_tensor *tensors;
     size_t n_tensors, capacity;

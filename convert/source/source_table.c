@@ -11,7 +11,7 @@
 /* Reads the header of an opened weights file and appends its tensors. */
 static fvlm_status add_tensors(fvlm_source *src, size_t file, fvlm_err *err)
 {
-    fvlm_source_file *f = &src->files[file];
+    fvlm_open_file *f = &src->files[file];
     uint8_t first[8] = {0};
     uint64_t n_header = 0;
     fvlm_status st =
