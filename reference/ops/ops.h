@@ -14,7 +14,8 @@
  *                   acc = fma(xsum * scale_x, offset_w, acc).
  *   sums            Norms, softmax and means: 16 lanes by index mod 16, then one fixed tree.
  *   exp, erf        One polynomial source (kernels/vmath_tmpl.h), compiled for each instruction set.
- * Inputs are assumed finite. NaN in gives NaN or 0 out, never a crash.
+ * Inputs are assumed finite. NaN never crashes: f32 products and all other operations give NaN or 0, int8 products an
+ * unspecified value.
  *
  * One thread at a time may use an executor. y overlaps no input unless its comment allows it. Operations allocate
  * only when one needs more scratch than any before; if that fails, y is undefined and fvlm_exec_ok returns false from

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vmath.c - guards the errors stated in kernels/vmath.h: exp, sigmoid and GELU against libm in f64,
- * in ulp of the exact result, over a dense sweep of floats, through the operations that use them. */
+/* Guards: the errors stated in kernels/vmath_tmpl.h: exp, sigmoid and GELU against libm in f64, in ulp of the exact
+ * result, over a dense sweep of floats, through the operations that use them. */
 #include <math.h>
 
 #include "reference/ops/exec.h"

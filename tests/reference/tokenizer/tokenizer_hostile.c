@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: no tokenizer section and no text makes us crash or hang: every truncation is refused, chance changes
+/* Guards: no tokenizer section and no text makes us crash or hang: every truncation is refused, chance changes
  * end in a tokenizer or a message, long texts of the worst kinds take n log n, and a pattern that runs away is stopped.
  * What would be quadratic here takes hours. Run under ASan and UBSan too. */
 #include "reference/tokenizer/tokenizer.h"

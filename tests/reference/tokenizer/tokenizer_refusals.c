@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promise: a tokenizer section that is not read says what is wrong and at which byte. Each case is the good section
+/* Guards: a tokenizer section that is not read says what is wrong and at which byte. Each case is the good section
  * with one thing changed. */
 #include "reference/tokenizer/tokenizer.h"
 #include "tests/reference/tokenizer/tokenizer_cases.h"
