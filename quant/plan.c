@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plan.c - which tensor gets which type. Reads names, shapes and layouts, no weights. */
-#include <inttypes.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "quant/plan.h"
-#include "quant/rules.h"
 
 /* Relative error of the weights (small trained model, the LLM's ffn) and size of the 0.5B model in MB, by group:
  *   int8-sym    g32 0.0048 662   g64 0.0056 642   g128 0.0063 633   row 0.0068 624
@@ -44,6 +44,89 @@ static fvlm_status matrix_type(fvlm_type *out, const char *type, fvlm_part part,
     return FVLM_OK;
 }
 
+/* ---- rules ---- */
+
+typedef struct {
+    const char *regex;
+    pcre2_code *code;
+    bool keep, used;
+    fvlm_type type;
+} rule;
+
+typedef struct {
+    rule *rules;
+    size_t n;
+    pcre2_match_data *match;
+} rule_list;
+
+static fvlm_status compile(rule *r, const fvlm_quant_rule *from, fvlm_err *err)
+{
+    int code;
+    PCRE2_SIZE at;
+    r->regex = from->regex;
+    r->keep = !strcmp(from->type, "keep");
+    if (!r->keep && fvlm_type_parse(&r->type, from->type, err))
+        return fvlm_err_prefix(err, "rule '%.100s=%.40s'", from->regex, from->type);
+    /* UTF: the metadata record the rule, and JSON takes no other bytes. */
+    r->code = pcre2_compile((PCRE2_SPTR)from->regex, PCRE2_ZERO_TERMINATED,
+                            PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF, &code, &at, NULL);
+    if (r->code) return FVLM_OK;
+    PCRE2_UCHAR text[128] = "";
+    pcre2_get_error_message(code, text, sizeof text);
+    return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" is not a regular expression: %s at position %zu", from->regex,
+                     (const char *)text, (size_t)at);
+}
+
+/* On failure, call free_rules all the same. */
+static fvlm_status compile_rules(rule_list *r, const fvlm_quant_options *o, fvlm_err *err)
+{
+    fvlm_status st = FVLM_OK;
+    r->rules = fvlm_alloc(o->n_rules, sizeof *r->rules);
+    r->match = pcre2_match_data_create(1, NULL);
+    if (!r->rules || !r->match) return fvlm_fail_nomem(err);
+    for (; r->n < o->n_rules && !st; r->n++) st = compile(&r->rules[r->n], &o->rules[r->n], err);
+    return st;
+}
+
+static void free_rules(rule_list *r)
+{
+    for (size_t i = 0; i < r->n; i++) pcre2_code_free(r->rules[i].code);
+    pcre2_match_data_free(r->match);
+    free(r->rules);
+}
+
+/* The last rule that matches name decides: *type becomes its type, or 'keep', and *by its regex. If none matches,
+ * *type stays and *by is NULL. */
+static fvlm_status apply_rules(rule_list *r, const char *name, fvlm_type keep, fvlm_type *type, const char **by,
+                               fvlm_err *err)
+{
+    *by = NULL;
+    for (size_t i = 0; i < r->n; i++) {
+        rule *u = &r->rules[i];
+        int found = pcre2_match(u->code, (PCRE2_SPTR)name, strlen(name), 0, 0, r->match, NULL);
+        if (found == PCRE2_ERROR_NOMATCH) continue;
+        if (found < 0) /* a backtracking limit */
+            return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" cannot be matched with \"%s\" (PCRE2 error %d)",
+                             u->regex, name, found);
+        u->used = true;
+        *type = u->keep ? keep : u->type;
+        *by = u->regex;
+    }
+    return FVLM_OK;
+}
+
+/* Refuses a rule that has matched nothing. */
+static fvlm_status check_used(const rule_list *r, fvlm_err *err)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->rules[i].used)
+            return fvlm_fail(err, FVLM_USAGE,
+                             "rule \"%.100s\" matches no tensor (whole names must match; 'fvlm info --tensors' "
+                             "lists them)",
+                             r->rules[i].regex);
+    return FVLM_OK;
+}
+
 static fvlm_status check_type(const fvlm_quant_item *item, const char *by, fvlm_err *err)
 {
     static const char *const what[] = {"a matrix", "depthwise taps", "a vector"};
@@ -54,8 +137,10 @@ static fvlm_status check_type(const fvlm_quant_item *item, const char *by, fvlm_
     return FVLM_OK;
 }
 
+/* ---- the plan ---- */
+
 /* item->source and item->part are given. */
-static fvlm_status plan_item(fvlm_quant_item *item, const char *type, fvlm_quant_rules *rules, fvlm_err *err)
+static fvlm_status plan_item(fvlm_quant_item *item, const char *type, rule_list *rules, fvlm_err *err)
 {
     const fvlm_tensor *t = item->source;
     char name[24];
@@ -70,7 +155,7 @@ static fvlm_status plan_item(fvlm_quant_item *item, const char *type, fvlm_quant
     fvlm_status st = FVLM_OK;
     if (item->role == FVLM_QUANT_TAPS) item->type = f16;
     if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, item->part, err);
-    if (!st) st = fvlm_quant_rules_apply(rules, t->name, t->type, &item->type, &by, err);
+    if (!st) st = apply_rules(rules, t->name, t->type, &item->type, &by, err);
     if (!st) st = check_type(item, by, err);
     if (st) return st;
     return fvlm_type_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
@@ -95,7 +180,7 @@ static fvlm_status list_items(fvlm_quantization *q, fvlm_err *err)
     return ok ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
-static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvlm_err *err)
+static fvlm_status plan_items(fvlm_quantization *q, rule_list *rules, fvlm_err *err)
 {
     uint64_t before = 0, after = 0;
     fvlm_status st = list_items(q, err);
@@ -111,26 +196,26 @@ static fvlm_status plan_items(fvlm_quantization *q, fvlm_quant_rules *rules, fvl
     /* Everything else (index, metadata, tokenizer, padding) keeps about its size. */
     const uint64_t whole = fvlm_reader_file_bytes(q->reader);
     q->bytes_after = after + (whole > before ? whole - before : 0);
-    return fvlm_quant_rules_check_used(rules, err);
+    return check_used(rules, err);
 }
 
 fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, const fvlm_quant_options *o,
                                    fvlm_err *err)
 {
     fvlm_type ignored;
-    fvlm_quant_rules *rules = NULL;
+    rule_list rules = {0};
     fvlm_quantization *q = *out = fvlm_alloc(1, sizeof *q);
     if (!q) return fvlm_fail_nomem(err);
     q->options = *o;
     fvlm_status st = matrix_type(&ignored, o->type, FVLM_PART_OTHER, err);
     if (!st) st = fvlm_cpu_select(&q->cpu, o->cpu, err);
-    if (!st) st = fvlm_quant_rules_create(&rules, o->rules, o->n_rules, err);
+    if (!st) st = compile_rules(&rules, o, err);
     if (!st) st = fvlm_reader_open(&q->reader, path, err);
     if (!st) {
-        st = plan_items(q, rules, err);
+        st = plan_items(q, &rules, err);
         if (st && st != FVLM_USAGE) fvlm_err_prefix(err, "\"%s\"", path);
     }
-    fvlm_quant_rules_destroy(&rules);
+    free_rules(&rules);
     if (st) fvlm_quantization_free(out);
     return st;
 }
