@@ -83,7 +83,7 @@ fvlm_status fvlm_matrix_layout(fvlm_matrix *out, fvlm_type t, uint64_t n, uint64
     if (!fvlm_type_valid(t)) return fvlm_fail(err, FVLM_UNSUPPORTED, "unknown element type");
     if (n == 0 || k == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "a matrix needs at least one row and one column");
     fvlm_matrix m = {.type = t};
-    uint64_t padded_n, values, at, per_row = 0, scales = 0;
+    uint64_t padded_n, values, per_row = 0, scales = 0;
     if (!fvlm_checked_size(n, &m.n) || !fvlm_checked_size(k, &m.k) || !fvlm_checked_round_up(n, FVLM_PANEL, &padded_n))
         return too_big(err, n, k);
     m.n_panels = (size_t)(padded_n / FVLM_PANEL);
@@ -95,16 +95,17 @@ fvlm_status fvlm_matrix_layout(fvlm_matrix *out, fvlm_type t, uint64_t n, uint64
         if (!fvlm_checked_mul(padded_n, per_row, &scales) || !fvlm_checked_mul(scales, 2, &scales))
             return too_big(err, n, k);
     }
-    if (!fvlm_checked_round_up(values, 64, &at)) return too_big(err, n, k);
-    m.scales_at = m.offsets_at = m.n_bytes = (size_t)(t.kind == FVLM_INT ? at : values);
+    uint64_t scales_at = values, offsets_at = values, end = values;
+    bool fits = true;
     if (t.kind == FVLM_INT) {
-        if (!fvlm_checked_add(at, scales, &values) || !fvlm_checked_size(values, &m.n_bytes)) return too_big(err, n, k);
-        m.offsets_at = m.n_bytes;
+        fits = fvlm_checked_round_up(values, 64, &scales_at) && fvlm_checked_add(scales_at, scales, &end);
+        offsets_at = end;
     }
-    if (t.asymmetric) {
-        if (!fvlm_checked_round_up(values, 64, &at) || !fvlm_checked_size(at, &m.offsets_at)) return too_big(err, n, k);
-        if (!fvlm_checked_add(at, scales, &values) || !fvlm_checked_size(values, &m.n_bytes)) return too_big(err, n, k);
-    }
+    if (fits && t.asymmetric)
+        fits = fvlm_checked_round_up(end, 64, &offsets_at) && fvlm_checked_add(offsets_at, scales, &end);
+    if (!fits || !fvlm_checked_size(end, &m.n_bytes)) return too_big(err, n, k);
+    m.scales_at = (size_t)scales_at;
+    m.offsets_at = (size_t)offsets_at;
     *out = m;
     return FVLM_OK;
 }

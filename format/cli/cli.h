@@ -122,9 +122,6 @@ void fvlm_cli_write_completion(const char *shell, const fvlm_cli_command *const 
 /* "(0 to 100; default 1)", "(f32 or int8; default the model's)" or "". */
 void fvlm_cli_option_note(const fvlm_cli_option *o, char out[300]);
 
-/* "CHECKPOINT_FOLDER", "IMAGE", ...: whether the argument, or the option's value, is the name of a file. */
-bool fvlm_cli_is_path(const char *arg);
-
 /* Takes the next word off "a|b|c" or "A B": returns its length and moves *words past it; 0 at the end. */
 size_t fvlm_cli_next_word(const char **words, const char **word);
 

@@ -7,7 +7,8 @@
 
 typedef const fvlm_cli_command *const *commands;
 
-bool fvlm_cli_is_path(const char *arg)
+/* "CHECKPOINT_FOLDER", "IMAGE", ...: whether the argument, or the option's value, is the name of a file. */
+static bool is_path(const char *arg)
 {
     static const char *const kinds[] = {"FILE", "FOLDER", "IMAGE", "SOURCE", ".fvlm"};
     for (size_t i = 0; arg && i < sizeof kinds / sizeof kinds[0]; i++)
@@ -28,11 +29,14 @@ static void put_quoted(FILE *to, const char *text, const char *special)
     }
 }
 
-static void put_words(FILE *to, const char *choices)
+/* "a|b" as "a b" between two texts */
+static void put_words(FILE *to, const char *before, const char *choices, const char *after)
 {
     const char *word;
+    fputs(before, to);
     for (size_t n, i = 0; (n = fvlm_cli_next_word(&choices, &word)) > 0; i++)
         fprintf(to, "%s%.*s", i ? " " : "", (int)n, word);
+    fputs(after, to);
 }
 
 /* ---- bash ---- */
@@ -44,11 +48,9 @@ static void bash_values(FILE *to, const fvlm_cli_command *c, const fvlm_cli_opti
     if (o->letter) fprintf(to, " | '%s -%c'", c->name, o->letter);
     fprintf(to, ") ");
     if (o->choices) {
-        fprintf(to, "words='");
-        put_words(to, o->choices);
-        fprintf(to, "' ;;\n");
+        put_words(to, "words='", o->choices, "' ;;\n");
     } else {
-        fprintf(to, "%s ;;\n", fvlm_cli_is_path(o->arg) ? "files=1" : "return");
+        fprintf(to, "%s ;;\n", is_path(o->arg) ? "files=1" : "return");
     }
 }
 
@@ -78,11 +80,9 @@ static void write_bash(FILE *to, commands all)
         for (const fvlm_cli_option *o = (*c)->options; o && o->name; o++) fprintf(to, "--%s ", o->name);
         fprintf(to, "--help' ;;\n        *) ");
         if ((*c)->choices) {
-            fprintf(to, "words='");
-            put_words(to, (*c)->choices);
-            fprintf(to, "' ;;\n");
+            put_words(to, "words='", (*c)->choices, "' ;;\n");
         } else {
-            fprintf(to, "%s ;;\n", fvlm_cli_is_path((*c)->args) ? "files=1" : ":");
+            fprintf(to, "%s ;;\n", is_path((*c)->args) ? "files=1" : ":");
         }
         fprintf(to, "        esac ;;\n");
     }
@@ -116,10 +116,8 @@ static void zsh_option(FILE *to, const fvlm_cli_option *o)
     if (!o->flag) {
         fprintf(to, ":%s:", o->arg);
         if (o->choices) {
-            fputc('(', to);
-            put_words(to, o->choices);
-            fputc(')', to);
-        } else if (fvlm_cli_is_path(o->arg)) {
+            put_words(to, "(", o->choices, ")");
+        } else if (is_path(o->arg)) {
             fputs("_files", to);
         }
     }
@@ -137,10 +135,8 @@ static void zsh_command(FILE *to, const fvlm_cli_command *c)
         snprintf(name, sizeof name, "%.*s", (int)n, word);
         fprintf(to, " \\\n        ':%s:", name);
         if (c->choices) {
-            fputc('(', to);
-            put_words(to, c->choices);
-            fputc(')', to);
-        } else if (fvlm_cli_is_path(name)) {
+            put_words(to, "(", c->choices, ")");
+        } else if (is_path(name)) {
             fputs(strstr(name, "FOLDER") ? "_files -/" : "_files", to);
         }
         fputc('\'', to);
@@ -181,11 +177,9 @@ static void fish_option(FILE *to, const fvlm_cli_command *c, const fvlm_cli_opti
     fprintf(to, "complete -c fvlm -n '__fish_seen_subcommand_from %s' -l %s", c->name, o->name);
     if (o->letter) fprintf(to, " -s %c", o->letter);
     if (o->choices) {
-        fprintf(to, " -x -a '");
-        put_words(to, o->choices);
-        fputc('\'', to);
+        put_words(to, " -x -a '", o->choices, "'");
     } else if (!o->flag) {
-        fputs(fvlm_cli_is_path(o->arg) ? " -r -F" : " -x", to);
+        fputs(is_path(o->arg) ? " -r -F" : " -x", to);
     }
     fprintf(to, " -d '");
     put_quoted(to, o->help, "\\");
@@ -207,15 +201,12 @@ static void write_fish(FILE *to, commands all)
         fprintf(to, "'\n");
         for (const fvlm_cli_option *o = (*c)->options; o && o->name; o++) fish_option(to, *c, o);
         fish_option(to, *c, &help);
-        if (!(*c)->choices && !fvlm_cli_is_path((*c)->args)) continue;
+        if (!(*c)->choices && !is_path((*c)->args)) continue;
         fprintf(to, "complete -c fvlm -n '__fish_seen_subcommand_from %s' ", (*c)->name);
-        if (!(*c)->choices) {
+        if ((*c)->choices)
+            put_words(to, "-a '", (*c)->choices, "'\n");
+        else
             fputs("-F\n", to);
-            continue;
-        }
-        fputs("-a '", to);
-        put_words(to, (*c)->choices);
-        fputs("'\n", to);
     }
 }
 
