@@ -7,7 +7,7 @@
 #include "convert/source/source.h"
 
 typedef struct {
-    fvlm_config config;    /* all but the tower, which names/ adds; llm.vocab = 1 + the highest token id */
+    fvlm_config config;    /* all but the shape of the tower, which names/ adds; llm.vocab = 1 + the highest token id */
     uint32_t embed_rows;   /* vocab_size: stored rows of the embedding */
     bool tied_given, tied; /* tie_word_embeddings: whether it is there, and its value */
     char *tokenizer;       /* the container's JSON (SPEC.md, section 7), malloc'd */

@@ -138,12 +138,10 @@ fvlm_status fvlm_elements_read(const fvlm_source *src, const fvlm_source_tensor 
         size_t bad = fvlm_elements_check(t->type, raw, n);
         if (bad < n) st = fvlm_elements_not_finite(t, bad, err);
     }
-    if (!st) {
-        fvlm_elements_decode(t->type, raw, n, values);
-        *out = values;
-        values = NULL;
-    }
-    free(values);
+    if (!st)
+        fvlm_elements_decode(t->type, raw, n, *out = values);
+    else
+        free(values);
     free(raw);
     return st;
 }

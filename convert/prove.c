@@ -11,14 +11,15 @@
 
 #define MAX_OUTPUTS (FVLM_MAX_DW_KERNEL * FVLM_MAX_DW_KERNEL)
 
+enum { BIAS, GAMMA, BETA, MEAN, VAR, N_VECTORS }; /* of a branch */
+
 struct fvlm_proof {
     const fvlm_recipe *m;
-    size_t side, n_in;  /* side of the input map; side * side */
-    size_t out_side, n; /* outputs of a row */
-    double *x;          /* [channels][side * side] */
-    double *normed;     /* x after LayerNorm's affine part; x itself without one */
-    double *bias[FVLM_MAX_BRANCHES], *gamma[FVLM_MAX_BRANCHES], *beta[FVLM_MAX_BRANCHES], *mean[FVLM_MAX_BRANCHES],
-        *var[FVLM_MAX_BRANCHES];
+    size_t side, n_in;                            /* side of the input map; side * side */
+    size_t out_side, n;                           /* outputs of a row */
+    double *x;                                    /* [channels][side * side] */
+    double *normed;                               /* x after LayerNorm's affine part; x itself without one */
+    double *vector[FVLM_MAX_BRANCHES][N_VECTORS]; /* [out] or NULL */
     double *layer_scale, *gain, *shift;
     double error;
 };
@@ -41,11 +42,9 @@ static fvlm_status read_vectors(fvlm_proof *p, const fvlm_source *src, fvlm_err 
     if (!st) st = fvlm_elements_read(src, m->norm_shift, &p->shift, err);
     for (unsigned b = 0; b < m->n_branches && !st; b++) {
         const fvlm_branch *branch = &m->branch[b];
-        st = fvlm_elements_read(src, branch->bias, &p->bias[b], err);
-        if (!st) st = fvlm_elements_read(src, branch->bn.gamma, &p->gamma[b], err);
-        if (!st) st = fvlm_elements_read(src, branch->bn.beta, &p->beta[b], err);
-        if (!st) st = fvlm_elements_read(src, branch->bn.mean, &p->mean[b], err);
-        if (!st) st = fvlm_elements_read(src, branch->bn.var, &p->var[b], err);
+        const fvlm_source_tensor *from[] = {branch->bias, branch->bn.gamma, branch->bn.beta, branch->bn.mean,
+                                            branch->bn.var};
+        for (unsigned v = 0; v < N_VECTORS && !st; v++) st = fvlm_elements_read(src, from[v], &p->vector[b][v], err);
     }
     return st;
 }
@@ -75,13 +74,8 @@ void fvlm_proof_free(fvlm_proof **proof)
     fvlm_proof *p = *proof;
     *proof = NULL;
     if (!p) return;
-    for (unsigned b = 0; b < FVLM_MAX_BRANCHES; b++) {
-        free(p->bias[b]);
-        free(p->gamma[b]);
-        free(p->beta[b]);
-        free(p->mean[b]);
-        free(p->var[b]);
-    }
+    for (unsigned b = 0; b < FVLM_MAX_BRANCHES; b++)
+        for (unsigned v = 0; v < N_VECTORS; v++) free(p->vector[b][v]);
     free(p->layer_scale);
     free(p->gain);
     free(p->shift);
@@ -143,18 +137,19 @@ static void run_parts(const fvlm_proof *p, uint64_t o, double *const *kernels, c
     memset(y, 0, p->n * sizeof *y);
     memset(magnitude, 0, p->n * sizeof *magnitude);
     for (unsigned b = 0; b < m->n_branches; b++) {
+        double *const *v = p->vector[b], bias = v[BIAS] ? v[BIAS][o] : 0;
         if (m->branch[b].kernel)
             convolve(p, kernels[b], m->branch[b].k, x, part);
         else
             for (size_t j = 0; j < p->n; j++) part[j] = input_at(p, own, j);
         for (size_t j = 0; j < p->n; j++) {
-            double bias = p->bias[b] ? p->bias[b][o] : 0, v = part[j] + bias, size = fabs(part[j]) + fabs(bias);
-            if (p->gamma[b]) {
-                double s = sqrt(p->var[b][o] + FVLM_NORM_EPS);
-                v = (v - p->mean[b][o]) / s * p->gamma[b][o] + p->beta[b][o];
-                size = (size + fabs(p->mean[b][o])) / s * fabs(p->gamma[b][o]) + fabs(p->beta[b][o]);
+            double sum = part[j] + bias, size = fabs(part[j]) + fabs(bias);
+            if (v[GAMMA]) {
+                double s = sqrt(v[VAR][o] + FVLM_NORM_EPS);
+                sum = (sum - v[MEAN][o]) / s * v[GAMMA][o] + v[BETA][o];
+                size = (size + fabs(v[MEAN][o])) / s * fabs(v[GAMMA][o]) + fabs(v[BETA][o]);
             }
-            y[j] += m->branch[b].sign * v;
+            y[j] += m->branch[b].sign * sum;
             magnitude[j] += size;
         }
     }
