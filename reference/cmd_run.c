@@ -169,7 +169,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     fvlm_progress_start(&s->bar, "run", opt.quiet || opt.json);
     fvlm_status st = fvlm_model_answer(m, &question, &a, err);
     fvlm_progress_end(&s->bar);
-    if (opt.json) fclose(s->to);
+    if (opt.json && fclose(s->to) && !st) st = fvlm_fail_errno(err, "cannot collect the answer");
     if (!st && opt.json) st = fvlm_cli_print_json(report(m, args->items, text, n_bytes, &a, side, open_seconds), err);
     for (size_t i = 0; !st && opt.tokens_only && i < a.n_ids; i++) printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
     if (!st && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
