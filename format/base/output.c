@@ -51,7 +51,7 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
 /* A file without a name if the file system can make one and /proc can name it later, otherwise one with a temporary
  * name. The lock tells other runs that its owner is alive; between open and lock another run may consider it stale
  * and remove it, so then the next name is tried. */
-static fvlm_status open_unnamed(fvlm_output *o, fvlm_err *err)
+static fvlm_status open_temp(fvlm_output *o, fvlm_err *err)
 {
     if (access("/proc/self/fd", X_OK) == 0) {
         o->fd = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -62,18 +62,21 @@ static fvlm_status open_unnamed(fvlm_output *o, fvlm_err *err)
         if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
             return fail(o, errno, "cannot create it", err);
     }
+    int cause = EEXIST;
     for (int attempt = 0; attempt < 16; attempt++) {
         fvlm_output_temp_name(o->name, o->temp);
         o->fd = openat(o->dir, o->temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
         if (o->fd < 0 && errno == EEXIST) continue;
-        if (o->fd < 0) break;
+        if (o->fd < 0) {
+            cause = errno;
+            break;
+        }
         (void)flock(o->fd, LOCK_EX | LOCK_NB);
         struct stat s;
         if (fstat(o->fd, &s) == 0 && s.st_nlink > 0) return FVLM_OK;
         close(o->fd);
         o->fd = -1;
     }
-    int cause = errno;
     o->temp[0] = 0;
     return fail(o, cause, "cannot create it", err);
 }
@@ -91,7 +94,7 @@ fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, 
     if (!st) st = examine_target(o, err);
     if (!st) {
         fvlm_output_remove_stale(o->dir, o->name);
-        st = open_unnamed(o, err);
+        st = open_temp(o, err);
     }
     if (st) fvlm_output_discard(&o);
     *out = o;
