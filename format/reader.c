@@ -135,6 +135,11 @@ const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i)
     return &r->index.tensor[i];
 }
 
+const fvlm_tensor *fvlm_reader_tensor_in_file(const fvlm_reader *r, size_t i)
+{
+    return r->index.by_offset[i];
+}
+
 static int name_order(const void *name, const void *tensor)
 {
     return strcmp(name, ((const fvlm_tensor *)tensor)->name);

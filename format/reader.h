@@ -35,9 +35,10 @@ const fvlm_config *fvlm_reader_config(const fvlm_reader *r);
 const struct json_t *fvlm_reader_meta(const fvlm_reader *r); /* the metadata section: "config" "provenance" ... */
 const fvlm_hash *fvlm_reader_identity(const fvlm_reader *r); /* the header's hash, which covers every byte */
 size_t fvlm_reader_n_tensors(const fvlm_reader *r);
-const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);        /* sorted by name, as by strcmp */
-const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);  /* NULL if absent */
-const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t); /* in the mapping; 64-byte aligned */
+const fvlm_tensor *fvlm_reader_tensor(const fvlm_reader *r, size_t i);         /* sorted by name, as by strcmp */
+const fvlm_tensor *fvlm_reader_tensor_in_file(const fvlm_reader *r, size_t i); /* in the order of the file */
+const fvlm_tensor *fvlm_reader_find(const fvlm_reader *r, const char *name);   /* NULL if absent */
+const uint8_t *fvlm_reader_bytes(const fvlm_reader *r, const fvlm_tensor *t);  /* in the mapping; 64-byte aligned */
 
 /* The tokenizer section, decompressed by the first call; n_bytes does not count a NUL at its end. */
 fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +27,8 @@ static fvlm_status convert_folder(fvlm_baseline *out, const char *folder, const 
     out->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (out->fd < 0 || fstat(out->fd, &about)) return fvlm_fail_errno(err, "\"%s\"", path);
     out->n_bytes = (uint64_t)about.st_size;
-    snprintf(out->path, sizeof out->path, "/dev/fd/%d", out->fd);
+    snprintf(out->fd_path, sizeof out->fd_path, "/dev/fd/%d", out->fd);
+    out->path = out->fd_path;
     return FVLM_OK;
 }
 
@@ -37,18 +37,12 @@ fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_
     struct stat about;
     char folder[1100], path[1200];
     const char *tmp = getenv("TMPDIR");
-    *out = (fvlm_baseline){.fd = -1};
+    *out = (fvlm_baseline){.path = what, .fd = -1, .folder = tmp && tmp[0] ? tmp : "/tmp"};
     if (stat(what, &about)) return fvlm_fail_errno(err, "\"%s\"", what);
-    if (!S_ISDIR(about.st_mode)) {
-        if (strlen(what) >= sizeof out->path) return fvlm_fail(err, FVLM_LIMIT, "the path of the source is too long");
-        snprintf(out->path, sizeof out->path, "%s", what);
-        return FVLM_OK;
-    }
-    if (!tmp || !tmp[0]) tmp = "/tmp";
-    if (strlen(tmp) >= sizeof out->folder) return fvlm_fail(err, FVLM_LIMIT, "TMPDIR is too long");
-    snprintf(out->folder, sizeof out->folder, "%s", tmp);
-    snprintf(folder, sizeof folder, "%s/fvlm-verify-XXXXXX", tmp);
-    if (!mkdtemp(folder)) return fvlm_fail_errno(err, "a temporary folder in \"%s\"", tmp);
+    if (!S_ISDIR(about.st_mode)) return FVLM_OK;
+    if (snprintf(folder, sizeof folder, "%s/fvlm-verify-XXXXXX", out->folder) >= (int)sizeof folder)
+        return fvlm_fail(err, FVLM_LIMIT, "TMPDIR is too long");
+    if (!mkdtemp(folder)) return fvlm_fail_errno(err, "a temporary folder in \"%s\"", out->folder);
     snprintf(path, sizeof path, "%s/source.fvlm", folder);
     fvlm_status st = convert_folder(out, what, o, path, err);
     unlink(path);

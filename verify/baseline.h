@@ -7,15 +7,16 @@
 #include "convert/convert.h"
 
 typedef struct {
-    char path[4096]; /* of a .fvlm file; can be opened until fvlm_baseline_close */
+    const char *path; /* of a .fvlm file; can be opened until fvlm_baseline_close. Do not copy the struct. */
     /* The temporary file: */
-    int fd;            /* -1 if there is none */
-    uint64_t n_bytes;  /* 0 if there is none */
-    char folder[1024]; /* in which it was made */
+    int fd;             /* -1 if there is none */
+    uint64_t n_bytes;   /* 0 if there is none */
+    const char *folder; /* in which it was made */
+    char fd_path[24];
 } fvlm_baseline;
 
-/* what: a folder or a .fvlm file. o: how to convert a folder; with o->type NULL, nothing is lost (the source's types
- * are kept, fused tensors are f32). On failure nothing is left to close. */
+/* what: a folder or a .fvlm file; borrowed until close. o: how to convert a folder; with o->type NULL, nothing is lost
+ * (the source's types are kept, fused tensors are f32). On failure nothing is left to close. */
 fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_convert_options *o, fvlm_err *err);
 void fvlm_baseline_close(fvlm_baseline *a);
 

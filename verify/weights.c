@@ -164,12 +164,6 @@ static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
     return add_tasks(j, whole, (size_t)t->n_bytes / fvlm_type_float_bytes(t->type), 1, err);
 }
 
-static int by_offset(const void *a, const void *b)
-{
-    const fvlm_tensor *x = *(const fvlm_tensor *const *)a, *y = *(const fvlm_tensor *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
 /* In the order of the file, which is about the order of a pass: the first bad one is the one to look at. */
 static fvlm_status plan(job *j, fvlm_err *err)
 {
@@ -177,13 +171,8 @@ static fvlm_status plan(job *j, fvlm_err *err)
     if (n != fvlm_reader_n_tensors(j->source))
         return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" hold different numbers of tensors",
                          fvlm_reader_path(j->model), fvlm_reader_path(j->source));
-    const fvlm_tensor **order = fvlm_alloc(n, sizeof *order);
-    if (!order) return fvlm_fail_nomem(err);
-    for (size_t i = 0; i < n; i++) order[i] = fvlm_reader_tensor(j->model, i);
-    qsort(order, n, sizeof *order, by_offset);
     fvlm_status st = FVLM_OK;
-    for (size_t i = 0; i < n && !st; i++) st = plan_tensor(j, order[i], err);
-    free(order);
+    for (size_t i = 0; i < n && !st; i++) st = plan_tensor(j, fvlm_reader_tensor_in_file(j->model, i), err);
     return st;
 }
 
