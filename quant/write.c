@@ -95,14 +95,6 @@ static fvlm_stream *find_stream(const job *j, size_t chunk)
     return &j->streams[low];
 }
 
-static fvlm_status open_stream(job *j, fvlm_stream *s, fvlm_err *err)
-{
-    pthread_mutex_lock(&j->lock);
-    const fvlm_status st = fvlm_stream_open(s, err);
-    pthread_mutex_unlock(&j->lock);
-    return st;
-}
-
 /* False if the turn will not come, since a chunk before this one has failed. */
 static bool wait_for_turn(job *j, const fvlm_stream *s, size_t chunk)
 {
@@ -137,7 +129,9 @@ static fvlm_status run_chunk(void *ctx, size_t chunk, unsigned thread, fvlm_err 
     fvlm_stream *s = find_stream(j, chunk);
     fvlm_chunk_scratch *scratch = &j->scratch[thread];
     fvlm_status st = fvlm_stop_check(o->stop, err);
-    if (!st) st = open_stream(j, s, err);
+    pthread_mutex_lock(&j->lock);
+    if (!st) st = fvlm_stream_open(s, err);
+    pthread_mutex_unlock(&j->lock);
     if (!st) {
         const fvlm_chunk c = fvlm_stream_chunk(s, chunk - s->first_chunk);
         st = fvlm_chunk_encode(&c, j->q->reader, scratch, err);

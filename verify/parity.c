@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* parity.c - see parity.h. The candidates, one for each activation mode, run in lockstep (lockstep.h). At every block
  * the last to arrive measures them all against the witness (witness.h). */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

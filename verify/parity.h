@@ -8,8 +8,7 @@
  *   ... verdict.h judges it, report/ prints it ...
  *   fvlm_parity_free(&p);
  *
- * Model and source go through the same pictures, the same prompt and the same answer: the source's own greedy one.
- */
+ * Model and source go through the same pictures, the same prompt and the same answer: the source's own greedy one. */
 #ifndef FVLM_VERIFY_PARITY_H
 #define FVLM_VERIFY_PARITY_H
 

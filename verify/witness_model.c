@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* witness_model.c - a model as a witness. Its runner and whoever asks for blocks meet in a lockstep of two, twice for
- * each block: when it is handed over, and when it is released. Between the two the runner waits. */
+/* witness_model.c - a model as a witness. Its runner and the thread that asks for blocks meet in a lockstep of two,
+ * twice for each block: when it is handed over, and when it is released. Between the two the runner waits. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

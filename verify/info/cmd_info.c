@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_info.c - `fvlm info`: what is inside a file. */
-#include <stdlib.h>
-#include <string.h>
 
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"

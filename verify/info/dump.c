@@ -33,7 +33,7 @@ static float float_at(const source *s, size_t i)
 static void logical_row(const source *s, size_t n, uint8_t *out)
 {
     if (s->t->layout == FVLM_PANELS) fvlm_weight_row(&s->weight, n, s->row);
-    size_t inputs = s->k / s->kernel;
+    const size_t inputs = s->k / s->kernel;
     for (size_t k = 0; k < s->k; k++) {
         float value;
         if (s->t->layout == FVLM_PANELS)

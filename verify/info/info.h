@@ -18,7 +18,7 @@ typedef struct {
     uint64_t n_params, n_bytes;
 } fvlm_share;
 
-#define FVLM_MAX_SHARES (FVLM_N_GROUPS * 19)
+#define FVLM_MAX_SHARES (FVLM_N_GROUPS * 19) /* types: 3 floats and 2 * 2 * 4 integers */
 
 typedef struct {
     fvlm_share share[FVLM_MAX_SHARES]; /* by group, largest first in each */
