@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "format/base/file.h"
 
@@ -79,8 +80,13 @@ fvlm_status fvlm_section_unpack(char **out, const fvlm_section *s, int fd, const
         st = fvlm_fail_nomem(err);
     else if (!packed)
         memcpy(text, stored, (size_t)s->raw_bytes);
-    else if (ZSTD_decompress(text, (size_t)s->raw_bytes, stored, (size_t)s->n_bytes) != s->raw_bytes)
-        st = fvlm_refuse(err, s->offset, "\"%s\": the %s does not decompress", path, what);
+    else {
+        const size_t n = ZSTD_decompress(text, (size_t)s->raw_bytes, stored, (size_t)s->n_bytes);
+        if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+            st = fvlm_fail_nomem(err);
+        else if (n != s->raw_bytes)
+            st = fvlm_refuse(err, s->offset, "\"%s\": the %s does not decompress", path, what);
+    }
     free(stored);
     if (st) {
         free(text);

@@ -206,6 +206,7 @@ static bool read_once(size_t allocation, size_t call, int cause, bool all_after)
     bool reached = allocation ? allocations >= allocation : calls >= call;
     disarm();
     if (st && !err.msg[0]) fail_msg("allocation %zu, call %zu: no message", allocation, call);
+    if (st && allocation && st != FVLM_NOMEM) fail_msg("allocation %zu: status %d \"%s\"", allocation, st, err.msg);
     if (st == FVLM_OK && call && cause != EINTR && reached) fail_msg("call %zu failed unseen", call);
     return reached;
 }
