@@ -128,12 +128,13 @@ fuzz:  ## fuzz: libFuzzer on every parser of outside data, FUZZ_SECONDS (60) a t
 INSTALLED := bin/fvlm share/man/man1/fvlm.1 share/bash-completion/completions/fvlm \
              share/zsh/site-functions/_fvlm share/fish/vendor_completions.d/fvlm.fish
 install: $(BUILD)/fvlm  ## install: the stripped binary, its man page and completion for bash, zsh and fish, below PREFIX (/usr/local)
-	$(Q)for f in $(INSTALLED); do mkdir -p "$(DESTDIR)$(PREFIX)/$${f%/*}"; done
+	$(Q)for f in $(INSTALLED); do install -d -m755 "$(DESTDIR)$(PREFIX)/$${f%/*}"; done
 	$(Q)install -m755 -s $(BUILD)/fvlm "$(DESTDIR)$(PREFIX)/bin/fvlm"
 	$(Q)$(BUILD)/fvlm man >"$(DESTDIR)$(PREFIX)/share/man/man1/fvlm.1"
 	$(Q)$(BUILD)/fvlm completion bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/fvlm"
 	$(Q)$(BUILD)/fvlm completion zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_fvlm"
 	$(Q)$(BUILD)/fvlm completion fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/fvlm.fish"
+	$(Q)for f in $(filter share/%,$(INSTALLED)); do chmod 644 "$(DESTDIR)$(PREFIX)/$$f"; done
 
 uninstall:  ## uninstall: remove what install put below PREFIX
 	$(Q)for f in $(INSTALLED); do rm -f "$(DESTDIR)$(PREFIX)/$$f"; done

@@ -25,7 +25,7 @@ static struct {
 static const fvlm_cli_option options[] = {
     {.name = "size",
      .arg = "LIST",
-     .help = "sides of the image such as 512,1024",
+     .help = "sides of the image, multiples of 64, such as 512,1024",
      .min = 64,
      .max = 4096,
      .preset = "the model's",
@@ -193,7 +193,6 @@ static void print_line(const line *l)
            l->threads, fvlm_act_name(l->act), l->side, l->positions, l->vision * 1e3, l->projector * 1e3,
            l->prefill * 1e3, l->ttft * 1e3, 1 / l->decode, l->peak * 1e-9, 100 * l->vision_rate / l->peak,
            100 * l->prefill_rate / l->peak, l->decode_bandwidth * 1e-9);
-    fflush(stdout);
 }
 
 static json_t *line_json(const line *l, const char *cpu)
@@ -226,7 +225,9 @@ static fvlm_status bench_model(const char *path, unsigned threads, const char *a
         if (!st) st = fvlm_reader_check_unchanged(m->reader, measure(m, &l, err), err);
         if (st) break;
         fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
-        if (!opt.json && !opt.quiet) print_line(&l);
+        if (opt.json || opt.quiet) continue;
+        print_line(&l);
+        st = fvlm_cli_flush(st, err);
     }
     fvlm_model_close(&m);
     return st;

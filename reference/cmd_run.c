@@ -36,7 +36,7 @@ static const fvlm_cli_option options[] = {
      .real = &opt.temperature},
     {.name = "top-p",
      .arg = "P",
-     .help = "draw only from the likeliest tokens of total probability P",
+     .help = "draw only from the likeliest tokens of total probability P, above 0",
      .max = 1,
      .real = &opt.top_p},
     {.name = "seed",
@@ -173,6 +173,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     if (!st && opt.json) st = fvlm_cli_print_json(report(m, args->items, text, n_bytes, &a, side, open_seconds), err);
     for (size_t i = 0; !st && opt.tokens_only && i < a.n_ids; i++) printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
     if (!st && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
+    st = fvlm_cli_flush(st, err); /* the answer comes before the figures, which go to stderr */
     if (!st && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
     fvlm_answer_free(&a);
     free(text);

@@ -14,10 +14,12 @@
 #include "convert/conversion_report.h"
 #include "convert/recipe.h"
 
+#define FVLM_MAX_DROP_RULES 4 /* of one dialect */
+
 typedef struct {
     fvlm_recipes recipes;
     fvlm_config config;                 /* the checkpoint's, with the tower added */
-    fvlm_conversion_dropped dropped[4]; /* those with n_tensors > 0 */
+    fvlm_conversion_dropped dropped[FVLM_MAX_DROP_RULES]; /* those with n_tensors > 0 */
     unsigned n_dropped;
     uint64_t rows_dropped; /* rows of the embedding that no token id reaches */
     bool head_differs;     /* config.json says tied, but the stored head differs; config.json wins */

@@ -2,6 +2,7 @@
 /* resolver.c - see resolver.h. */
 #include "convert/names/resolver.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,7 @@ void fvlm_resolver_drop(fvlm_resolver *r, const fvlm_source_tensor *t, const cha
     r->used[t - fvlm_source_tensor_at(r->src, 0)] = true;
     unsigned k = 0;
     while (k < out->n_dropped && strcmp(out->dropped[k].rule, rule) != 0) k++;
+    assert(k < FVLM_MAX_DROP_RULES); /* rules are in the code, not in the file */
     if (k == out->n_dropped) out->dropped[out->n_dropped++].rule = rule;
     out->dropped[k].n_tensors++;
     out->dropped[k].n_bytes += t->n_bytes;

@@ -56,11 +56,13 @@ static bool asks_for_help(int argc, char **argv)
     return false;
 }
 
-/* A command whose output did not arrive has failed. */
-static fvlm_status flush(fvlm_status st, fvlm_err *err)
+/* A command whose output did not arrive has failed, unless it was the signal that broke off the write. */
+fvlm_status fvlm_cli_flush(fvlm_status st, fvlm_err *err)
 {
     errno = 0;
     if ((fflush(stdout) == 0 && !ferror(stdout)) || st) return st;
+    st = fvlm_stop_check(&stop, err);
+    if (st) return st;
     if (!errno) errno = EIO; /* an earlier write failed */
     return fvlm_fail_errno(err, "standard output");
 }
@@ -81,7 +83,7 @@ static fvlm_status run(const fvlm_cli_command *command, int argc, char **argv, f
 
 int fvlm_cli_end(fvlm_status st, fvlm_err *err)
 {
-    st = flush(st, err);
+    st = fvlm_cli_flush(st, err);
     if (!st) return 0;
     fvlm_terminal_line_clear();
     fvlm_terminal_print(stderr, "fvlm: %s%s\n", err->msg, st == FVLM_EXISTS ? "; --force replaces it" : "");

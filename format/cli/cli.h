@@ -105,6 +105,9 @@ const fvlm_stop *fvlm_cli_stop(void);
 fvlm_status fvlm_cli_parse(const fvlm_cli_command *command, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err);
 void fvlm_cli_list_free(fvlm_cli_list *l);
 
+/* Delivers what was printed so far: st, or the failure to write to stdout. */
+fvlm_status fvlm_cli_flush(fvlm_status st, fvlm_err *err);
+
 /* "no output file; give -o FILE, or --dry-run to see the plan" */
 fvlm_status fvlm_cli_no_output(fvlm_err *err);
 

@@ -26,3 +26,5 @@ refuses 2 "--runs: 0 is out of range, 1 to 101; try 'fvlm bench --help'" "$m" --
 refuses 2 "--text: 0 is out of range, 1 to 8192; try 'fvlm bench --help'" "$m" --text 0
 [ -z "$("$FVLM" bench "$m" --size 64 --runs 1 --threads 1 -q 2>&1)" ]; ok "-q prints nothing" $?
 "$FVLM" bench "$m" --size 64 --runs 1 --threads 9999 --json | grep -q '"threads": 64,'; ok "too many threads are capped" $?
+"$FVLM" bench "$m" --size 64 --runs 1 --threads 1 >/dev/full 2>"$dir/err"
+same "a full disk is told by its name" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"

@@ -94,5 +94,9 @@ long=$(head -c 12000 /dev/zero | tr '\0' '7')
 same "refuses a prompt longer than the context" "$? $(sed -E 's/[0-9]+/N/g' "$dir/err")" \
     "1 fvlm: the text takes N positions, the context holds N"
 
+"$FVLM" run "$m" "$picture" "$question" >/dev/full 2>"$dir/err"
+same "a full disk is told before any figures" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"
+"$FVLM" run "$m" "$picture" "$question" --tokens-only >"$dir/both" 2>&1
+[[ $(head -1 "$dir/both") =~ ^[0-9\ ]+$ ]]; ok "the answer comes before the figures" $?
 "$FVLM" run "$m" "$picture" "$question" -q >/dev/full 2>"$dir/err"
 same "a full disk is an error" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"
