@@ -18,7 +18,7 @@
 
 typedef struct {
     fvlm_recipes recipes;
-    fvlm_config config;                 /* the checkpoint's, with the tower added */
+    fvlm_config config;                                   /* the checkpoint's, with the tower added */
     fvlm_conversion_dropped dropped[FVLM_MAX_DROP_RULES]; /* those with n_tensors > 0 */
     unsigned n_dropped;
     uint64_t rows_dropped; /* rows of the embedding that no token id reaches */

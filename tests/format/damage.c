@@ -44,8 +44,7 @@ static void every_bit_flip(void **state)
             uint8_t flipped = (uint8_t)(whole[i] ^ 1u << bit);
             put(i, &flipped, 1);
             err.msg[0] = 0;
-            if (fvlm_reader_check(r, NULL, &err) == FVLM_OK)
-                fail_msg("byte %zu bit %u was accepted", i, bit);
+            if (fvlm_reader_check(r, NULL, &err) == FVLM_OK) fail_msg("byte %zu bit %u was accepted", i, bit);
             assert_true(err.msg[0] != 0);
             put(i, &whole[i], 1);
         }

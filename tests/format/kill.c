@@ -104,8 +104,7 @@ static void a_whole_model(void **state)
             absent++;
             continue;
         }
-        if (fvlm_reader_open(&r, path, &err) || fvlm_reader_check(r, NULL, &err))
-            fail_msg("round %zu: %s", i, err.msg);
+        if (fvlm_reader_open(&r, path, &err) || fvlm_reader_check(r, NULL, &err)) fail_msg("round %zu: %s", i, err.msg);
         fvlm_reader_close(&r);
     }
     print_message("# %zu kills of a model's writer: %zu left none, the rest a verified file\n", rounds, absent);

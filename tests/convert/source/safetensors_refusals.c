@@ -113,7 +113,8 @@ static const refusal refusals[] = {
     /* __metadata__ */
     {"{\"__metadata__\":[]}", 0, FVLM_BAD_INPUT, 24, "expected '{', __metadata__"},
     {"{\"__metadata__\":{\"a\":1}}", 0, FVLM_BAD_INPUT, 29, "__metadata__ may contain only strings; \"a\" is not one"},
-    {"{\"__metadata__\":{\"a\":null}}", 0, FVLM_BAD_INPUT, 29, "__metadata__ may contain only strings; \"a\" is not one"},
+    {"{\"__metadata__\":{\"a\":null}}", 0, FVLM_BAD_INPUT, 29,
+     "__metadata__ may contain only strings; \"a\" is not one"},
     {"{\"__metadata__\":{\"a\":\"1\",\"a\":\"1\"}}", 0, FVLM_BAD_INPUT, 24, "__metadata__ has the key \"a\" twice"},
     {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, FVLM_BAD_INPUT, 27, "__metadata__ is given twice"},
 };

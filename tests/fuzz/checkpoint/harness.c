@@ -16,8 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const uint8_t *next = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
         const size_t n = next ? (size_t)(next - data) : (size_t)(end - data);
-        if (n) fuzz_write(names[i], data, n);
-        else fuzz_remove(names[i]);
+        if (n)
+            fuzz_write(names[i], data, n);
+        else
+            fuzz_remove(names[i]);
         data = next ? next + 1 : end;
     }
     static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";

@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool ready;
     if (!ready) {
-        write_shard("model-00001-of-00002.safetensors", "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}");
+        write_shard("model-00001-of-00002.safetensors",
+                    "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}");
         write_shard("model-00002-of-00002.safetensors",
                     "{\"b\":{\"dtype\":\"F16\",\"shape\":[2,2],\"data_offsets\":[0,8]},"
                     "\"c\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[8,16]}}");
