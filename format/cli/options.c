@@ -197,6 +197,16 @@ void fvlm_cli_option_note(const fvlm_cli_option *o, char out[300])
 
 /* ---- parsing ---- */
 
+/* "--force", or "-f" of this command. */
+static bool looks_like_option(const fvlm_cli_command *cmd, const char *text)
+{
+    if (text[0] != '-' || !text[1]) return false;
+    if (text[1] == '-') return true;
+    for (const fvlm_cli_option *o = cmd->options; o && o->name; o++)
+        if (o->letter == text[1] && !text[2]) return true;
+    return false;
+}
+
 /* The value is what follows '=', or the next argument. That may not look like an option: "--output --force" is a
  * forgotten file name far more often than a file named --force. */
 static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *inline_value,
@@ -208,7 +218,7 @@ static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_optio
         return FVLM_OK;
     }
     if (inline_value) return take_value(cmd, o, inline_value, err);
-    if (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)
+    if (*i + 1 >= argc || looks_like_option(cmd, argv[*i + 1]))
         return misuse(cmd, err, "--%s needs %s", o->name, o->arg);
     return take_value(cmd, o, argv[++*i], err);
 }

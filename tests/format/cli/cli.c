@@ -108,6 +108,7 @@ static void misuse(void **state)
     refuses(s("--output"), NULL, "--output needs FILE");
     refuses(s("-o"), NULL, "--output needs FILE");
     refuses(s("--output"), s("--quiet"), "--output needs FILE");
+    refuses(s("-o"), s("-q"), "--output needs FILE");
     refuses(s("--output="), NULL, "--output needs FILE, but it is empty");
     refuses(s("--quiet=yes"), NULL, "--quiet takes no value");
     static const char *const numbers[] = {"",   "-1", "+1", " 1", "1 ", "0x10", "1e3", "1.0", "18446744073709551616",
