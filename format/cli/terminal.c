@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* terminal.c - see terminal.h. */
+#define _GNU_SOURCE 1 /* vasprintf */
 #include "format/cli/terminal.h"
 
 #include <inttypes.h>
