@@ -6,6 +6,12 @@
 listed=$(grep -o '^fvlm_.*' tests/exported.list | sort)
 same "the shared library exports the list" "$(nm -D --defined-only "$BUILD/libfvlm.so" | awk '$2 ~ /[A-Z]/ { print $3 }' | sort)" "$listed"
 same "each name is listed once" "$(uniq -d <<<"$listed")" ""
+api="reference/reference.h reference/image/image.h reference/tokenizer/tokenizer.h convert/convert.h quant/quant.h"
+api="$api verify/weights.h verify/parity.h verify/verdict.h"
+# shellcheck disable=SC2086
+declared=$(grep -hvE '^(/\*| \*)' $api | grep -oE '\bfvlm_[a-z0-9_]+\(' | tr -d '(' | sort -u)
+[ "$(wc -l <<<"$declared")" -ge 40 ]; ok "the API's headers are read" $?
+same "every function of the API's headers is exported" "$(comm -23 <(echo "$declared") <(echo "$listed"))" ""
 same "nothing in the archive lacks the prefix" \
     "$(nm -g --defined-only "$BUILD/libfvlm.a" 2>/dev/null | awk 'NF == 3 && $3 !~ /^(fvlm_|__[a-z]*san|_?_odr_asan)/ { print $3 }')" ""
 same "no command in the archive" "$(ar t "$BUILD/libfvlm.a" | grep -E '^(cmd_|cli|fvlm\.)')" ""
