@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jerror.h>
+/* In this order: the numbers of the messages in jerror.h depend on the version that jpeglib.h defines. */
 #include <jpeglib.h>
+#include <jerror.h>
 
 enum { MAX_SCANS = 500 }; /* a progressive image has about ten; thousands only cost time */
 
