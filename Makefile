@@ -29,7 +29,7 @@ CLI      := $(BUILD)/commands.a
 SHARED   := $(BUILD)/libfvlm.so
 TEST_SRC := $(sort $(shell find $(addprefix tests/,$(ROOMS)) -name '*.c'))
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
-SCRIPTS  := $(wildcard tests/cli/*.sh)
+SCRIPTS  := $(wildcard tests/cli/*.sh) $(filter-out %/table.sh,$(wildcard tests/cases/*.sh))
 HELPERS  := $(BUILD)/tests/support.a
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
 BENCH    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
@@ -37,7 +37,7 @@ ifeq ($(V),0)
 Q := @
 endif
 
-.PHONY: all programs setup libraries demo check test tools asan tsan arm64 deps format bench accuracy oracle fuzz \
+.PHONY: all programs setup libraries demo check test cases tools asan tsan arm64 deps format bench accuracy oracle fuzz \
         install uninstall compile_commands.json clean help
 .SECONDARY:
 
@@ -86,6 +86,9 @@ programs: all $(TESTS) $(TOOLS)
 
 test: programs  ## test: run every test that needs no Python
 	@CC="$(CC)" tests/run.sh $(BUILD) $(TESTS) $(SCRIPTS)
+
+cases: programs  ## cases: every input that once went wrong beside its tests
+	@tests/cases/table.sh $(BUILD)
 
 asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j2 test BUILD=build/asan OPT=-O1 \

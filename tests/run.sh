@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs test programs (cmocka) and scripts, JOBS (2) at a time, and adds up what they report in TAP.
-#   tests/run.sh BUILD TEST...     log of each in BUILD/logs/NAME.tap; FVLM is the binary under test
+#   tests/run.sh BUILD TEST...     log of each in LOGS (BUILD/logs)/NAME.tap; FVLM is the binary under test
 # A test fails, too, if it exits with another code than 0 or has not as many results as it planned.
 # Ends in "N passed, N failed, N skipped"; exits 1 if any failed.
 set -u
 build=$1; shift
-logs=$build/logs
+logs=${LOGS:-$build/logs}
 rm -rf "$logs"; mkdir -p "$logs"
 export FVLM="$PWD/$build/fvlm" BUILD="$build" CMOCKA_MESSAGE_OUTPUT=TAP
 export UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by tests/cli/*.sh with the name of what is tested. Gives them $tiny (the small model), $dir (a folder that is
+# Sourced by tests/{cli,cases}/*.sh with the name of what is tested. Gives them $tiny (the small model), $dir (a folder that is
 # removed at the end), and the checks below, each of which prints one line of TAP. The plan comes last: tests/run.sh
 # fails a script whose plan is missing or differs from the number of results.
 #   . tests/support/tap.sh run
