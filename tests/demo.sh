@@ -36,11 +36,13 @@ picture=$tiny/heldout/$(printf '%s' "$line" | cut -f1)
 say "3. Every byte has a checksum"
 for m in tiny tiny-int8 tiny-int4; do show "$fvlm" verify "$out/$m.fvlm"; done
 
-say "4. Block by block beside the same model, fused by PyTorch in f64: f32, then what int4 costs"
-show "$fvlm" verify "$out/tiny.fvlm" --against "$tiny/fused" --image "$picture"
+say "4. Block by block beside PyTorch: outputs that timm and transformers recorded from the same checkpoint"
+show "$fvlm" verify "$out/tiny.fvlm" --against-activations "$tiny/pytorch.safetensors"
+
+say "5. What int4 costs, beside the same model fused by PyTorch in f64"
 show "$fvlm" verify "$out/tiny-int4.fvlm" --against "$tiny/fused" --image "$picture" | grep -v '^vision.stage\|^llm.layer'
 
-say "5. Questions about $picture, which the model has not seen in training"
+say "6. Questions about $picture, which the model has not seen in training"
 awk -F'\t' -v p="$(basename "$picture")" '$1 == p { print $3 "\t" $4 }' "$tiny/heldout/questions.tsv" |
     while IFS="$(printf '\t')" read -r question answer; do
         printf '\n%s  (expected: %s)\n' "$question" "$answer"
@@ -49,7 +51,7 @@ awk -F'\t' -v p="$(basename "$picture")" '$1 == p { print $3 "\t" $4 }' "$tiny/h
         done
     done
 
-say "6. What an answer costs"
+say "7. What an answer costs"
 for m in tiny tiny-int4; do show "$fvlm" run "$out/$m.fvlm" "$tiny/demo.png" "Describe the picture." 2>&1; done
 
 say "Next"

@@ -10,11 +10,14 @@ there is some; it wants older versions (apple-code-requirements.txt), so an envi
 
 The file: every block under fvlm's observer name, f32 [rows, cols], channels last; "pixels" [side * side, 3];
 "input_ids" i64, -200 where the picture goes; "greedy" i64, the answer's ids without the one that ends it;
-"llm.norm" and "logits" for the last position of the prompt.
+"llm.norm" and "logits" for the last position of the prompt. Its metadata names picture, prompt, the versions of what
+computed it, and the SHA-256 of the checkpoint's weights.
 """
 
 import argparse
+import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -63,6 +66,18 @@ def dump(model, picture, question, side=None, n_new=64):
     return tensors
 
 
+def provenance(folder, model, picture, question):
+    """Where the numbers come from, for the file's metadata."""
+    weights = sorted(Path(folder).glob("*.safetensors"))
+    return {
+        "by": model.name,
+        "versions": ", ".join(f"{p} {version(p)}" for p in ("torch", "timm", "transformers", "tokenizers", "pillow")),
+        "sha256": ", ".join(f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in weights),
+        "image": Path(picture).name,
+        "prompt": question,
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -79,7 +94,7 @@ def main():
         import apple as code
     model = code.load(a.folder)
     tensors = dump(model, a.image, a.question, a.side, a.new)
-    about = {"image": a.image.name, "prompt": a.question, "by": model.name}
+    about = provenance(a.folder, model, a.image, a.question)
     save_file(tensors, a.output, metadata=about)
     print(json.dumps({**about, "tensors": len(tensors), "greedy": tensors["greedy"].tolist()}))
 
