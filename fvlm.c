@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fvlm.c - main(): the list of commands, and the two that are about the list. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "format/base/mapped.h"
 #include "format/cli/cli.h"
@@ -53,8 +55,17 @@ static void print_help(FILE *to)
     fprintf(to, "\n'fvlm COMMAND --help' lists its options and gives two examples.\n");
 }
 
+/* A file that is opened must not take the number of a standard stream that was closed. Reading from stdin, and writing to
+ * the others, still fails. */
+static void fill_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0) _exit(3);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     fvlm_err err = {0};
     const char *name = argc >= 2 ? argv[1] : NULL;
     if (name && (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))) {

@@ -84,7 +84,8 @@ static void show_text(void *ctx, const char *text, size_t n_bytes)
         fvlm_terminal_write(s->to, text, n_bytes);
     else
         fwrite(text, 1, n_bytes, s->to);
-    fflush(s->to);
+    fvlm_err ignored; /* after a failure the work stops, and fvlm_cli_end reports it */
+    if (s->to == stdout) fvlm_cli_flush(FVLM_OK, &ignored);
 }
 
 /* Tower blocks and layers cost about the same, so counting them gives a fair bar. */

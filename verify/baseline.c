@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "convert/convert.h"
+#include "format/base/leftovers.h"
 #include "verify/baseline.h"
 
 /* Converts into path, then keeps only a descriptor. */
@@ -44,9 +45,13 @@ fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_
         return fvlm_fail(err, FVLM_LIMIT, "TMPDIR is too long");
     if (!mkdtemp(folder)) return fvlm_fail_errno(err, "a temporary folder in \"%s\"", out->folder);
     snprintf(path, sizeof path, "%s/source.fvlm", folder);
+    fvlm_leftover *of_folder = fvlm_leftovers_add(AT_FDCWD, folder, true);
+    fvlm_leftover *of_file = fvlm_leftovers_add(AT_FDCWD, path, false);
     fvlm_status st = convert_folder(out, what, o, path, err);
     unlink(path);
     rmdir(folder);
+    fvlm_leftovers_forget(of_file);
+    fvlm_leftovers_forget(of_folder);
     if (st) fvlm_baseline_close(out);
     return st;
 }

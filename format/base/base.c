@@ -9,21 +9,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-static fvlm_status record(fvlm_err *err, fvlm_status code, uint64_t offset, const char *fmt, va_list args)
+/* Cuts text to less than capacity bytes: "..." stands for the middle of its longest part between quotes, which is a path
+ * or a name, so that the cause at the end stays. Characters of UTF-8 stay whole. */
+static void shorten(char *text, size_t capacity)
 {
-    if (err) {
-        err->code = code;
-        err->offset = offset;
-        vsnprintf(err->msg, sizeof err->msg, fmt, args);
+    for (size_t n; (n = strlen(text)) >= capacity;) {
+        size_t begin = 0, length = 0, cut = n - capacity + 1 + strlen("...");
+        for (size_t at = 0, part; at <= n; at += part + 1) {
+            part = strcspn(text + at, "\"");
+            if (part > length) begin = at, length = part;
+        }
+        const size_t kept = capacity / 4;
+        if (length < kept + 4)
+            begin = 0, length = n; /* many short parts */
+        else if (cut > length - kept)
+            cut = length - kept; /* the next longest gives the rest */
+        size_t from = begin + (length - cut) / 2, to = from + cut;
+        while (from > begin && ((unsigned char)text[from] & 0xc0) == 0x80) from--;
+        while (((unsigned char)text[to] & 0xc0) == 0x80) to++;
+        memcpy(text + from, "...", 3);
+        memmove(text + from + 3, text + to, n - to + 1);
     }
-    return code;
+}
+
+/* The formatted text and the end after it. Allocates only if they do not fit; out of memory, the end is cut off. */
+static void record(fvlm_err *err, const char *end, const char *fmt, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    const int n = vsnprintf(err->msg, sizeof err->msg, fmt, args);
+    const size_t used = strlen(err->msg), whole = (n > 0 ? (size_t)n : 0) + strlen(end) + 1;
+    char *text = whole > sizeof err->msg ? malloc(whole) : NULL;
+    if (text) {
+        vsnprintf(text, whole, fmt, again);
+        strcat(text, end);
+        shorten(text, sizeof err->msg);
+        memcpy(err->msg, text, strlen(text) + 1);
+    } else {
+        snprintf(err->msg + used, sizeof err->msg - used, "%s", end);
+    }
+    free(text);
+    va_end(again);
 }
 
 fvlm_status fvlm_fail(fvlm_err *err, fvlm_status code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    record(err, code, 0, fmt, args);
+    if (err) {
+        err->code = code;
+        err->offset = 0;
+        record(err, "", fmt, args);
+    }
     va_end(args);
     return code;
 }
@@ -32,36 +69,39 @@ fvlm_status fvlm_refuse(fvlm_err *err, uint64_t offset, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    record(err, FVLM_BAD_INPUT, offset, fmt, args);
+    if (err) {
+        err->code = FVLM_BAD_INPUT;
+        err->offset = offset;
+        record(err, "", fmt, args);
+    }
     va_end(args);
     return FVLM_BAD_INPUT;
 }
 
 fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...)
 {
-    int cause = errno;
+    char cause[128];
+    snprintf(cause, sizeof cause, ": %s", strerror(errno));
     va_list args;
     va_start(args, fmt);
-    record(err, FVLM_IO, 0, fmt, args);
-    va_end(args);
     if (err) {
-        size_t used = strlen(err->msg);
-        snprintf(err->msg + used, sizeof err->msg - used, ": %s", strerror(cause));
+        err->code = FVLM_IO;
+        err->offset = 0;
+        record(err, cause, fmt, args);
     }
+    va_end(args);
     return FVLM_IO;
 }
 
 fvlm_status fvlm_err_prefix(fvlm_err *err, const char *fmt, ...)
 {
     if (!err) return FVLM_BAD_INPUT; /* which failure is unknown, but it is one: callers return this */
-    char rest[sizeof err->msg];
-    memcpy(rest, err->msg, sizeof rest);
+    char rest[sizeof err->msg + 2];
+    snprintf(rest, sizeof rest, ": %s", err->msg);
     va_list args;
     va_start(args, fmt);
-    vsnprintf(err->msg, sizeof err->msg, fmt, args);
+    record(err, rest, fmt, args);
     va_end(args);
-    size_t used = strlen(err->msg);
-    snprintf(err->msg + used, sizeof err->msg - used, ": %s", rest);
     return err->code;
 }
 

@@ -27,8 +27,8 @@ typedef enum {
     FVLM_INTERRUPTED  /* a signal asked us to stop                               */
 } fvlm_status;
 
-/* Filled by the function that fails; owned by the caller, so that reporting never allocates.
- * msg is one line: what, where, what to do. */
+/* Filled by the function that fails; owned by the caller. msg is one line: what, where, what to do. A longer text is
+ * shortened in the middle of its longest quoted part, so that the cause is always there. */
 typedef struct {
     fvlm_status code;
     uint64_t offset;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "format/base/file.h"
+#include "format/base/utf8.h"
 
 #define N_SLOTS 64 /* a command maps at most four files; further mappings are not listed */
 
@@ -31,7 +32,15 @@ static void (*before_exit)(void); /* set once, before there are threads */
 fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err)
 {
     void *p = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED) return fvlm_fail_errno(err, "\"%s\": cannot map it", path);
+    /* Some FUSE and 9p map privately only, or not at all: then it is read into memory. */
+    if (p == MAP_FAILED) p = mmap(NULL, n_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+        p = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) return fvlm_fail_errno(err, "\"%s\": cannot map it", path);
+        const fvlm_status st = fvlm_file_read(fd, path, 0, p, n_bytes, err);
+        if (st) munmap(p, n_bytes);
+        if (st) return st;
+    }
     *out = p;
     for (size_t i = 0; i < N_SLOTS; i++) {
         if (atomic_exchange(&slots[i].taken, true)) continue;
@@ -80,9 +89,12 @@ static void report(const slot *s)
     char line[PATH_MAX + 256] = "fvlm: \"";
     const bool cut = fstat(s->fd, &now) == 0 && (uint64_t)now.st_size < s->n_bytes;
     append(line, sizeof line, s->path);
-    for (char *c = line; *c; c++) /* nothing that steers a terminal: C0, DEL, C1 */
-        if ((unsigned char)*c < 0x20 || *c == 0x7f || ((unsigned char)*c == 0xc2 && (unsigned char)c[1] < 0xa0))
-            *c = '?';
+    const size_t length = strlen(line);
+    for (size_t at = 0, n; at < length; at += n) {
+        int32_t c;
+        n = fvlm_utf8_next((uint8_t *)line + at, length - at, &c);
+        if (c < 0 || fvlm_utf8_is_control(c)) memset(line + at, '?', n);
+    }
     append(line, sizeof line,
            cut ? "\" became shorter while it was in use" FVLM_TRY_AGAIN "\n"
                : "\" could not be read while it was in use; check the disk, then the file with 'fvlm verify'\n");

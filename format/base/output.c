@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* output.c - see output.h. Every step after opening the target's directory is relative to that directory's
  * descriptor, so a folder that is renamed meanwhile cannot send the file elsewhere. */
-#define _GNU_SOURCE 1 /* O_TMPFILE, renameat2, fallocate */
+#define _GNU_SOURCE 1 /* O_TMPFILE, renameat2, fallocate, sync_file_range */
 #include "format/base/output.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/base/leftovers.h"
 #include "format/base/output_path.h"
 
 struct fvlm_output {
@@ -20,6 +21,7 @@ struct fvlm_output {
     char *name; /* the target's name in dir, links resolved */
     int dir, fd;
     char temp[FVLM_TEMP_MAX]; /* our name in dir; empty while the file has none */
+    fvlm_leftover *leftover;  /* that name */
     mode_t mode;
     bool force, had_target;
 };
@@ -48,23 +50,64 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* A file without a name if the file system can make one and /proc can name it later, otherwise one with a temporary
- * name. The lock tells other runs that its owner is alive; between open and lock another run may consider it stale
- * and remove it, so then the next name is tried. */
+/* Whether errno says that the file system, or a sandbox, has no such call: some FUSE, 9p, FAT, NFS. */
+static bool not_there(void)
+{
+    return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM;
+}
+
+static void new_temp_name(fvlm_output *o)
+{
+    fvlm_leftovers_forget(o->leftover);
+    fvlm_output_temp_name(o->name, o->temp);
+    o->leftover = fvlm_leftovers_add(o->dir, o->temp, false);
+}
+
+/* The file has another name, or the temporary one is not ours. */
+static void forget_temp_name(fvlm_output *o)
+{
+    fvlm_leftovers_forget(o->leftover);
+    o->leftover = NULL;
+    o->temp[0] = 0;
+}
+
+static int link_unnamed(const fvlm_output *o, int fd, const char *name)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, self, o->dir, name, AT_SYMLINK_FOLLOW);
+}
+
+static int open_unnamed(const fvlm_output *o)
+{
+    return openat(o->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+/* Tries the link that will publish the file, with another one: a finished file that cannot get a name is lost. */
+static bool can_link_unnamed(fvlm_output *o)
+{
+    const int fd = open_unnamed(o);
+    if (fd < 0) return false;
+    new_temp_name(o);
+    const bool linked = link_unnamed(o, fd, o->temp) == 0;
+    if (linked) unlinkat(o->dir, o->temp, 0);
+    forget_temp_name(o);
+    close(fd);
+    return linked;
+}
+
+/* A file without a name if the file system can make one and name it later, otherwise one with a temporary name. The
+ * lock tells other runs that its owner is alive; between open and lock another run may consider it stale and remove
+ * it, so then the next name is tried. */
 static fvlm_status open_temp(fvlm_output *o, fvlm_err *err)
 {
-    if (access("/proc/self/fd", X_OK) == 0) {
-        o->fd = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (o->fd >= 0) {
-            (void)flock(o->fd, LOCK_EX | LOCK_NB);
-            return FVLM_OK;
-        }
-        if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
-            return fail(o, errno, "cannot create it", err);
+    if (can_link_unnamed(o) && (o->fd = open_unnamed(o)) >= 0) {
+        (void)flock(o->fd, LOCK_EX | LOCK_NB);
+        return FVLM_OK;
     }
     int cause = EEXIST;
     for (int attempt = 0; attempt < 16; attempt++) {
-        fvlm_output_temp_name(o->name, o->temp);
+        new_temp_name(o);
         o->fd = openat(o->dir, o->temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
         if (o->fd < 0 && errno == EEXIST) continue;
         if (o->fd < 0) {
@@ -77,7 +120,7 @@ static fvlm_status open_temp(fvlm_output *o, fvlm_err *err)
         close(o->fd);
         o->fd = -1;
     }
-    o->temp[0] = 0;
+    forget_temp_name(o);
     return fail(o, cause, "cannot create it", err);
 }
 
@@ -109,7 +152,8 @@ fvlm_status fvlm_output_reserve(fvlm_output *o, uint64_t n_bytes, fvlm_err *err)
     do r = fallocate(o->fd, 0, 0, (off_t)n_bytes);
     while (r != 0 && errno == EINTR);
     /* Not posix_fallocate: if the file system cannot reserve, it writes every block itself. */
-    if (r != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) r = ftruncate(o->fd, (off_t)n_bytes);
+    if (r != 0 && not_there()) r = ftruncate(o->fd, (off_t)n_bytes);
+    if (r != 0 && not_there()) r = pwrite(o->fd, "", 1, (off_t)n_bytes - 1) == 1 ? 0 : -1;
     return r == 0 ? FVLM_OK : fail(o, errno, "cannot reserve its space", err);
 }
 
@@ -135,49 +179,64 @@ int fvlm_output_fd(const fvlm_output *o)
 
 /* ---- publishing ---- */
 
-static int link_unnamed(const fvlm_output *o, const char *name)
-{
-    char self[32];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", o->fd);
-    return linkat(AT_FDCWD, self, o->dir, name, AT_SYMLINK_FOLLOW);
-}
-
-/* Without force the name must still be free. */
+/* Without force the name must still be free. Where the file system can neither refuse to replace nor link, the name is
+ * taken by an empty file first; for a moment others may see that. */
 static int rename_no_replace(const fvlm_output *o)
 {
 #ifdef RENAME_NOREPLACE /* not in musl 1.2.3 */
     if (renameat2(o->dir, o->temp, o->dir, o->name, RENAME_NOREPLACE) == 0) return 0;
-    if (errno != EINVAL && errno != ENOSYS) return -1;
+    if (!not_there()) return -1;
 #endif
-    if (linkat(o->dir, o->temp, o->dir, o->name, 0) != 0) return -1;
-    return unlinkat(o->dir, o->temp, 0);
+    if (linkat(o->dir, o->temp, o->dir, o->name, 0) == 0) return unlinkat(o->dir, o->temp, 0);
+    if (!not_there() && errno != EMLINK) return -1;
+    const int fd = openat(o->dir, o->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) return -1;
+    close(fd);
+    if (renameat(o->dir, o->temp, o->dir, o->name) == 0) return 0;
+    const int cause = errno;
+    unlinkat(o->dir, o->name, 0);
+    errno = cause;
+    return -1;
 }
 
 /* Gives the file its name; the only step that changes what others see. */
 static int put_in_place(fvlm_output *o)
 {
     bool unnamed = o->temp[0] == 0;
-    if (unnamed && !o->force) return link_unnamed(o, o->name);
+    if (unnamed && !o->force) return link_unnamed(o, o->fd, o->name);
     for (int attempt = 0; unnamed && attempt < 16; attempt++) {
-        fvlm_output_temp_name(o->name, o->temp);
-        if (link_unnamed(o, o->temp) == 0) {
-            unnamed = false;
-        } else {
-            o->temp[0] = 0;
-            if (errno != EEXIST) return -1;
-        }
+        new_temp_name(o);
+        unnamed = link_unnamed(o, o->fd, o->temp) != 0;
+        if (!unnamed) break;
+        forget_temp_name(o);
+        if (errno != EEXIST) return -1;
     }
     if (unnamed) return -1;
     if ((o->force ? renameat(o->dir, o->temp, o->dir, o->name) : rename_no_replace(o)) != 0) return -1;
-    o->temp[0] = 0;
+    forget_temp_name(o);
     return 0;
+}
+
+/* A chunk at a time first: a signal cannot end a process that waits for the disk. */
+static int sync_file(const fvlm_output *o)
+{
+    struct stat s;
+    const off_t chunk = 8 << 20;
+    const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    if (fstat(o->fd, &s) != 0) return -1;
+    for (off_t at = 0; at < s.st_size; at += chunk)
+        if (sync_file_range(o->fd, at, chunk, flags) != 0) {
+            if (errno == EINTR) continue;
+            if (!not_there() && errno != ESPIPE) return -1;
+            break;
+        }
+    return fsync(o->fd) == 0 || not_there() ? 0 : -1;
 }
 
 /* The name is in place: from here on a failure no longer means "nothing happened". */
 static fvlm_status sync_and_close(fvlm_output *o, fvlm_err *err)
 {
-    /* EINVAL: a file system that cannot sync a directory. */
-    if (fsync(o->dir) != 0 && errno != EINVAL)
+    if (fsync(o->dir) != 0 && !not_there())
         return fvlm_fail_errno(err, "\"%s\" is written, but its folder cannot be synced", o->path);
     int fd = o->fd;
     o->fd = -1;
@@ -191,9 +250,9 @@ fvlm_status fvlm_output_publish(fvlm_output **out, fvlm_err *err)
     fvlm_output *o = *out;
     fvlm_status st = FVLM_OK;
     /* The mode first: until now it was 0600, so it is never wider than it should be. */
-    if (fchmod(o->fd, o->mode) != 0) st = fail(o, errno, "cannot set its mode", err);
+    if (fchmod(o->fd, o->mode) != 0 && !not_there()) st = fail(o, errno, "cannot set its mode", err);
     /* A failed fsync is final: the kernel may have dropped the pages, a second try would lie. */
-    else if (fsync(o->fd) != 0)
+    else if (sync_file(o) != 0)
         st = fail(o, errno, "cannot write", err);
     else if (put_in_place(o) != 0)
         st = errno == EEXIST ? fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", o->path)
@@ -210,6 +269,7 @@ void fvlm_output_discard(fvlm_output **out)
     if (!o) return;
     *out = NULL;
     if (o->temp[0]) unlinkat(o->dir, o->temp, 0);
+    fvlm_leftovers_forget(o->leftover);
     if (o->fd >= 0) close(o->fd);
     if (o->dir >= 0) close(o->dir);
     free(o->path);

@@ -71,10 +71,14 @@ fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_er
     return st;
 }
 
-/* The common beginning of a target's temporary names. */
+/* The common beginning of a target's temporary names. Short and of whole characters: some file systems allow 143 bytes,
+ * and valid UTF-8 only. */
 static int temp_prefix(const char *name, char out[FVLM_TEMP_MAX])
 {
-    return snprintf(out, FVLM_TEMP_MAX, ".fvlm-%.200s-", name);
+    size_t n = strlen(name);
+    if (n > 100)
+        for (n = 100; n > 96 && ((unsigned char)name[n] & 0xc0) == 0x80;) n--;
+    return snprintf(out, FVLM_TEMP_MAX, ".fvlm-%.*s-", (int)n, name);
 }
 
 void fvlm_output_temp_name(const char *name, char out[FVLM_TEMP_MAX])

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -66,11 +67,19 @@ fvlm_status fvlm_pool_create(fvlm_pool **out, unsigned n_threads, fvlm_err *err)
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
-    for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads++) {
-        if (pthread_create(&p->thread[p->n_threads], NULL, thread_main, p) != 0) {
-            fvlm_pool_destroy(&p);
-            return fvlm_fail(err, FVLM_NOMEM, "cannot start %u threads", n_threads);
-        }
+    /* Signals sent to the process are the caller's: a thread of ours must not take them. */
+    static const int theirs[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+    sigset_t set, before;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++) sigaddset(&set, theirs[i]);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    int failed = 0;
+    for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads += !failed)
+        if ((failed = pthread_create(&p->thread[p->n_threads], NULL, thread_main, p)) != 0) break;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
+        fvlm_pool_destroy(&p);
+        return fvlm_fail(err, FVLM_NOMEM, "cannot start %u threads", n_threads);
     }
     *out = p;
     return FVLM_OK;

@@ -21,6 +21,12 @@ size_t fvlm_utf8_next(const uint8_t *s, size_t n, int32_t *c)
     return length;
 }
 
+bool fvlm_utf8_is_control(int32_t c)
+{
+    return (c >= 0 && c < 0x20) || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+}
+
 size_t fvlm_utf8_put(int32_t c, uint8_t out[4])
 {
     const size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;

@@ -92,20 +92,23 @@ typedef struct {
 } fvlm_cli_command;
 
 /* Runs one command; argv[0] is its name. Returns the exit code: 0 done, 1 refused or mismatched, 2 usage, 3 system.
- * When a signal stopped the command, prints "fvlm: interrupted" and dies by that signal. */
+ * When a signal stopped the command, prints "fvlm: interrupted" and dies by that signal; when the reader of stdout has
+ * gone, dies by SIGPIPE without a word. */
 int fvlm_cli_main(const fvlm_cli_command *command, int argc, char **argv);
 
 /* Ends the program as every command does: flushes stdout, prints the error if there is one, returns the exit code. */
 int fvlm_cli_end(fvlm_status st, fvlm_err *err);
 
-/* The flag that INT, TERM and HUP set while a command runs; pass it on as 'stop' in a library's options. */
+/* The flag that INT, TERM, HUP and a failed write to stdout set while a command runs; pass it on as 'stop' in a
+ * library's options. */
 const fvlm_stop *fvlm_cli_stop(void);
+void fvlm_cli_request_stop(void);
 
 /* Parses argv[1..]; arguments go to *args. Usage errors name the option and end with "try 'fvlm NAME --help'". */
 fvlm_status fvlm_cli_parse(const fvlm_cli_command *command, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err);
 void fvlm_cli_list_free(fvlm_cli_list *l);
 
-/* Delivers what was printed so far: st, or the failure to write to stdout. */
+/* Delivers what was printed so far: st, or the failure to write to stdout, which also requests a stop. */
 fvlm_status fvlm_cli_flush(fvlm_status st, fvlm_err *err);
 
 /* "no output file; give -o FILE, or --dry-run to see the plan" */

@@ -4,20 +4,24 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "format/base/utf8.h"
 
 fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err)
 {
     char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(value);
     if (!text) return fvlm_fail_nomem(err);
-    /* jansson escapes C0. DEL and C1 occur in strings only, so they can be escaped afterwards. */
-    for (const uint8_t *p = (const uint8_t *)text; *p; p++) {
-        if (*p == 0x7f)
-            fputs("\\u007f", stdout);
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
-            printf("\\u%04x", *++p);
+    /* jansson escapes C0 and holds no text that is not UTF-8. The other controls occur in strings only. */
+    const uint8_t *bytes = (const uint8_t *)text;
+    for (size_t at = 0, n, length = strlen(text); at < length; at += n) {
+        int32_t c;
+        n = fvlm_utf8_next(bytes + at, length - at, &c);
+        if (c >= 0x7f && fvlm_utf8_is_control(c))
+            printf("\\u%04x", (unsigned)c);
         else
-            putchar(*p);
+            fwrite(bytes + at, 1, n, stdout);
     }
     putchar('\n');
     free(text);

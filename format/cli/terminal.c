@@ -4,6 +4,7 @@
 #include "format/cli/terminal.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,10 +23,8 @@ static void print_escaped(FILE *to, const char *text, size_t n_bytes, bool lines
             for (size_t i = 0; i < n; i++) fprintf(to, "\\x%02x", s[at + i]);
         else if (c == '\n' && !lines)
             fputs("\\n", to);
-        else if (c >= 0x80 && c < 0xa0)
-            fprintf(to, "\\u%04x", (unsigned)c);
-        else if ((c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f)
-            fprintf(to, "\\x%02x", (unsigned)c);
+        else if (fvlm_utf8_is_control(c) && !(lines && (c == '\n' || c == '\t')))
+            fprintf(to, c < 0x80 ? "\\x%02x" : "\\u%04x", (unsigned)c);
         else
             fwrite(s + at, 1, n, to);
     }
@@ -65,12 +64,18 @@ void fvlm_terminal_line_is(fvlm_terminal_line what)
     current_line = (sig_atomic_t)what;
 }
 
+void fvlm_terminal_write_now(int fd, const char *text)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) return;
+    const ssize_t ignored = write(fd, text, strlen(text));
+    (void)ignored; /* nobody is left to tell */
+}
+
 void fvlm_terminal_line_clear(void)
 {
-    ssize_t ignored = 0;
-    if (current_line == FVLM_LINE_BAR) ignored = write(STDERR_FILENO, "\r\033[K", 4);
-    if (current_line == FVLM_LINE_TEXT) ignored = write(STDOUT_FILENO, "\n", 1);
-    (void)ignored; /* the error itself is printed next */
+    if (current_line == FVLM_LINE_BAR) fvlm_terminal_write_now(STDERR_FILENO, "\r\033[K");
+    if (current_line == FVLM_LINE_TEXT) fvlm_terminal_write_now(STDOUT_FILENO, "\n");
     current_line = FVLM_LINE_FREE;
 }
 

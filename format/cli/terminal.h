@@ -8,8 +8,8 @@
 
 #include "format/base/base.h"
 
-/* As fprintf, but control characters (C0, DEL, C1) and bytes that are not UTF-8 are printed as escapes: file and
- * tensor names, prompts and messages come from outside. One newline at the end of fmt is kept. */
+/* As fprintf, but control characters (fvlm_utf8_is_control) and bytes that are not UTF-8 are printed as escapes: file
+ * and tensor names, prompts and messages come from outside. One newline at the end of fmt is kept. */
 void fvlm_terminal_print(FILE *to, const char *fmt, ...) FVLM_PRINTF(2, 3);
 
 /* The same for n bytes of running text such as an answer: newlines and tabs are kept. */
@@ -21,6 +21,9 @@ void fvlm_terminal_line_is(fvlm_terminal_line what);
 
 /* Erases a progress bar, or ends a line of text. Async-signal-safe. */
 void fvlm_terminal_line_clear(void);
+
+/* Writes text to fd unless that would block. Async-signal-safe. */
+void fvlm_terminal_write_now(int fd, const char *text);
 
 /* Numbers with three significant digits and a decimal unit; they return out. */
 const char *fvlm_human_bytes(uint64_t n, char out[16]); /* "999 B", "1.52 GB" */
