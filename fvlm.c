@@ -55,8 +55,8 @@ static void print_help(FILE *to)
     fprintf(to, "\n'fvlm COMMAND --help' lists its options and gives two examples.\n");
 }
 
-/* A file that is opened must not take the number of a standard stream that was closed. Reading from stdin, and writing to
- * the others, still fails. */
+/* A file that is opened must not take the number of a standard stream that was closed. Reading from stdin, and writing
+ * to the others, still fails. */
 static void fill_standard_streams(void)
 {
     for (int fd = 0; fd <= 2; fd++)

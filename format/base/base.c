@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Cuts text to less than capacity bytes: "..." stands for the middle of its longest part between quotes, which is a path
- * or a name, so that the cause at the end stays. Characters of UTF-8 stay whole. */
+/* Cuts text to less than capacity bytes: "..." stands for the middle of its longest part between quotes, which is a
+ * path or a name, so that the cause at the end stays. Characters of UTF-8 stay whole. */
 static void shorten(char *text, size_t capacity)
 {
     for (size_t n; (n = strlen(text)) >= capacity;) {

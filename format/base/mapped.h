@@ -10,7 +10,8 @@
 
 #include "format/base/base.h"
 
-/* Maps the first n_bytes of fd for reading, or where that cannot be done, reads them into memory; lists the mapping under path. path and fd must outlive it. */
+/* Maps the first n_bytes of fd for reading, or where that cannot be done, reads them into memory; lists the mapping
+ * under path. path and fd must outlive it. */
 fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err);
 void fvlm_mapped_close(const uint8_t *map, size_t n_bytes); /* NULL is fine */
 

@@ -7,8 +7,8 @@
 
 /* From here on INT, TERM and HUP set the stop flag. The command has 100 ms to clean up and return; after that, or at a
  * second signal, the handler removes what is left (leftovers.h) and ends the process. Either way stderr gets one line,
- * "fvlm: interrupted", and the process dies by the signal. A signal that was ignored at the start (nohup) stays ignored.
- * PIPE and XFSZ are ignored, so that the write fails. Call it before starting threads; again is fine. */
+ * "fvlm: interrupted", and the process dies by the signal. A signal that was ignored at the start (nohup) stays
+ * ignored. PIPE and XFSZ are ignored, so that the write fails. Call it before starting threads; again is fine. */
 void fvlm_interrupt_install(void);
 
 /* Ends the process as described if a signal has arrived; otherwise returns. */
