@@ -15,7 +15,7 @@
 #include "reference/reference.h"
 
 static struct {
-    const char *act, *cpu;
+    const char *act, *cpu, *picture;
     uint64_t threads, size, max_tokens, seed;
     double temperature, top_p;
     bool json, quiet, tokens_only, no_check;
@@ -30,7 +30,7 @@ static const fvlm_cli_option options[] = {
      .number = &opt.max_tokens},
     {.name = "temperature",
      .arg = "T",
-     .help = "0: the likeliest token; above: draw from softmax(logits / T)",
+     .help = "0: greedy; above: draw from softmax(logits / T)",
      .max = 100,
      .preset = "0",
      .real = &opt.temperature},
@@ -51,6 +51,7 @@ static const fvlm_cli_option options[] = {
      .max = 4096,
      .preset = "the model's",
      .number = &opt.size},
+    FVLM_CLI_PICTURE(&opt.picture),
     {.name = "act",
      .arg = "MODE",
      .help = "type of activations",
@@ -107,6 +108,8 @@ static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, doubl
 {
     const fvlm_timing *t = &a->timing;
     char peak[16], own[16];
+    char notes[FVLM_PIXELS_NOTES_CHARS];
+    if (a->picture_notes) fprintf(stderr, "\npicture    %s", fvlm_pixels_describe_notes(a->picture_notes, notes));
     fprintf(stderr, "\nopen       %8.1f ms\n", open_seconds * 1e3);
     if (a->image_tokens) {
         fprintf(stderr, "image      %8.1f ms   to %" PRIu32 " x %" PRIu32 " pixels\n", t->image * 1e3, side, side);
@@ -133,17 +136,19 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
     json_t *list = json_array();
     for (size_t i = 0; i < a->n_ids; i++) fvlm_json_append(&list, json_integer(a->ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
-    return json_pack("{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:{s:I, s:I, s:I}, "
-                     "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
-                     "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
-                     fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended,
-                     "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e), "threads",
-                     (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "tokens", "prompt",
-                     (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids,
-                     "seconds", "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector,
-                     "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second",
-                     decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes",
-                     (json_int_t)fvlm_memory_peak_anonymous_bytes());
+    char notes[FVLM_PIXELS_NOTES_CHARS];
+    return json_pack(
+        "{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:s, s:s, s:{s:I, s:I, s:I}, "
+        "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
+        "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
+        fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended, "activations",
+        fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e), "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)),
+        "size", (int)side, "picture", fvlm_picture_named(opt.picture) == FVLM_PICTURE_APPLE ? "apple" : "seen",
+        "picture_notes", fvlm_pixels_describe_notes(a->picture_notes, notes), "tokens", "prompt",
+        (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids, "seconds",
+        "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector, "prefill", t->prefill,
+        "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second", decode_rate(t), "peak_bytes",
+        (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
 }
 
 static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
@@ -151,6 +156,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
     const uint32_t side = opt.size ? (uint32_t)opt.size : fvlm_model_config(m)->vision.image_size;
     const fvlm_question question = {.image = image,
+                                    .picture = fvlm_picture_named(opt.picture),
                                     .side = side,
                                     .text = args->items[2],
                                     .sampling = {(uint32_t)opt.max_tokens, opt.temperature, opt.top_p, opt.seed},

@@ -83,7 +83,10 @@ static fvlm_status encode_image(generation *g, fvlm_err *err)
 
     fvlm_pixels pixels = {0};
     double since = fvlm_clock_seconds();
-    fvlm_status st = fvlm_pixels_load(&pixels, g->q->image, g->side, fvlm_exec_cpu(g->m->exec), err);
+    const fvlm_pixels_options o = {
+        .side = g->side, .picture = g->q->picture, .cpu = fvlm_exec_cpu(g->m->exec), .stop = g->m->options.stop};
+    fvlm_status st = fvlm_pixels_load(&pixels, g->q->image, &o, err);
+    g->out->picture_notes = pixels.notes;
     t->image = lap(&since);
     if (!st) st = fvlm_model_tower(g->m, &pixels, g->features, err);
     t->vision = lap(&since);

@@ -111,6 +111,7 @@ typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
 /* At most one of image and rows; neither: a question without an image. Everything is lent. */
 typedef struct {
     const char *image; /* path of a JPEG or PNG file */
+    fvlm_picture picture;
     uint32_t side;     /* pixels a side that the image is resized to; 0: the model's own */
     const float *rows; /* [n_rows, llm.hidden], from fvlm_model_project */
     size_t n_rows;
@@ -130,6 +131,7 @@ typedef struct {
     uint32_t *ids; /* malloc'd; freed by fvlm_answer_free */
     size_t n_ids;
     size_t prompt_tokens, image_tokens;
+    unsigned picture_notes; /* fvlm_pixels.notes */
     bool ended; /* by a token of config.eos, which is not in ids; false: by max_new_tokens or a full context */
     fvlm_timing timing;
 } fvlm_answer;

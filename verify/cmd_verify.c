@@ -14,7 +14,7 @@
 #include "verify/verdict.h"
 
 static struct {
-    const char *against, *activations, *prompt, *act, *cpu;
+    const char *against, *activations, *prompt, *act, *cpu, *picture;
     fvlm_cli_list images;
     uint64_t tokens, size, threads;
     bool json, quiet;
@@ -29,6 +29,7 @@ static const fvlm_cli_option options[] = {
      .arg = "FILE",
      .help = "compare the outputs too, on this image; may be repeated",
      .list = &opt.images},
+    FVLM_CLI_PICTURE(&opt.picture),
     {.name = "prompt",
      .arg = "TEXT",
      .help = "question about each image",
@@ -63,10 +64,10 @@ static fvlm_status check_options(fvlm_err *err)
 {
     if (opt.against && opt.activations)
         return fvlm_fail(err, FVLM_USAGE, "give --against or --against-activations, not both");
-    if (!opt.against && (opt.images.n || opt.prompt || opt.size))
-        return fvlm_fail(err, FVLM_USAGE, "--image, --prompt and --size need --against SOURCE");
-    if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.act))
-        return fvlm_fail(err, FVLM_USAGE, "--prompt, --size and --act need --image FILE");
+    if (!opt.against && (opt.images.n || opt.prompt || opt.size || opt.picture))
+        return fvlm_fail(err, FVLM_USAGE, "--image, --picture, --prompt and --size need --against SOURCE");
+    if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.act || opt.picture))
+        return fvlm_fail(err, FVLM_USAGE, "--picture, --prompt, --size and --act need --image FILE");
     if (!opt.against && !opt.activations && opt.act)
         return fvlm_fail(err, FVLM_USAGE, "--act needs --against SOURCE or --against-activations FILE");
     return FVLM_OK;
@@ -130,6 +131,7 @@ static fvlm_status compare_outputs(const char *model, const char *source, const 
                              .recorded = recorded,
                              .images = opt.images.items,
                              .n_images = opt.images.n,
+                             .picture = fvlm_picture_named(opt.picture),
                              .prompt = opt.prompt ? opt.prompt : "Describe the image.",
                              .side = (uint32_t)opt.size,
                              .tokens = (uint32_t)opt.tokens,

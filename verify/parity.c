@@ -111,6 +111,7 @@ static fvlm_status compare_all(comparison *c, fvlm_err *err)
         c->in_prompt = true;
         c->next = (fvlm_runner_token){0};
         st = w->kind->begin(w, i, &in, err);
+        if (!st) c->out->picture_notes |= in.pixels->notes;
         if (!st) st = run_candidates(c, &in, err);
         if (w->kind->end) st = w->kind->end(w, st, err);
         c->out->n_images++;

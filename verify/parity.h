@@ -13,6 +13,7 @@
 #define FVLM_VERIFY_PARITY_H
 
 #include "format/base/stop.h"
+#include "reference/image/image.h"
 #include "verify/bounds.h"
 #include "verify/divergence.h"
 
@@ -27,6 +28,7 @@ typedef struct {
     /* With a source; recorded activations bring their own: */
     const char *const *images;
     size_t n_images;
+    fvlm_picture picture; /* how images are read (image.h) */
     const char *prompt;
     uint32_t side;   /* of the picture; 0 = the model's own */
     uint32_t tokens; /* greedy tokens of the source to follow, at most */
@@ -54,6 +56,7 @@ typedef struct {
     fvlm_bound bounds[FVLM_MAX_CANDIDATES];
     fvlm_agreement agreement[FVLM_MAX_CANDIDATES];
     size_t n_images;
+    unsigned picture_notes; /* of all images together (image.h) */
     double seconds;
 } fvlm_parity;
 

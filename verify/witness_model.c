@@ -58,7 +58,8 @@ static fvlm_status hand_over(void *ctx, const fvlm_lockstep_block *shown, fvlm_e
 static fvlm_status begin(fvlm_witness *base, size_t input, fvlm_runner_input *in, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
-    fvlm_status st = fvlm_pixels_load(&w->pixels, w->o->images[input], side_of(w), w->o->cpu, err);
+    const fvlm_pixels_options o = {side_of(w), w->o->picture, w->o->cpu, w->o->stop};
+    fvlm_status st = fvlm_pixels_load(&w->pixels, w->o->images[input], &o, err);
     if (!st) st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
     if (st) return st;
     *in = (fvlm_runner_input){&w->pixels, w->ids, w->n_ids, w->split, w->base.n_tokens};

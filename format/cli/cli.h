@@ -64,6 +64,11 @@ typedef struct {
     {                                                                                                                  \
         .name = "json", .help = "print the results as JSON", .flag = (t)                                               \
     }
+#define FVLM_CLI_PICTURE(t)                                                                                            \
+    {                                                                                                                  \
+        .name = "picture", .arg = "HOW", .help = "as people see it, or as Apple's predict.py does",                    \
+        .choices = "seen|apple", .preset = "seen", .text = (t)                                                         \
+    }
 #define FVLM_CLI_QUIET(t)                                                                                              \
     {                                                                                                                  \
         .name = "quiet", .letter = 'q', .help = "print only errors, and the answer or JSON asked for", .flag = (t)     \

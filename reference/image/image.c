@@ -2,7 +2,9 @@
 /* image.c - reads a file and has its rows padded, resized and scaled. */
 #include "reference/image/image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "format/base/file.h"
@@ -79,14 +81,31 @@ static fvlm_status decode_pixels(fvlm_pixels *out, const uint8_t *bytes, size_t 
     return st;
 }
 
-fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, uint32_t side, const char *cpu, fvlm_err *err)
+fvlm_picture fvlm_picture_named(const char *text)
+{
+    return text && !strcmp(text, "apple") ? FVLM_PICTURE_APPLE : FVLM_PICTURE_SEEN;
+}
+
+const char *fvlm_pixels_describe_notes(unsigned notes, char out[FVLM_PIXELS_NOTES_CHARS])
+{
+    static const char *const phrases[] = {"turned as its orientation tag says", "transparent parts over white",
+                                          "16-bit gray scaled to 8 bits", "the first picture of an animation"};
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (notes & 1u << i)
+            n += (size_t)snprintf(out + n, FVLM_PIXELS_NOTES_CHARS - n, "%s%s", n ? "; " : "", phrases[i]);
+    return out;
+}
+
+fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, const fvlm_pixels_options *o, fvlm_err *err)
 {
     uint8_t *bytes = NULL;
     size_t n_bytes = 0;
-    *out = (fvlm_pixels){.side = side};
-    fvlm_status st = fvlm_image_check_size(side, side, err);
+    *out = (fvlm_pixels){.side = o->side};
+    fvlm_status st = fvlm_image_check_size(o->side, o->side, err);
     if (!st) st = read_file(path, &bytes, &n_bytes, err);
-    if (!st && (st = decode_pixels(out, bytes, n_bytes, cpu, err))) fvlm_err_prefix(err, "\"%s\"", path);
+    if (!st && (st = decode_pixels(out, bytes, n_bytes, o->cpu, err))) fvlm_err_prefix(err, "\"%s\"", path);
     free(bytes);
     if (st) fvlm_pixels_free(out);
     return st;

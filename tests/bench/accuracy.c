@@ -108,7 +108,8 @@ static void look(fvlm_model *m, const char *folder, const char *picture, float *
     char *path = fvlm_asprintf("%s/%s", folder, picture);
     fvlm_pixels p = {0};
     fvlm_err err;
-    if (fvlm_pixels_load(&p, path, side, NULL, &err) || fvlm_model_tower(m, &p, features, &err) ||
+    if (fvlm_pixels_load(&p, path, &(fvlm_pixels_options){.side = side}, &err) ||
+        fvlm_model_tower(m, &p, features, &err) ||
         fvlm_model_project(m, features, fvlm_model_image_tokens(fvlm_model_config(m), side), rows, &err))
         quit(path, &err);
     fvlm_pixels_free(&p);

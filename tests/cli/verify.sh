@@ -79,8 +79,8 @@ got=$("$FVLM" verify "$m" --against "$dir/bad.fvlm" 2>&1 >/dev/null); rc=$?
 help="; try 'fvlm verify --help'"
 refuses "no model" 2 "expected MODEL.fvlm, got 0 arguments$help"
 refuses "two models" 2 "expected MODEL.fvlm, got 2 arguments$help" "$m" "$m"
-refuses "--act without a picture" 2 "--prompt, --size and --act need --image FILE" "$m" --against "$m" --act f32
-refuses "a picture without --against" 2 "--image, --prompt and --size need --against SOURCE" "$m" --image "$picture"
+refuses "--act without a picture" 2 "--picture, --prompt, --size and --act need --image FILE" "$m" --against "$m" --act f32
+refuses "a picture without --against" 2 "--image, --picture, --prompt and --size need --against SOURCE" "$m" --image "$picture"
 refuses "two things to compare with" 2 "give --against or --against-activations, not both" \
     "$m" --against "$m" --against-activations x --image "$picture"
 refuses "--act alone" 2 "--act needs --against SOURCE or --against-activations FILE" "$m" --act f32

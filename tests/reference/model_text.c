@@ -162,7 +162,7 @@ static size_t answer_by_hand(fixture *f, const char *question, uint32_t side, si
     fvlm_err err = {0};
     fvlm_pixels p;
     assert_int_equal(fvlm_prompt_ids(f->m, question, true, &ids, &n, &split, &err), FVLM_OK);
-    assert_int_equal(fvlm_pixels_load(&p, f->picture, side, NULL, &err), FVLM_OK);
+    assert_int_equal(fvlm_pixels_load(&p, f->picture, &(fvlm_pixels_options){.side = side}, &err), FVLM_OK);
     float *features = fvlm_alloc(tokens * c->vision.out_dim, sizeof *features);
     float *rows = fvlm_alloc((n + tokens) * hidden, sizeof *rows), *logits = fvlm_alloc(c->llm.vocab, sizeof *logits);
     assert_int_equal(fvlm_model_tower(f->m, &p, features, &err), FVLM_OK);

@@ -22,7 +22,7 @@ static int print_f32(const char *path, uint32_t side)
 {
     fvlm_pixels p;
     fvlm_err err = {0};
-    if (fvlm_pixels_load(&p, path, side, NULL, &err)) return complain(&err);
+    if (fvlm_pixels_load(&p, path, &(fvlm_pixels_options){.side = side}, &err)) return complain(&err);
     const size_t n = (size_t)side * side * 3;
     const bool ok = fwrite(p.values, sizeof *p.values, n, stdout) == n;
     fvlm_pixels_free(&p);

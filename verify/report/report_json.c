@@ -57,6 +57,8 @@ static void add_parity(json_t **report, const fvlm_parity *p)
     for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
     fvlm_json_set(report, "grade", json_string(fvlm_grade_name(p->grade)));
     fvlm_json_set(report, "images", json_integer((json_int_t)p->n_images));
+    char notes[FVLM_PIXELS_NOTES_CHARS];
+    fvlm_json_set(report, "picture_notes", json_string(fvlm_pixels_describe_notes(p->picture_notes, notes)));
     fvlm_json_set(report, "seconds", json_real(p->seconds));
     fvlm_json_set(report, "activations", acts);
 }

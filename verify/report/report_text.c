@@ -69,6 +69,8 @@ static void print_parity(FILE *to, const fvlm_parity *p)
         print_logits(to, p, act);
         print_verdict(to, p, act);
     }
+    char notes[FVLM_PIXELS_NOTES_CHARS];
+    if (p->picture_notes) fprintf(to, "pictures: %s\n", fvlm_pixels_describe_notes(p->picture_notes, notes));
 }
 
 void fvlm_verify_report_print(FILE *to, const fvlm_verify_report *r)

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fvlm_err err = {0};
     fvlm_pixels p;
-    fvlm_status st = fvlm_pixels_load(&p, fuzz_file(data, size), SIDE, NULL, &err);
+    fvlm_status st = fvlm_pixels_load(&p, fuzz_file(data, size), &(fvlm_pixels_options){.side = SIDE}, &err);
     must_explain(st, &err);
     if (st) return 0;
     MUST(p.side == SIDE);

@@ -55,7 +55,7 @@ static void pixels_are_upstreams(void **state)
         fvlm_pixels p;
         fvlm_err err = {0};
         assert_true(test_write_file(path, c->bytes, c->n_bytes));
-        if (fvlm_pixels_load(&p, path, IMAGE_SIDE, NULL, &err)) fail_msg("%s", err.msg);
+        if (fvlm_pixels_load(&p, path, &(fvlm_pixels_options){.side = IMAGE_SIDE}, &err)) fail_msg("%s", err.msg);
         for (size_t k = 0; k < IMAGE_SIDE * IMAGE_SIDE * 3; k++) {
             const float want = (float)((uint8_t)c->small[k] * (1 / 255.0));
             if (p.values[k] != want) fail_msg("%s: value %zu is %g, not %g", c->name, k, p.values[k], want);

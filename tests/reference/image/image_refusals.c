@@ -48,19 +48,19 @@ static void not_a_file(void **state)
     fvlm_err err = {0};
     test_folder(folder);
     char *path = test_path(folder, "none.jpg");
-    assert_int_equal(fvlm_pixels_load(&p, path, 64, NULL, &err), FVLM_IO);
+    assert_int_equal(fvlm_pixels_load(&p, path, &(fvlm_pixels_options){.side = 64}, &err), FVLM_IO);
     snprintf(want, sizeof want, "\"%s\": %s", path, strerror(ENOENT));
     assert_string_equal(err.msg, want);
-    assert_int_equal(fvlm_pixels_load(&p, folder, 64, NULL, &err), FVLM_BAD_INPUT);
+    assert_int_equal(fvlm_pixels_load(&p, folder, &(fvlm_pixels_options){.side = 64}, &err), FVLM_BAD_INPUT);
     snprintf(want, sizeof want, "\"%s\" is a folder, expected a file", folder);
     assert_string_equal(err.msg, want);
     assert_int_equal(mkfifo(path, 0600), 0); /* must not wait for a writer */
-    assert_int_equal(fvlm_pixels_load(&p, path, 64, NULL, &err), FVLM_BAD_INPUT);
+    assert_int_equal(fvlm_pixels_load(&p, path, &(fvlm_pixels_options){.side = 64}, &err), FVLM_BAD_INPUT);
     snprintf(want, sizeof want, "\"%s\" is not a regular file", path);
     assert_string_equal(err.msg, want);
     remove(path);
     assert_true(test_write_file(path, "GIF89a", 6)); /* a decoder's message gets the path in front */
-    assert_int_equal(fvlm_pixels_load(&p, path, 64, NULL, &err), FVLM_UNSUPPORTED);
+    assert_int_equal(fvlm_pixels_load(&p, path, &(fvlm_pixels_options){.side = 64}, &err), FVLM_UNSUPPORTED);
     snprintf(want, sizeof want, "\"%s\": a GIF image: convert it to PNG or JPEG first", path);
     assert_string_equal(err.msg, want);
     free(path);
