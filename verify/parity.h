@@ -13,7 +13,7 @@
 #define FVLM_VERIFY_PARITY_H
 
 #include "format/base/stop.h"
-#include "reference/image/image.h"
+#include "reference/reference.h"
 #include "verify/bounds.h"
 #include "verify/divergence.h"
 
@@ -28,7 +28,7 @@ typedef struct {
     /* With a source; recorded activations bring their own: */
     const char *const *images;
     size_t n_images;
-    fvlm_picture picture; /* how images are read (image.h) */
+    fvlm_picture picture; /* how images are read (reference/image/image.h) */
     const char *prompt;
     uint32_t side;   /* of the picture; 0 = the model's own */
     uint32_t tokens; /* greedy tokens of the source to follow, at most */
@@ -56,7 +56,7 @@ typedef struct {
     fvlm_bound bounds[FVLM_MAX_CANDIDATES];
     fvlm_agreement agreement[FVLM_MAX_CANDIDATES];
     size_t n_images;
-    unsigned picture_notes; /* of all images together (image.h) */
+    unsigned picture_notes; /* of all images together (reference/image/image.h) */
     double seconds;
 } fvlm_parity;
 
