@@ -68,6 +68,11 @@ static void print_table(const fvlm_quantization *q)
     }
     printf("%-*s %-14s %7s %11s %11s\n", width, r.written ? "whole file" : "whole file, about", "", "",
            fvlm_human_bytes(r.bytes_before, before), fvlm_human_bytes(r.bytes_after, after));
+    for (size_t i = 0; i < r.n_rules; i++)
+        if (r.n_left[i])
+            fvlm_terminal_print(stdout,
+                                "--set '%s' leaves out %zu tensor%s that it matches: only matrices take integers\n",
+                                opt.set.items[i], r.n_left[i], r.n_left[i] == 1 ? "" : "s");
 }
 
 /* Splits each "REGEX=TYPE" at the last '='; the caller frees each regex. */

@@ -49,8 +49,9 @@ static fvlm_status matrix_type(fvlm_type *out, const char *type, fvlm_part part,
 typedef struct {
     const char *regex;
     pcre2_code *code;
-    bool keep, used;
+    bool keep;
     fvlm_type type;
+    size_t n_applied, n_left; /* tensors that match, by whether the type fits them */
 } rule;
 
 typedef struct {
@@ -95,45 +96,47 @@ static void free_rules(rule_list *r)
     free(r->rules);
 }
 
-/* The last rule that matches name decides: *type becomes its type, or 'keep', and *by its regex. If none matches,
- * *type stays and *by is NULL. */
-static fvlm_status apply_rules(rule_list *r, const char *name, fvlm_type keep, fvlm_type *type, const char **by,
-                               fvlm_err *err)
+/* Integers exist in panels only, which are matrices. */
+static bool fits(const rule *r, const fvlm_tensor *t)
 {
-    *by = NULL;
+    return r->keep || r->type.kind != FVLM_INT || t->layout == FVLM_PANELS;
+}
+
+/* The last rule that matches the tensor's name and whose type fits it decides. If none does, *type stays. */
+static fvlm_status apply_rules(rule_list *r, const fvlm_tensor *t, fvlm_type *type, fvlm_err *err)
+{
     for (size_t i = 0; i < r->n; i++) {
         rule *u = &r->rules[i];
-        int found = pcre2_match(u->code, (PCRE2_SPTR)name, strlen(name), 0, 0, r->match, NULL);
+        int found = pcre2_match(u->code, (PCRE2_SPTR)t->name, strlen(t->name), 0, 0, r->match, NULL);
         if (found == PCRE2_ERROR_NOMATCH) continue;
         if (found < 0) /* a backtracking limit */
             return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" cannot be matched with \"%s\" (PCRE2 error %d)",
-                             u->regex, name, found);
-        u->used = true;
-        *type = u->keep ? keep : u->type;
-        *by = u->regex;
+                             u->regex, t->name, found);
+        if (fits(u, t))
+            u->n_applied++, *type = u->keep ? t->type : u->type;
+        else
+            u->n_left++;
     }
     return FVLM_OK;
 }
 
-/* Refuses a rule that has matched nothing. */
-static fvlm_status check_used(const rule_list *r, fvlm_err *err)
+/* Refuses a rule that does nothing; keeps what the others leave. */
+static fvlm_status check_used(const rule_list *r, fvlm_quantization *q, fvlm_err *err)
 {
-    for (size_t i = 0; i < r->n; i++)
-        if (!r->rules[i].used)
-            return fvlm_fail(err, FVLM_USAGE,
-                             "rule \"%.100s\" matches no tensor (whole names must match; 'fvlm info --tensors' "
-                             "lists them)",
-                             r->rules[i].regex);
-    return FVLM_OK;
-}
-
-static fvlm_status check_type(const fvlm_quant_item *item, const char *by, fvlm_err *err)
-{
-    static const char *const what[] = {"a matrix", "depthwise taps", "a vector"};
     char name[24];
-    if (item->type.kind == FVLM_INT && item->source->layout != FVLM_PANELS)
-        return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\": \"%s\" is %s and cannot be %s; use f32, bf16, f16 or keep",
-                         by, item->source->name, what[item->role], fvlm_type_name(item->type, name));
+    for (size_t i = 0; i < r->n; i++) {
+        const rule *u = &r->rules[i];
+        q->n_left[i] = u->n_left;
+        if (u->n_applied) continue;
+        if (u->n_left)
+            return fvlm_fail(err, FVLM_USAGE,
+                             "rule \"%.100s\" matches only vectors and depthwise taps, which cannot be %s; use f32, "
+                             "bf16, f16 or keep",
+                             u->regex, fvlm_type_name(u->type, name));
+        return fvlm_fail(err, FVLM_USAGE,
+                         "rule \"%.100s\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)",
+                         u->regex);
+    }
     return FVLM_OK;
 }
 
@@ -144,7 +147,6 @@ static fvlm_status plan_item(fvlm_quant_item *item, const char *type, rule_list 
 {
     const fvlm_tensor *t = item->source;
     char name[24];
-    const char *by;
     item->role = role_of(t, item->part);
     item->type = t->type;
     item->n_weights = fvlm_tensor_n_elems(t);
@@ -155,8 +157,7 @@ static fvlm_status plan_item(fvlm_quant_item *item, const char *type, rule_list 
     fvlm_status st = FVLM_OK;
     if (item->role == FVLM_QUANT_TAPS) item->type = f16;
     if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, item->part, err);
-    if (!st) st = apply_rules(rules, t->name, t->type, &item->type, &by, err);
-    if (!st) st = check_type(item, by, err);
+    if (!st) st = apply_rules(rules, t, &item->type, err);
     if (st) return st;
     return fvlm_type_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
 }
@@ -196,7 +197,7 @@ static fvlm_status plan_items(fvlm_quantization *q, rule_list *rules, fvlm_err *
     /* Everything else (index, metadata, tokenizer, padding) keeps about its size. */
     const uint64_t whole = fvlm_reader_file_bytes(q->reader);
     q->bytes_after = after + (whole > before ? whole - before : 0);
-    return check_used(rules, err);
+    return check_used(rules, q, err);
 }
 
 fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, const fvlm_quant_options *o,
@@ -207,7 +208,9 @@ fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, co
     fvlm_quantization *q = *out = fvlm_alloc(1, sizeof *q);
     if (!q) return fvlm_fail_nomem(err);
     q->options = *o;
-    fvlm_status st = matrix_type(&ignored, o->type, FVLM_PART_OTHER, err);
+    q->n_left = fvlm_alloc(o->n_rules, sizeof *q->n_left);
+    fvlm_status st = q->n_left ? FVLM_OK : fvlm_fail_nomem(err);
+    if (!st) st = matrix_type(&ignored, o->type, FVLM_PART_OTHER, err);
     if (!st) st = fvlm_cpu_select(&q->cpu, o->cpu, err);
     if (!st) st = compile_rules(&rules, o, err);
     if (!st) st = fvlm_reader_open(&q->reader, path, err);
@@ -226,6 +229,7 @@ void fvlm_quantization_free(fvlm_quantization **qp)
     if (!q) return;
     fvlm_reader_close(&q->reader);
     free(q->items);
+    free(q->n_left);
     free(q);
     *qp = NULL;
 }

@@ -28,6 +28,7 @@ struct fvlm_quantization {
     fvlm_reader *reader;
     fvlm_quant_item *items; /* [n_items], in the order of the tensors in the source file */
     size_t n_items;
+    size_t *n_left; /* [options.n_rules] tensors that the rule matches and its type does not fit */
     bool written;
     uint64_t bytes_after; /* size of the new file; before writing, an estimate */
 };

@@ -13,8 +13,9 @@
  *   biases and norms                                                              unchanged
  * Presets: "int8" means int8-sym-g64. "int4" means int4-asym-g64, but int8-sym-g64 for the embedding, the head and the
  * layers without a residual connection (stem, downsampling, projector: 1 % of the model). A full type name such as
- * "int4-sym-g32" applies to every matrix. Rules override all of this; the last match decides.
- * What cannot be done as asked is refused by name; nothing falls back silently. */
+ * "int4-sym-g32" applies to every matrix. Rules override all of this: of those that match a tensor and whose type fits
+ * it (integers fit matrices, the others everything), the last decides. A rule that decides nothing is refused; the
+ * report counts what a rule matches and does not fit. */
 #ifndef FVLM_QUANT_QUANT_H
 #define FVLM_QUANT_QUANT_H
 

@@ -25,7 +25,9 @@ void fvlm_quantization_describe(const fvlm_quantization *q, fvlm_quantization_re
     *out = (fvlm_quantization_report){.n_tensors = q->n_items,
                                       .bytes_before = fvlm_reader_file_bytes(q->reader),
                                       .bytes_after = q->bytes_after,
-                                      .written = q->written};
+                                      .written = q->written,
+                                      .n_rules = q->options.n_rules,
+                                      .n_left = q->n_left};
 }
 
 /* Adds items [from, n) that are like 'from', only the first one if single. */
@@ -103,6 +105,13 @@ static json_t *rules_json(const fvlm_quant_options *o)
     return rules;
 }
 
+static json_t *left_json(const fvlm_quantization *q)
+{
+    json_t *left = json_array();
+    for (size_t i = 0; i < q->options.n_rules; i++) fvlm_json_append(&left, json_integer((json_int_t)q->n_left[i]));
+    return left;
+}
+
 json_t *fvlm_quantization_report_json(const fvlm_quantization *q)
 {
     fvlm_quantization_row row;
@@ -111,11 +120,11 @@ json_t *fvlm_quantization_report_json(const fvlm_quantization *q)
         if (fvlm_quantization_describe_family(q, i, &row)) fvlm_json_append(&families, family_json(q, &row));
         fvlm_json_append(&tensors, tensor_json(q, i));
     }
-    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:b}", "input",
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:b}", "input",
                      fvlm_json_lossy_string(fvlm_reader_path(q->reader)), "type", q->options.type, "set",
-                     rules_json(&q->options), "families", families, "tensors", tensors, "bytes_before",
-                     (json_int_t)fvlm_reader_file_bytes(q->reader), "bytes_after", (json_int_t)q->bytes_after,
-                     "written", q->written);
+                     rules_json(&q->options), "set_does_not_fit", left_json(q), "families", families, "tensors",
+                     tensors, "bytes_before", (json_int_t)fvlm_reader_file_bytes(q->reader), "bytes_after",
+                     (json_int_t)q->bytes_after, "written", q->written);
 }
 
 json_t *fvlm_quantization_metadata(const fvlm_quantization *q)

@@ -12,6 +12,8 @@ typedef struct {
     size_t n_tensors;
     uint64_t bytes_before, bytes_after; /* of the files; bytes_after is an estimate until written */
     bool written;
+    size_t n_rules;
+    const size_t *n_left; /* [n_rules] tensors that the rule matches and its type does not fit */
 } fvlm_quantization_report;
 
 /* One tensor, or all tensors of one family and type. */

@@ -29,10 +29,10 @@ refuses "a rule that matches nothing" 2 \
     "rule \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)" \
     "$m" --set 'llm.embed=int8' -o "$dir/o"
 refuses "an integer vector" 2 \
-    "rule \"llm.norm.*\": \"llm.norm.weight\" is a vector and cannot be int8-sym-g64; use f32, bf16, f16 or keep" \
+    "rule \"llm.norm.*\" matches only vectors and depthwise taps, which cannot be int8-sym-g64; use f32, bf16, f16 or keep" \
     "$m" --set 'llm.norm.*=int8' -o "$dir/o"
 refuses "integer taps" 2 \
-    "rule \"vision.final.dw.weight\": \"vision.final.dw.weight\" is depthwise taps and cannot be int4-asym-g64; use f32, bf16, f16 or keep" \
+    "rule \"vision.final.dw.weight\" matches only vectors and depthwise taps, which cannot be int4-asym-g64; use f32, bf16, f16 or keep" \
     "$m" --set 'vision.final.dw.weight=int4' -o "$dir/o"
 refuses "unknown kernels" 2 "--cpu: \"sse\" is not scalar, avx2, avx512, neon or dotprod$help" "$m" --cpu sse -o "$dir/o"
 refuses "the input itself" 1 "\"$m\" is the input itself; write to another name" "$m" -o "$m" --force

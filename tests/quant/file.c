@@ -109,6 +109,26 @@ static void the_last_rule_that_matches_wins(void **state)
     check_types(&(fvlm_quant_options){.type = "int4", .rules = rules, .n_rules = 4}, expected, 6);
 }
 
+/* Integers fit matrices only: for the rest an earlier rule, or the preset, stays in force. */
+static void rules_apply_where_the_type_fits(void **state)
+{
+    (void)state;
+    static const fvlm_quant_rule rules[] = {
+        {"llm\\..*", "f32"},
+        {"llm\\.layer.*", "int4-sym-g32"},
+        {"vision\\.stage0\\..*", "int8-sym-row"},
+    };
+    static const char *const expected[][2] = {
+        {"llm.embed.weight", "f32"},
+        {"llm.norm.weight", "f32"},
+        {"llm.layer0.attn.q.weight", "int4-sym-g32"},
+        {"llm.layer0.attn.q.bias", "f32"},
+        {"vision.stage0.block0.ffn.fc1.weight", "int8-sym-row"},
+        {"vision.stage0.block0.mixer.weight", "f16"},
+    };
+    check_types(&(fvlm_quant_options){.type = "int8", .rules = rules, .n_rules = 3}, expected, 6);
+}
+
 /* ---- the bytes ---- */
 
 /* Logical values of a float tensor in panels, read by the formula in types.h. */
@@ -404,10 +424,10 @@ static void plans_that_make_no_sense(void **state)
     plan_refuses(in, &(fvlm_quant_options){.type = "f16"}, FVLM_USAGE,
                  "f16 is not an integer type; fvlm convert writes float types");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &taps, .n_rules = 1}, FVLM_USAGE,
-                 "rule \".*mixer.*\": \"vision.stage0.block0.mixer.weight\" is depthwise taps and cannot be "
-                 "int8-sym-g64; use f32, bf16, f16 or keep");
+                 "rule \".*mixer.*\" matches only vectors and depthwise taps, which cannot be int8-sym-g64; use f32, "
+                 "bf16, f16 or keep");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &bias, .n_rules = 1}, FVLM_USAGE,
-                 "rule \".*bias\": \"llm.layer0.attn.q.bias\" is a vector and cannot be int4-asym-g64; use f32, "
+                 "rule \".*bias\" matches only vectors and depthwise taps, which cannot be int4-asym-g64; use f32, "
                  "bf16, f16 or keep");
     plan_refuses(in, &(fvlm_quant_options){.type = "int8", .rules = &none, .n_rules = 1}, FVLM_USAGE,
                  "rule \"llm.embed\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)");
@@ -431,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets),
         cmocka_unit_test(the_last_rule_that_matches_wins),
+        cmocka_unit_test(rules_apply_where_the_type_fits),
         cmocka_unit_test(every_type_decodes_to_its_source),
         cmocka_unit_test(same_bytes),
         cmocka_unit_test(provenance_is_a_chain),
