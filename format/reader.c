@@ -42,7 +42,7 @@ static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
     char *text;
     fvlm_status st = fvlm_section_unpack(&text, s, r->fd, r->path, "metadata", err);
     if (st) return st;
-    st = fvlm_json_parse(&r->meta, text, (size_t)s->raw_bytes, "metadata", err);
+    st = fvlm_json_parse(&r->meta, text, (size_t)s->raw_bytes, FVLM_JSON_SECTION, "metadata", err);
     free(text);
     if (!st && !json_is_object(r->meta)) st = fvlm_refuse(err, s->offset, "metadata is not a JSON object");
     if (!st) st = fvlm_config_from_json(&r->config, json_object_get(r->meta, "config"), err);

@@ -18,16 +18,10 @@ static bool refuse(fvlm_json_pull *s, size_t at, const char *text)
 /* Parses the next value as a tree, owned by v. */
 static const json_t *subtree(fvlm_vocabulary *v, fvlm_json_pull *s, size_t *begin)
 {
-    size_t end;
-    json_t *tree;
-    if (!fvlm_json_pull_skip(s, begin, &end)) return NULL;
-    json_error_t error;
-    tree = json_loadb(s->text + *begin, end - *begin, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (!tree) {
-        fvlm_json_pull_refuse(s, *begin, FVLM_BAD_INPUT, "%s", error.text);
-        return NULL;
-    }
-    v->trees[v->n_trees++] = tree;
+    fvlm_json_pull_peek(s);
+    *begin = s->pos;
+    json_t *tree = fvlm_json_pull_tree(s);
+    if (tree) v->trees[v->n_trees++] = tree;
     return tree;
 }
 

@@ -1,51 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json.c - bounded JSON parsing. jansson does the parsing; this file counts first,
- * so that a small compressed section cannot ask for gigabytes of tree. */
+/* json.c - see json.h. The pull parser reads the text; jansson holds the tree and converts numbers. */
 #include "format/base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 #include "format/base/utf8.h"
 
-/* Counts nesting and values outside strings. Exact for well-formed text; ill-formed
- * text is jansson's to refuse. */
-static fvlm_status scan(const char *text, size_t n_bytes, const char *what, fvlm_err *err)
+static json_t *no_memory(fvlm_json_pull *p, json_t *garbage)
 {
-    size_t depth = 0, values = 1;
-    bool in_string = false;
-    for (size_t i = 0; i < n_bytes; i++) {
-        char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-            continue;
-        }
-        if (c == '"')
-            in_string = true;
-        else if (c == '{' || c == '[')
-            depth++, values++;
-        else if ((c == '}' || c == ']') && depth > 0)
-            depth--;
-        else if (c == ',' || c == ':')
-            values++;
-        if (depth > FVLM_MAX_JSON_DEPTH)
-            return fvlm_fail(err, FVLM_LIMIT, "%s: nested over %d deep at byte %zu", what, FVLM_MAX_JSON_DEPTH, i);
-        if (values > FVLM_MAX_JSON_VALUES)
-            return fvlm_fail(err, FVLM_LIMIT, "%s: more than %u values", what, FVLM_MAX_JSON_VALUES);
-    }
-    return FVLM_OK;
+    json_decref(garbage);
+    fvlm_json_pull_refuse(p, p->pos, FVLM_NOMEM, "out of memory");
+    return NULL;
 }
 
-fvlm_status fvlm_json_parse(json_t **out, const char *text, size_t n_bytes, const char *what, fvlm_err *err)
+/* text[n_bytes] is a well-formed number. */
+static json_t *number(fvlm_json_pull *p, size_t begin, size_t n_bytes)
+{
+    const char *text = p->text + begin;
+    json_error_t error;
+    json_t *j = json_loadb(text, n_bytes, JSON_DECODE_ANY, &error); /* unlike strtod, in any locale */
+    if (j) return j;
+    const bool word = text[n_bytes - 1] > '9';
+    if (!word && json_error_code(&error) != json_error_numeric_overflow) return no_memory(p, NULL);
+    if (p->dialect == FVLM_JSON_SECTION) {
+        fvlm_json_pull_refuse(p, begin, FVLM_BAD_INPUT, "a number that needs more than 64 bits");
+        return NULL;
+    }
+    j = word ? NULL : json_loadb(text, n_bytes, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+    if (!j) j = json_real(text[0] == '-' ? -FVLM_JSON_NOT_FINITE : FVLM_JSON_NOT_FINITE);
+    return j ? j : no_memory(p, NULL);
+}
+
+static json_t *scalar(fvlm_json_pull *p, char first)
+{
+    fvlm_json_text text;
+    size_t begin, end;
+    json_t *j;
+    if (first == '"') {
+        if (!fvlm_json_pull_string(p, &text)) return NULL;
+        j = json_stringn_nocheck(text.s, text.n);
+        return j ? j : no_memory(p, NULL);
+    }
+    if (!fvlm_json_pull_skip(p, &begin, &end)) return NULL;
+    if (first == 't' || first == 'f') return json_boolean(first == 't');
+    return first == 'n' ? json_null() : number(p, begin, end - begin);
+}
+
+/* *n_values counts those of the whole text. */
+static json_t *tree(fvlm_json_pull *p, unsigned depth, size_t *n_values)
+{
+    const char first = fvlm_json_pull_peek(p);
+    const bool object = first == '{';
+    bool is_first = true;
+    fvlm_json_text key;
+    if (++*n_values > FVLM_MAX_JSON_VALUES) {
+        fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %u values", FVLM_MAX_JSON_VALUES);
+        return NULL;
+    }
+    if (!object && first != '[') return scalar(p, first);
+    if (depth == FVLM_MAX_JSON_DEPTH) {
+        fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "nested deeper than %d", FVLM_MAX_JSON_DEPTH);
+        return NULL;
+    }
+    p->pos++;
+    json_t *j = object ? json_object() : json_array();
+    if (!j) return no_memory(p, NULL);
+    while (object ? fvlm_json_pull_member(p, &is_first, &key) : fvlm_json_pull_element(p, &is_first)) {
+        if (object && json_object_get(j, key.s)) {
+            fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "\"%.64s\" is given twice", key.s);
+            break;
+        }
+        json_t *value = tree(p, depth + 1, n_values);
+        if (!value) break;
+        if (object ? json_object_set_new_nocheck(j, key.s, value) : json_array_append_new(j, value))
+            return no_memory(p, j);
+    }
+    if (!p->st) return j;
+    json_decref(j);
+    return NULL;
+}
+
+json_t *fvlm_json_pull_tree(fvlm_json_pull *p)
+{
+    size_t n_values = 0;
+    return tree(p, 0, &n_values);
+}
+
+fvlm_status fvlm_json_parse(json_t **out, const char *text, size_t n_bytes, fvlm_json_dialect dialect, const char *what,
+                            fvlm_err *err)
 {
     *out = NULL;
-    fvlm_status st = scan(text, n_bytes, what, err);
-    if (st) return st;
-    json_error_t error;
-    *out = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &error);
-    if (*out) return FVLM_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
-        return fvlm_fail(err, FVLM_NOMEM, "%s: out of memory", what);
-    return fvlm_fail(err, FVLM_BAD_INPUT, "%s: byte %d: %s", what, error.position, error.text);
+    char *copy = malloc(n_bytes + 1); /* strings are decoded in place */
+    if (!copy) return fvlm_fail(err, FVLM_NOMEM, "%s: out of memory", what);
+    memcpy(copy, text, n_bytes);
+    fvlm_json_pull p = fvlm_json_pull_over(copy, n_bytes, what, 0, err);
+    p.dialect = dialect;
+    json_t *j = fvlm_json_pull_tree(&p);
+    if (fvlm_json_pull_end(&p))
+        *out = j;
+    else
+        json_decref(j);
+    free(copy);
+    return p.st;
 }
 
 const char *fvlm_json_kind(const json_t *v)

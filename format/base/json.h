@@ -3,15 +3,24 @@
 #ifndef FVLM_FORMAT_BASE_JSON_H
 #define FVLM_FORMAT_BASE_JSON_H
 
+#include <float.h>
 #include <jansson.h>
 
 #include "format/base/json_pull.h"
 
 #define FVLM_MAX_JSON_VALUES (1u << 20)
 
-/* Parses text[n_bytes]; duplicate keys, bad UTF-8 and anything after the value are refused, and
- * so are more than the limits above, before memory is spent on them. what names the text in messages. */
-fvlm_status fvlm_json_parse(json_t **out, const char *text, size_t n_bytes, const char *what, fvlm_err *err);
+/* Reads the next value as a tree, which the caller owns; NULL on failure. Duplicate keys are refused, and so is more
+ * than the limits above, before memory is spent on it. An integer beyond 64 bits becomes a real. A number beyond f64,
+ * NaN and Infinity become +-FVLM_JSON_NOT_FINITE, since jansson has no others: every reader of a number must have a
+ * range, as json_fields.h demands. */
+json_t *fvlm_json_pull_tree(fvlm_json_pull *p);
+
+#define FVLM_JSON_NOT_FINITE DBL_MAX
+
+/* The same for a whole text. what names it in messages. */
+fvlm_status fvlm_json_parse(json_t **out, const char *text, size_t n_bytes, fvlm_json_dialect dialect, const char *what,
+                            fvlm_err *err);
 
 /* "missing", "null", "a string" ... for messages. */
 const char *fvlm_json_kind(const json_t *v);

@@ -23,7 +23,13 @@ bool fvlm_json_pull_refuse(fvlm_json_pull *p, size_t pos, fvlm_status code, cons
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     p->st = code;
-    fvlm_refuse(p->err, p->base + pos, "\"%s\": byte %" PRIu64 ": %s", p->what, p->base + pos, text);
+    const uint64_t at = p->base + pos;
+    if (p->dialect == FVLM_JSON_CONFIG)
+        fvlm_refuse(p->err, at, "\"%s\": line %zu, column %zu: %s", p->what, p->line + 1, pos - p->line_at + 1, text);
+    else
+        fvlm_refuse(p->err, at,
+                    p->dialect == FVLM_JSON_FILE ? "\"%s\": byte %" PRIu64 ": %s" : "%s: byte %" PRIu64 ": %s", p->what,
+                    at, text);
     if (p->err) p->err->code = code;
     return false;
 }
@@ -40,19 +46,39 @@ char fvlm_json_pull_peek(fvlm_json_pull *p)
         char c = p->text[p->pos];
         if (c != ' ' && c != '\n' && c != '\t' && c != '\r') return c;
         p->pos++;
+        if (c == '\n') p->line++, p->line_at = p->pos;
     }
     return 0;
+}
+
+/* Always returns false. */
+static bool expected(fvlm_json_pull *p, const char *noun)
+{
+    const char found = p->pos < p->n_bytes ? p->text[p->pos] : 0;
+    if (p->pos == p->n_bytes)
+        return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "the text ends where %s was expected", noun);
+    return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "expected %s%s", noun,
+                                 found == '/' || found == '#' ? "; JSON has no comments"
+                                 : found == '\''              ? "; JSON has only double quotes"
+                                                              : "");
 }
 
 bool fvlm_json_pull_expect(fvlm_json_pull *p, char c, const char *noun)
 {
     if (p->st) return false;
-    char found = fvlm_json_pull_peek(p);
-    if (p->pos == p->n_bytes)
-        return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "the text ends where %s was expected", noun);
-    if (found != c) return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "expected %s", noun);
+    if (fvlm_json_pull_peek(p) != c || p->pos == p->n_bytes) return expected(p, noun);
     p->pos++;
     return true;
+}
+
+/* The comma before a further member or element; close is the bracket that would end the container. */
+static bool comma(fvlm_json_pull *p, char close)
+{
+    char noun[] = "',' or ' '";
+    noun[sizeof noun - 3] = close;
+    if (!fvlm_json_pull_expect(p, ',', noun)) return false;
+    if (fvlm_json_pull_peek(p) != close) return true;
+    return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "a comma before '%c'; remove it", close);
 }
 
 bool fvlm_json_pull_member(fvlm_json_pull *p, bool *first, fvlm_json_text *key)
@@ -62,7 +88,7 @@ bool fvlm_json_pull_member(fvlm_json_pull *p, bool *first, fvlm_json_text *key)
         p->pos++;
         return false;
     }
-    if (!*first && !fvlm_json_pull_expect(p, ',', "',' or '}'")) return false;
+    if (!*first && !comma(p, '}')) return false;
     *first = false;
     return fvlm_json_pull_string(p, key) && fvlm_json_pull_expect(p, ':', "':'");
 }
@@ -74,7 +100,7 @@ bool fvlm_json_pull_element(fvlm_json_pull *p, bool *first)
         p->pos++;
         return false;
     }
-    if (!*first && !fvlm_json_pull_expect(p, ',', "',' or ']'")) return false;
+    if (!*first && !comma(p, ']')) return false;
     *first = false;
     return true;
 }
@@ -213,7 +239,7 @@ static bool skip_number(fvlm_json_pull *p)
 {
     size_t at = p->pos, pos = at;
     if (p->text[pos] == '-') pos++;
-    if (!digit_at(p, pos)) return bad(p, at, "expected a value");
+    if (!digit_at(p, pos)) return expected(p, "a value");
     if (p->text[pos] == '0' && digit_at(p, pos + 1)) return bad(p, at, "a number may not begin with 0");
     while (digit_at(p, pos)) pos++;
     if (pos < p->n_bytes && p->text[pos] == '.') {
@@ -248,8 +274,8 @@ static bool skip_scalar(fvlm_json_pull *p)
     char c = fvlm_json_pull_peek(p);
     if (c == '"') return fvlm_json_pull_string(p, NULL);
     if (word(p, "true") || word(p, "false") || word(p, "null")) return true;
-    if (p->pos == p->n_bytes) return bad(p, p->pos, "the text ends where a value was expected");
-    return skip_number(p);
+    if (p->dialect == FVLM_JSON_CONFIG && (word(p, "NaN") || word(p, "Infinity") || word(p, "-Infinity"))) return true;
+    return p->pos == p->n_bytes ? expected(p, "a value") : skip_number(p);
 }
 
 /* Iterative: bit d of 'objects' says whether the container at depth d is an object. */
@@ -270,7 +296,7 @@ bool fvlm_json_pull_skip(fvlm_json_pull *p, size_t *begin, size_t *end)
                 first = false;
                 continue;
             }
-            if (!first && !fvlm_json_pull_expect(p, ',', object ? "',' or '}'" : "',' or ']'")) return false;
+            if (!first && !comma(p, object ? '}' : ']')) return false;
             fvlm_json_pull_peek(p);
             if (object && (!fvlm_json_pull_string(p, NULL) || !fvlm_json_pull_expect(p, ':', "':'"))) return false;
         }

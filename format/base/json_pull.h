@@ -13,8 +13,8 @@
  *
  * For texts that can be large and whose shape is known: safetensors headers, vocabularies, the tokenizer section (a
  * tree of its 300,000 strings would triple the time a model takes to open). No tree and no recursion: memory does not
- * grow with the text, and every refusal carries the byte where it happened. Strict RFC 8259: no leading zeros, no raw
- * control characters, UTF-8 well formed, surrogates in pairs; U+0000 in strings is refused, too.
+ * grow with the text, and every refusal carries the position where it happened. Strict RFC 8259: no leading zeros, no
+ * raw control characters, UTF-8 well formed, surrogates in pairs; U+0000 in strings is refused, too.
  *
  * Strings are decoded in place, which is why the text is not const: a decoded string is never longer than its source,
  * and its closing quote becomes the terminating NUL. They live as long as the text. Each can be read only once. */
@@ -25,11 +25,19 @@
 
 #define FVLM_MAX_JSON_DEPTH 64
 
+typedef enum {
+    FVLM_JSON_FILE = 0, /* messages begin: "WHAT": byte N */
+    FVLM_JSON_SECTION,  /* of a .fvlm file: WHAT: byte N; a number that fits neither int64 nor f64 is refused */
+    FVLM_JSON_CONFIG    /* a file that people edit: "WHAT": line L, column C; NaN and Infinity as Python writes them */
+} fvlm_json_dialect;
+
 typedef struct {
     char *text;
     size_t n_bytes, pos;
-    const char *what; /* file name for messages */
-    uint64_t base;    /* where the text begins in that file */
+    size_t line, line_at; /* lines before the current one, and where that begins */
+    const char *what;     /* file name for messages */
+    uint64_t base;        /* where the text begins in that file */
+    fvlm_json_dialect dialect;
     fvlm_err *err;
     fvlm_status st; /* the first failure; all calls after it return false */
 } fvlm_json_pull;
@@ -42,7 +50,8 @@ typedef struct {
 
 fvlm_json_pull fvlm_json_pull_over(char *text, size_t n_bytes, const char *what, uint64_t base, fvlm_err *err);
 
-/* Fails with: "WHAT": byte N: text. Always returns false. */
+/* Fails with the position as the dialect has it, then the text. In FVLM_JSON_CONFIG, pos must be on the current line or
+ * after it. Always returns false. */
 bool fvlm_json_pull_refuse(fvlm_json_pull *p, size_t pos, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(4, 5);
 
 /* Skips white space and returns the next character without taking it, 0 at the end. */

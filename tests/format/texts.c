@@ -99,8 +99,7 @@ static void bombs(void **state)
     memset(zeros, '[', n_zeros);
     assert_int_equal(with_meta(zeros, FVLM_MAX_META_BYTES, &err), FVLM_LIMIT);
     assert_non_null(strstr(err.msg, "nested"));
-    memset(zeros, ',', n_zeros);
-    zeros[0] = '[';
+    for (size_t i = 1; i < n_zeros; i++) zeros[i] = i % 2 ? '1' : ',';
     assert_int_equal(with_meta(zeros, FVLM_MAX_META_BYTES, &err), FVLM_LIMIT);
     assert_non_null(strstr(err.msg, "values"));
     memset(zeros, ' ', n_zeros);
@@ -117,7 +116,7 @@ static void json_depth(void **state)
     for (int depth = 62; depth <= 66; depth++) {
         memset(text, '[', (size_t)depth);
         memset(text + depth, ']', (size_t)depth);
-        fvlm_status st = fvlm_json_parse(&j, text, 2 * (size_t)depth, "text", &err);
+        fvlm_status st = fvlm_json_parse(&j, text, 2 * (size_t)depth, FVLM_JSON_SECTION, "text", &err);
         assert_int_equal(st, depth <= FVLM_MAX_JSON_DEPTH ? FVLM_OK : FVLM_LIMIT);
         json_decref(j);
     }
@@ -170,15 +169,78 @@ static void json_ambiguous(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         json_t *j;
         fvlm_err err = {0};
-        if (fvlm_json_parse(&j, bad[i], strlen(bad[i]), "text", &err) != FVLM_BAD_INPUT)
+        if (fvlm_json_parse(&j, bad[i], strlen(bad[i]), FVLM_JSON_SECTION, "text", &err) != FVLM_BAD_INPUT)
             fail_msg("accepted: %s", bad[i]);
         assert_null(j);
         assert_memory_equal(err.msg, "text: byte ", 11);
     }
     json_t *j;
     fvlm_err err;
-    assert_int_equal(fvlm_json_parse(&j, "{}\0", 3, "text", &err), FVLM_BAD_INPUT);
+    assert_int_equal(fvlm_json_parse(&j, "{}\0", 3, FVLM_JSON_SECTION, "text", &err), FVLM_BAD_INPUT);
     print_message("# %zu ill-formed texts\n", sizeof bad / sizeof bad[0]);
+}
+
+/* Files that people edit: any number is one, as Python writes and reads them; faults have line and column. */
+static void json_of_people(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *number;
+        double value;
+    } numbers[] = {
+        {"9223372036854775807", 0x1p63},
+        {"9223372036854775808", 0x1p63},
+        {"-9223372036854775809", -0x1p63},
+        {"1000000000000000019884624838656", 1e30},
+        {"1e999", FVLM_JSON_NOT_FINITE},
+        {"-1e999", -FVLM_JSON_NOT_FINITE},
+        {"NaN", FVLM_JSON_NOT_FINITE},
+        {"Infinity", FVLM_JSON_NOT_FINITE},
+        {"-Infinity", -FVLM_JSON_NOT_FINITE},
+        {"1e-999", 0},
+        {"-0", 0},
+        {"-0.0", 0},
+        {"0.1", 0.1},
+    };
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        {"{\n  \"a\": 1,\n}", "\"f\": line 3, column 1: a comma before '}'; remove it"},
+        {"[1,\n ]", "\"f\": line 2, column 2: a comma before ']'; remove it"},
+        {"{\"a\": [1, 2,]}", "\"f\": line 1, column 13: a comma before ']'; remove it"},
+        {"{\n  // x\n  \"a\": 1}", "\"f\": line 2, column 3: expected a string; JSON has no comments"},
+        {"{\"a\": 1 # x\n}", "\"f\": line 1, column 9: expected ',' or '}'; JSON has no comments"},
+        {"{'a': 1}", "\"f\": line 1, column 2: expected a string; JSON has only double quotes"},
+        {"{\"a\": 1,\r\n \"b\": True}", "\"f\": line 2, column 7: expected a value"},
+        {"{\"a\": \"\\n\\n\",\n \"a\": 2}", "\"f\": line 2, column 2: \"a\" is given twice"},
+        {"{\"a\": 1}\n\n x", "\"f\": line 3, column 2: something follows the end of the JSON value"},
+        {"{\"a\": nan}", "\"f\": line 1, column 7: expected a value"},
+        {"{\"a\": -NaN}", "\"f\": line 1, column 7: expected a value"},
+        {"{\"a\": Infinit}", "\"f\": line 1, column 7: expected a value"},
+        {"{\n\n", "\"f\": line 3, column 1: the text ends where a string was expected"},
+    };
+    fvlm_err err = {0};
+    json_t *j;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "[%s]", numbers[i].number);
+        assert_int_equal(fvlm_json_parse(&j, text, strlen(text), FVLM_JSON_CONFIG, "f", &err), FVLM_OK);
+        const double value = json_number_value(json_array_get(j, 0));
+        if (value != numbers[i].value) fail_msg("%s is read as %g", text, value);
+        json_decref(j);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(fvlm_json_parse(&j, bad[i].text, strlen(bad[i].text), FVLM_JSON_CONFIG, "f", &err),
+                         FVLM_BAD_INPUT);
+        assert_string_equal(err.msg, bad[i].message);
+        assert_null(j);
+    }
+    char digits[402] = {'['};
+    memset(digits + 1, '9', 400);
+    digits[401] = ']';
+    assert_int_equal(fvlm_json_parse(&j, digits, sizeof digits, FVLM_JSON_CONFIG, "f", &err), FVLM_OK);
+    assert_true(json_real_value(json_array_get(j, 0)) == FVLM_JSON_NOT_FINITE);
+    json_decref(j);
 }
 
 static void random_metadata(void **state)
@@ -222,7 +284,8 @@ int main(void)
     fvlm_reader_close(&r);
     const struct CMUnitTest tests[] = {cmocka_unit_test(frames),         cmocka_unit_test(dictionary),
                                        cmocka_unit_test(bombs),          cmocka_unit_test(json_depth),
-                                       cmocka_unit_test(json_ambiguous), cmocka_unit_test(random_metadata)};
+                                       cmocka_unit_test(json_ambiguous), cmocka_unit_test(json_of_people),
+                                       cmocka_unit_test(random_metadata)};
     int failed = cmocka_run_group_tests_name("texts", tests, NULL, NULL);
     free(whole);
     free(meta);

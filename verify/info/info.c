@@ -45,7 +45,7 @@ fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err)
     json_t *tokenizer;
     fvlm_status st = fvlm_reader_tokenizer(r, &text, &out->tokenizer_bytes, err);
     if (st || out->tokenizer_bytes == 0) return st;
-    st = fvlm_json_parse(&tokenizer, text, out->tokenizer_bytes, "tokenizer", err);
+    st = fvlm_json_parse(&tokenizer, text, out->tokenizer_bytes, FVLM_JSON_SECTION, "tokenizer", err);
     if (st) return st;
     out->tokens = json_array_size(json_object_get(tokenizer, "tokens"));
     out->merges = json_array_size(json_object_get(tokenizer, "merges"));

@@ -221,9 +221,9 @@ static void config_refusals(void **state)
     static const struct {
         const char *from, *to, *message;
     } cases[] = {
-        {"{", "[", "\"config.json\": byte 14: ']' expected near ':'"},
+        {"{", "[", "\"config.json\": line 1, column 14: expected ',' or ']'"},
         {"\"hidden_size\": 32", "\"hidden_size\": 32, \"hidden_size\": 32",
-         "\"config.json\": byte 62: duplicate object key near '\"hidden_size\"'"},
+         "\"config.json\": line 1, column 50: \"hidden_size\" is given twice"},
         {"llava_qwen2", "llama", "\"config.json\": \"model_type\" is \"llama\"; only \"llava_qwen2\" is supported"},
         {"\"model_type\": \"llava_qwen2\", ", "",
          "\"config.json\": \"model_type\" is missing, expected \"llava_qwen2\""},

@@ -27,7 +27,7 @@ static const refusal refusals[] = {
     {"{\"a\" {" A "}}", 16, FVLM_BAD_INPUT, 13, "expected ':'"},
     {"{\"a\":[]}", 0, FVLM_BAD_INPUT, 13, "expected '{', a tensor"},
     {"{a:{" A "}}", 16, FVLM_BAD_INPUT, 9, "expected a string"},
-    {"{\"a\":{" A "},}", 16, FVLM_BAD_INPUT, 63, "expected a string"},
+    {"{\"a\":{" A "},}", 16, FVLM_BAD_INPUT, 63, "a comma before '}'; remove it"},
     {"{\"a\":{" A ",}}", 16, FVLM_BAD_INPUT, 62, "expected a string"},
     {"{\"a\":{" A "} \"b\":{}}", 16, FVLM_BAD_INPUT, 63, "expected ',' or '}'"},
     {"{\"a\":{" A "}", 16, FVLM_BAD_INPUT, 62, "the text ends where ',' or '}' was expected"},

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: the pull parser reads the JSON that jansson reads and refuses what jansson refuses, on random texts, valid
- * and damaged; its decoded strings are jansson's. (Two readings of one header is how a file says different things to
- * different tools.) */
+ * and damaged; its decoded strings are jansson's, and so is the tree made of it. (Two readings of one header is how a
+ * file says different things to different tools.) */
 #include <jansson.h>
 
-#include "format/base/json_pull.h"
+#include "format/base/json.h"
 #include "tests/support/check.h"
 #include "tests/support/support.h"
 
@@ -136,6 +136,28 @@ static void agrees_with_jansson(void **state)
     print_message("# %zu texts accepted, %zu refused, as jansson does\n", n_good, n_bad);
 }
 
+static void same_trees(void **state)
+{
+    (void)state;
+    maker m = {.r = {31}};
+    size_t n_good = 0, n_bad = 0;
+    for (int i = 0; i < 100000; i++) {
+        m.n = 0;
+        value(&m, 0);
+        for (uint64_t k = test_below(&m.r, 3); k && m.n; k--) damage(&m);
+        json_t *want = json_loadb(m.text, m.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL), *got;
+        fvlm_err err = {0};
+        fvlm_status st = fvlm_json_parse(&got, m.text, m.n, FVLM_JSON_SECTION, "t", &err);
+        if ((st == FVLM_OK) != (want != NULL) || (want && !json_equal(got, want)))
+            fail_msg("%.*s: status %d, %s", (int)m.n, m.text, st, err.msg);
+        want ? n_good++ : n_bad++;
+        json_decref(want);
+        json_decref(got);
+    }
+    assert_true(n_good > 20000 && n_bad > 20000);
+    print_message("# %zu trees as jansson's, %zu texts refused as by jansson\n", n_good, n_bad);
+}
+
 static void strings_decode_alike(void **state)
 {
     (void)state;
@@ -190,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_jansson),
+        cmocka_unit_test(same_trees),
         cmocka_unit_test(strings_decode_alike),
         cmocka_unit_test(whole_numbers),
     };
