@@ -168,7 +168,8 @@ static fvlm_status check_ids(const fvlm_checkpoint *c, fvlm_err *err)
     return FVLM_OK;
 }
 
-fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_err *err)
+fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const fvlm_vocabulary_options *tokenizer,
+                                 fvlm_err *err)
 {
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
@@ -185,7 +186,9 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_er
     json_decref(config);
     json_decref(generation);
     memcpy(out->config.prompt, qwen_2, sizeof qwen_2);
-    if (!r.st) r.st = fvlm_vocabulary_read(&out->tokenizer, &out->tokenizer_bytes, &out->config.llm.vocab, src, err);
+    if (!r.st)
+        r.st =
+            fvlm_vocabulary_read(&out->tokenizer, &out->tokenizer_bytes, &out->config.llm.vocab, src, tokenizer, err);
     if (!r.st) r.st = check_ids(out, err);
     if (r.st) fvlm_checkpoint_free(out);
     return r.st;

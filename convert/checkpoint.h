@@ -5,6 +5,7 @@
 #define FVLM_CONVERT_CHECKPOINT_H
 
 #include "convert/source/source.h"
+#include "convert/vocabulary/vocabulary.h"
 
 typedef struct {
     fvlm_config config;    /* all but the shape of the tower, which names/ adds; llm.vocab = 1 + the highest token id */
@@ -15,7 +16,8 @@ typedef struct {
 } fvlm_checkpoint;
 
 /* Refuses, by name, what the executor does not implement. On failure nothing needs to be freed. */
-fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, fvlm_err *err);
+fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const fvlm_vocabulary_options *tokenizer,
+                                 fvlm_err *err);
 void fvlm_checkpoint_free(fvlm_checkpoint *c);
 
 #endif

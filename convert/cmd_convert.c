@@ -12,7 +12,7 @@
 #include "format/cli/terminal.h"
 
 static struct {
-    const char *output, *type;
+    const char *output, *type, *tokenizer;
     bool dry_run, json, verbose, quiet, force;
     uint64_t threads;
 } opt;
@@ -26,6 +26,12 @@ static const fvlm_cli_option options[] = {
      .hint = "for int8 and int4 run 'fvlm quant' on the result",
      .preset = "as in the source, f32 if fused",
      .text = &opt.type},
+    {.name = "tokenizer",
+     .arg = "FILE",
+     .help = "which one to use if the two disagree; Apple's predict.py reads vocab.json, with merges.txt",
+     .choices = "tokenizer.json|vocab.json",
+     .preset = "none: refuse",
+     .text = &opt.tokenizer},
     FVLM_CLI_DRY_RUN(&opt.dry_run),
     FVLM_CLI_FORCE(&opt.force),
     FVLM_CLI_VERBOSE(&opt.verbose),
@@ -119,6 +125,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     if (!opt.output && !opt.dry_run) return fvlm_cli_no_output(err);
     fvlm_progress bar;
     fvlm_convert_options o = {.type = opt.type,
+                              .tokenizer = opt.tokenizer,
                               .threads = (unsigned)opt.threads,
                               .force = opt.force,
                               .progress = fvlm_progress_update,

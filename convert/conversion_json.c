@@ -49,10 +49,10 @@ static json_t *files_json(const fvlm_conversion *c, bool hashed)
 
 json_t *fvlm_conversion_metadata(const fvlm_conversion *c)
 {
-    return json_pack("{s:o, s:{s:s, s:s, s:s, s:{s:s}, s:o}, s:o}", "config", fvlm_config_to_json(&c->names.config),
-                     "provenance", "tool", "fvlm", "version", FVLM_VERSION, "command", "convert", "options", "type",
-                     c->options.type ? c->options.type : "keep", "sources", files_json(c, true), "tensors",
-                     origins_json(c, true));
+    return json_pack("{s:o, s:{s:s, s:s, s:s, s:{s:s, s:s*}, s:o}, s:o}", "config",
+                     fvlm_config_to_json(&c->names.config), "provenance", "tool", "fvlm", "version", FVLM_VERSION,
+                     "command", "convert", "options", "type", c->options.type ? c->options.type : "keep", "tokenizer",
+                     c->options.tokenizer, "sources", files_json(c, true), "tensors", origins_json(c, true));
 }
 
 static json_t *shares_json(const fvlm_conversion_report *r)

@@ -19,12 +19,13 @@
 #include "format/reader.h"
 
 typedef struct {
-    const char *type; /* "f32", "bf16", "f16", or NULL: keep the checkpoint's types, store fused tensors as f32 */
-    unsigned threads; /* 0 = all */
-    bool force;       /* replace an existing file */
+    const char *type;      /* "f32", "bf16", "f16", or NULL: keep the checkpoint's types, store fused tensors as f32 */
+    const char *tokenizer; /* "tokenizer.json" or "vocab.json": which to believe where they disagree; NULL: refuse */
+    unsigned threads;      /* 0 = all */
+    bool force;            /* replace an existing file */
     fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */
     void *progress_ctx;
-    const fvlm_stop *stop; /* set it to end fvlm_conversion_write early; may be NULL */
+    const fvlm_stop *stop; /* set it to end plan or write early; may be NULL */
 } fvlm_convert_options;
 
 /* A planned conversion: the tensors to write, their types, sources and sizes. One thread at a time. */

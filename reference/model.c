@@ -35,7 +35,7 @@ static fvlm_status bind_parts(fvlm_model *m, const char *path, fvlm_err *err)
     size_t n_bytes;
     fvlm_status st = fvlm_model_weights_bind(&m->weights, m->reader, err);
     if (!st) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
-    if (!st) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, err);
+    if (!st) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, m->options.stop, err);
     return st ? fvlm_err_prefix(err, "\"%s\"", path) : FVLM_OK;
 }
 

@@ -36,7 +36,7 @@ typedef struct {
     fvlm_act_mode act;
     bool act_by_file;      /* ignore act: int8 for a file with integer weights, else f32 */
     bool check;            /* compare every tensor with its checksum when opening: about 0.1 s per gigabyte */
-    const fvlm_stop *stop; /* polled after every block; NULL: never stop */
+    const fvlm_stop *stop; /* polled after every block and while the tokenizer works; NULL: never stop */
     fvlm_observer observer;
     void *observer_ctx;
     bool observe_chunks; /* the observer may receive texts of more than 512 rows in chunks, which saves memory */

@@ -153,7 +153,9 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
     fvlm_progress progress;
     fvlm_baseline against;
     fvlm_progress_start(&progress, "convert", opt.quiet || opt.json);
+    const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
     const fvlm_convert_options o = {.threads = (unsigned)opt.threads,
+                                    .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,
                                     .stop = fvlm_cli_stop()};

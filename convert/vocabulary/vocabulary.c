@@ -110,9 +110,10 @@ static fvlm_status check_added(fvlm_vocabulary *v, fvlm_err *err)
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, fvlm_source *src, fvlm_err *err)
+fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, fvlm_source *src,
+                                 const fvlm_vocabulary_options *o, fvlm_err *err)
 {
-    fvlm_vocabulary v = {0};
+    fvlm_vocabulary v = {.stop = o->stop};
     text_set set = {0};
     fvlm_status st;
     *json = NULL;

@@ -32,6 +32,7 @@ typedef struct {
     char *texts[4];                   /* file texts, decoded in place, that the above point into */
     json_t *trees[4];                 /* the same for small files */
     unsigned n_texts, n_trees;
+    const fvlm_stop *stop; /* may be NULL */
 } fvlm_vocabulary;
 
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);

@@ -39,6 +39,13 @@ static bool bad(fvlm_json_pull *p, size_t pos, const char *text)
     return fvlm_json_pull_refuse(p, pos, FVLM_BAD_INPUT, "%s", text);
 }
 
+/* False once the flag is set. */
+static bool go_on(fvlm_json_pull *p)
+{
+    if (!p->st) p->st = fvlm_stop_check(p->stop, p->err);
+    return !p->st;
+}
+
 char fvlm_json_pull_peek(fvlm_json_pull *p)
 {
     if (p->st) return 0;
@@ -83,7 +90,7 @@ static bool comma(fvlm_json_pull *p, char close)
 
 bool fvlm_json_pull_member(fvlm_json_pull *p, bool *first, fvlm_json_text *key)
 {
-    if (p->st) return false;
+    if (!go_on(p)) return false;
     if (fvlm_json_pull_peek(p) == '}') {
         p->pos++;
         return false;
@@ -95,7 +102,7 @@ bool fvlm_json_pull_member(fvlm_json_pull *p, bool *first, fvlm_json_text *key)
 
 bool fvlm_json_pull_element(fvlm_json_pull *p, bool *first)
 {
-    if (p->st) return false;
+    if (!go_on(p)) return false;
     if (fvlm_json_pull_peek(p) == ']') {
         p->pos++;
         return false;
@@ -288,6 +295,7 @@ bool fvlm_json_pull_skip(fvlm_json_pull *p, size_t *begin, size_t *end)
     fvlm_json_pull_peek(p);
     *begin = p->pos;
     do {
+        if (!go_on(p)) return false;
         if (depth > 0) { /* inside a container: its end, or the way to its next value */
             bool object = objects >> (depth - 1) & 1;
             if (fvlm_json_pull_peek(p) == (object ? '}' : ']')) {

@@ -21,7 +21,7 @@
 #ifndef FVLM_FORMAT_BASE_JSON_PULL_H
 #define FVLM_FORMAT_BASE_JSON_PULL_H
 
-#include "format/base/base.h"
+#include "format/base/stop.h"
 
 #define FVLM_MAX_JSON_DEPTH 64
 
@@ -39,7 +39,8 @@ typedef struct {
     uint64_t base;        /* where the text begins in that file */
     fvlm_json_dialect dialect;
     fvlm_err *err;
-    fvlm_status st; /* the first failure; all calls after it return false */
+    fvlm_status st;        /* the first failure; all calls after it return false */
+    const fvlm_stop *stop; /* may be set after fvlm_json_pull_over; polled at every member and element */
 } fvlm_json_pull;
 
 /* A decoded string: s[n] is NUL. at = position of its opening quote in the text. */

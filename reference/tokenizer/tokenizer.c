@@ -22,6 +22,7 @@ struct fvlm_tokenizer {
     fvlm_added_tokens raw, normalized; /* found in the text before and after NFC */
     fvlm_split_pattern *pattern;
     bool nfc;
+    const fvlm_stop *stop;
 };
 
 /* ---- reading the section ---- */
@@ -130,7 +131,8 @@ static void read_member(fvlm_tokenizer *t, member m, fvlm_json_pull *p)
     }
 }
 
-fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err)
+fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, const fvlm_stop *stop,
+                                  fvlm_err *err)
 {
     static const member order[N_MEMBERS] = {NORMALIZER, PATTERN, TOKENS, MERGES, ADDED};
     size_t at[N_MEMBERS] = {0};
@@ -144,8 +146,10 @@ fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t
         free(copy);
         return fvlm_fail_nomem(err);
     }
+    t->stop = stop;
     memcpy(copy, json, n_bytes);
     fvlm_json_pull p = fvlm_json_pull_over(copy, n_bytes, "tokenizer section", 0, err);
+    p.stop = stop;
     find_members(&p, at);
     for (int i = 0; !p.st && i < N_MEMBERS; i++) {
         p.pos = at[order[i]];

@@ -13,12 +13,14 @@
 #ifndef FVLM_REFERENCE_TOKENIZER_TOKENIZER_H
 #define FVLM_REFERENCE_TOKENIZER_TOKENIZER_H
 
-#include "format/base/base.h"
+#include "format/base/stop.h"
 
 typedef struct fvlm_tokenizer fvlm_tokenizer;
 
-/* json need not outlive the call. On failure *out is NULL. */
-fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, fvlm_err *err);
+/* json need not outlive the call. stop ends this and any encoding early; it must outlive *out; NULL: never. On failure
+ * *out is NULL. */
+fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, const fvlm_stop *stop,
+                                  fvlm_err *err);
 void fvlm_tokenizer_destroy(fvlm_tokenizer **t);
 
 /* Ids of text (any bytes, at most 64 MiB; ill-formed UTF-8 is replaced by U+FFFD as Python's errors="replace"

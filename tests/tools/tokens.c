@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     fclose(f);
     struct timespec a, b;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
-    int rc = json && texts ? fvlm_exit_code(fvlm_tokenizer_create(&t, json, n_json, &err)) : 3;
+    int rc = json && texts ? fvlm_exit_code(fvlm_tokenizer_create(&t, json, n_json, NULL, &err)) : 3;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     fvlm_cursor c = fvlm_cursor_over(texts, n_texts);
     while (!rc && c.ok && c.pos < c.n_bytes) {

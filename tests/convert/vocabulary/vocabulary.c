@@ -13,6 +13,7 @@ static fvlm_err err;
 static char *json;
 static size_t n_json;
 static uint32_t n_ids;
+static fvlm_vocabulary_options options;
 
 static fvlm_status read_it(void)
 {
@@ -21,7 +22,7 @@ static fvlm_status read_it(void)
     json = NULL;
     err = (fvlm_err){0};
     assert_int_equal(fvlm_source_open(&src, folder, NULL), FVLM_OK);
-    fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, src, &err);
+    fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, src, &options, &err);
     fvlm_source_close(&src);
     assert_true(!st == (json != NULL));
     return st;

@@ -30,11 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fvlm_source *src;
     fvlm_checkpoint c;
     MUST(!fvlm_source_open(&src, fuzz_folder(), &err));
-    fvlm_status st = fvlm_checkpoint_read(&c, src, &err);
+    fvlm_status st = fvlm_checkpoint_read(&c, src, &(fvlm_vocabulary_options){0}, &err);
     must_explain(st, &err);
     if (!st) {
         fvlm_tokenizer *t;
-        st = fvlm_tokenizer_create(&t, c.tokenizer, c.tokenizer_bytes, &err);
+        st = fvlm_tokenizer_create(&t, c.tokenizer, c.tokenizer_bytes, NULL, &err);
         must_explain(st, &err);
         fvlm_tokenizer_destroy(&t);
         fvlm_checkpoint_free(&c);

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fvlm_tokenizer *t;
     char *json = malloc(n_json + 1); /* exact, so that a read past the end is seen */
     memcpy(json, data, n_json);
-    fvlm_status st = fvlm_tokenizer_create(&t, json, n_json, &err);
+    fvlm_status st = fvlm_tokenizer_create(&t, json, n_json, NULL, &err);
     must_explain(st, &err);
     free(json);
     if (st) return 0;

@@ -10,7 +10,7 @@ static fvlm_tokenizer *small(void)
 {
     fvlm_tokenizer *t;
     fvlm_err err = {0};
-    if (fvlm_tokenizer_create(&t, small_tokenizer, N_SMALL_TOKENIZER, &err)) fail_msg("%s", err.msg);
+    if (fvlm_tokenizer_create(&t, small_tokenizer, N_SMALL_TOKENIZER, NULL, &err)) fail_msg("%s", err.msg);
     return t;
 }
 

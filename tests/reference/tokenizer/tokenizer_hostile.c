@@ -15,7 +15,7 @@ static fvlm_status create_copy(fvlm_tokenizer **t, const char *json, size_t n)
     char *copy = malloc(n ? n : 1);
     fvlm_err err = {0};
     memcpy(copy, json, n);
-    const fvlm_status st = fvlm_tokenizer_create(t, copy, n, &err);
+    const fvlm_status st = fvlm_tokenizer_create(t, copy, n, NULL, &err);
     assert_true(st ? !*t && err.msg[0] && err.code == st : *t != NULL);
     free(copy);
     return st;

@@ -20,7 +20,7 @@ static void refuses(const char *from, const char *to, fvlm_status code, const ch
     memcpy(json, small_tokenizer, before);
     strcpy(json + before, to);
     strcat(json + before, found + strlen(from));
-    assert_int_equal(fvlm_tokenizer_create(&t, json, strlen(json), &err), code);
+    assert_int_equal(fvlm_tokenizer_create(&t, json, strlen(json), NULL, &err), code);
     assert_null(t);
     if (at == NO_BYTE)
         snprintf(want, sizeof want, "%s", message);
@@ -100,7 +100,7 @@ static void a_text_too_long(void **state)
     uint32_t *ids;
     size_t n;
     fvlm_err err = {0};
-    assert_int_equal(fvlm_tokenizer_create(&t, small_tokenizer, N_SMALL_TOKENIZER, &err), FVLM_OK);
+    assert_int_equal(fvlm_tokenizer_create(&t, small_tokenizer, N_SMALL_TOKENIZER, NULL, &err), FVLM_OK);
     assert_int_equal(fvlm_tokenizer_encode(t, "", (64u << 20) + 1, &ids, &n, &err), FVLM_LIMIT); /* not looked at */
     assert_string_equal(err.msg, "a text of 67108865 bytes: at most 64 MiB");
     fvlm_tokenizer_destroy(&t);
