@@ -1,28 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_bench.c - `fvlm bench`: times the parts of a first token at several image sizes, thread counts and activation
- * types, and relates them to this CPU's measured peak. Pixels and text rows are random: only their number matters. */
+ * types, and relates them to this CPU's measured peak. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "format/base/clock.h"
 #include "format/base/json.h"
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
 #include "format/cli/terminal.h"
-#include "reference/work.h"
+#include "reference/bench.h"
 
-#define MAX_RUNS 101
-#define DECODED 16 /* tokens after the first */
+#define MAX_RUNS 1000
 
 static struct {
-    const char *act, *cpu;
+    const char *act, *cpu, *image, *prompt;
     fvlm_cli_numbers threads, sizes;
     uint64_t runs, text;
     bool json, quiet;
-} opt = {.runs = 3, .text = 24};
+} opt = {.runs = 5};
 
 static const fvlm_cli_option options[] = {
+    {.name = "image",
+     .arg = "FILE",
+     .help = "a picture; with it, time to first token is measured, from the picture's bytes on",
+     .preset = "random pixels",
+     .text = &opt.image},
+    {.name = "prompt",
+     .arg = "TEXT",
+     .help = "the question about the picture",
+     .preset = "\"Describe the picture.\"",
+     .text = &opt.prompt},
+    {.name = "text",
+     .arg = "N",
+     .help = "without --image: positions of the prompt besides the image's",
+     .preset = "24",
+     .min = 1,
+     .max = 8192,
+     .number = &opt.text},
     {.name = "size",
      .arg = "LIST",
      .help = "sides of the image, multiples of 64, such as 512,1024",
@@ -36,15 +50,9 @@ static const fvlm_cli_option options[] = {
      .choices = "f32|int8|both",
      .preset = "int8 for a quantized model",
      .text = &opt.act},
-    {.name = "text",
-     .arg = "N",
-     .help = "positions of the prompt besides the image's",
-     .min = 1,
-     .max = 8192,
-     .number = &opt.text},
     {.name = "runs",
      .arg = "N",
-     .help = "report the median of N runs, after one that warms up",
+     .help = "runs to time, after one that warms up; 10 give a 90th percentile, 100 a 99th",
      .min = 1,
      .max = MAX_RUNS,
      .number = &opt.runs},
@@ -61,174 +69,117 @@ static const fvlm_cli_option options[] = {
     {0},
 };
 
-/* ---- one line of the table ---- */
-
-typedef struct {
-    unsigned threads;
-    fvlm_act_mode act;
-    uint32_t side;
-    size_t positions;
-    double vision, projector, prefill, ttft, decode; /* median seconds; decode of one token */
-    double vision_rate, prefill_rate, peak;          /* multiply-adds a second */
-    double decode_bandwidth;                         /* bytes of weights a second */
-    size_t memory;                                   /* bytes of activations and cache */
-} line;
-
-typedef struct {
-    fvlm_pixels pixels;
-    float *features, *rows, *logits;
-} inputs;
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, ascending);
-    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-
-static void free_inputs(inputs *in)
-{
-    fvlm_pixels_free(&in->pixels);
-    free(in->features);
-    free(in->rows);
-    free(in->logits);
-}
-
-/* Values that leave no kernel a shortcut. */
-static void fill(float *x, size_t n, float low, float high)
-{
-    uint32_t state = 1;
-    for (size_t i = 0; i < n; i++) {
-        state = state * 1664525u + 1013904223u;
-        x[i] = low + (high - low) * ((float)(state >> 8) * 0x1p-24f);
-    }
-}
-
-static fvlm_status make_inputs(inputs *in, const fvlm_model *m, uint32_t side, fvlm_err *err)
-{
-    const fvlm_config *c = m->config;
-    const size_t tokens = fvlm_model_image_tokens(c, side), positions = tokens + opt.text,
-                 n_pixels = (size_t)side * side * 3;
-    in->pixels = (fvlm_pixels){.side = side, .values = fvlm_alloc(n_pixels, sizeof(float))};
-    in->features = fvlm_alloc(tokens * c->vision.out_dim, sizeof(float));
-    in->rows = fvlm_alloc(positions * c->llm.hidden, sizeof(float));
-    in->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
-    if (!in->pixels.values || !in->features || !in->rows || !in->logits) return fvlm_fail_nomem(err);
-    fill(in->pixels.values, n_pixels, 0, 1);
-    fill(in->rows, positions * c->llm.hidden, -0.05f, 0.05f);
-    return FVLM_OK;
-}
-
-/* times: vision, projector, prefill, decode of one token */
-static fvlm_status pass(fvlm_model *m, inputs *in, size_t tokens, double times[4], fvlm_err *err)
-{
-    const size_t hidden = m->config->llm.hidden, positions = tokens + opt.text;
-    double t[5];
-    t[0] = fvlm_clock_seconds();
-    fvlm_status st = fvlm_model_tower(m, &in->pixels, in->features, err);
-    t[1] = fvlm_clock_seconds();
-    if (!st) st = fvlm_model_project(m, in->features, tokens, in->rows + opt.text * hidden, err);
-    t[2] = fvlm_clock_seconds();
-    fvlm_model_reset(m);
-    if (!st) st = fvlm_model_forward(m, in->rows, positions, false, in->logits, err);
-    t[3] = fvlm_clock_seconds();
-    for (size_t i = 0; i < DECODED && !st; i++) st = fvlm_model_forward(m, in->rows, 1, false, in->logits, err);
-    t[4] = fvlm_clock_seconds();
-    for (int i = 0; i < 4; i++) times[i] = t[i + 1] - t[i];
-    times[3] /= DECODED;
-    return st;
-}
-
-static fvlm_status measure(fvlm_model *m, line *l, fvlm_err *err)
-{
-    const size_t tokens = fvlm_model_image_tokens(m->config, l->side);
-    double all[5][MAX_RUNS];
-    inputs in = {0};
-    l->positions = tokens + opt.text;
-    fvlm_status st = fvlm_model_reserve(m, l->positions, l->positions + DECODED, err);
-    if (!st) st = make_inputs(&in, m, l->side, err);
-    for (size_t run = 0; run <= opt.runs && !st; run++) {
-        double times[4];
-        st = pass(m, &in, tokens, times, err);
-        if (run == 0) continue; /* maps the file in, allocates, warms up */
-        for (int i = 0; i < 4; i++) all[i][run - 1] = times[i];
-        all[4][run - 1] = times[0] + times[1] + times[2];
-    }
-    free_inputs(&in);
-    if (st) return st;
-    l->vision = median(all[0], opt.runs);
-    l->projector = median(all[1], opt.runs);
-    l->prefill = median(all[2], opt.runs);
-    l->decode = median(all[3], opt.runs);
-    l->ttft = median(all[4], opt.runs);
-    l->vision_rate = fvlm_work_tower_macs(m, l->side) / l->vision;
-    l->prefill_rate = fvlm_work_prefill_macs(m, (double)l->positions) / l->prefill;
-    l->decode_bandwidth = fvlm_work_decode_bytes(m) / l->decode;
-    l->memory = fvlm_model_memory_bytes(m);
-    return FVLM_OK;
-}
-
 /* ---- what is printed ---- */
 
-static void print_heading(const fvlm_model *m)
+static void print_heading(const fvlm_model *m, const fvlm_bench_options *o)
 {
-    fvlm_terminal_print(stdout,
-                        "%s with %s kernels; medians of %" PRIu64
-                        " runs; %% of the peak rate of multiply-adds in registers, measured here\n",
-                        fvlm_reader_path(m->reader), fvlm_exec_cpu(m->exec), opt.runs);
-    printf("\nthreads  act    size  tokens    vision  projector   prefill      TTFT    decode   peak GMAC/s  vision  "
-           "prefill"
-           "   decode reads\n");
+    fvlm_terminal_print(stdout, "%s with %s kernels; %zu run%s after one to warm up\n", fvlm_reader_path(m->reader),
+                        fvlm_exec_cpu(m->exec), o->runs, o->runs == 1 ? "" : "s");
+    if (o->image)
+        fvlm_terminal_print(stdout, "picture %s, prompt \"%s\"\n", o->image, o->prompt);
+    else
+        puts("random pixels; give --image FILE for the time to first token, which begins with a picture's bytes");
 }
 
-static void print_line(const line *l)
+/* What follows the times of a part: rates at the median. */
+static void print_remark(const fvlm_bench_line *l, fvlm_bench_part part, double peak)
 {
-    printf("%7u  %-4s %6" PRIu32
-           " %7zu %6.1f ms  %6.1f ms %6.1f ms %6.1f ms %5.1f t/s %13.1f %5.0f %% %6.0f %% %8.1f GB/s\n",
-           l->threads, fvlm_act_name(l->act), l->side, l->positions, l->vision * 1e3, l->projector * 1e3,
-           l->prefill * 1e3, l->ttft * 1e3, 1 / l->decode, l->peak * 1e-9, 100 * l->vision_rate / l->peak,
-           100 * l->prefill_rate / l->peak, l->decode_bandwidth * 1e-9);
+    if (part == FVLM_BENCH_VISION)
+        printf("   %.0f %% of the peak of %.1f GMAC/s", 100 * l->vision_rate / peak, peak * 1e-9);
+    if (part == FVLM_BENCH_PREFILL) printf("   %.0f %% of the peak", 100 * l->prefill_rate / peak);
+    if (part == FVLM_BENCH_TTFT) printf("   from the picture's bytes to the first token");
+    if (part == FVLM_BENCH_DECODE)
+        printf("   a token: %.1f tokens/s, %.1f GB/s of weights", 1 / l->seconds[part][FVLM_BENCH_MEDIAN],
+               l->decode_bandwidth * 1e-9);
 }
 
-static json_t *line_json(const line *l, const char *cpu)
+static void print_line(const fvlm_bench_line *l, const fvlm_bench_options *o, double peak)
 {
-    return json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, s:f, s:I}", "cpu",
-                     cpu, "threads", (int)l->threads, "activations", fvlm_act_name(l->act), "size", (int)l->side,
-                     "positions", (int)l->positions, "runs", (int)opt.runs, "seconds", "vision", l->vision, "projector",
-                     l->projector, "prefill", l->prefill, "ttft", l->ttft, "decode_token", l->decode,
-                     "decode_tokens_per_second", 1 / l->decode, "decode_bytes_per_second", l->decode_bandwidth,
-                     "peak_macs_per_second", l->peak, "vision_of_peak", l->vision_rate / l->peak, "prefill_of_peak",
-                     l->prefill_rate / l->peak, "activation_bytes", (json_int_t)l->memory);
+    static const char *const labels[] = {"image", "vision", "projector", "prefill", "TTFT", "decode"};
+    static const char *const heads[] = {"min", "median", "90 %", "99 %"};
+    printf("\n%s activations, %u thread%s, %" PRIu32 " x %" PRIu32 " pixels, %zu positions (%zu of the image)\n%-10s",
+           fvlm_act_name(l->act), l->threads, l->threads == 1 ? "" : "s", l->side, l->side, l->positions,
+           l->image_tokens, "");
+    for (fvlm_bench_quantile q = 0; q < FVLM_BENCH_QUANTILES; q++)
+        if (fvlm_bench_has_quantile(o, q)) printf(" %11s", heads[q]);
+    putchar('\n');
+    for (fvlm_bench_part i = 0; i < FVLM_BENCH_PARTS; i++) {
+        if (!fvlm_bench_has_part(o, i)) continue;
+        printf("%-10s", labels[i]);
+        for (fvlm_bench_quantile q = 0; q < FVLM_BENCH_QUANTILES; q++)
+            if (fvlm_bench_has_quantile(o, q)) printf(" %8.2f ms", l->seconds[i][q] * 1e3);
+        print_remark(l, i, peak);
+        putchar('\n');
+    }
+}
+
+static void set_seconds(json_t **line, const char *key, const fvlm_bench_line *l, const fvlm_bench_options *o,
+                        fvlm_bench_quantile q)
+{
+    static const char *const parts[] = {"image", "vision", "projector", "prefill", "ttft", "decode_token"};
+    json_t *seconds = json_object();
+    if (!fvlm_bench_has_quantile(o, q)) {
+        json_decref(seconds);
+        return;
+    }
+    for (fvlm_bench_part i = 0; i < FVLM_BENCH_PARTS; i++)
+        if (fvlm_bench_has_part(o, i)) fvlm_json_set(&seconds, parts[i], json_real(l->seconds[i][q]));
+    fvlm_json_set(line, key, seconds);
+}
+
+static json_t *line_json(const fvlm_bench_line *l, const fvlm_bench_options *o, double peak)
+{
+    json_t *line = json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:I}", "cpu", l->cpu, "threads", (int)l->threads,
+                             "activations", fvlm_act_name(l->act), "size", (int)l->side, "image_tokens",
+                             (int)l->image_tokens, "positions", (int)l->positions, "runs", (json_int_t)o->runs);
+    if (o->image) fvlm_json_set(&line, "image", fvlm_json_lossy_string(o->image));
+    if (o->image) fvlm_json_set(&line, "prompt", fvlm_json_lossy_string(o->prompt));
+    set_seconds(&line, "seconds", l, o, FVLM_BENCH_MEDIAN);
+    set_seconds(&line, "seconds_min", l, o, FVLM_BENCH_MIN);
+    set_seconds(&line, "seconds_p90", l, o, FVLM_BENCH_P90);
+    set_seconds(&line, "seconds_p99", l, o, FVLM_BENCH_P99);
+    fvlm_json_set(&line, "decode_tokens_per_second", json_real(1 / l->seconds[FVLM_BENCH_DECODE][FVLM_BENCH_MEDIAN]));
+    fvlm_json_set(&line, "decode_bytes_per_second", json_real(l->decode_bandwidth));
+    fvlm_json_set(&line, "peak_macs_per_second", json_real(peak));
+    fvlm_json_set(&line, "vision_of_peak", json_real(l->vision_rate / peak));
+    fvlm_json_set(&line, "prefill_of_peak", json_real(l->prefill_rate / peak));
+    fvlm_json_set(&line, "activation_bytes", json_integer((json_int_t)l->memory));
+    return line;
 }
 
 /* ---- the command ---- */
 
+/* A model's lines, one for each size. */
+static fvlm_status bench_sizes(fvlm_model *m, const fvlm_bench_options *o, json_t **report, fvlm_err *err)
+{
+    fvlm_bench_line lines[FVLM_CLI_MAX_NUMBERS];
+    const fvlm_cli_numbers own = {.items = {m->config->vision.image_size}, .n = 1},
+                           *sizes = opt.sizes.n ? &opt.sizes : &own;
+    fvlm_status st = fvlm_bench_plan(lines, sizes->items, sizes->n, m, o, err);
+    const double peak = st ? 0 : fvlm_exec_peak(m->exec);
+    for (size_t i = 0; i < sizes->n && !st; i++) {
+        st = fvlm_reader_check_unchanged(m->reader, fvlm_bench_measure(&lines[i], m, o, err), err);
+        if (st) break;
+        if (json_array_size(*report) == 0 && !opt.json && !opt.quiet) print_heading(m, o);
+        fvlm_json_append(report, line_json(&lines[i], o, peak));
+        if (opt.json || opt.quiet) continue;
+        print_line(&lines[i], o, peak);
+        st = fvlm_cli_flush(st, err);
+    }
+    return st;
+}
+
 static fvlm_status bench_model(const char *path, unsigned threads, const char *act, json_t **report, fvlm_err *err)
 {
     fvlm_model *m = NULL;
-    fvlm_model_options o = {.threads = threads, .cpu = opt.cpu, .stop = fvlm_cli_stop()};
-    fvlm_status st = fvlm_model_options_act(&o, act, err);
-    if (!st) st = fvlm_model_open(&m, path, &o, err);
-    if (st) return st;
-    if (json_array_size(*report) == 0 && !opt.json && !opt.quiet) print_heading(m);
-    const size_t n_sizes = opt.sizes.n ? opt.sizes.n : 1;
-    line l = {.threads = fvlm_pool_threads(fvlm_exec_pool(m->exec)), .act = fvlm_exec_mode(m->exec)};
-    l.peak = fvlm_exec_peak(m->exec);
-    for (size_t i = 0; i < n_sizes && !st; i++) {
-        l.side = opt.sizes.n ? opt.sizes.items[i] : m->config->vision.image_size;
-        st = fvlm_model_check_side(m, l.side, err);
-        if (!st) st = fvlm_reader_check_unchanged(m->reader, measure(m, &l, err), err);
-        if (st) break;
-        fvlm_json_append(report, line_json(&l, fvlm_exec_cpu(m->exec)));
-        if (opt.json || opt.quiet) continue;
-        print_line(&l);
-        st = fvlm_cli_flush(st, err);
-    }
+    fvlm_model_options model = {.threads = threads, .cpu = opt.cpu, .stop = fvlm_cli_stop()};
+    const fvlm_bench_options o = {.image = opt.image,
+                                  .prompt = opt.prompt ? opt.prompt : "Describe the picture.",
+                                  .text = opt.text ? opt.text : 24,
+                                  .runs = opt.runs};
+    fvlm_status st = fvlm_model_options_act(&model, act, err);
+    if (!st) st = fvlm_model_open(&m, path, &model, err);
+    if (!st) st = bench_sizes(m, &o, report, err);
     fvlm_model_close(&m);
     return st;
 }
@@ -237,6 +188,11 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
     const bool both = opt.act && !strcmp(opt.act, "both");
     const char *const acts[] = {both ? "f32" : opt.act, "int8"};
+    if (opt.prompt && !opt.image)
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--prompt needs --image FILE; without a picture, --text N sets the prompt's length");
+    if (opt.text && opt.image)
+        return fvlm_fail(err, FVLM_USAGE, "with --image the prompt has the length of --prompt; leave out --text");
     fvlm_status st = FVLM_OK;
     json_t *report = json_array();
     if (!opt.threads.n) opt.threads.n = 1; /* {0}: all */
@@ -250,12 +206,12 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 
 const fvlm_cli_command fvlm_bench_command = {
     .name = "bench",
-    .summary = "time a model: medians, parts of the time to first token, share of the CPU's peak",
+    .summary = "time a model: time to first token and its parts, share of the CPU's peak",
     .args = "MODEL.fvlm",
     .min_args = 1,
     .max_args = 1,
     .options = options,
-    .examples = "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 512,1024\n"
-                "fvlm bench fastvlm-int4.fvlm --act both --runs 5 --json\n",
+    .examples = "fvlm bench fastvlm-int4.fvlm --image photo.jpg --runs 10\n"
+                "fvlm bench fastvlm-int4.fvlm --threads 1,2 --size 512,1024 --act both --json\n",
     .run = run,
 };

@@ -117,7 +117,8 @@ static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, doubl
         fprintf(stderr, "projector  %8.1f ms\n", t->projector * 1e3);
     }
     fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
-    fprintf(stderr, "TTFT       %8.1f ms   from image to first token\n", t->ttft * 1e3);
+    fprintf(stderr, "TTFT       %8.1f ms   from %s to first token\n", t->ttft * 1e3,
+            a->image_tokens ? "image" : "prompt");
     if (decode_rate(t) > 0)
         fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", decode_rate(t), a->n_ids, a->n_ids == 1 ? "" : "s");
     fprintf(stderr, "memory     peak %s (%s besides the mapped model)\n",

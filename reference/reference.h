@@ -123,7 +123,9 @@ typedef struct {
 
 typedef struct {
     double image, vision, projector, prefill, decode; /* seconds */
-    double ttft;                                      /* seconds from the image file to the first token */
+    /* Time to first token: from the call of fvlm_model_answer, before the picture's file is opened, until the token is
+     * known. It covers the parts above but decode, the prompt's ids and the memory. Opening the model comes before. */
+    double ttft;
     size_t decode_steps; /* forward passes in decode: one per token after the first, including the end token */
 } fvlm_timing;
 
