@@ -42,8 +42,8 @@ size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name); 
 fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t, uint64_t at, size_t n_bytes,
                              void *out, fvlm_err *err);
 
-/* Reads a text file of the folder: malloc'd, with a NUL after its n_bytes. If it is absent, *text is NULL and the
- * status FVLM_OK. Each file read is added to the list of files, for the provenance. */
+/* Reads a text file of the folder, without its byte order mark: malloc'd, with a NUL after its n_bytes. If it is absent,
+ * *text is NULL and the status FVLM_OK. Each file read is added to the list of files, for the provenance. */
 fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
                              fvlm_err *err);
 /* The same for a file that must hold a JSON object. The caller owns *out, which is NULL on failure, and if the file is

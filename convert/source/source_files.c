@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/base/encoding.h"
 #include "format/base/json.h"
 
 #define HASH_BLOCK ((size_t)1 << 18)
@@ -66,16 +67,18 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
                          src->folder, name, f->stamp.n_bytes, max_bytes);
     char *buffer = malloc((size_t)f->stamp.n_bytes + 1);
     if (!buffer) return fvlm_fail_nomem(err);
-    st = fvlm_source_read_file(src, file, 0, (size_t)f->stamp.n_bytes, buffer, err);
+    size_t n = (size_t)f->stamp.n_bytes;
+    buffer[n] = 0;
+    st = fvlm_source_read_file(src, file, 0, n, buffer, err);
+    if (!st) f->hash = fvlm_hash_of(buffer, n);
+    f->hashed = !st;
+    if (!st) st = fvlm_encoding_check(buffer, &n, name, err);
     if (st) {
         free(buffer);
         return st;
     }
-    buffer[f->stamp.n_bytes] = 0;
-    f->hash = fvlm_hash_of(buffer, (size_t)f->stamp.n_bytes);
-    f->hashed = true;
     *text = buffer;
-    *n_bytes = (size_t)f->stamp.n_bytes;
+    *n_bytes = n;
     return FVLM_OK;
 }
 
