@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/json.h"
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
@@ -22,11 +23,16 @@ static const fvlm_cli_option options[] = {
     {.name = "type",
      .arg = "TYPE",
      .help = "int8, int4, or {int8,int4}-{sym,asym}-{g32,g64,g128,row}",
+     .words =
+         "int8|int4|int8-sym-g32|int8-sym-g64|int8-sym-g128|int8-sym-row|int8-asym-g32|int8-asym-g64|int8-asym-g128|"
+         "int8-asym-row|int4-sym-g32|int4-sym-g64|int4-sym-g128|int4-sym-row|int4-asym-g32|int4-asym-g64|"
+         "int4-asym-g128|int4-asym-row",
      .preset = "int8",
      .text = &opt.type},
     {.name = "set",
      .arg = "REGEX=TYPE",
-     .help = "type of the tensors whose whole name matches; the last match decides",
+     .help = "the type, or f32, bf16, f16, keep, for tensors whose whole name matches and which it fits; the last "
+             "such rule decides",
      .list = &opt.set},
     FVLM_CLI_DRY_RUN(&opt.dry_run),
     FVLM_CLI_FORCE(&opt.force),
@@ -115,9 +121,11 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
         st = fvlm_quantization_write(q, opt.output, err);
         fvlm_progress_end(&progress);
     }
-    if (!st && opt.json)
-        st = fvlm_cli_print_json(fvlm_quantization_report_json(q), err);
-    else if (!st && !opt.quiet)
+    if (!st && opt.json) {
+        json_t *j = fvlm_quantization_report_json(q);
+        if (!opt.dry_run) fvlm_json_set(&j, "file", fvlm_json_lossy_string(opt.output));
+        st = fvlm_cli_print_json(j, err);
+    } else if (!st && !opt.quiet)
         print_table(q);
 out:
     fvlm_quantization_free(&q);

@@ -37,8 +37,9 @@ static fvlm_status matrix_type(fvlm_type *out, const char *type, fvlm_part part,
 {
     if (!strcmp(type, "int4")) return *out = needs_int8(part) ? int8 : int4, FVLM_OK;
     if (!strcmp(type, "int8")) return *out = int8, FVLM_OK;
-    fvlm_status st = fvlm_type_parse(out, type, err);
-    if (st) return st;
+    if (fvlm_type_parse(out, type, err))
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--type: \"%.40s\" is not int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}", type);
     if (out->kind != FVLM_INT)
         return fvlm_fail(err, FVLM_USAGE, "%s is not an integer type; fvlm convert writes float types", type);
     return FVLM_OK;

@@ -36,7 +36,8 @@ static const fvlm_cli_option options[] = {
      .real = &opt.temperature},
     {.name = "top-p",
      .arg = "P",
-     .help = "draw only from the likeliest tokens of total probability P, above 0",
+     .help = "draw only from the likeliest tokens of total probability P",
+     .min = 1e-6,
      .max = 1,
      .real = &opt.top_p},
     {.name = "seed",
@@ -130,6 +131,22 @@ static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, doubl
             threads, threads == 1 ? "" : "s");
 }
 
+static const char *why_stopped(const fvlm_answer *a)
+{
+    return a->ended ? "end" : a->n_ids == opt.max_tokens ? "max-tokens" : "context";
+}
+
+static void tell_if_cut(const fvlm_answer *a)
+{
+    if (a->ended) return;
+    if (a->n_ids == opt.max_tokens)
+        fprintf(stderr, "fvlm: the answer was cut after %zu token%s; --max-tokens N allows more\n", a->n_ids,
+                a->n_ids == 1 ? "" : "s");
+    else
+        fprintf(stderr, "fvlm: the answer was cut after %zu token%s; the model's context is full\n", a->n_ids,
+                a->n_ids == 1 ? "" : "s");
+}
+
 static json_t *report(fvlm_model *m, const char *const *args, const char *text, size_t n_bytes, const fvlm_answer *a,
                       uint32_t side, double open_seconds)
 {
@@ -138,18 +155,19 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
     for (size_t i = 0; i < a->n_ids; i++) fvlm_json_append(&list, json_integer(a->ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
     char notes[FVLM_PIXELS_NOTES_CHARS];
-    return json_pack(
-        "{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:i, s:i, s:s, s:s, s:{s:I, s:I, s:I}, "
-        "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
-        "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
-        fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended, "activations",
-        fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e), "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)),
-        "size", (int)side, "picture", fvlm_picture_named(opt.picture) == FVLM_PICTURE_APPLE ? "apple" : "seen",
-        "picture_notes", fvlm_pixels_describe_notes(a->picture_notes, notes), "tokens", "prompt",
-        (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids, "seconds",
-        "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector, "prefill", t->prefill,
-        "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second", decode_rate(t), "peak_bytes",
-        (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
+    return json_pack("{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:{s:I, s:I, s:I}, "
+                     "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
+                     "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
+                     fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended,
+                     "stopped", why_stopped(a), "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu",
+                     fvlm_exec_cpu(e), "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side,
+                     "picture", fvlm_picture_named(opt.picture) == FVLM_PICTURE_APPLE ? "apple" : "seen",
+                     "picture_notes", fvlm_pixels_describe_notes(a->picture_notes, notes), "tokens", "prompt",
+                     (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids,
+                     "seconds", "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector,
+                     "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second",
+                     decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes",
+                     (json_int_t)fvlm_memory_peak_anonymous_bytes());
 }
 
 static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
@@ -182,6 +200,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     for (size_t i = 0; !st && opt.tokens_only && i < a.n_ids; i++) printf("%s%" PRIu32, i ? " " : "", a.ids[i]);
     if (!st && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
     st = fvlm_cli_flush(st, err); /* the answer comes before the figures, which go to stderr */
+    if (!st && !opt.quiet && !opt.json) tell_if_cut(&a);
     if (!st && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
     fvlm_answer_free(&a);
     free(text);

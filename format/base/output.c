@@ -41,9 +41,10 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
         o->mode = 0666 & ~fvlm_output_umask();
         return FVLM_OK;
     }
+    if (S_ISDIR(s.st_mode))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a folder; give the name of a file in it", o->path);
     if (!S_ISREG(s.st_mode))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, not a regular file", o->path,
-                         S_ISDIR(s.st_mode) ? "a folder" : "a device, pipe or socket");
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a device, pipe or socket, not a regular file", o->path);
     if (!o->force) return fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", o->path);
     o->had_target = true;
     o->mode = s.st_mode & 0777;

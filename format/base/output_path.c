@@ -54,7 +54,7 @@ fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_er
     char *slash = strrchr(real, '/');
     const char *base = slash ? slash + 1 : real;
     if (!*base || !strcmp(base, ".") || !strcmp(base, "..")) {
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" names a folder, expected a file", path);
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a folder; give the name of a file in it", path);
     } else if (strlen(base) >= FVLM_TEMP_MAX) {
         st = fvlm_fail(err, FVLM_LIMIT, "\"%.60s...\": the file name is too long", path);
     } else if (!(*name = fvlm_strdup(base))) {

@@ -10,10 +10,26 @@
 #include "format/cli/interrupt.h"
 #include "format/cli/terminal.h"
 
-static bool asks_for_help(int argc, char **argv)
+/* "-h", or among other flags as in "-qh". */
+static bool has_help_letter(const fvlm_cli_command *command, const char *text)
+{
+    bool found = false;
+    if (text[0] != '-' || text[1] == '-') return false;
+    for (text++; *text; text++) {
+        const fvlm_cli_option *o = command->options;
+        while (o && o->name && o->letter != *text) o++;
+        if (*text == 'h')
+            found = true;
+        else if (!o || !o->name || !o->flag)
+            return false;
+    }
+    return found;
+}
+
+static bool asks_for_help(const fvlm_cli_command *command, int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
+        if (!strcmp(argv[i], "--help") || has_help_letter(command, argv[i])) return true;
     return false;
 }
 
@@ -41,6 +57,7 @@ static fvlm_status run(const fvlm_cli_command *command, int argc, char **argv, f
 {
     fvlm_cli_list args = {0};
     fvlm_status st = fvlm_cli_parse(command, argc, argv, &args, err);
+    if (!st) st = fvlm_cli_check_arguments(command, &args, err);
     if (!st) st = command->run(&args, err);
     fvlm_cli_list_free(&args);
     for (const fvlm_cli_option *o = command->options; o && o->name; o++)
@@ -66,7 +83,7 @@ int fvlm_cli_main(const fvlm_cli_command *command, int argc, char **argv)
     fvlm_err err = {0};
     fvlm_status st = FVLM_OK;
     fvlm_interrupt_install();
-    if (asks_for_help(argc, argv))
+    if (asks_for_help(command, argc, argv))
         fvlm_cli_write_help(command, stdout);
     else
         st = run(command, argc, argv, &err);

@@ -31,10 +31,11 @@ typedef struct {
     const char *arg;     /* "FILE"; NULL for a flag */
     const char *help;    /* without the choices, the range and the default: they are added */
     const char *choices; /* "f32|int8": the texts allowed; NULL: any */
+    const char *words;   /* "int8|int4": texts that completion offers, though others are allowed */
     const char *hint;    /* added when a text is refused by choices */
     const char *preset;  /* the default in words ("the model's"); NULL: the number in the target, unless it is 0 */
     double min, max;     /* inclusive range of numbers; max = 0: none */
-    bool capped;         /* a number above max becomes max */
+    bool capped;         /* threads: more than this process may use, or than max, becomes that */
     bool *flag;
     const char **text;
     uint64_t *number;
@@ -75,8 +76,8 @@ typedef struct {
     }
 #define FVLM_CLI_THREADS(t)                                                                                            \
     {                                                                                                                  \
-        .name = "threads", .arg = "N", .help = "number of threads", .preset = "all cores", .max = FVLM_MAX_THREADS,    \
-        .capped = true, .number = (t)                                                                                  \
+        .name = "threads", .arg = "N", .help = "number of threads", .preset = "0: all; more are capped",               \
+        .max = FVLM_MAX_THREADS, .capped = true, .number = (t)                                                         \
     }
 #define FVLM_CLI_CPU(t)                                                                                                \
     {                                                                                                                  \
@@ -113,6 +114,9 @@ void fvlm_cli_request_stop(void);
 fvlm_status fvlm_cli_parse(const fvlm_cli_command *command, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err);
 void fvlm_cli_list_free(fvlm_cli_list *l);
 
+/* Refuses arguments that are not there or are known to be something else than command->args says. */
+fvlm_status fvlm_cli_check_arguments(const fvlm_cli_command *command, const fvlm_cli_list *args, fvlm_err *err);
+
 /* Delivers what was printed so far: st, or the failure to write to stdout, which also requests a stop. */
 fvlm_status fvlm_cli_flush(fvlm_status st, fvlm_err *err);
 
@@ -132,6 +136,10 @@ void fvlm_cli_write_completion(const char *shell, const fvlm_cli_command *const 
 
 /* "(0 to 100; default 1)", "(f32 or int8; default the model's)" or "". */
 void fvlm_cli_option_note(const fvlm_cli_option *o, char out[300]);
+
+/* Edits (insert, delete, replace, swap of neighbours) from a to b; FVLM_CLI_SUGGEST_MAX if one is longer than that. */
+enum { FVLM_CLI_SUGGEST_MAX = 40 };
+size_t fvlm_cli_edit_distance(const char *a, const char *b);
 
 /* Takes the next word off "a|b|c" or "A B": returns its length and moves *words past it; 0 at the end. */
 size_t fvlm_cli_next_word(const char **words, const char **word);

@@ -16,6 +16,11 @@ static bool is_path(const char *arg)
     return false;
 }
 
+static const char *offered(const fvlm_cli_option *o)
+{
+    return o->choices ? o->choices : o->words;
+}
+
 /* text inside single quotes of any of the shells, with a backslash before each character of 'special' */
 static void put_quoted(FILE *to, const char *text, const char *special)
 {
@@ -47,8 +52,8 @@ static void bash_values(FILE *to, const fvlm_cli_command *c, const fvlm_cli_opti
     fprintf(to, "    '%s --%s'", c->name, o->name);
     if (o->letter) fprintf(to, " | '%s -%c'", c->name, o->letter);
     fprintf(to, ") ");
-    if (o->choices) {
-        put_words(to, "words='", o->choices, "' ;;\n");
+    if (offered(o)) {
+        put_words(to, "words='", offered(o), "' ;;\n");
     } else {
         fprintf(to, "%s ;;\n", is_path(o->arg) ? "files=1" : "return");
     }
@@ -115,8 +120,8 @@ static void zsh_option(FILE *to, const fvlm_cli_option *o)
     fputc(']', to);
     if (!o->flag) {
         fprintf(to, ":%s:", o->arg);
-        if (o->choices) {
-            put_words(to, "(", o->choices, ")");
+        if (offered(o)) {
+            put_words(to, "(", offered(o), ")");
         } else if (is_path(o->arg)) {
             fputs("_files", to);
         }
@@ -176,8 +181,8 @@ static void fish_option(FILE *to, const fvlm_cli_command *c, const fvlm_cli_opti
 {
     fprintf(to, "complete -c fvlm -n '__fish_seen_subcommand_from %s' -l %s", c->name, o->name);
     if (o->letter) fprintf(to, " -s %c", o->letter);
-    if (o->choices) {
-        put_words(to, " -x -a '", o->choices, "'");
+    if (offered(o)) {
+        put_words(to, " -x -a '", offered(o), "'");
     } else if (!o->flag) {
         fputs(is_path(o->arg) ? " -r -F" : " -x", to);
     }

@@ -50,7 +50,7 @@ static void on_signal(int sig)
     if (caught) end(caught); /* the second */
     caught = sig;
     atomic_store(&stop, true);
-    const struct itimerval soon = {.it_value = {.tv_usec = 100000}};
+    const struct itimerval soon = {.it_value = {.tv_usec = 50000}};
     setitimer(ITIMER_REAL, &soon, NULL);
 }
 

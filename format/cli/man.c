@@ -48,6 +48,7 @@ static void put_command(FILE *to, const fvlm_cli_command *c)
     put_text(to, c->summary);
     fputc('\n', to);
     for (const fvlm_cli_option *o = c->options; o && o->name; o++) put_option(to, o);
+    put_option(to, &(fvlm_cli_option){.name = "help", .letter = 'h', .help = "print the options"});
 }
 
 static void put_examples(FILE *to, const fvlm_cli_command *const *all)
@@ -70,6 +71,7 @@ void fvlm_cli_write_man(const fvlm_cli_command *const *all, FILE *to)
     fprintf(to, ".TH FVLM 1 \"\" \"fvlm " FVLM_VERSION "\" \"User Commands\"\n"
                 ".SH NAME\nfvlm \\- convert, quantize, verify and run FastVLM models\n"
                 ".SH SYNOPSIS\n\\fBfvlm\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR|\\fIOPTION\\fR]...\n"
+                ".br\n\\fBfvlm\\fR \\fB\\-\\-help\\fR|\\fB\\-h\\fR|\\fB\\-\\-version\\fR\n"
                 ".SH COMMANDS\n");
     for (const fvlm_cli_command *const *c = all; *c; c++)
         if (!(*c)->hidden) put_command(to, *c);

@@ -2,15 +2,15 @@
 /* options.c - parses a command line by a table of options, so that every mistake is told alike: one line, the option
  * named, what is allowed, and where the help is. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "format/base/grow.h"
+#include "format/base/utf8.h"
 #include "format/cli/cli.h"
-
-#define SUGGEST_MAX 32 /* longest option name that is compared for a suggestion */
 
 void fvlm_cli_list_free(fvlm_cli_list *l)
 {
@@ -43,11 +43,11 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edits (insert, delete, replace, swap of neighbours) from a to b, both at most SUGGEST_MAX long. */
-static size_t edit_distance(const char *a, const char *b)
+size_t fvlm_cli_edit_distance(const char *a, const char *b)
 {
     size_t na = strlen(a), nb = strlen(b);
-    size_t d[SUGGEST_MAX + 1][SUGGEST_MAX + 1];
+    if (na > FVLM_CLI_SUGGEST_MAX || nb > FVLM_CLI_SUGGEST_MAX) return FVLM_CLI_SUGGEST_MAX;
+    size_t d[FVLM_CLI_SUGGEST_MAX + 1][FVLM_CLI_SUGGEST_MAX + 1];
     for (size_t i = 0; i <= na; i++) d[i][0] = i;
     for (size_t j = 0; j <= nb; j++) d[0][j] = j;
     for (size_t i = 1; i <= na; i++)
@@ -60,12 +60,25 @@ static size_t edit_distance(const char *a, const char *b)
     return d[na][nb];
 }
 
+/* Whether a word of args is name in capitals, such as "IMAGE" or "MODEL.fvlm". */
+static bool names_argument(const char *args, const char *name)
+{
+    const char *word;
+    for (size_t n, i; (n = fvlm_cli_next_word(&args, &word)) > 0;) {
+        for (i = 0; name[i] && i < n && word[i] == (name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);) i++;
+        if (!name[i] && (i == n || word[i] == '.' || word[i] == '_')) return true;
+    }
+    return false;
+}
+
 static fvlm_status unknown_option(const fvlm_cli_command *cmd, const char *name, fvlm_err *err)
 {
     const char *best = NULL;
+    if (names_argument(cmd->args, name))
+        return misuse(cmd, err, "\"--%s\" is an argument, not an option: fvlm %s %s", name, cmd->name, cmd->args);
     size_t best_edits = 3, n = strlen(name);
-    for (const fvlm_cli_option *o = cmd->options; o && o->name && n >= 2 && n <= SUGGEST_MAX; o++) {
-        size_t edits = strncmp(o->name, name, n) == 0 ? 1 : edit_distance(o->name, name);
+    for (const fvlm_cli_option *o = cmd->options; o && o->name && n >= 2 && n <= FVLM_CLI_SUGGEST_MAX; o++) {
+        size_t edits = strncmp(o->name, name, n) == 0 ? 1 : fvlm_cli_edit_distance(o->name, name);
         if (edits < best_edits) best = o->name, best_edits = edits;
     }
     if (best) return misuse(cmd, err, "unknown option \"--%.80s\", did you mean \"--%s\"?", name, best);
@@ -74,29 +87,38 @@ static fvlm_status unknown_option(const fvlm_cli_command *cmd, const char *name,
 
 /* ---- values ---- */
 
-static fvlm_status check_range(const fvlm_cli_command *cmd, const fvlm_cli_option *o, double *value, const char *text,
-                               fvlm_err *err)
+static fvlm_status out_of_range(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *text, fvlm_err *err)
 {
-    if (o->max > 0 && o->capped && *value > o->max) *value = o->max;
-    if (o->max <= 0 || (*value >= o->min && *value <= o->max)) return FVLM_OK;
+    if (o->max <= 0) return misuse(cmd, err, "--%s: %.80s is out of range, 0 to %" PRIu64, o->name, text, UINT64_MAX);
     return misuse(cmd, err, "--%s: %.80s is out of range, %.10g to %.10g", o->name, text, o->min, o->max);
 }
 
-static bool parse_whole(const char *text, char end, unsigned long long *n, const char **rest)
+/* Threads beyond what the process may use are not an error. */
+static fvlm_status check_range(const fvlm_cli_command *cmd, const fvlm_cli_option *o, double *value, const char *text,
+                               fvlm_err *err)
+{
+    if (o->capped && *value > o->max) *value = o->max;
+    if (o->capped && *value > fvlm_threads_available()) *value = fvlm_threads_available();
+    return o->max <= 0 || (*value >= o->min && *value <= o->max) ? FVLM_OK : out_of_range(cmd, o, text, err);
+}
+
+/* A number too large for *n is UINT64_MAX, with errno ERANGE. */
+static bool parse_whole(const char *text, char end, uint64_t *n, const char **rest)
 {
     char *stop = NULL;
     errno = 0;
     if (*text >= '0' && *text <= '9') *n = strtoull(text, &stop, 10);
     *rest = stop;
-    return stop && !errno && (!*stop || *stop == end);
+    return stop && (!*stop || *stop == end);
 }
 
 static fvlm_status take_number(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *text, fvlm_err *err)
 {
-    unsigned long long n;
+    uint64_t n;
     const char *rest;
     if (!parse_whole(text, 0, &n, &rest))
         return misuse(cmd, err, "--%s: \"%.80s\" is not a whole number", o->name, text);
+    if (errno && !o->capped) return out_of_range(cmd, o, text, err);
     double value = (double)n;
     fvlm_status st = check_range(cmd, o, &value, text, err);
     if (!st) *o->number = o->max > 0 ? (uint64_t)value : n;
@@ -108,15 +130,15 @@ static fvlm_status take_numbers(const fvlm_cli_command *cmd, const fvlm_cli_opti
     fvlm_cli_numbers *out = o->numbers;
     out->n = 0;
     for (const char *p = text;; p++) {
-        unsigned long long n;
+        uint64_t n;
         const char *rest;
         if (!parse_whole(p, ',', &n, &rest))
             return misuse(cmd, err, "--%s: \"%.80s\" is not a list of whole numbers such as 1,2", o->name, text);
         if (out->n == FVLM_CLI_MAX_NUMBERS)
             return misuse(cmd, err, "--%s: more than %d numbers", o->name, FVLM_CLI_MAX_NUMBERS);
         double value = (double)n;
-        char number[24];
-        snprintf(number, sizeof number, "%llu", n);
+        char number[81];
+        snprintf(number, sizeof number, "%.*s", (int)(rest - p < 80 ? rest - p : 80), p);
         fvlm_status st = check_range(cmd, o, &value, number, err);
         if (st) return st;
         out->items[out->n++] = (uint32_t)value;
@@ -173,6 +195,8 @@ static fvlm_status take_value(const fvlm_cli_command *cmd, const fvlm_cli_option
     if (o->numbers) return take_numbers(cmd, o, text, err);
     if (o->real) return take_real(cmd, o, text, err);
     if (!*text) return misuse(cmd, err, "--%s needs %s, but it is empty", o->name, o->arg);
+    if (!strcmp(text, "-") && !strcmp(o->name, "output"))
+        return misuse(cmd, err, "--output: \"-\" is not a file name; fvlm does not write to standard output");
     if (o->list) return list_add(o->list, text, err);
     char what[48];
     snprintf(what, sizeof what, "--%s", o->name);
@@ -210,8 +234,11 @@ static bool looks_like_option(const fvlm_cli_command *cmd, const char *text)
 /* The value is what follows '=', or the next argument. That may not look like an option: "--output --force" is a
  * forgotten file name far more often than a file named --force. */
 static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *inline_value,
-                               int argc, char **argv, int *i, fvlm_err *err)
+                               int argc, char **argv, int *i, uint64_t *seen, fvlm_err *err)
 {
+    const uint64_t bit = UINT64_C(1) << (o - cmd->options);
+    if ((*seen & bit) && !o->flag && !o->list) return misuse(cmd, err, "--%s is given twice", o->name);
+    *seen |= bit;
     if (o->flag) {
         if (inline_value) return misuse(cmd, err, "--%s takes no value", o->name);
         *o->flag = true;
@@ -223,27 +250,37 @@ static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_optio
     return take_value(cmd, o, argv[++*i], err);
 }
 
-static fvlm_status parse_long(const fvlm_cli_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
+static fvlm_status parse_long(const fvlm_cli_command *cmd, int argc, char **argv, int *i, uint64_t *seen, fvlm_err *err)
 {
     const char *text = argv[*i] + 2, *equals = strchr(text, '=');
     size_t n = equals ? (size_t)(equals - text) : strlen(text);
     for (const fvlm_cli_option *o = cmd->options; o && o->name; o++)
         if (strlen(o->name) == n && memcmp(o->name, text, n) == 0)
-            return take_option(cmd, o, equals ? equals + 1 : NULL, argc, argv, i, err);
+            return take_option(cmd, o, equals ? equals + 1 : NULL, argc, argv, i, seen, err);
     char name[96];
     snprintf(name, sizeof name, "%.*s", (int)(n < 80 ? n : 80), text);
+    if (!strcmp(name, "help")) return misuse(cmd, err, "--help takes no value");
     return unknown_option(cmd, name, err);
 }
 
+static int character_length(const char *s)
+{
+    int32_t c;
+    return (int)fvlm_utf8_next((const uint8_t *)s, strlen(s), &c);
+}
+
 /* "-q", "-vq", "-o FILE", "-oFILE" */
-static fvlm_status parse_short(const fvlm_cli_command *cmd, int argc, char **argv, int *i, fvlm_err *err)
+static fvlm_status parse_short(const fvlm_cli_command *cmd, int argc, char **argv, int *i, uint64_t *seen,
+                               fvlm_err *err)
 {
     for (const char *p = argv[*i] + 1; *p; p++) {
         const fvlm_cli_option *o = cmd->options;
         while (o && o->name && o->letter != *p) o++;
-        if (!o || !o->name) return misuse(cmd, err, "unknown option \"-%c\"", *p);
+        if (!o || !o->name)
+            return misuse(cmd, err, "unknown option \"-%.*s\"; an argument that begins with - goes after --",
+                          character_length(p), p);
         const bool last = o->flag == NULL;
-        fvlm_status st = take_option(cmd, o, last && p[1] ? p + 1 : NULL, argc, argv, i, err);
+        fvlm_status st = take_option(cmd, o, last && p[1] ? p + 1 : NULL, argc, argv, i, seen, err);
         if (st || last) return st;
     }
     return FVLM_OK;
@@ -251,15 +288,21 @@ static fvlm_status parse_short(const fvlm_cli_command *cmd, int argc, char **arg
 
 static fvlm_status check_args(const fvlm_cli_command *cmd, const fvlm_cli_list *args, fvlm_err *err)
 {
-    if (args->n < cmd->min_args || args->n > cmd->max_args)
-        return misuse(cmd, err, "expected %s, got %zu argument%s", *cmd->args ? cmd->args : "no argument", args->n,
-                      args->n == 1 ? "" : "s");
+    if (args->n < cmd->min_args || args->n > cmd->max_args) {
+        const bool more = args->n > cmd->max_args, writes = cmd->options && cmd->options[0].letter == 'o';
+        const char *hint = "";
+        if (more && strstr(cmd->args, "PROMPT")) hint = "; a prompt of several words goes in quotes";
+        if (more && writes && !*cmd->options[0].text) hint = "; the output goes after -o";
+        return misuse(cmd, err, "expected %s, got %zu argument%s%s", *cmd->args ? cmd->args : "no argument", args->n,
+                      args->n == 1 ? "" : "s", hint);
+    }
     return cmd->choices ? check_choice(cmd, cmd->args, cmd->choices, NULL, args->items[0], err) : FVLM_OK;
 }
 
 fvlm_status fvlm_cli_parse(const fvlm_cli_command *cmd, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err)
 {
     bool options_end = false;
+    uint64_t seen = 0; /* a bit for each option; no command has 64 */
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
         fvlm_status st = FVLM_OK;
@@ -268,7 +311,8 @@ fvlm_status fvlm_cli_parse(const fvlm_cli_command *cmd, int argc, char **argv, f
         else if (strcmp(a, "--") == 0)
             options_end = true;
         else
-            st = a[1] == '-' ? parse_long(cmd, argc, argv, &i, err) : parse_short(cmd, argc, argv, &i, err);
+            st = a[1] == '-' ? parse_long(cmd, argc, argv, &i, &seen, err)
+                             : parse_short(cmd, argc, argv, &i, &seen, err);
         if (st) return st;
     }
     return check_args(cmd, args, err);

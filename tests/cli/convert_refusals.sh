@@ -41,7 +41,7 @@ refused 1 "\"DIR/ck/model.safetensors\" is a file; give the folder that holds it
     "$ck/model.safetensors" -o "$out"
 refused 3 "\"DIR/no/x.fvlm\": cannot open its folder: No such file or directory" "$ck" -o "$dir/no/x.fvlm"
 refused 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$ck" -o /dev/full --force
-refused 1 "\"DIR/out\" is a folder, not a regular file" "$ck" -o "$dir/out" --force
+refused 1 "\"DIR/out\" is a folder; give the name of a file in it" "$ck" -o "$dir/out" --force
 refused 1 "\"DIR/ck/model.safetensors\" is a file of the checkpoint itself; write to another name" "$ck" -o "$ck/model.safetensors" --force
 refused 1 "\"DIR/out\" has neither model.safetensors nor model.safetensors.index.json; give a checkpoint folder as downloaded (safetensors)" \
     "$dir/out" -o "$out"

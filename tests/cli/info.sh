@@ -49,7 +49,7 @@ refuses "no file" 2 "expected MODEL.fvlm, got 0 arguments; try 'fvlm info --help
 refuses "two files" 2 "expected MODEL.fvlm, got 2 arguments; try 'fvlm info --help'" "$m" "$m"
 refuses "an option nearly right" 2 "unknown option \"--tensor\", did you mean \"--tensors\"?; try 'fvlm info --help'" "$m" --tensor
 refuses "a missing file" 3 "\"$dir/none\": No such file or directory" "$dir/none"
-refuses "a folder" 1 "\"$dir\" is a folder, expected a file" "$dir"
+refuses "a folder" 1 "\"$dir\" is a folder; give the .fvlm file in it" "$dir"
 mkfifo "$dir/fifo"
 refuses "a pipe" 1 "\"$dir/fifo\" is not a regular file" "$dir/fifo"
 printf 'short' >"$dir/short"

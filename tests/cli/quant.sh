@@ -12,7 +12,7 @@ help="; try 'fvlm quant --help'"
 refuses "no input" 2 "expected MODEL.fvlm, got 0 arguments$help"
 refuses "two inputs" 2 "expected MODEL.fvlm, got 2 arguments$help" "$m" "$m" -o "$dir/o"
 refuses "no output" 2 "no output file; give -o FILE, or --dry-run to see the plan" "$m"
-refuses "unknown type" 2 "unknown type \"int3\"; use f32, bf16, f16, int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}" \
+refuses "unknown type" 2 "--type: \"int3\" is not int8, int4 or {int8,int4}-{sym,asym}-{g32,g64,g128,row}" \
     "$m" --type int3 -o "$dir/o"
 refuses "a float type" 2 "bf16 is not an integer type; fvlm convert writes float types" "$m" --type bf16 -o "$dir/o"
 refuses "a rule without a type" 2 "--set: \"llm.*\" is not REGEX=TYPE$help" "$m" --set 'llm.*' -o "$dir/o"

@@ -37,7 +37,7 @@ ok "--json succeeds" $?
 [ ! -s "$dir/err" ]; ok "--json prints nothing to stderr" $?
 same "--json holds the answer" "$(sed -nE 's/^  "answer": "(.*)",$/\1/p' "$dir/json")" "$answer"
 missing=
-for key in model image prompt answer answer_ids ended activations cpu threads size tokens seconds ttft vision projector \
+for key in model image prompt answer answer_ids ended stopped activations cpu threads size tokens seconds ttft vision projector \
     prefill decode decode_tokens_per_second peak_bytes; do
     grep -q "\"$key\":" "$dir/json" || missing="$missing $key"
 done
@@ -65,7 +65,7 @@ printf 'not a picture' >"$dir/text.png"
 printf 'not a model, but long enough to be looked at' >"$dir/text.fvlm"
 refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 0 arguments; try 'fvlm run --help'"
 refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 2 arguments; try 'fvlm run --help'" "$m" "$picture"
-refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 4 arguments; try 'fvlm run --help'" "$m" "$picture" what now
+refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 4 arguments; a prompt of several words goes in quotes; try 'fvlm run --help'" "$m" "$picture" what now
 refuses 2 "the prompt is empty" "$m" "$picture" ""
 refuses 2 "the prompt is empty" "$m" "$picture" "   "
 refuses 2 "the prompt may not contain <image>: the model fixes where the image goes" "$m" "$picture" "<image> what?"
@@ -75,8 +75,8 @@ refuses 2 "--size: 6400 is out of range, 64 to 4096; try 'fvlm run --help'" "$m"
 refuses 2 "--act: \"f64\" is not f32 or int8; try 'fvlm run --help'" "$m" "$picture" what --act f64
 refuses 2 "--max-tokens: 0 is out of range, 1 to 1000000; try 'fvlm run --help'" "$m" "$picture" what --max-tokens 0
 refuses 2 "--temperature: -1 is out of range, 0 to 100; try 'fvlm run --help'" "$m" "$picture" what --temperature -1
-refuses 2 "top-p 0: should be above 0, at most 1" "$m" "$picture" what --top-p 0
-refuses 2 "--top-p: 1.5 is out of range, 0 to 1; try 'fvlm run --help'" "$m" "$picture" what --top-p 1.5
+refuses 2 "--top-p: 0 is out of range, 1e-06 to 1; try 'fvlm run --help'" "$m" "$picture" what --top-p 0
+refuses 2 "--top-p: 1.5 is out of range, 1e-06 to 1; try 'fvlm run --help'" "$m" "$picture" what --top-p 1.5
 refuses 2 "--json includes the token ids; leave out --tokens-only" "$m" "$picture" what --json --tokens-only
 refuses 2 "unknown option \"--temprature\", did you mean \"--temperature\"?; try 'fvlm run --help'" "$m" "$picture" what --temprature 1
 # A byte in the middle of the largest tensor; every other check passes, so only its checksum can tell.

@@ -38,6 +38,9 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_info x;
     if (!opt.dump != !opt.output)
         return fvlm_fail(err, FVLM_USAGE, "--dump TENSOR and --output FILE must be given together");
+    if (opt.dump && (opt.json || opt.tensors))
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--dump writes the tensor and prints nothing; leave out --json and --tensors");
     fvlm_status st = fvlm_reader_open(&r, args->items[0], err);
     if (!st && opt.dump)
         st = fvlm_info_dump(r, opt.dump, opt.output, opt.force, fvlm_cli_stop(), err);
