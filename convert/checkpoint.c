@@ -46,16 +46,10 @@ static void refuse(fvlm_json_fields *r, fvlm_status code, const char *fmt, ...)
     if (!r->st) r->st = fvlm_fail(r->err, code, NAME ": %s", text);
 }
 
-/* The kind of model. Checked first: a wrong kind explains every other fault. */
+/* The kind of model. Checked first: a wrong kind explains every other fault. (source/kinds.h has named the kinds that are
+ * known.) */
 static void read_kind(fvlm_json_fields *r)
 {
-    const char *type = json_string_value(json_object_get(r->object, "model_type"));
-    if (type && !strcmp(type, "fast_vlm"))
-        refuse(r, FVLM_UNSUPPORTED,
-               "this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint (model_type "
-               "\"llava_qwen2\")");
-    if (json_object_get(r->object, "quantization"))
-        refuse(r, FVLM_UNSUPPORTED, "this checkpoint is already quantized; give the original (BF16, F16 or F32)");
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         const char *key = fixed[i].key, *wanted = fixed[i].value;
         const json_t *v = json_object_get(r->object, key);

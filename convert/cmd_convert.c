@@ -12,7 +12,7 @@
 #include "format/cli/terminal.h"
 
 static struct {
-    const char *output, *type, *tokenizer;
+    const char *output, *type, *tokenizer, *head;
     bool dry_run, json, verbose, quiet, force;
     uint64_t threads;
 } opt;
@@ -32,6 +32,12 @@ static const fvlm_cli_option options[] = {
      .choices = "tokenizer.json|vocab.json",
      .preset = "none: refuse",
      .text = &opt.tokenizer},
+    {.name = "head",
+     .arg = "WHICH",
+     .help = "head to use if config.json and lm_head.weight disagree",
+     .choices = "own|tied",
+     .preset = "refuse",
+     .text = &opt.head},
     FVLM_CLI_DRY_RUN(&opt.dry_run),
     FVLM_CLI_FORCE(&opt.force),
     FVLM_CLI_VERBOSE(&opt.verbose),
@@ -97,12 +103,21 @@ static void print_summary(const fvlm_conversion_report *r, uint64_t file_bytes)
                r->worst_error, r->worst_module);
 }
 
-static fvlm_status print_report(const fvlm_conversion *c, fvlm_err *err)
+/* A folder of Hugging Face's cache led to another. */
+static void print_source(const fvlm_conversion_report *r, const char *given)
+{
+    const size_t n = strlen(r->folder);
+    if (strncmp(given, r->folder, n) || given[n + strspn(given + n, "/")])
+        fvlm_terminal_print(stdout, "source    %s\n", r->folder);
+}
+
+static fvlm_status print_report(const fvlm_conversion *c, const char *given, fvlm_err *err)
 {
     fvlm_conversion_report r;
     struct stat about;
     fvlm_conversion_describe(c, &r);
-    if (r.warning && !opt.quiet) fvlm_terminal_print(stderr, "fvlm: warning: %s\n", r.warning);
+    for (size_t i = 0; i < r.n_warnings && !opt.quiet; i++)
+        fvlm_terminal_print(stderr, "fvlm: warning: %s\n", r.warnings[i]);
     const uint64_t file_bytes = r.written && stat(opt.output, &about) == 0 ? (uint64_t)about.st_size : 0;
     if (opt.json) {
         json_t *j = fvlm_conversion_report_json(c, &r, opt.verbose);
@@ -111,6 +126,7 @@ static fvlm_status print_report(const fvlm_conversion *c, fvlm_err *err)
         return fvlm_cli_print_json(j, err);
     }
     if (opt.quiet) return FVLM_OK;
+    print_source(&r, given);
     if (opt.verbose) print_tensors(c, &r);
     if (r.written)
         print_summary(&r, file_bytes);
@@ -120,12 +136,29 @@ static fvlm_status print_report(const fvlm_conversion *c, fvlm_err *err)
     return FVLM_OK;
 }
 
+/* --head may be given where there is nothing to choose, but not where the result would be the other head. */
+static fvlm_status check_head(const fvlm_conversion *c, fvlm_err *err)
+{
+    fvlm_conversion_report r;
+    fvlm_conversion_describe(c, &r);
+    if (opt.head && !strcmp(opt.head, "tied") && !r.config->llm.tied)
+        return fvlm_fail(
+            err, FVLM_BAD_INPUT,
+            "--head tied: config.json does not tie the head, and lm_head.weight differs from the embedding; "
+            "leave the option out");
+    if (opt.head && !strcmp(opt.head, "own") && !r.head_stored)
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "--head own: the checkpoint stores no head beside the embedding; leave the option out");
+    return FVLM_OK;
+}
+
 static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
     if (!opt.output && !opt.dry_run) return fvlm_cli_no_output(err);
     fvlm_progress bar;
     fvlm_convert_options o = {.type = opt.type,
                               .tokenizer = opt.tokenizer,
+                              .head = opt.head,
                               .threads = (unsigned)opt.threads,
                               .force = opt.force,
                               .progress = fvlm_progress_update,
@@ -133,12 +166,13 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                               .stop = fvlm_cli_stop()};
     fvlm_conversion *c;
     fvlm_status st = fvlm_conversion_plan(&c, args->items[0], &o, err);
+    if (!st) st = check_head(c, err);
     if (!st && !opt.dry_run) {
         fvlm_progress_start(&bar, "convert", opt.quiet || opt.json);
         st = fvlm_conversion_write(c, opt.output, err);
         fvlm_progress_end(&bar);
     }
-    if (!st) st = print_report(c, err);
+    if (!st) st = print_report(c, args->items[0], err);
     fvlm_conversion_free(&c);
     return st;
 }

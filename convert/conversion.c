@@ -61,7 +61,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
     fvlm_status st = fvlm_source_open(&c->source, folder, err);
     const fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
     if (!st) st = fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
-    if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, err);
+    if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, o->head, err);
     if (!st) st = check_config(&c->names.config, err);
     if (!st) st = fvlm_recipes_check(&c->names.recipes, &c->names.config, err);
     if (!st) {

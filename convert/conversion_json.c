@@ -47,12 +47,23 @@ static json_t *files_json(const fvlm_conversion *c, bool hashed)
     return list;
 }
 
+/* What was asked for. */
+static json_t *options_json(const fvlm_conversion *c)
+{
+    json_t *options = json_pack("{s:s}", "type", c->options.type ? c->options.type : "keep");
+    if (c->options.tokenizer) fvlm_json_set(&options, "tokenizer", json_string(c->options.tokenizer));
+    if (c->names.head_chosen) fvlm_json_set(&options, "head", json_string(c->options.head));
+    return options;
+}
+
 json_t *fvlm_conversion_metadata(const fvlm_conversion *c)
 {
-    return json_pack("{s:o, s:{s:s, s:s, s:s, s:{s:s, s:s*}, s:o}, s:o}", "config",
-                     fvlm_config_to_json(&c->names.config), "provenance", "tool", "fvlm", "version", FVLM_VERSION,
-                     "command", "convert", "options", "type", c->options.type ? c->options.type : "keep", "tokenizer",
-                     c->options.tokenizer, "sources", files_json(c, true), "tensors", origins_json(c, true));
+    json_t *provenance = json_pack("{s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm", "version", FVLM_VERSION, "command",
+                                   "convert", "options", options_json(c), "sources", files_json(c, true));
+    if (fvlm_source_prefix(c->source)[0])
+        fvlm_json_set(&provenance, "stripped", json_string(fvlm_source_prefix(c->source)));
+    return json_pack("{s:o, s:o, s:o}", "config", fvlm_config_to_json(&c->names.config), "provenance", provenance,
+                     "tensors", origins_json(c, true));
 }
 
 static json_t *shares_json(const fvlm_conversion_report *r)
@@ -82,13 +93,14 @@ static json_t *dropped_json(const fvlm_conversion_report *r)
 json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_conversion_report *r, bool origins)
 {
     json_t *warnings = json_array();
-    if (r->warning) fvlm_json_append(&warnings, json_string(r->warning));
+    for (size_t i = 0; i < r->n_warnings; i++) fvlm_json_append(&warnings, fvlm_json_lossy_string(r->warnings[i]));
     json_t *j = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "type", r->type, "written",
                           r->written, "tensors", (json_int_t)r->n_tensors, "fused_modules", (json_int_t)r->n_fused,
                           "tensor_bytes", (json_int_t)r->tensor_bytes, "tokenizer_bytes",
                           (json_int_t)r->tokenizer_bytes, "embedding_rows_dropped", (json_int_t)r->rows_dropped,
                           "parts", shares_json(r), "dropped", dropped_json(r), "warnings", warnings, "sources",
                           files_json(c, r->written), "config", fvlm_config_to_json(r->config));
+    fvlm_json_set(&j, "folder", fvlm_json_lossy_string(r->folder));
     if (origins) fvlm_json_set(&j, "origins", origins_json(c, r->written));
     if (!r->written) return j;
     fvlm_json_set(&j, "worst_error", error_json(r->worst_error));

@@ -118,10 +118,17 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .rows_dropped = c->names.rows_dropped,
                                     .dropped = c->names.dropped,
                                     .n_dropped = c->names.n_dropped,
+                                    .folder = fvlm_source_folder(c->source),
+                                    .prefix = fvlm_source_prefix(c->source),
+                                    .head_stored = c->names.head_stored,
                                     .config = &c->names.config};
-    if (c->names.head_differs)
-        out->warning = "config.json says tie_word_embeddings, but lm_head.weight is not the embedding; "
-                       "lm_head.weight is not used, as in transformers";
+    if (c->names.head_chosen)
+        out->warnings[out->n_warnings++] =
+            !c->names.config.llm.tied
+                ? "config.json says tie_word_embeddings; lm_head.weight is used all the same, by --head own"
+                : "the checkpoint contradicts itself about its head; the embedding is used, by --head tied";
+    for (size_t i = 0; i < fvlm_source_n_warnings(c->source); i++)
+        out->warnings[out->n_warnings++] = fvlm_source_warning_at(c->source, i);
     list_shares(c, out);
     if (c->written) add_measurements(c, out);
 }

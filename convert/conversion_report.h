@@ -49,7 +49,11 @@ typedef struct {
     size_t n_shares;
     const fvlm_conversion_dropped *dropped;
     size_t n_dropped;
-    const char *warning; /* NULL: none */
+    const char *folder; /* the checkpoint's; in Hugging Face's cache, the snapshot's */
+    const char *prefix; /* stripped from all names of tensors; "" if none */
+    bool head_stored;   /* lm_head.weight is a tensor of its own in the checkpoint */
+    const char *warnings[24];
+    size_t n_warnings;
     const fvlm_config *config;
     /* after writing: */
     double worst_error;       /* of all fusions */

@@ -21,6 +21,8 @@
 typedef struct {
     const char *type;      /* "f32", "bf16", "f16", or NULL: keep the checkpoint's types, store fused tensors as f32 */
     const char *tokenizer; /* "tokenizer.json" or "vocab.json": which to believe where they disagree; NULL: refuse */
+    const char *head;      /* "own" (lm_head.weight) or "tied" (the embedding): which to use where config.json says
+                              tie_word_embeddings and both differ, or denies it and no head is stored; NULL: refuse */
     unsigned threads;      /* 0 = all */
     bool force;            /* replace an existing file */
     fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */

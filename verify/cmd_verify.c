@@ -155,6 +155,7 @@ static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_er
     fvlm_progress_start(&progress, "convert", opt.quiet || opt.json);
     const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
     const fvlm_convert_options o = {.threads = (unsigned)opt.threads,
+                                    .head = fvlm_reader_config(model)->llm.tied ? "tied" : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,

@@ -168,7 +168,7 @@ static void close_witness(fvlm_witness *base)
 {
     recorded_witness *r = (recorded_witness *)base;
     if (r->fd >= 0) close(r->fd);
-    free(r->index.tensors);
+    fvlm_safetensors_free(&r->index);
     free(r->header);
     free(r->pixels.values);
     free(r->recorded_ids);

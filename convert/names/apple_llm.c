@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* apple_llm.c - projector and language model in Apple's names (those of transformers' Qwen2). */
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "convert/names/head.h"
 #include "convert/names/resolver.h"
 
-#define COMPARE_BLOCK ((size_t)1 << 17)
+#define EMBED "model.embed_tokens.weight"
+#define HEAD "lm_head.weight"
 
 static void plain(fvlm_resolver *r, const char *name, const char *source, bool biased, uint64_t out, uint64_t in)
 {
@@ -50,26 +52,6 @@ static void resolve_layer(fvlm_resolver *r, unsigned layer)
     }
 }
 
-/* Whether the first 'rows' rows of two stored matrices are the same bytes. */
-static fvlm_status compare_rows(fvlm_resolver *r, const fvlm_source_tensor *a, const fvlm_source_tensor *b,
-                                uint64_t rows, bool *equal)
-{
-    *equal = a->type == b->type;
-    uint64_t left = rows * a->dims[1] * fvlm_source_type_bytes(a->type);
-    uint8_t *block = fvlm_alloc(2, COMPARE_BLOCK);
-    if (!block) return fvlm_fail_nomem(r->err);
-    fvlm_status st = FVLM_OK;
-    for (uint64_t at = 0; !st && *equal && at < left;) {
-        size_t n = left - at < COMPARE_BLOCK ? (size_t)(left - at) : COMPARE_BLOCK;
-        st = fvlm_source_read(r->src, a, at, n, block, r->err);
-        if (!st) st = fvlm_source_read(r->src, b, at, n, block + COMPARE_BLOCK, r->err);
-        if (!st) *equal = memcmp(block, block + COMPARE_BLOCK, n) == 0;
-        at += n;
-    }
-    free(block);
-    return st;
-}
-
 /* Keeps the rows that a token id can reach. */
 static void embedding(fvlm_resolver *r, const char *name, const fvlm_source_tensor *t)
 {
@@ -81,30 +63,74 @@ static void embedding(fvlm_resolver *r, const char *name, const fvlm_source_tens
     fvlm_source_check_shape(t, 2, stored, &r->shape);
 }
 
-/* Is the head tied to the embedding? If config.json says so, yes, even if a different head is stored: transformers does
- * the same. If it says no, or nothing and a head is stored, yes only if the two have the same bytes. */
+/* The embedding may be stored under the head's name alone: then config.json must tie the two. */
+static const fvlm_source_tensor *require_embedding(fvlm_resolver *r)
+{
+    const bool only_head = !fvlm_resolver_has(r, EMBED) && fvlm_resolver_has(r, HEAD) && r->checkpoint->tied;
+    return fvlm_resolver_require(r, "%s", only_head ? HEAD : EMBED);
+}
+
+/* Compares the head with the embedding, in the rows that a token id can reach. */
+static fvlm_head_likeness compare_head(fvlm_resolver *r, const fvlm_source_tensor *embed,
+                                       const fvlm_source_tensor *head)
+{
+    const fvlm_checkpoint *k = r->checkpoint;
+    const uint64_t shape[] = {k->embed_rows, k->config.llm.hidden};
+    fvlm_head_likeness found = {0};
+    if (embed == head) return (fvlm_head_likeness){true, true, 0};
+    if (fvlm_source_check_shape(embed, 2, shape, &r->shape) && fvlm_source_check_shape(head, 2, shape, &r->shape) &&
+        embed->type < FVLM_SOURCE_I64 && head->type < FVLM_SOURCE_I64 && !r->n_missing && !r->st)
+        r->st = fvlm_head_compare(&found, r->src, embed, head, r->out->config.llm.vocab, r->err);
+    return found;
+}
+
+static void refuse_contradiction(fvlm_resolver *r, uint64_t row)
+{
+    r->st = fvlm_fail(r->err, FVLM_BAD_INPUT,
+                      "\"config.json\" says \"tie_word_embeddings\", but " HEAD " differs from " EMBED
+                      ", first in row %" PRIu64 "; choose --head own (the stored head) or --head tied (the embedding; "
+                      "transformers before version 5)",
+                      row);
+}
+
+/* Is the head tied to the embedding? It is if the two are the same, or if none is stored and config.json does not
+ * object. Where config.json and the tensors disagree, the user decides. */
 static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
 {
-    static const char name[] = "lm_head.weight";
     const fvlm_checkpoint *k = r->checkpoint;
-    bool stored = fvlm_resolver_has(r, "%s", name), equal = false;
-    bool tied = k->tied_given ? k->tied : !stored;
-    const fvlm_source_tensor *head = tied && !stored ? NULL : fvlm_resolver_require(r, "%s", name);
-    const uint64_t shape[] = {k->embed_rows, k->config.llm.hidden};
-    if (embed && head && fvlm_source_check_shape(embed, 2, shape, &r->shape) &&
-        fvlm_source_check_shape(head, 2, shape, &r->shape) && !r->n_missing && !r->st)
-        r->st = compare_rows(r, embed, head, r->out->config.llm.vocab, &equal);
-    r->out->head_differs = tied && head && !equal;
-    r->out->config.llm.tied = tied || equal;
-    if (head && r->out->config.llm.tied)
-        fvlm_resolver_drop(r, head, tied ? "head tied by config.json" : "head equal to the embedding");
-    if (!r->out->config.llm.tied) embedding(r, "llm.head", head);
+    const bool says_tied = k->tied_given && k->tied, says_own = k->tied_given && !k->tied;
+    fvlm_names *out = r->out;
+    const bool wants_tied = r->head && !strcmp(r->head, "tied");
+    bool tied = true;
+    out->head_stored = fvlm_resolver_has(r, HEAD);
+    if (out->head_stored) {
+        const fvlm_source_tensor *head = fvlm_resolver_require(r, HEAD);
+        const fvlm_head_likeness like = compare_head(r, embed, head);
+        tied = like.equal || (says_tied && like.equal_rounded);
+        if (!tied && says_tied && !r->st && !r->n_missing && !r->shape.code) {
+            if (!r->head) refuse_contradiction(r, like.first_row);
+            out->head_chosen = true;
+            tied = wants_tied;
+        }
+        out->head_stored = embed != head;
+        if (tied && embed != head)
+            fvlm_resolver_drop(r, head,
+                               like.equal ? says_tied ? "head tied by config.json" : "head equal to the embedding"
+                               : like.equal_rounded ? "head equal to the embedding, but for rounding"
+                                                    : "head that differs from the embedding, by --head tied");
+        if (!tied) embedding(r, "llm.head", head);
+    } else if (says_own && wants_tied) {
+        out->head_chosen = true;
+    } else if (says_own) {
+        fvlm_resolver_require(r, HEAD);
+    }
+    out->config.llm.tied = tied;
 }
 
 void fvlm_apple_llm_resolve(fvlm_resolver *r)
 {
     const fvlm_config *c = &r->out->config;
-    const fvlm_source_tensor *embed = fvlm_resolver_require(r, "model.embed_tokens.weight");
+    const fvlm_source_tensor *embed = require_embedding(r);
     embedding(r, "llm.embed", embed);
     for (unsigned i = 0; i < c->llm.layers && !r->st; i++) resolve_layer(r, i);
     plain(r, "llm.norm", "model.norm", false, c->llm.hidden, 0);

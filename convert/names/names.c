@@ -27,30 +27,18 @@ static void drop_by_rule(fvlm_resolver *r)
     }
 }
 
-/* Recognizes the names of other producers, so that the refusal can say what the folder is. */
-static const char *dialect_hint(const fvlm_resolver *r)
-{
-    if (fvlm_resolver_has_prefix(r, "model.vision_tower.timm_model."))
-        return "; these are the transformers port's names: give Apple's own checkpoint";
-    if (fvlm_resolver_has_prefix(r, "vision_tower.vision_model.") || fvlm_resolver_has_prefix(r, "language_model."))
-        return "; these are MLX names: give Apple's own checkpoint";
-    if (fvlm_resolver_has_prefix(r, "image_encoder.")) return "; this is a MobileCLIP checkpoint, not a FastVLM one";
-    if (!fvlm_resolver_has_prefix(r, FVLM_TOWER_PREFIX)) return "; the vision tower is not in this checkpoint";
-    return "";
-}
-
 fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fvlm_checkpoint *checkpoint,
-                               fvlm_err *err)
+                               const char *head, fvlm_err *err)
 {
     *out = (fvlm_names){.config = checkpoint->config};
-    fvlm_resolver r = {.src = src, .checkpoint = checkpoint, .out = out, .err = err};
+    fvlm_resolver r = {.src = src, .checkpoint = checkpoint, .head = head, .out = out, .err = err};
     r.used = fvlm_alloc(fvlm_source_n_tensors(src), sizeof *r.used);
     if (!r.used) return fvlm_fail_nomem(err);
     fvlm_apple_tower_resolve(&r);
     if (!r.st) fvlm_apple_projector_resolve(&r);
     if (!r.st) fvlm_apple_llm_resolve(&r);
     if (!r.st) drop_by_rule(&r);
-    if (!r.st) r.st = fvlm_resolver_balance(&r, dialect_hint(&r));
+    if (!r.st) r.st = fvlm_resolver_balance(&r);
     if (!r.st && out->config.vision.out_dim != out->config.projector.in)
         r.st =
             fvlm_fail(err, FVLM_BAD_INPUT,

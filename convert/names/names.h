@@ -22,12 +22,14 @@ typedef struct {
     fvlm_conversion_dropped dropped[FVLM_MAX_DROP_RULES]; /* those with n_tensors > 0 */
     unsigned n_dropped;
     uint64_t rows_dropped; /* rows of the embedding that no token id reaches */
-    bool head_differs;     /* config.json says tied, but the stored head differs; config.json wins */
+    bool head_stored;      /* as a tensor of its own */
+    bool head_chosen;      /* the checkpoint contradicts itself about the head, and 'head' decided */
 } fvlm_names;
 
-/* On failure *out is empty. On success it points into src, which must outlive it. */
+/* head, "own" or "tied", decides where config.json and the stored tensors disagree about the head; NULL refuses. On
+ * failure *out is empty. On success it points into src, which must outlive it. */
 fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fvlm_checkpoint *checkpoint,
-                               fvlm_err *err);
+                               const char *head, fvlm_err *err);
 void fvlm_names_free(fvlm_names *n);
 
 #endif

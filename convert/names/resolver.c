@@ -16,8 +16,11 @@ const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fm
     const fvlm_source_tensor *t = fvlm_source_find(r->src, name);
     if (t) {
         r->used[t - fvlm_source_tensor_at(r->src, 0)] = true;
-        if (t->type == FVLM_SOURCE_I64 && !r->shape.code)
-            fvlm_fail(&r->shape, FVLM_BAD_INPUT, "tensor \"%.200s\": I64 cannot hold a weight", name);
+        if (t->type >= FVLM_SOURCE_I64 && !r->shape.code)
+            fvlm_fail(&r->shape, FVLM_UNSUPPORTED,
+                      "tensor \"%.200s\": %s cannot hold a weight; give the checkpoint it was made from (BF16, F16 or "
+                      "F32)",
+                      name, fvlm_source_type_name(t->type));
         return t;
     }
     if (r->n_missing < FVLM_LISTED && !(r->missing[r->n_missing] = fvlm_strdup(name))) r->st = fvlm_fail_nomem(r->err);
@@ -98,7 +101,7 @@ static size_t list(char *to, size_t size, const char *const *names, size_t n_nam
     return used < size ? used : size - 1;
 }
 
-fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint)
+fvlm_status fvlm_resolver_balance(fvlm_resolver *r)
 {
     const char *left[FVLM_LISTED];
     size_t n_left = 0;
@@ -123,5 +126,11 @@ fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint)
                               n_left == 1 ? " is" : "s are");
         list(text + n, sizeof text - n, left, n_left < FVLM_LISTED ? n_left : FVLM_LISTED, n_left);
     }
+    const char *hint = "";
+    for (size_t i = 0; i < n_shown; i++)
+        if (fvlm_source_is_unlisted(r->src, r->missing[i]))
+            hint = "; a shard holds it, but the index does not list it: download the index again";
+    if (r->n_missing == 1 && n_left == 0 && !strcmp(r->missing[0], "lm_head.weight"))
+        hint = "; config.json says that it is not tied to the embedding: --head tied uses the embedding all the same";
     return fvlm_fail(r->err, FVLM_BAD_INPUT, "%s%s", text, hint);
 }

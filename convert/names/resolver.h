@@ -13,6 +13,7 @@
 typedef struct {
     const fvlm_source *src;
     const fvlm_checkpoint *checkpoint;
+    const char *head; /* "own", "tied" or NULL: see names.h */
     fvlm_names *out;
     bool *used; /* [source tensors] */
     char *missing[FVLM_LISTED];
@@ -51,8 +52,8 @@ fvlm_recipe *fvlm_resolver_new_recipe(fvlm_resolver *r, const char *fmt, ...) FV
 /* Marks t, a tensor of the source, as not needed, by the named rule. */
 void fvlm_resolver_drop(fvlm_resolver *r, const fvlm_source_tensor *t, const char *rule);
 
-/* Refuses missing and left-over tensors by name, with hint appended; else the first shape that does not fit. */
-fvlm_status fvlm_resolver_balance(fvlm_resolver *r, const char *hint);
+/* Refuses missing and left-over tensors by name; else the first shape that does not fit. */
+fvlm_status fvlm_resolver_balance(fvlm_resolver *r);
 
 void fvlm_apple_tower_resolve(fvlm_resolver *r);
 void fvlm_apple_projector_resolve(fvlm_resolver *r);

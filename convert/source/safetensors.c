@@ -17,10 +17,6 @@
 
 #define MAX_NAME 4096
 
-/* Types of the format that a FastVLM checkpoint never uses for weights. */
-static const char *const other_types[] = {"F64", "I32", "I16",  "I8",      "U64",    "U32",
-                                          "U16", "U8",  "BOOL", "F8_E5M2", "F8_E4M3"};
-
 fvlm_status fvlm_safetensors_length(uint64_t *n_header, const uint8_t *first, uint64_t file_bytes, const char *what,
                                     fvlm_err *err)
 {
@@ -58,12 +54,6 @@ static bool read_type(fvlm_json_pull *s, entry *e)
     if (!fvlm_json_pull_string(s, &text)) return false;
     e->t.type = (uint8_t)fvlm_source_type_parse(text.s);
     if (e->t.type) return true;
-    for (size_t i = 0; i < sizeof other_types / sizeof other_types[0]; i++)
-        if (!strcmp(text.s, other_types[i]))
-            return fvlm_json_pull_refuse(s, text.at, FVLM_UNSUPPORTED,
-                                         "tensor \"%.200s\": dtype %s is not supported for weights; "
-                                         "use the original checkpoint (BF16, F16 or F32)",
-                                         e->t.name, text.s);
     return fvlm_json_pull_refuse(s, text.at, FVLM_BAD_INPUT, "tensor \"%.200s\": unknown dtype \"%.32s\"", e->t.name,
                                  text.s);
 }
@@ -155,41 +145,35 @@ static bool check_name(fvlm_json_pull *s, const fvlm_json_text *name)
     return true;
 }
 
-static int text_order(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(((const fvlm_safetensors_note *)a)->key, ((const fvlm_safetensors_note *)b)->key);
 }
 
-/* {"format": "pt", ...}: text to text, without duplicate keys. The contents are not used. */
-static bool read_metadata(fvlm_json_pull *s)
+/* {"format": "pt", ...}: text to text, without duplicate keys. */
+static bool read_metadata(fvlm_json_pull *s, fvlm_safetensors *out)
 {
-    bool first = true, ok = true;
+    bool first = true;
     fvlm_json_text key, value;
-    char **keys = NULL;
-    size_t n = 0, capacity = 0;
+    size_t capacity = 0;
     if (!fvlm_json_pull_expect(s, '{', "'{', __metadata__")) return false;
     size_t begin = s->pos - 1;
-    while (ok && fvlm_json_pull_member(s, &first, &key)) {
-        if (!fvlm_grow(&keys, &capacity, n + 1, sizeof *keys)) {
-            ok = fvlm_json_pull_refuse(s, key.at, FVLM_NOMEM, "out of memory");
-            break;
-        }
-        keys[n++] = key.s;
+    while (fvlm_json_pull_member(s, &first, &key)) {
+        if (!fvlm_grow(&out->notes, &capacity, out->n_notes + 1, sizeof *out->notes))
+            return fvlm_json_pull_refuse(s, key.at, FVLM_NOMEM, "out of memory");
         if (fvlm_json_pull_peek(s) != '"')
-            ok = fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT,
-                                       "__metadata__ may contain only strings; \"%.64s\" is not one", key.s);
-        else
-            ok = fvlm_json_pull_string(s, &value);
+            return fvlm_json_pull_refuse(s, s->pos, FVLM_BAD_INPUT,
+                                         "__metadata__ may contain only strings; \"%.64s\" is not one", key.s);
+        if (!fvlm_json_pull_string(s, &value)) return false;
+        out->notes[out->n_notes++] = (fvlm_safetensors_note){key.s, value.s};
     }
-    if (!s->st && n) {
-        qsort(keys, n, sizeof *keys, text_order);
-        for (size_t i = 1; i < n && ok; i++)
-            if (!strcmp(keys[i - 1], keys[i]))
-                ok = fvlm_json_pull_refuse(s, begin, FVLM_BAD_INPUT, "__metadata__ has the key \"%.64s\" twice",
-                                           keys[i]);
-    }
-    free(keys);
-    return !s->st;
+    if (s->st) return false;
+    if (out->n_notes) qsort(out->notes, out->n_notes, sizeof *out->notes, by_key);
+    for (size_t i = 1; i < out->n_notes; i++)
+        if (!strcmp(out->notes[i - 1].key, out->notes[i].key))
+            return fvlm_json_pull_refuse(s, begin, FVLM_BAD_INPUT, "__metadata__ has the key \"%.64s\" twice",
+                                         out->notes[i].key);
+    return true;
 }
 
 static bool append(fvlm_json_pull *s, fvlm_safetensors *out, size_t *capacity, const entry *e)
@@ -215,7 +199,7 @@ static bool read_entries(fvlm_json_pull *s, fvlm_safetensors *out, uint64_t data
         if (!strcmp(name.s, "__metadata__")) {
             if (metadata) return fvlm_json_pull_refuse(s, name.at, FVLM_BAD_INPUT, "__metadata__ is given twice");
             metadata = true;
-            if (!read_metadata(s)) return false;
+            if (!read_metadata(s, out)) return false;
             continue;
         }
         entry e = {.key_at = name.at, .t.name = name.s};
@@ -289,9 +273,13 @@ fvlm_status fvlm_safetensors_parse(fvlm_safetensors *out, char *header, size_t n
     if (!st) st = check_names(out, header, what, err); /* first, as a duplicate also overlaps */
     if (!st) st = check_cover(out, data_at, file_bytes, what, err);
     if (!st && out->n_tensors) qsort(out->tensors, out->n_tensors, sizeof *out->tensors, by_name);
-    if (st) {
-        free(out->tensors);
-        *out = (fvlm_safetensors){0};
-    }
+    if (st) fvlm_safetensors_free(out);
     return st;
+}
+
+void fvlm_safetensors_free(fvlm_safetensors *f)
+{
+    free(f->tensors);
+    free(f->notes);
+    *f = (fvlm_safetensors){0};
 }

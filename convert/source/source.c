@@ -2,59 +2,161 @@
 /* source.c - opens a checkpoint folder: one weights file, or an index and its shards. */
 #include "convert/source/source.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "convert/source/source_internal.h"
+#include "convert/source/hub.h"
+#include "convert/source/kinds.h"
+#include "convert/source/magic.h"
+#include "convert/source/shards.h"
+
+static const char single[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
+
+/* ---- the folder ---- */
+
+/* What was given is not a folder. */
+static fvlm_status refuse_file(const char *path, fvlm_err *err)
+{
+    int fd;
+    fvlm_stamp stamp;
+    uint8_t first[FVLM_MAGIC_BYTES];
+    fvlm_status st = fvlm_file_open(&fd, &stamp, path, err);
+    if (st) return st;
+    const size_t n = stamp.n_bytes < sizeof first ? (size_t)stamp.n_bytes : sizeof first;
+    st = fvlm_file_read(fd, path, 0, first, n, err);
+    close(fd);
+    return st ? st : fvlm_magic_refuse_file(first, n, path, err);
+}
+
+/* "apple/FastVLM-0.5B" */
+static bool is_repository(const char *path)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t owner = strspn(path, letters), name = path[owner] == '/' ? strspn(path + owner + 1, letters) : 0;
+    return owner > 0 && name > 0 && !path[owner + 1 + name] && path[0] != '.';
+}
+
+static fvlm_status refuse_missing(const char *path, fvlm_err *err)
+{
+    const char *scheme = strstr(path, "://"), *name = strrchr(path, '/');
+    name = name && name[1] ? name + 1 : "FOLDER";
+    if (scheme)
+        return fvlm_fail(
+            err, FVLM_BAD_INPUT,
+            "\"%s\" is a URL; fvlm does not download: run 'hf download OWNER/NAME --local-dir NAME', then give the "
+            "folder NAME",
+            path);
+    if (is_repository(path))
+        return fvlm_fail(
+            err, FVLM_IO,
+            "\"%s\": No such file or directory; if you mean the repository on Hugging Face, run 'hf download %s "
+            "--local-dir %s', then give the folder %s",
+            path, path, name, name);
+    errno = ENOENT;
+    return fvlm_fail_errno(err, "\"%s\"", path);
+}
 
 static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *err)
 {
     size_t n = strlen(folder);
+    free(src->folder);
     src->folder = fvlm_strdup(folder);
-    src->files = fvlm_alloc(FVLM_SOURCE_MAX_FILES, sizeof *src->files);
-    if (!src->folder || !src->files) return fvlm_fail_nomem(err);
+    if (!src->folder) return fvlm_fail_nomem(err);
     while (n > 1 && src->folder[n - 1] == '/') src->folder[--n] = 0; /* "folder/" reads better as "folder" */
+    if (src->dir >= 0) close(src->dir);
     src->dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (src->dir < 0 && errno == ENOTDIR)
-        return fvlm_fail(
-            err, FVLM_BAD_INPUT,
-            "\"%s\" is a file; give the folder that holds it, with config.json and the tokenizer beside it", folder);
-    if (src->dir < 0) return fvlm_fail_errno(err, "\"%s\"", folder);
-    return FVLM_OK;
+    if (src->dir >= 0) return FVLM_OK;
+    if (errno == ENOTDIR) return refuse_file(folder, err);
+    return errno == ENOENT ? refuse_missing(folder, err) : fvlm_fail_errno(err, "\"%s\"", folder);
+}
+
+static bool has_weights(const fvlm_source *src)
+{
+    return fvlm_source_has(src, single) || fvlm_source_has(src, index_name);
+}
+
+/* A folder without weights may be Hugging Face's cache. */
+static fvlm_status enter_snapshot(fvlm_source *src, fvlm_err *err)
+{
+    char *snapshot;
+    if (has_weights(src)) return FVLM_OK;
+    fvlm_status st = fvlm_hub_find_snapshot(&snapshot, src->folder, err);
+    if (!st && snapshot) st = open_folder(src, snapshot, err);
+    free(snapshot);
+    return st;
+}
+
+/* ---- the weights ---- */
+
+/* Further files of weights: not read, as transformers does not read them either; an adapter it would apply. */
+static fvlm_status check_others(fvlm_source *src, const fvlm_listing *files, fvlm_err *err)
+{
+    if (fvlm_listing_find(files, "adapter_config.json"))
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\" has a LoRA adapter (\"adapter_config.json\") beside its weights; merge it (peft: "
+                         "merge_and_unload, then save_pretrained), or remove it",
+                         src->folder);
+    const char *first = NULL;
+    size_t n = 0, i = 0;
+    for (const char *name; (name = fvlm_listing_next(files, "*.safetensors", &i));) {
+        size_t used = 0;
+        while (used < src->n_files && strcmp(src->files[used].name, name)) used++;
+        if (used < src->n_files) continue;
+        if (!first) first = name;
+        n++;
+    }
+    if (n == 0) return FVLM_OK;
+    return fvlm_source_warn(src, err, "%zu weights file%s not used: \"%.255s\"%s", n, n == 1 ? " is" : "s are", first,
+                            n == 1 ? "" : " and more");
+}
+
+static fvlm_status add_weights(fvlm_source *src, fvlm_err *err)
+{
+    fvlm_listing files;
+    const char *const names[] = {single};
+    const bool one = fvlm_source_has(src, single), index = fvlm_source_has(src, index_name);
+    fvlm_status st = fvlm_listing_read(&files, src->dir, err);
+    if (st) return fvlm_err_prefix(err, "\"%s\"", src->folder);
+    st = one || index ? fvlm_kinds_check_config(src, err) : fvlm_kinds_refuse_files(src, &files, err);
+    if (!st)
+        st = index ? fvlm_shards_add(src, index_name, one ? single : NULL, &files, err)
+                   : fvlm_source_add_weights(src, names, 1, err);
+    if (!st) st = check_others(src, &files, err);
+    fvlm_listing_free(&files);
+    if (!st) st = fvlm_kinds_check_tensors(src, err);
+    return st ? st : fvlm_source_unwrap(src, err);
 }
 
 fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err)
 {
-    static const char *const single = "model.safetensors", *const index = "model.safetensors.index.json";
     *out = NULL;
     fvlm_source *src = fvlm_alloc(1, sizeof *src);
     if (!src) return fvlm_fail_nomem(err);
     src->dir = -1;
-    fvlm_status st = open_folder(src, folder, err);
-    if (!st) {
-        bool has_single = fvlm_source_has(src, single), has_index = fvlm_source_has(src, index);
-        if (has_single && has_index)
-            st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has both %s and %s; remove one of them", src->folder, single,
-                           index);
-        else if (has_index)
-            st = fvlm_source_add_shards(src, index, err);
-        else if (has_single)
-            st = fvlm_source_add_weights(src, &single, 1, err);
-        else
-            st = fvlm_fail(err, FVLM_BAD_INPUT,
-                           "\"%s\" has neither %s nor %s; give a checkpoint folder as downloaded (safetensors)",
-                           src->folder, single, index);
-    }
+    src->files = fvlm_alloc(FVLM_SOURCE_MAX_FILES, sizeof *src->files);
+    src->prefix = fvlm_strdup("");
+    fvlm_status st = src->files && src->prefix ? open_folder(src, folder, err) : fvlm_fail_nomem(err);
+    if (!st) st = enter_snapshot(src, err);
+    if (!st) st = add_weights(src, err);
     st = fvlm_source_check_unchanged(src, st, err);
     if (st)
         fvlm_source_close(&src);
     else
         *out = src;
     return st;
+}
+
+const char *fvlm_source_folder(const fvlm_source *src)
+{
+    return src->folder;
+}
+
+const char *fvlm_source_prefix(const fvlm_source *src)
+{
+    return src->prefix;
 }
 
 void fvlm_source_close(fvlm_source **src)
@@ -67,9 +169,13 @@ void fvlm_source_close(fvlm_source **src)
         free(s->files[i].name);
         free(s->files[i].header);
     }
+    for (size_t i = 0; i < s->n_warnings; i++) free(s->warnings[i]);
     if (s->dir >= 0) close(s->dir);
     free(s->files);
     free(s->tensors);
+    free(s->aliases);
+    free(s->unlisted);
+    free(s->prefix);
     free(s->folder);
     free(s);
 }

@@ -28,29 +28,42 @@ typedef struct {
     fvlm_hash hash; /* valid once the file is hashed */
 } fvlm_source_file;
 
-/* Opens a folder with model.safetensors, or with model.safetensors.index.json and its shards, and reads all headers.
- * On failure *out is NULL and nothing is left open. */
+/* Opens a folder with model.safetensors, or with model.safetensors.index.json and its shards, and reads all headers. A
+ * folder of Hugging Face's cache leads to its snapshot. Checkpoints of other kinds are refused by name (kinds.h), and a
+ * prefix that wraps all names is stripped. On failure *out is NULL and nothing is left open. */
 fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err);
 void fvlm_source_close(fvlm_source **src); /* NULL is fine */
 
+const char *fvlm_source_folder(const fvlm_source *src);
+const char *fvlm_source_prefix(const fvlm_source *src); /* that was stripped from every name; "" if none */
+
+/* What the user should know although nothing is refused, one line each; further ones than 16 are dropped. */
+fvlm_status fvlm_source_warn(fvlm_source *src, fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(3, 4);
+size_t fvlm_source_n_warnings(const fvlm_source *src);
+const char *fvlm_source_warning_at(const fvlm_source *src, size_t i);
+
 size_t fvlm_source_n_tensors(const fvlm_source *src);
-const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i);    /* sorted by name */
-const fvlm_source_tensor *fvlm_source_find(const fvlm_source *src, const char *name); /* NULL if absent */
-size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name);       /* index; n_tensors if none */
+const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i); /* sorted by name */
+
+/* The tensor with this name, or the one that __metadata__ says it is an alias of; NULL if absent. */
+const fvlm_source_tensor *fvlm_source_find(const fvlm_source *src, const char *name);
+/* Whether a shard holds this tensor, but the index does not list it. */
+bool fvlm_source_is_unlisted(const fvlm_source *src, const char *name);
+size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name); /* index; n_tensors if none */
 
 /* Reads n_bytes of tensor t, beginning at its byte 'at'. Thread-safe. */
 fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t, uint64_t at, size_t n_bytes,
                              void *out, fvlm_err *err);
 
-/* Reads a text file of the folder, without its byte order mark: malloc'd, with a NUL after its n_bytes. If it is absent,
- * *text is NULL and the status FVLM_OK. Each file read is added to the list of files, for the provenance. */
+/* Reads a text file of the folder, without its byte order mark: malloc'd, with a NUL after its n_bytes. If it is
+ * absent, *text is NULL and the status FVLM_OK. Each file read is added to the list of files, for the provenance. */
 fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_bytes, char **text, size_t *n_bytes,
                              fvlm_err *err);
 /* The same for a file that must hold a JSON object. The caller owns *out, which is NULL on failure, and if the file is
  * absent. */
 fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, uint64_t max_bytes, fvlm_err *err);
 
-bool fvlm_source_has(const fvlm_source *src, const char *name);
+bool fvlm_source_has(const fvlm_source *src, const char *name); /* or a link of this name, even if it dangles */
 
 size_t fvlm_source_n_files(const fvlm_source *src);
 fvlm_source_file fvlm_source_file_at(const fvlm_source *src, size_t i);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "convert/source/magic.h"
 #include "format/base/encoding.h"
 #include "format/base/json.h"
 
@@ -20,7 +21,21 @@ enum { MAX_PATH = PATH_MAX + FVLM_MAX_NAME };
 
 bool fvlm_source_has(const fvlm_source *src, const char *name)
 {
-    return faccessat(src->dir, name, F_OK, 0) == 0;
+    struct stat about;
+    return fstatat(src->dir, name, &about, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Refuses a link that leads nowhere, as an unfinished download leaves it in Hugging Face's cache. */
+static fvlm_status check_link(const fvlm_source *src, const char *name, fvlm_err *err)
+{
+    char target[PATH_MAX], partial[PATH_MAX + 16];
+    ssize_t n = faccessat(src->dir, name, F_OK, 0) == 0 ? -1 : readlinkat(src->dir, name, target, sizeof target - 1);
+    if (n < 0) return FVLM_OK;
+    target[n] = 0;
+    snprintf(partial, sizeof partial, "%s.incomplete", target);
+    return fvlm_fail(err, FVLM_BAD_INPUT,
+                     "\"%s/%s\" is a link to \"%.500s\", which is missing%s; run the download again", src->folder, name,
+                     target, faccessat(src->dir, partial, F_OK, 0) ? "" : ": it is still \".incomplete\"");
 }
 
 fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err)
@@ -31,7 +46,8 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
     snprintf(path, sizeof path, "%s/%s", src->folder, name);
     fvlm_open_file *f = &src->files[src->n_files];
     *f = (fvlm_open_file){.name = fvlm_strdup(name)};
-    fvlm_status st = f->name ? fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err) : fvlm_fail_nomem(err);
+    fvlm_status st = f->name ? check_link(src, name, err) : fvlm_fail_nomem(err);
+    if (!st) st = fvlm_file_open_at(&f->fd, &f->stamp, src->dir, name, path, err);
     if (st)
         free(f->name);
     else
@@ -72,6 +88,7 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
     st = fvlm_source_read_file(src, file, 0, n, buffer, err);
     if (!st) f->hash = fvlm_hash_of(buffer, n);
     f->hashed = !st;
+    if (!st) st = fvlm_magic_check_text(buffer, n < FVLM_MAGIC_BYTES ? n : FVLM_MAGIC_BYTES, name, err);
     if (!st) st = fvlm_encoding_check(buffer, &n, name, err);
     if (st) {
         free(buffer);
@@ -91,10 +108,32 @@ fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, u
     if (st || !text) return st;
     st = fvlm_json_parse(out, text, n_bytes, FVLM_JSON_CONFIG, name, err);
     free(text);
-    if (st || json_is_object(*out)) return st;
-    st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, expected an object", name, fvlm_json_kind(*out));
+    const char *error = json_string_value(json_object_get(*out, "error"));
+    if (st || (json_is_object(*out) && !error)) return st;
+    if (error) /* what a server answered instead of the file */
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" holds an error message, '%.200s'; download it again", name, error);
+    else
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, expected an object", name, fvlm_json_kind(*out));
     json_decref(*out);
     *out = NULL;
+    return st;
+}
+
+fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
+                                  fvlm_err *err)
+{
+    int fd;
+    fvlm_stamp stamp;
+    *out = NULL;
+    if (fvlm_file_open_at(&fd, &stamp, src->dir, name, name, NULL)) return FVLM_OK;
+    size_t n = stamp.n_bytes <= max_bytes ? (size_t)stamp.n_bytes : 0;
+    char *text = calloc(n + 1, 1);
+    fvlm_status st = text ? FVLM_OK : fvlm_fail_nomem(err);
+    if (!st && !fvlm_file_read(fd, name, 0, text, n, NULL) && !fvlm_encoding_check(text, &n, name, NULL) &&
+        fvlm_json_parse(out, text, n, FVLM_JSON_CONFIG, name, NULL) == FVLM_NOMEM)
+        st = fvlm_fail_nomem(err);
+    free(text);
+    close(fd);
     return st;
 }
 

@@ -15,6 +15,13 @@ typedef struct {
     bool hashed;
 } fvlm_open_file;
 
+#define FVLM_SOURCE_MAX_WARNINGS 16
+
+/* A name that __metadata__ gives as another name of a stored tensor; both texts are owned by a header. */
+typedef struct {
+    const char *name, *stored;
+} fvlm_alias;
+
 struct fvlm_source {
     int dir;
     char *folder;
@@ -22,6 +29,13 @@ struct fvlm_source {
     size_t n_files;
     fvlm_source_tensor *tensors;
     size_t n_tensors, capacity;
+    fvlm_alias *aliases;
+    size_t n_aliases, alias_capacity;
+    const char **unlisted; /* names of tensors that the index does not list; owned by the headers */
+    size_t n_unlisted;
+    char *prefix; /* stripped from every name; "" if none */
+    char *warnings[FVLM_SOURCE_MAX_WARNINGS];
+    size_t n_warnings;
 };
 
 /* Opens a regular file of the folder; *index = its number. */
@@ -31,11 +45,18 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
 fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
                                   fvlm_err *err);
 
+/* Reads a JSON file of the folder without adding it to the list of files. *out is NULL if it is absent or damaged. */
+fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
+                                  fvlm_err *err);
+
 /* Opens these weights files, reads their headers and sorts the tensors by name. Refuses an empty table, and a tensor
  * that is in two files. */
 fvlm_status fvlm_source_add_weights(fvlm_source *src, const char *const *names, size_t n, fvlm_err *err);
 
-/* Adds every shard that the index file names and checks the index and the shards against each other. */
-fvlm_status fvlm_source_add_shards(fvlm_source *src, const char *index, fvlm_err *err);
+void fvlm_source_sort_aliases(fvlm_source *src); /* by name; call it when names have changed */
+
+/* Strips a prefix that every name has in front of FastVLM's own names, such as "module.". Refuses one that only some
+ * names have. */
+fvlm_status fvlm_source_unwrap(fvlm_source *src, fvlm_err *err);
 
 #endif

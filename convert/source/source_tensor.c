@@ -14,6 +14,21 @@ static const struct {
     [FVLM_SOURCE_F16] = {"F16", 2},
     [FVLM_SOURCE_BF16] = {"BF16", 2},
     [FVLM_SOURCE_I64] = {"I64", 8},
+    [FVLM_SOURCE_OTHER] = {"F64", 8},
+    {"C64", 8},
+    {"U64", 8},
+    {"I32", 4},
+    {"U32", 4},
+    {"I16", 2},
+    {"U16", 2},
+    {"I8", 1},
+    {"U8", 1},
+    {"BOOL", 1},
+    {"F8_E4M3", 1},
+    {"F8_E4M3FNUZ", 1},
+    {"F8_E5M2", 1},
+    {"F8_E5M2FNUZ", 1},
+    {"F8_E8M0", 1},
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 

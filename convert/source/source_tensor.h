@@ -7,7 +7,15 @@
 
 #define FVLM_SOURCE_MAX_RANK 8
 
-typedef enum { FVLM_SOURCE_F32 = 1, FVLM_SOURCE_F16 = 2, FVLM_SOURCE_BF16 = 3, FVLM_SOURCE_I64 = 4 } fvlm_source_type;
+/* The first three hold weights. FVLM_SOURCE_OTHER and up are the format's other types: their tensors are listed, so
+ * that a checkpoint of another kind can be named, but never read. */
+typedef enum {
+    FVLM_SOURCE_F32 = 1,
+    FVLM_SOURCE_F16 = 2,
+    FVLM_SOURCE_BF16 = 3,
+    FVLM_SOURCE_I64 = 4,
+    FVLM_SOURCE_OTHER = 5
+} fvlm_source_type;
 
 typedef struct {
     const char *name; /* owned by the source */
@@ -20,7 +28,7 @@ typedef struct {
     uint64_t n_bytes;
 } fvlm_source_tensor;
 
-unsigned fvlm_source_type_parse(const char *name); /* 0: not one of these */
+unsigned fvlm_source_type_parse(const char *name); /* 0: unknown */
 const char *fvlm_source_type_name(unsigned type);  /* "BF16" */
 size_t fvlm_source_type_bytes(unsigned type);
 

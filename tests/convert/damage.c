@@ -42,7 +42,7 @@ static bool accepted(const uint8_t *bytes, size_t n_bytes)
         covered += t->n_bytes;
     }
     assert_int_equal(covered, n_bytes);
-    free(f.tensors);
+    fvlm_safetensors_free(&f);
     free(header);
     return true;
 }

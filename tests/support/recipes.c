@@ -9,7 +9,7 @@ fvlm_status test_recipes_open(test_recipes *r, const char *folder, fvlm_err *err
     memset(r, 0, sizeof *r);
     fvlm_status st = fvlm_source_open(&r->source, folder, err);
     if (!st) st = fvlm_checkpoint_read(&r->checkpoint, r->source, &(fvlm_vocabulary_options){0}, err);
-    if (!st) st = fvlm_names_resolve(&r->names, r->source, &r->checkpoint, err);
+    if (!st) st = fvlm_names_resolve(&r->names, r->source, &r->checkpoint, NULL, err);
     if (st) test_recipes_close(r);
     return st;
 }

@@ -78,7 +78,7 @@ static void shapes_and_config(void **state)
         assert_int_equal(k->llm.head_dim, 16);
         assert_int_equal(k->eos[0], 309);
         assert_int_equal(r.names.rows_dropped, TEST_ROWS - TEST_IDS);
-        assert_true(k->llm.tied && !r.names.head_differs);
+        assert_true(k->llm.tied && !r.names.head_chosen);
         assert_int_equal(r.names.n_dropped, 3);
         assert_int_equal(dropped_by(&r, "head tied by config.json"), 1);
         assert_int_equal(dropped_by(&r, "BatchNorm counters"), train_time ? 31 : 4);
@@ -404,7 +404,7 @@ static void heads(void **state)
         assert_string_equal(err.msg, cases[i].message);
         if (st) continue;
         assert_int_equal(r.names.config.llm.tied, cases[i].tied);
-        assert_int_equal(r.names.head_differs, cases[i].differs);
+        assert_int_equal(r.names.head_chosen, cases[i].differs);
         const char *last = r.names.recipes.items[r.names.recipes.n - 1].name;
         assert_string_equal(last, cases[i].tied ? "llm.norm" : "llm.head");
         if (cases[i].rule) assert_string_equal(r.names.dropped[0].rule, cases[i].rule);

@@ -128,7 +128,7 @@ static fvlm_status parse(const char *header, uint64_t n_data, size_t *n_tensors,
     memcpy(copy, header, n);
     fvlm_status st = fvlm_safetensors_parse(&out, copy, n, 8 + n + n_data, "m", err);
     *n_tensors = out.n_tensors;
-    free(out.tensors);
+    fvlm_safetensors_free(&out);
     free(copy);
     return st;
 }
@@ -193,7 +193,7 @@ static void unaligned(void **state)
     assert_string_equal(out.tensors[1].name, "zz");
     assert_int_equal(out.tensors[1].offset, 8 + n);
     assert_int_equal(out.tensors[1].type, FVLM_SOURCE_BF16);
-    free(out.tensors);
+    fvlm_safetensors_free(&out);
 }
 
 static void length(void **state)
@@ -267,7 +267,7 @@ static void large_headers(void **state)
     text[0] = '{', text[at] = '}';
     assert_int_equal(fvlm_safetensors_parse(&out, text, n, 8 + n, "m", NULL), FVLM_OK);
     assert_true(out.n_tensors > 200000);
-    free(out.tensors);
+    fvlm_safetensors_free(&out);
     free(text);
 }
 

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         covered += t->n_bytes;
     }
     MUST(st || covered == size);
-    free(f.tensors);
+    fvlm_safetensors_free(&f);
     free(header);
     return 0;
 }
