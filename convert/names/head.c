@@ -2,6 +2,7 @@
 /* head.c - see head.h. */
 #include "convert/names/head.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,10 +55,11 @@ fvlm_status fvlm_head_compare(fvlm_head_likeness *out, const fvlm_source *src, c
             st = fvlm_source_read(src, t[k], at * size, n * size, b->raw[k], err);
         }
         const size_t same = st ? n : compare_block(out, b, type, n);
-        if (same < n) {
-            out->equal_rounded = false;
-            out->first_row = (at + same) / embed->dims[1];
-        }
+        if (same == n) continue;
+        out->equal_rounded = false;
+        out->first_row = (at + same) / embed->dims[1];
+        for (int k = 0; k < 2 && !st; k++) /* the likelier fault */
+            if (!isfinite(b->x[k][same])) st = fvlm_elements_not_finite(t[k], at + same, err);
     }
     free(b);
     return st;

@@ -43,10 +43,10 @@ refused 3 "\"DIR/no/x.fvlm\": cannot open its folder: No such file or directory"
 refused 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$ck" -o /dev/full --force
 refused 1 "\"DIR/out\" is a folder; give the name of a file in it" "$ck" -o "$dir/out" --force
 refused 1 "\"DIR/ck/model.safetensors\" is a file of the checkpoint itself; write to another name" "$ck" -o "$ck/model.safetensors" --force
-refused 1 "\"DIR/out\" has neither model.safetensors nor model.safetensors.index.json; give a checkpoint folder as downloaded (safetensors)" \
+refused 1 "\"DIR/out\" is an empty folder; give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face" \
     "$dir/out" -o "$out"
 echo '{"weight_map": {}}' >"$ck/model.safetensors.index.json"
-go 1 "\"DIR/ck\" has both model.safetensors and model.safetensors.index.json; remove one of them"
+go 1 "\"DIR/ck\" has model.safetensors, but model.safetensors.index.json lists no tensors; remove the index if it is a leftover"
 rm "$ck/model.safetensors"
 go 1 "\"DIR/ck\" has no tensors"
 echo '{"weight_map": {"a": "../../etc/passwd"}}' >"$ck/model.safetensors.index.json"
@@ -67,7 +67,9 @@ ok "refuses a file cut by one byte: $got" $?
 fresh; printf x >>"$ck/model.safetensors"
 go 1 "\"model.safetensors\": byte $size: 1 bytes after the last tensor belong to no tensor"
 fresh; head -c 4000 /dev/zero | tr '\0' 'A' >"$ck/model.safetensors"
-go 1 "\"model.safetensors\": byte 0: the header says it has 4702111234474983745 bytes, at most 100000000 are allowed; is this a safetensors file?"
+go 1 "\"model.safetensors\" is text, not weights: '$(head -c 60 "$ck/model.safetensors")'; download it again"
+fresh; head -c 4000 /dev/zero | tr '\0' '\001' >"$ck/model.safetensors"
+go 1 "\"model.safetensors\": byte 0: the header says it has 72340172838076673 bytes, at most 100000000 are allowed; is this a safetensors file?"
 
 # --- names, shapes, values ---
 fresh remove model.norm.weight
@@ -86,7 +88,7 @@ refused 1 "tensor \"llm.layer0.attn.q.bias\": the value in row 1, column 0 is be
 fresh; rm "$ck/config.json"
 go 1 "\"config.json\" is missing; give a checkpoint folder as downloaded"
 fresh; sed -i 's/llava_qwen2/llava_llama/' "$ck/config.json"
-go 1 "\"config.json\": \"model_type\" is \"llava_llama\"; only \"llava_qwen2\" is supported"
+go 1 "\"DIR/ck\" is a LLaVA that is not FastVLM (config.json: \"model_type\" is \"llava_llama\"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"
 fresh; sed -i 's/"hidden_size": 32/"hidden_size": 64/' "$ck/config.json"
 go 1 "tensor \"model.mm_projector.0.weight\" is BF16 [32, 128], expected [64, 128]"
 fresh; sed -i 's/"num_hidden_layers": 2/"num_hidden_layers": 1/' "$ck/config.json"

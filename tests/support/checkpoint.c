@@ -280,7 +280,7 @@ void test_config_replace(test_checkpoint *c, const char *from, const char *to)
 
 static size_t element_bytes(unsigned type)
 {
-    return type == FVLM_SOURCE_F32 ? 4 : type == FVLM_SOURCE_I64 ? 8 : 2;
+    return fvlm_source_type_bytes(type);
 }
 
 static void store(uint8_t *to, unsigned type, double v)
@@ -296,8 +296,7 @@ static void store(uint8_t *to, unsigned type, double v)
 
 uint8_t *test_checkpoint_bytes(const test_checkpoint *c, size_t first, size_t end, size_t *n_bytes)
 {
-    static const char *const names[] = {"", "F32", "F16", "BF16", "I64"};
-    size_t room = 64, n_data = 0, n = 8;
+    size_t room = 64 + sizeof c->notes, n_data = 0, n = 8;
     for (size_t i = first; i < end; i++) {
         room += strlen(c->items[i].name) + 160 + c->items[i].n * element_bytes(c->items[i].type);
         n_data += c->items[i].n * element_bytes(c->items[i].type);
@@ -305,10 +304,11 @@ uint8_t *test_checkpoint_bytes(const test_checkpoint *c, size_t first, size_t en
     uint8_t *bytes = calloc(room, 1);
     assert_non_null(bytes);
     char *text = (char *)bytes;
-    n += (size_t)sprintf(text + n, "{\"__metadata__\":{\"format\":\"pt\"}");
+    n += (size_t)sprintf(text + n, "{\"__metadata__\":{\"format\":\"pt\"%s}", c->notes);
     for (size_t i = first, at = 0; i < end; i++) {
         const test_tensor *t = &c->items[i];
-        n += (size_t)sprintf(text + n, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, names[t->type]);
+        n +=
+            (size_t)sprintf(text + n, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, fvlm_source_type_name(t->type));
         for (unsigned d = 0; d < t->rank; d++) n += (size_t)sprintf(text + n, d ? ",%u" : "%u", (unsigned)t->dims[d]);
         size_t size = t->n * element_bytes(t->type);
         n += (size_t)sprintf(text + n, "],\"data_offsets\":[%zu,%zu]}", at, at + size);

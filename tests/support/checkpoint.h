@@ -26,6 +26,7 @@ typedef struct {
     test_tensor *items; /* in the order they go into the file */
     size_t n, room;
     char config[2048]; /* config.json */
+    char notes[512];   /* further members of __metadata__: ,"key":"value" */
 } test_checkpoint;
 
 void test_checkpoint_make(test_checkpoint *c, bool train_time, unsigned type);

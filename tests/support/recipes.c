@@ -6,10 +6,15 @@
 
 fvlm_status test_recipes_open(test_recipes *r, const char *folder, fvlm_err *err)
 {
+    return test_recipes_open_head(r, folder, NULL, err);
+}
+
+fvlm_status test_recipes_open_head(test_recipes *r, const char *folder, const char *head, fvlm_err *err)
+{
     memset(r, 0, sizeof *r);
     fvlm_status st = fvlm_source_open(&r->source, folder, err);
     if (!st) st = fvlm_checkpoint_read(&r->checkpoint, r->source, &(fvlm_vocabulary_options){0}, err);
-    if (!st) st = fvlm_names_resolve(&r->names, r->source, &r->checkpoint, NULL, err);
+    if (!st) st = fvlm_names_resolve(&r->names, r->source, &r->checkpoint, head, err);
     if (st) test_recipes_close(r);
     return st;
 }

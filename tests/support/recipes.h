@@ -14,6 +14,8 @@ typedef struct {
 } test_recipes;
 
 fvlm_status test_recipes_open(test_recipes *r, const char *folder, fvlm_err *err);
+/* The same with the choice of a head, "own" or "tied". */
+fvlm_status test_recipes_open_head(test_recipes *r, const char *folder, const char *head, fvlm_err *err);
 void test_recipes_close(test_recipes *r);
 const fvlm_recipe *test_recipe_find(const test_recipes *r, const char *name); /* asserts it is there */
 

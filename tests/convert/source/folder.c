@@ -103,7 +103,8 @@ static void index_refusals(void **state)
     static const struct {
         const char *to, *message;
     } moves[] = {
-        {NULL, "\"model-00001-of-00003.safetensors\" has tensor \"%s\", which \"" INDEX "\" does not list"},
+        {NULL,
+         "1 tensor is missing: \"%s\"; a shard holds it, but the index does not list it: download the index again"},
         {"model-00002-of-00003.safetensors",
          "\"" INDEX "\" says that tensor \"%s\" is in \"model-00002-of-00003.safetensors\", but it is not"},
         {"gone.safetensors",
@@ -177,12 +178,10 @@ static void no_regular_file(void **state)
 {
     (void)state;
     write_fresh();
-    test_write_text(folder, INDEX, "{}");
-    assert_string_equal(verdict(), "\"F\" has both model.safetensors and " INDEX "; remove one of them");
     test_remove_file(folder, INDEX);
     test_remove_file(folder, "model.safetensors");
-    assert_string_equal(verdict(), "\"F\" has neither model.safetensors nor " INDEX
-                                   "; give a checkpoint folder as downloaded (safetensors)");
+    assert_string_equal(verdict(), "\"F\" has config.json, but no weights: neither model.safetensors nor " INDEX
+                                   "; download them");
     char *path = test_path(folder, "model.safetensors");
     assert_int_equal(mkdir(path, 0700), 0);
     assert_string_equal(verdict(), "\"F/model.safetensors\" is a folder, expected a file");
@@ -191,8 +190,8 @@ static void no_regular_file(void **state)
     assert_string_equal(verdict(), "\"F/model.safetensors\" is not a regular file");
     unlink(path);
     assert_int_equal(symlink("nowhere", path), 0);
-    assert_string_equal(verdict(), "\"F\" has neither model.safetensors nor " INDEX
-                                   "; give a checkpoint folder as downloaded (safetensors)");
+    assert_string_equal(verdict(),
+                        "\"F/model.safetensors\" is a link to \"nowhere\", which is missing; run the download again");
     unlink(path);
     free(path);
 }
@@ -228,11 +227,11 @@ static void config_refusals(void **state)
         {"\"model_type\": \"llava_qwen2\", ", "",
          "\"config.json\": \"model_type\" is missing, expected \"llava_qwen2\""},
         {"llava_qwen2", "fast_vlm",
-         "\"config.json\": this is the transformers port (model_type \"fast_vlm\"); give Apple's own checkpoint "
-         "(model_type "
-         "\"llava_qwen2\")"},
+         "\"F\" is the transformers port of FastVLM (config.json: \"model_type\" is \"fast_vlm\"); give Apple's own "
+         "checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"},
         {"\"hidden_size\"", "\"quantization\": {\"bits\": 4}, \"hidden_size\"",
-         "\"config.json\": this checkpoint is already quantized; give the original (BF16, F16 or F32)"},
+         "\"F\" is quantized with MLX (config.json: \"quantization\"); give the checkpoint it was made from (BF16, F16 "
+         "or F32)"},
         {"\"hidden_size\": 32, ", "", "\"config.json\": \"hidden_size\" is missing, expected a whole number"},
         {"\"hidden_size\": 32", "\"hidden_size\": \"32\"",
          "\"config.json\": \"hidden_size\" is a string, expected a whole number"},
@@ -259,8 +258,8 @@ static void config_refusals(void **state)
          "\"config.json\": \"image_aspect_ratio\" is \"anyres\"; only \"pad\" is supported"},
         {", \"image_aspect_ratio\": \"pad\"", "", /* Apple's code then crops the picture */
          "\"config.json\": \"image_aspect_ratio\" is missing, expected \"pad\""},
-        {"mobileclip_l_256", "clip-vit-large",
-         "\"config.json\": \"mm_vision_tower\" is \"clip-vit-large\"; expected \"mobileclip_l_\" and the picture's "
+        {"mobileclip_l_256", "convnext-large",
+         "\"config.json\": \"mm_vision_tower\" is \"convnext-large\"; expected \"mobileclip_l_\" and the picture's "
          "side, at most 16384"},
         {"mobileclip_l_256", "mobileclip_l_",
          "\"config.json\": \"mm_vision_tower\" is \"mobileclip_l_\"; expected \"mobileclip_l_\" and the picture's "
