@@ -10,6 +10,8 @@
 #define FVLM_MAX_STAGES 8
 #define FVLM_MAX_WIDTH 262144      /* channels, hidden sizes */
 #define FVLM_MAX_TOKENS (1u << 21) /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
+#define FVLM_MAX_ADDED_TOKENS 65536
+#define FVLM_MAX_ADDED_BYTES (1u << 20) /* of all their texts */
 
 struct json_t; /* of <jansson.h> */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_json.c - reads Hugging Face's tokenizer.json (11 MB for Qwen2) as a stream.
  *
- * Accepts a byte-level BPE built like Qwen2's: normalizer NFC or none, one splitting regex, ByteLevel without a regex
- * and without a prefix space. Anything else there would change token ids, and is refused by name. */
+ * Accepts a byte-level BPE built like Qwen2's: normalizer NFC or none, Qwen2's splitting regex, ByteLevel without a
+ * regex and without a prefix space, a post_processor that adds no token. Anything else there would change token ids,
+ * and is refused by name. "truncation" and "padding" are ignored, as transformers turns both off. */
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
@@ -10,71 +11,122 @@
 
 static const char name[] = "tokenizer.json";
 
-static bool refuse(fvlm_json_pull *s, size_t at, const char *text)
-{
-    return fvlm_json_pull_refuse(s, at, FVLM_UNSUPPORTED, "%s", text);
-}
-
-/* Parses the next value as a tree, owned by v. */
-static const json_t *subtree(fvlm_vocabulary *v, fvlm_json_pull *s, size_t *begin)
-{
-    fvlm_json_pull_peek(s);
-    *begin = s->pos;
-    json_t *tree = fvlm_json_pull_tree(s);
-    if (tree) v->trees[v->n_trees++] = tree;
-    return tree;
-}
-
 static bool is(const json_t *object, const char *key, const char *wanted)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text && !strcmp(text, wanted);
 }
 
-static bool read_normalizer(fvlm_vocabulary *v, fvlm_json_pull *s)
+/* NFC, or none; or a sequence of NFC. */
+static bool is_supported_normalizer(const json_t *n, bool *nfc)
 {
-    size_t at;
-    const json_t *n = subtree(v, s, &at);
-    if (!n) return false;
-    if (json_is_null(n)) return true;
-    if (!is(n, "type", "NFC")) return refuse(s, at, "only the normalizer NFC, or none, is supported");
-    v->normalizer = "NFC";
-    return true;
+    *nfc = is(n, "type", "NFC");
+    if (*nfc || json_is_null(n)) return true;
+    const json_t *steps = json_object_get(n, "normalizers");
+    *nfc = json_array_size(steps) > 0;
+    for (size_t i = 0; i < json_array_size(steps); i++)
+        if (!is(json_array_get(steps, i), "type", "NFC")) return false;
+    return is(n, "type", "Sequence");
 }
 
-/* {"type": "Sequence", "pretokenizers": [Split by regex, ByteLevel]} */
-static bool read_pretokenizer(fvlm_vocabulary *v, fvlm_json_pull *s)
+/* {"type": "Sequence", "pretokenizers": [Split by Qwen2's regex, ByteLevel]} */
+static bool is_supported_pretokenizer(const json_t *p)
 {
-    size_t at;
-    const json_t *p = subtree(v, s, &at);
-    if (!p) return false;
     const json_t *steps = json_object_get(p, "pretokenizers"), *split = json_array_get(steps, 0),
                  *bytes = json_array_get(steps, 1);
-    const char *regex = json_string_value(json_object_get(json_object_get(split, "pattern"), "Regex"));
-    if (!is(p, "type", "Sequence") || json_array_size(steps) != 2 || !is(split, "type", "Split") || !regex ||
-        !is(split, "behavior", "Isolated") || json_is_true(json_object_get(split, "invert")) ||
-        !is(bytes, "type", "ByteLevel") || json_is_true(json_object_get(bytes, "add_prefix_space")) ||
-        !json_is_false(json_object_get(bytes, "use_regex")))
-        return refuse(s, at, "only a pre_tokenizer of one splitting regex, then ByteLevel, is supported");
-    v->pattern = regex;
-    return true;
+    return is(p, "type", "Sequence") && json_array_size(steps) == 2 && is(split, "type", "Split") &&
+           is(json_object_get(split, "pattern"), "Regex", fvlm_qwen2_pattern) && is(split, "behavior", "Isolated") &&
+           !json_is_true(json_object_get(split, "invert")) && is(bytes, "type", "ByteLevel") &&
+           !json_is_true(json_object_get(bytes, "add_prefix_space")) &&
+           json_is_false(json_object_get(bytes, "use_regex"));
+}
+
+/* A template that is the text alone. */
+static bool is_text_alone(const json_t *template)
+{
+    return json_array_size(template) == 1 && json_object_get(json_array_get(template, 0), "Sequence");
+}
+
+/* A step after encoding; ByteLevel only changes offsets. */
+static bool adds_no_token(const json_t *p)
+{
+    if (json_is_null(p) || is(p, "type", "ByteLevel")) return true;
+    if (is(p, "type", "TemplateProcessing")) return is_text_alone(json_object_get(p, "single"));
+    const json_t *steps = json_object_get(p, "processors");
+    for (size_t i = 0; i < json_array_size(steps); i++)
+        if (!adds_no_token(json_array_get(steps, i))) return false;
+    return is(p, "type", "Sequence");
+}
+
+/* Of the part at the parser's position, which is not supported. */
+static bool refuse(fvlm_json_pull *s, size_t at, const json_t *part, const char *text)
+{
+    const char *type = json_string_value(json_object_get(part, "type"));
+    return fvlm_json_pull_refuse(s, at, FVLM_UNSUPPORTED, "%s; this one is %s%.64s%s", text, type ? "\"" : "",
+                                 type ? type : fvlm_json_kind(part), type ? "\"" : "");
+}
+
+typedef enum { NORMALIZER, PRE_TOKENIZER, ADDED_TOKENS, MODEL, POST_PROCESSOR, DECODER, N_PARTS } part_name;
+static const char *const part_names[N_PARTS] = {"normalizer", "pre_tokenizer",  "added_tokens",
+                                                "model",      "post_processor", "decoder"};
+
+static bool read_step(fvlm_vocabulary *v, fvlm_json_pull *s, part_name part)
+{
+    fvlm_json_pull_peek(s);
+    const size_t at = s->pos;
+    json_t *step = fvlm_json_pull_tree(s);
+    if (!step) return false;
+    if (part == NORMALIZER && !is_supported_normalizer(step, &v->nfc))
+        refuse(s, at, step, "only the normalizer NFC, or none, is supported");
+    if (part == PRE_TOKENIZER && !is_supported_pretokenizer(step))
+        refuse(s, at, step, "only a pre_tokenizer that splits by Qwen2's regex, then ByteLevel, is supported");
+    if (part == POST_PROCESSOR && !adds_no_token(step))
+        refuse(s, at, step, "only a post_processor that adds no token is supported");
+    if (part == DECODER && !json_is_null(step) && !is(step, "type", "ByteLevel"))
+        refuse(s, at, step, "only the decoder ByteLevel is supported");
+    json_decref(step);
+    return !s->st;
+}
+
+/* {"id": 151643, "content": "<|endoftext|>", "special": true, ...} */
+static bool read_added_token(fvlm_vocabulary *v, fvlm_json_pull *s, size_t i)
+{
+    static const char *const names[] = {"special", "normalized", "lstrip", "rstrip", "single_word"};
+    bool first = true, values[5] = {false};
+    uint64_t id = UINT64_MAX;
+    size_t begin, end;
+    fvlm_json_text key, text = {0};
+    if (!fvlm_json_pull_expect(s, '{', "'{', an added token")) return false;
+    const size_t at = s->pos - 1;
+    while (fvlm_json_pull_member(s, &first, &key)) {
+        unsigned k = 0;
+        while (k < 5 && strcmp(key.s, names[k]) != 0) k++;
+        if (k < 5)
+            fvlm_json_pull_bool(s, &values[k]);
+        else if (!strcmp(key.s, "id"))
+            fvlm_json_pull_u64(s, &id);
+        else if (!strcmp(key.s, "content"))
+            fvlm_json_pull_string(s, &text);
+        else
+            fvlm_json_pull_skip(s, &begin, &end);
+    }
+    if (s->st) return false;
+    if (!text.s || id == UINT64_MAX)
+        return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "added_tokens[%zu]: expected \"id\" and \"content\"", i);
+    const fvlm_vocabulary_flags flags = {values[0], values[1], values[2], values[3], values[4]};
+    s->st = fvlm_vocabulary_add_added(v, name, id > INT64_MAX ? INT64_MAX : (int64_t)id, text.s, flags, s->err);
+    return !s->st;
 }
 
 static bool read_added(fvlm_vocabulary *v, fvlm_json_pull *s)
 {
-    size_t at;
-    const json_t *list = subtree(v, s, &at);
-    if (!list) return false;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *token = json_array_get(list, i), *id = json_object_get(token, "id");
-        const char *text = json_string_value(json_object_get(token, "content"));
-        if (!text || !json_is_integer(id))
-            return fvlm_json_pull_refuse(s, at, FVLM_BAD_INPUT, "added_tokens[%zu]: expected \"id\" and \"content\"",
-                                         i);
-        s->st = fvlm_vocabulary_add_added(v, name, json_integer_value(id), text, token, s->err);
-        if (s->st) return false;
-    }
-    return true;
+    bool first = true;
+    size_t i = 0;
+    if (!fvlm_json_pull_expect(s, '[', "'[', the added tokens")) return false;
+    while (fvlm_json_pull_element(s, &first))
+        if (!read_added_token(v, s, i++)) return false;
+    v->added_file = name;
+    return !s->st;
 }
 
 /* "left right"; newer versions write ["left", "right"]. */
@@ -88,6 +140,7 @@ static bool read_merge(fvlm_vocabulary *v, fvlm_json_pull *s)
             return false;
     } else {
         if (!fvlm_json_pull_string(s, &left)) return false;
+        if (!strncmp(left.s, "#version", 8)) return true; /* a line of merges.txt, which tokenizers skips */
         right.s = strchr(left.s, ' ');
         if (!right.s || right.s == left.s || !right.s[1] || strchr(right.s + 1, ' '))
             return fvlm_json_pull_refuse(s, left.at, FVLM_BAD_INPUT,
@@ -121,7 +174,8 @@ static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
             size_t n = end - begin;
             const char *value = s->text + begin;
             bool off = (n == 4 && !memcmp(value, "null", 4)) || (n == 5 && !memcmp(value, "false", 5)) ||
-                       (n == 2 && !memcmp(value, "\"\"", 2));
+                       (n == 2 && !memcmp(value, "\"\"", 2)) || (n == 1 && *value == '0') ||
+                       (n == 3 && !memcmp(value, "0.0", 3)); /* dropout */
             bool bpe = !strcmp(key.s, "type") && n == 5 && !memcmp(value, "\"BPE\"", 5);
             bool harmless = !strcmp(key.s, "unk_token") || !strcmp(key.s, "fuse_unk"); /* all bytes are known */
             if (!off && !bpe && !harmless)
@@ -136,12 +190,14 @@ static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
     return !s->st;
 }
 
+static bool read_part(fvlm_vocabulary *v, fvlm_json_pull *s, part_name part)
+{
+    return part == MODEL ? read_model(v, s) : part == ADDED_TOKENS ? read_added(v, s) : read_step(v, s, part);
+}
+
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
 {
-    static const char *const keys[] = {"normalizer", "pre_tokenizer", "added_tokens", "model"};
-    static bool (*const read[])(fvlm_vocabulary *, fvlm_json_pull *) = {read_normalizer, read_pretokenizer, read_added,
-                                                                        read_model};
-    bool seen[4] = {false}, first = true;
+    bool seen[N_PARTS] = {false}, first = true;
     char *text;
     fvlm_json_text key;
     size_t n_bytes, begin, end;
@@ -149,19 +205,20 @@ fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source 
     if (st) return st;
     v->texts[v->n_texts++] = text;
     fvlm_json_pull s = fvlm_json_pull_over(text, n_bytes, name, 0, err);
+    s.stop = v->stop;
     fvlm_json_pull_expect(&s, '{', "'{', the tokenizer");
     while (fvlm_json_pull_member(&s, &first, &key)) {
         unsigned i = 0;
-        while (i < 4 && strcmp(key.s, keys[i]) != 0) i++;
-        if (i == 4)
+        while (i < N_PARTS && strcmp(key.s, part_names[i]) != 0) i++;
+        if (i == N_PARTS)
             fvlm_json_pull_skip(&s, &begin, &end);
         else if (seen[i])
             fvlm_json_pull_refuse(&s, key.at, FVLM_BAD_INPUT, "\"%s\" is given twice", key.s);
         else
-            seen[i] = true, read[i](v, &s);
+            seen[i] = true, read_part(v, &s, (part_name)i);
     }
     fvlm_json_pull_end(&s);
-    for (unsigned i = 0; i < 4; i++)
-        if (!seen[i]) fvlm_json_pull_refuse(&s, 0, FVLM_BAD_INPUT, "\"%s\" is missing", keys[i]);
+    for (unsigned i = 0; i <= MODEL; i++) /* the others may be missing */
+        if (!seen[i]) fvlm_json_pull_refuse(&s, 0, FVLM_BAD_INPUT, "\"%s\" is missing", part_names[i]);
     return s.st;
 }

@@ -8,6 +8,7 @@
 
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/base/grow.h"
+#include "format/header.h"
 
 /* Growing text; 'failed' if out of memory. */
 typedef struct {
@@ -59,7 +60,10 @@ static void write_json(writer *w, const fvlm_vocabulary *v)
     put_text(w, "{\"tokens\":[");
     for (size_t i = 0; i < v->n_tokens; i++) {
         if (i) put_text(w, ",");
-        put_string(w, v->tokens[i]);
+        if (v->tokens[i])
+            put_string(w, v->tokens[i]);
+        else
+            put_text(w, "null");
     }
     put_text(w, "],\"merges\":[");
     for (size_t i = 0; i < v->n_merges; i++) {
@@ -75,26 +79,26 @@ static void write_json(writer *w, const fvlm_vocabulary *v)
         snprintf(head, sizeof head, "%s{\"id\":%" PRIu32 ",\"text\":", i ? "," : "", v->added[i].id);
         put_text(w, head);
         put_string(w, v->added[i].text);
-        put_text(w, v->added[i].special ? ",\"special\":true" : ",\"special\":false");
-        put_text(w, v->added[i].normalized ? ",\"normalized\":true}" : "}");
+        put_text(w, v->added[i].flags.special ? ",\"special\":true" : ",\"special\":false");
+        put_text(w, v->added[i].flags.normalized ? ",\"normalized\":true}" : "}");
     }
     put_text(w, "],\"pattern\":");
-    put_string(w, v->pattern);
+    put_string(w, fvlm_qwen2_pattern);
     put_text(w, ",\"normalizer\":");
-    if (v->normalizer)
-        put_string(w, v->normalizer);
-    else
-        put_text(w, "null");
-    put_text(w, "}");
+    put_text(w, v->nfc ? "\"NFC\"}" : "null}");
 }
 
 fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err)
 {
     writer w = {0};
     write_json(&w, v);
-    if (w.failed) {
+    fvlm_status st = w.failed ? fvlm_fail_nomem(err) : fvlm_stop_check(v->stop, err);
+    if (!st && w.n > FVLM_MAX_TOKENIZER_BYTES)
+        st = fvlm_fail(err, FVLM_LIMIT, "the tokenizer takes %zu bytes, at most %u are allowed", w.n,
+                       FVLM_MAX_TOKENIZER_BYTES);
+    if (st) {
         free(w.bytes);
-        return fvlm_fail_nomem(err);
+        return st;
     }
     w.bytes[w.n] = 0; /* put() leaves space for it */
     *json = w.bytes;

@@ -29,26 +29,28 @@ fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, cons
     if (v->n_merges == FVLM_MAX_TOKENS) return fvlm_fail(err, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
     if (!fvlm_grow(&v->merges, &v->merges_capacity, v->n_merges + 1, sizeof *v->merges)) return fvlm_fail_nomem(err);
     v->merges[v->n_merges++] = (fvlm_vocabulary_merge){left, right};
-    return FVLM_OK;
+    return fvlm_stop_check(v->stop, err);
 }
 
-fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json_int_t id, const char *text,
-                                      const json_t *flags, fvlm_err *err)
+fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *file, int64_t id, const char *text,
+                                      fvlm_vocabulary_flags flags, fvlm_err *err)
 {
-    static const char *const unsupported[] = {"lstrip", "rstrip", "single_word"};
-    if (id < 0 || id >= (json_int_t)FVLM_MAX_TOKENS)
-        return fvlm_fail(err, FVLM_LIMIT,
-                         "\"%s\": token \"%.64s\" has the id %" JSON_INTEGER_FORMAT ", expected 0 to %u", what, text,
-                         id, FVLM_MAX_TOKENS - 1);
-    for (unsigned i = 0; i < 3; i++)
-        if (json_is_true(json_object_get(flags, unsupported[i])))
-            return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": token \"%.64s\" has \"%s\" set, which is not supported",
-                             what, text, unsupported[i]);
+    if (id < 0 || id >= (int64_t)FVLM_MAX_TOKENS)
+        return fvlm_fail(err, FVLM_LIMIT, "\"%s\": token \"%.64s\" has the id %" PRId64 ", expected 0 to %u", file,
+                         text, id, FVLM_MAX_TOKENS - 1);
+    const char *unsupported = flags.lstrip        ? "lstrip"
+                              : flags.rstrip      ? "rstrip"
+                              : flags.single_word ? "single_word"
+                                                  : NULL;
+    if (unsupported)
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": token \"%.64s\" has \"%s\" set, which is not supported", file,
+                         text, unsupported);
+    if (v->n_added == FVLM_MAX_ADDED_TOKENS)
+        return fvlm_fail(err, FVLM_LIMIT, "\"%s\": more than %u added tokens", file, FVLM_MAX_ADDED_TOKENS);
     if (!fvlm_grow(&v->added, &v->added_capacity, v->n_added + 1, sizeof *v->added)) return fvlm_fail_nomem(err);
-    const json_t *special = json_object_get(flags, "special");
-    v->added[v->n_added++] = (fvlm_vocabulary_added){(uint32_t)id, text, .special = !special || json_is_true(special),
-                                                     .normalized = json_is_true(json_object_get(flags, "normalized"))};
-    return FVLM_OK;
+    v->added[v->n_added++] = (fvlm_vocabulary_added){(uint32_t)id, text, flags};
+    v->added_file = file;
+    return fvlm_stop_check(v->stop, err);
 }
 
 bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s)
@@ -65,7 +67,9 @@ bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s)
 void fvlm_vocabulary_free(fvlm_vocabulary *v)
 {
     for (unsigned i = 0; i < v->n_texts; i++) free(v->texts[i]);
-    for (unsigned i = 0; i < v->n_trees; i++) json_decref(v->trees[i]);
+    json_decref(v->added_json);
+    json_decref(v->config);
+    json_decref(v->named_special);
     free(v->tokens);
     free(v->merges);
     free(v->added);

@@ -15,39 +15,68 @@ typedef struct {
 } fvlm_vocabulary_merge;
 
 typedef struct {
-    uint32_t id;
-    const char *text;
     bool special;
     bool normalized; /* searched for after NFC, not before */
+    bool lstrip, rstrip, single_word;
+} fvlm_vocabulary_flags;
+
+typedef struct {
+    uint32_t id;
+    const char *text;
+    fvlm_vocabulary_flags flags;
 } fvlm_vocabulary_added;
 
 typedef struct {
-    const char **tokens; /* [n_tokens] by id, in the GPT-2 byte alphabet */
+    const char **tokens; /* [n_tokens] by id, in the GPT-2 byte alphabet; NULL where an id is not used */
     size_t n_tokens, tokens_capacity;
     fvlm_vocabulary_merge *merges; /* [n_merges] by rank */
     size_t n_merges, merges_capacity;
-    fvlm_vocabulary_added *added; /* [n_added] by id */
+    fvlm_vocabulary_added *added; /* [n_added] in the file's order; by id after fvlm_vocabulary_check */
     size_t n_added, added_capacity;
-    const char *pattern, *normalizer; /* normalizer may be NULL */
-    char *texts[4];                   /* file texts, decoded in place, that the above point into */
-    json_t *trees[4];                 /* the same for small files */
-    unsigned n_texts, n_trees;
+    const char *added_file; /* where the added tokens are from */
+    bool nfc;               /* text is normalized to NFC; it is split by fvlm_qwen2_pattern */
+    json_t *config;         /* tokenizer_config.json; NULL if absent */
+    json_t *named_special;  /* an object whose keys are the special tokens that files name; NULL: none are named */
+    char *texts[4];         /* file texts, decoded in place, that the above point into */
+    unsigned n_texts;
+    json_t *added_json;    /* added_tokens.json; the same */
     const fvlm_stop *stop; /* may be NULL */
 } fvlm_vocabulary;
 
+/* The splitting regex of transformers' Qwen2Tokenizer; vocab.json and merges.txt do not contain it. */
+extern const char fvlm_qwen2_pattern[];
+
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);
 
-/* what: the file's name in messages. flags: the token's JSON object, or NULL. */
-fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *what, json_int_t id, const char *text,
-                                      const json_t *flags, fvlm_err *err);
+/* Refuses flags that are not supported, with the file's name. */
+fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *file, int64_t id, const char *text,
+                                      fvlm_vocabulary_flags flags, fvlm_err *err);
 
 void fvlm_vocabulary_free(fvlm_vocabulary *v);
 
 /* Reads {"token": id, ...} at the parser's position. */
 bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s);
 
-fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+/* tokenizer_json.c */
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+
+/* vocab_files.c: vocab.json and merges.txt. What is missing is taken from full, what tokenizer.json contains, whose
+ * strings must outlive v; NULL: there is none. merges.txt without vocab.json is not read. */
+fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, const fvlm_vocabulary *full,
+                                       fvlm_err *err);
+
+/* added_files.c: config and named_special, and refuses what it does not support; then the added tokens, from full where
+ * no other file has any. */
+fvlm_status fvlm_vocabulary_read_config(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+fvlm_status fvlm_vocabulary_read_added(fvlm_vocabulary *v, fvlm_source *src, const fvlm_vocabulary *full,
+                                       fvlm_err *err);
+
+/* vocabulary_check.c: refuses what contradicts itself. Sorts the added tokens by id. */
+fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, fvlm_err *err);
+void fvlm_vocabulary_sort_added(fvlm_vocabulary *v);
+
+/* vocabulary_compare.c: refuses the first difference that would change an id or an answer's text. Both are sorted. */
+fvlm_status fvlm_vocabulary_compare(const fvlm_vocabulary *files, const fvlm_vocabulary *full, fvlm_err *err);
 
 /* The container's JSON; *json is malloc'd, with a NUL after its n_bytes. */
 fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err);

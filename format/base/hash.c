@@ -3,6 +3,8 @@
 #include "format/base/hash.h"
 
 #include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
 #include <xxhash.h>
 
 static fvlm_hash canonical(XXH128_hash_t value)
@@ -22,6 +24,15 @@ fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes)
 bool fvlm_hash_equal(const fvlm_hash *a, const fvlm_hash *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+uint64_t fvlm_hash_seed(void)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed) return seed;
+    struct timespec t; /* early at boot, or where system calls are filtered */
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return XXH3_64bits(&t, sizeof t) ^ (uintptr_t)&t;
 }
 
 void fvlm_hash_text(const fvlm_hash *h, char out[33])

@@ -13,6 +13,10 @@ fvlm_hash fvlm_hash_of(const void *bytes, size_t n_bytes);
 bool fvlm_hash_equal(const fvlm_hash *a, const fvlm_hash *b);
 void fvlm_hash_text(const fvlm_hash *h, char out[33]); /* 32 hexadecimal digits */
 
+/* Random: each hash table has its own, so that no input can be made to collide. Nothing that is stored or printed may
+ * depend on it. */
+uint64_t fvlm_hash_seed(void);
+
 /* Hashes a stream. One thread at a time per hasher. */
 typedef struct fvlm_hasher fvlm_hasher;
 

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "format/base/utf8.h"
+#include "format/byte_letters.h"
 #include "tests/support/check.h"
 #include "tests/support/support.h"
 
@@ -340,20 +342,23 @@ void test_remove_file(const char *folder, const char *name)
     free(path);
 }
 
-/* One token a byte of GPT-2's alphabet would do; plain ASCII letters and their pairs are enough here. */
+/* GPT-2's alphabet, one token a byte, in the order of its code points; then pairs of ASCII letters: aa, ab, ... */
 static void write_tokenizer(const char *folder)
 {
     enum { N_TOKENS = TEST_IDS - 3 };
     char vocab[8192], merges[8192] = "#version: 0.2\n";
     size_t n = (size_t)sprintf(vocab, "{"), m = strlen(merges);
-    for (int id = 0; id < N_TOKENS; id++) {
-        if (id < 26) {
-            n += (size_t)sprintf(vocab + n, "%s\"%c\":%d", id ? "," : "", 'a' + id, id);
-        } else { /* pairs: aa, ab, ... */
-            int a = (id - 26) / 26, b = (id - 26) % 26;
-            n += (size_t)sprintf(vocab + n, ",\"%c%c\":%d", 'a' + a, 'a' + b, id);
-            m += (size_t)sprintf(merges + m, "%c %c\n", 'a' + a, 'a' + b);
-        }
+    int id = 0;
+    for (int32_t c = 0; c < 0x144; c++) {
+        char letter[5] = "";
+        if (fvlm_byte_letters_value(c) < 0) continue;
+        fvlm_utf8_put(c, (uint8_t *)letter);
+        n += (size_t)sprintf(vocab + n, "%s\"%s%s\":%d", id ? "," : "", c == '"' || c == '\\' ? "\\" : "", letter, id);
+        id++;
+    }
+    for (int i = 0; id < N_TOKENS; i++, id++) {
+        n += (size_t)sprintf(vocab + n, ",\"%c%c\":%d", 'a' + i / 26, 'a' + i % 26, id);
+        m += (size_t)sprintf(merges + m, "%c %c\n", 'a' + i / 26, 'a' + i % 26);
     }
     sprintf(vocab + n, "}");
     test_write_text(folder, "vocab.json", vocab);

@@ -4,6 +4,8 @@
 #include <jansson.h>
 
 #include "convert/vocabulary/vocabulary.h"
+#include "format/base/utf8.h"
+#include "format/byte_letters.h"
 #include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
 #include "tests/support/support.h"
@@ -34,9 +36,42 @@ static void refused(const char *message)
     assert_string_equal(err.msg, message);
 }
 
-#define VOCAB "{\"a\":0,\"b\":1,\"\\u0120\":2,\"ab\":3,\"\\\"\":4,\"\\\\\":5,\"Ġa\":6}"
+/* "%V" stands for the other letters of GPT-2's alphabet: they are the tokens 7 to 258. */
+#define VOCAB "{\"a\":0,\"b\":1,\"\\u0120\":2,\"ab\":3,\"\\\"\":4,\"\\\\\":5,\"Ġa\":6%V}"
 #define MERGES "#version: 0.2\na b\nĠ a\n"
-#define ADDED "{\"<|endoftext|>\": 7, \"<|im_end|>\": 9, \"<|im_start|>\": 8}"
+#define ADDED "{\"<|endoftext|>\": 259, \"<|im_end|>\": 261, \"<|im_start|>\": 260}"
+
+/* text with every letter that VOCAB does not have for %V (as members) and %W (as elements). The caller frees it. */
+static char *expand(const char *text)
+{
+    char *out = malloc(strlen(text) + 16384);
+    size_t n = 0;
+    assert_non_null(out);
+    for (; *text; text++) {
+        if (text[0] != '%' || (text[1] != 'V' && text[1] != 'W')) {
+            out[n++] = *text;
+            continue;
+        }
+        int id = 7;
+        for (int32_t c = 0; c < 0x144; c++) {
+            char letter[5] = "";
+            if (fvlm_byte_letters_value(c) < 0 || (c < 256 && strchr("ab\"\\", c)) || c == 0x120) continue;
+            fvlm_utf8_put(c, (uint8_t *)letter);
+            n += (size_t)(text[1] == 'V' ? sprintf(out + n, ",\"%s\":%d", letter, id++)
+                                         : sprintf(out + n, ",\"%s\"", letter));
+        }
+        text++;
+    }
+    out[n] = 0;
+    return out;
+}
+
+static void write_text(const char *name, const char *text)
+{
+    char *expanded = expand(text);
+    test_write_text(folder, name, expanded);
+    free(expanded);
+}
 
 static const char *const all_files[] = {"vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json",
                                         "tokenizer.json"};
@@ -44,18 +79,21 @@ static const char *const all_files[] = {"vocab.json", "merges.txt", "added_token
 static void write_fresh(void)
 {
     for (size_t i = 0; i < 5; i++) test_remove_file(folder, all_files[i]);
-    test_write_text(folder, "vocab.json", VOCAB);
-    test_write_text(folder, "merges.txt", MERGES);
-    test_write_text(folder, "added_tokens.json", ADDED);
+    write_text("vocab.json", VOCAB);
+    write_text("merges.txt", MERGES);
+    write_text("added_tokens.json", ADDED);
 }
 
-static const char want[] =
-    "{\"tokens\":[\"a\",\"b\",\"Ġ\",\"ab\",\"\\\"\",\"\\\\\",\"Ġa\"],\"merges\":[\"a b\",\"Ġ a\"],\"added\":["
-    "{\"id\":7,\"text\":\"<|endoftext|>\",\"special\":true},{\"id\":8,\"text\":\"<|im_start|>\",\"special\":true},"
-    "{\"id\":9,\"text\":\"<|im_end|>\",\"special\":true}],\"pattern\":\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{"
+static const char want_text[] =
+    "{\"tokens\":[\"a\",\"b\",\"Ġ\",\"ab\",\"\\\"\",\"\\\\\",\"Ġa\"%W],\"merges\":[\"a b\",\"Ġ a\"],\"added\":["
+    "{\"id\":259,\"text\":\"<|endoftext|>\",\"special\":true},{\"id\":260,\"text\":\"<|im_start|>\",\"special\":true},"
+    "{\"id\":261,\"text\":\"<|im_end|>\",\"special\":true}],\"pattern\":\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^"
+    "\\\\r\\\\n\\\\p{"
     "L}\\\\p{N}]?"
     "\\\\p{L}+|\\\\p{N}| "
     "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\",\"normalizer\":\"NFC\"}";
+
+static char *want;
 
 static void from_files(void **state)
 {
@@ -64,12 +102,12 @@ static void from_files(void **state)
     if (read_it()) fail_msg("%s", err.msg);
     assert_string_equal(json, want);
     assert_int_equal(n_json, strlen(want));
-    assert_int_equal(n_ids, 10);
+    assert_int_equal(n_ids, 262);
     json_t *tree = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(tree);
     json_decref(tree);
     /* Windows line ends, no version line, an empty line: the same. */
-    test_write_text(folder, "merges.txt", "a b\r\n\r\nĠ a");
+    write_text("merges.txt", "a b\r\n\r\nĠ a");
     assert_int_equal(read_it(), FVLM_OK);
     assert_string_equal(json, want);
 }
@@ -79,37 +117,37 @@ static void from_the_decoder(void **state)
     (void)state;
     write_fresh();
     test_remove_file(folder, "added_tokens.json");
-    test_write_text(folder, "tokenizer_config.json",
-                    "{\"tokenizer_class\": \"Qwen2Tokenizer\", \"added_tokens_decoder\": {"
-                    "\"9\": {\"content\": \"<|im_end|>\", \"special\": true}, \"7\": {\"content\": \"<|endoftext|>\", "
-                    "\"special\": true},"
-                    "\"8\": {\"content\": \"<|im_start|>\", \"lstrip\": false, \"special\": true}}}");
+    write_text("tokenizer_config.json",
+               "{\"tokenizer_class\": \"Qwen2Tokenizer\", \"added_tokens_decoder\": {"
+               "\"261\": {\"content\": \"<|im_end|>\", \"special\": true}, \"259\": {\"content\": \"<|endoftext|>\", "
+               "\"special\": true},"
+               "\"260\": {\"content\": \"<|im_start|>\", \"lstrip\": false, \"special\": true}}}");
     if (read_it()) fail_msg("%s", err.msg);
     assert_string_equal(json, want);
     /* Both: they must agree, and the decoder knows which tokens are special. */
-    test_write_text(folder, "added_tokens.json", ADDED);
+    write_text("added_tokens.json", ADDED);
     assert_int_equal(read_it(), FVLM_OK);
     assert_string_equal(json, want);
     test_write_text(
         folder, "tokenizer_config.json",
-        "{\"added_tokens_decoder\": {\"9\": {\"content\": \"<|im_end|>\"}, \"7\": {\"content\": \"<|endoftext|>\", "
-        "\"special\": false}, \"8\": {\"content\": \"<|im_start|>\"}}}");
+        "{\"added_tokens_decoder\": {\"261\": {\"content\": \"<|im_end|>\"}, \"259\": {\"content\": \"<|endoftext|>\", "
+        "\"special\": false}, \"260\": {\"content\": \"<|im_start|>\"}}}");
     assert_int_equal(read_it(), FVLM_OK);
-    assert_non_null(strstr(json, "\"text\":\"<|endoftext|>\",\"special\":false}"));
+    assert_non_null(strstr(json, "\"text\":\"<|endoftext|>\",\"special\":false,\"normalized\":true}"));
     /* A token that only the decoder knows, and how it wants to be found. */
-    test_write_text(
-        folder, "tokenizer_config.json",
-        "{\"added_tokens_decoder\": {\"9\": {\"content\": \"<|im_end|>\"}, \"7\": {\"content\": \"<|endoftext|>\"}, "
-        "\"8\": {\"content\": \"<|im_start|>\"}, "
-        "\"10\": {\"content\": \"né\", \"special\": false, \"normalized\": true}}}");
+    test_write_text(folder, "tokenizer_config.json",
+                    "{\"added_tokens_decoder\": {\"261\": {\"content\": \"<|im_end|>\"}, \"259\": {\"content\": "
+                    "\"<|endoftext|>\"}, "
+                    "\"260\": {\"content\": \"<|im_start|>\"}, "
+                    "\"262\": {\"content\": \"né\", \"special\": false, \"normalized\": true}}}");
     assert_int_equal(read_it(), FVLM_OK);
-    assert_non_null(strstr(json, "{\"id\":10,\"text\":\"né\",\"special\":false,\"normalized\":true}"));
-    assert_int_equal(n_ids, 11);
+    assert_non_null(strstr(json, "{\"id\":262,\"text\":\"né\",\"special\":false,\"normalized\":true}"));
+    assert_int_equal(n_ids, 263);
 }
 
 #define TJ_ADDED                                                                                                       \
-    "\"added_tokens\": [{\"id\": 7, \"content\": \"<|endoftext|>\", \"special\": true}, {\"id\": 8, \"content\": "     \
-    "\"<|im_start|>\", \"special\": true}, {\"id\": 9, \"content\": \"<|im_end|>\", \"special\": true}]"
+    "\"added_tokens\": [{\"id\": 259, \"content\": \"<|endoftext|>\", \"special\": true}, {\"id\": 260, \"content\": " \
+    "\"<|im_start|>\", \"special\": true}, {\"id\": 261, \"content\": \"<|im_end|>\", \"special\": true}]"
 #define TJ_PATTERN                                                                                                     \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "                                  \
     "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|"                                                                         \
@@ -125,8 +163,9 @@ static void from_the_decoder(void **state)
     "\"vocab\": " VOCAB ", \"merges\": " merges "}"
 #define TJ_NFC "\"normalizer\": {\"type\": \"NFC\"}"
 #define TJ_REST                                                                                                        \
-    "\"version\": \"1.0\", \"truncation\": null, \"post_processor\": {\"type\": \"ByteLevel\"}, \"decoder\": [1, "     \
-    "{\"x\": [[]]}]"
+    "\"version\": \"1.0\", \"truncation\": null, \"post_processor\": {\"type\": \"ByteLevel\"}, \"decoder\": "         \
+    "{\"type\": "                                                                                                      \
+    "\"ByteLevel\"}, \"x\": [1, {\"y\": [[]]}]"
 
 static void from_tokenizer_json(void **state)
 {
@@ -140,14 +179,13 @@ static void from_tokenizer_json(void **state)
     for (size_t i = 0; i < 2; i++) {
         write_fresh();
         test_remove_file(folder, "vocab.json");
-        test_write_text(folder, "tokenizer.json", forms[i]);
+        write_text("tokenizer.json", forms[i]);
         if (read_it()) fail_msg("%s", err.msg);
         assert_string_equal(json, want);
-        assert_int_equal(n_ids, 10);
+        assert_int_equal(n_ids, 262);
     }
-    test_write_text(folder, "tokenizer.json",
-                    "{" TJ_ADDED
-                    ", \"normalizer\": null, " TJ_SPLIT("Isolated", "false") ", " TJ_MODEL("", "[\"a b\"]") "}");
+    write_text("tokenizer.json", "{" TJ_ADDED ", \"normalizer\": null, " TJ_SPLIT("Isolated", "false") ", " TJ_MODEL(
+                                     "", "[\"a b\"]") "}");
     assert_int_equal(read_it(), FVLM_OK);
     assert_non_null(strstr(json, "\"normalizer\":null}"));
 }
@@ -162,13 +200,15 @@ static void tokenizer_json_refusals(void **state)
         {"{}", "\"tokenizer.json\": byte 0: \"normalizer\" is missing"},
         {"{\"normalizer\": null, \"normalizer\": null", "\"tokenizer.json\": byte 21: \"normalizer\" is given twice"},
         {"{\"normalizer\": {\"type\": \"NFKC\"}",
-         "\"tokenizer.json\": byte 15: only the normalizer NFC, or none, is supported"},
-        {"{" TJ_SPLIT("Removed", "false"), "\"tokenizer.json\": byte 18: only a pre_tokenizer of one splitting regex, "
-                                           "then ByteLevel, is supported"},
-        {"{" TJ_SPLIT("Isolated", "true"), "\"tokenizer.json\": byte 18: only a pre_tokenizer of one splitting regex, "
-                                           "then ByteLevel, is supported"},
-        {"{\"pre_tokenizer\": null", "\"tokenizer.json\": byte 18: only a pre_tokenizer of one splitting regex, "
-                                     "then ByteLevel, is supported"},
+         "\"tokenizer.json\": byte 15: only the normalizer NFC, or none, is supported; this one is \"NFKC\""},
+        {"{" TJ_SPLIT("Removed", "false"),
+         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by Qwen2's regex, "
+         "then ByteLevel, is supported; this one is \"Sequence\""},
+        {"{" TJ_SPLIT("Isolated", "true"),
+         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by Qwen2's regex, "
+         "then ByteLevel, is supported; this one is \"Sequence\""},
+        {"{\"pre_tokenizer\": null", "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by Qwen2's regex, "
+                                     "then ByteLevel, is supported; this one is null"},
         {"{\"model\": {\"type\": \"WordPiece\"",
          "\"tokenizer.json\": byte 19: the model's \"type\" is set to \"WordPiece\", which is not supported"},
         {"{\"model\": {\"byte_fallback\": true",
@@ -190,7 +230,7 @@ static void tokenizer_json_refusals(void **state)
         {"{\"model\": {\"vocab\": {\"a\": 0, \"b\": 0}",
          "\"tokenizer.json\": byte 29: tokens \"a\" and \"b\" have the same id 0"},
         {"{\"added_tokens\": [{\"id\": 7}]",
-         "\"tokenizer.json\": byte 17: added_tokens[0]: expected \"id\" and \"content\""},
+         "\"tokenizer.json\": byte 18: added_tokens[0]: expected \"id\" and \"content\""},
         {"{\"added_tokens\": [{\"id\": 7, \"content\": \"x\", \"single_word\": true}]",
          "\"tokenizer.json\": token \"x\" has \"single_word\" set, which is not supported"},
         {"{\"x\": [1, 2,, 3]", "\"tokenizer.json\": byte 12: expected a value"},
@@ -206,7 +246,7 @@ static void tokenizer_json_refusals(void **state)
     write_fresh();
     test_remove_file(folder, "vocab.json");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        test_write_text(folder, "tokenizer.json", cases[i].text);
+        write_text("tokenizer.json", cases[i].text);
         refused(cases[i].message);
     }
     char deep[200] = "{\"x\": "; /* 64 levels are allowed, 65 are not, and neither is recursion */
@@ -214,7 +254,7 @@ static void tokenizer_json_refusals(void **state)
         memset(deep + 6, '[', (size_t)depth);
         memset(deep + 6 + depth, ']', (size_t)depth);
         strcpy(deep + 6 + 2 * depth, "}");
-        test_write_text(folder, "tokenizer.json", deep);
+        write_text("tokenizer.json", deep);
         refused(depth == 64 ? "\"tokenizer.json\": byte 0: \"normalizer\" is missing"
                             : "\"tokenizer.json\": byte 70: nested deeper than 64");
     }
@@ -233,7 +273,8 @@ static void file_refusals(void **state)
         {"added_tokens.json", NULL,
          "there is neither added_tokens.json nor an added_tokens_decoder in tokenizer_config.json; download them"},
         {"vocab.json", "{}", "the tokenizer has no tokens"},
-        {"vocab.json", "{\"a\":0,\"b\":2}", "the vocabulary has no token with the id 1"},
+        {"vocab.json", "{\"a\":0,\"b\":2,\"ab\":3,\"Ġ\":4,\"Ġa\":5}",
+         "the vocabulary has no token for the byte 0x00; only byte-level BPE is supported"},
         {"vocab.json", "{\"a\":0,\"a\":1}", "the token \"a\" is in the vocabulary twice"},
         {"vocab.json", "{\"a\":0,\"\\u0061\":1}", "the token \"a\" is in the vocabulary twice"},
         {"vocab.json", "{\"a\":0} x", "\"vocab.json\": byte 8: something follows the end of the JSON value"},
@@ -243,15 +284,15 @@ static void file_refusals(void **state)
         {"merges.txt", "a b\n\n ab\n", "\"merges.txt\": line 3: expected two tokens separated by one space"},
         {"merges.txt", "a x\n", "merge 0, \"a x\", uses or makes a token that is not in the vocabulary"},
         {"merges.txt", "a b\nb a\n", "merge 1, \"b a\", uses or makes a token that is not in the vocabulary"},
-        {"added_tokens.json", "{\"<|im_start|>\": 8}",
+        {"added_tokens.json", "{\"<|im_start|>\": 260}",
          "the tokenizer has no added token \"<|im_end|>\", which the prompt needs"},
         {"added_tokens.json", "{}", "the tokenizer has no added token \"<|im_start|>\", which the prompt needs"},
-        {"added_tokens.json", "{\"<|im_start|>\": 8, \"<|im_end|>\": 8}",
-         "the added tokens \"<|im_end|>\" and \"<|im_start|>\" have the same id 8"},
-        {"added_tokens.json", "{\"<|im_start|>\": 8, \"<|im_end|>\": 0}",
+        {"added_tokens.json", "{\"<|im_start|>\": 260, \"<|im_end|>\": 260}",
+         "the added tokens \"<|im_end|>\" and \"<|im_start|>\" have the same id 260"},
+        {"added_tokens.json", "{\"<|im_start|>\": 260, \"<|im_end|>\": 0}",
          "the id 0 is the token \"a\" and the added token \"<|im_end|>\""},
-        {"added_tokens.json", "{\"<|im_start|>\": 8, \"<|im_end|>\": 9, \"\": 7}", "the added token 7 has no text"},
-        {"added_tokens.json", "{\"<|im_start|>\": \"8\"}",
+        {"added_tokens.json", "{\"<|im_start|>\": 260, \"<|im_end|>\": 261, \"\": 259}", "the added token 259 has no text"},
+        {"added_tokens.json", "{\"<|im_start|>\": \"260\"}",
          "\"added_tokens.json\": \"<|im_start|>\" is a string, expected an id"},
         {"added_tokens.json", "{\"<|im_start|>\": -8}",
          "\"added_tokens.json\": token \"<|im_start|>\" has the id -8, expected 0 to 2097151"},
@@ -261,29 +302,29 @@ static void file_refusals(void **state)
         {"tokenizer_config.json", "{\"add_prefix_space\": true}",
          "\"tokenizer_config.json\": \"add_prefix_space\" is set, which is not supported"},
         {"tokenizer_config.json",
-         "{\"added_tokens_decoder\": {\"7\": {\"content\": \"<|endoftext|>\"}, \"8\": {\"content\": "
+         "{\"added_tokens_decoder\": {\"259\": {\"content\": \"<|endoftext|>\"}, \"260\": {\"content\": "
          "\"<|im_start|>\"}}}",
-         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 9 is \"<|im_end|>\" in one and missing "
+         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 261 is \"<|im_end|>\" in one and missing "
          "in the other"},
         {"tokenizer_config.json",
-         "{\"added_tokens_decoder\": {\"7\": {\"content\": \"<|im_end|>\"}, \"8\": {\"content\": \"<|im_start|>\"}, "
-         "\"9\": {\"content\": "
+         "{\"added_tokens_decoder\": {\"259\": {\"content\": \"<|im_end|>\"}, \"260\": {\"content\": \"<|im_start|>\"}, "
+         "\"261\": {\"content\": "
          "\"<|endoftext|>\"}}}",
-         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 7 is \"<|endoftext|>\" in one and "
+         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 259 is \"<|endoftext|>\" in one and "
          "\"<|im_end|>\" in the "
          "other"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_fresh();
         if (cases[i].text)
-            test_write_text(folder, cases[i].name, cases[i].text);
+            write_text(cases[i].name, cases[i].text);
         else
             test_remove_file(folder, cases[i].name);
         refused(cases[i].message);
     }
     write_fresh();
     test_remove_file(folder, "added_tokens.json");
-    test_write_text(folder, "tokenizer_config.json", "{\"added_tokens_decoder\": {\"seven\": {\"content\": \"x\"}}}");
+    write_text("tokenizer_config.json", "{\"added_tokens_decoder\": {\"seven\": {\"content\": \"x\"}}}");
     refused(
         "\"tokenizer_config.json\": added_tokens_decoder[\"seven\"]: expected an id and an object with \"content\"");
     write_fresh();
@@ -298,6 +339,7 @@ static int set_up(void **state)
 {
     (void)state;
     test_write_text(test_folder(folder), "x", "");
+    want = expand(want_text);
     test_checkpoint c;
     test_checkpoint_make(&c, false, FVLM_SOURCE_F32);
     test_checkpoint_write(&c, folder);
@@ -309,6 +351,7 @@ static int tear_down(void **state)
 {
     (void)state;
     free(json);
+    free(want);
     return 0;
 }
 
