@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/repair.c" /* built alone, not with the test programs */
+#include "tests/support/repair.h"
 
 #define FIXED 18
 #define MAX_DATA 131072
