@@ -172,6 +172,11 @@ static fvlm_status check_added(fvlm_vocabulary *v, const text_index *x, fvlm_err
             return fvlm_fail(err, FVLM_BAD_INPUT,
                              "the id %" PRIu32 " is the token \"%.64s\" and the added token \"%.64s\"", a->id, token,
                              a->text);
+        size_t n_letters;
+        if (token && fvlm_byte_letters_decode(token, strlen(token), NULL, &n_letters) && n_letters < strlen(token))
+            return fvlm_fail(err, FVLM_UNSUPPORTED,
+                             "the added token \"%.64s\" is a token of the vocabulary too, where it spells other bytes",
+                             token);
         const uint32_t other = *slot_of(x, a->text);
         if (other && other - 1 != a->id)
             return fvlm_fail(err, FVLM_BAD_INPUT, "\"%.64s\" is the token %" PRIu32 " and the added token %" PRIu32,

@@ -1,84 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* added_tokens.c - added tokens, sorted by text and found byte by byte. */
+/* added_tokens.c - Aho and Corasick's automaton ("Efficient string matching", 1975), run from the end of the text to
+ * its beginning: then the longest token that ends where it stands is the longest one that begins there in the text. */
 #include "reference/tokenizer/added_tokens.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "format/base/grow.h"
+#include "format/config.h"
+
+/* Stands for the last bytes of a token; node 0 for none. */
+struct fvlm_added_node {
+    uint32_t child, sibling; /* 0: none */
+    uint32_t shorter;        /* the longest other node that is a prefix of this one's text */
+    uint32_t token;          /* 1 + the index of the longest token that is a prefix of this one's text; 0: none */
+    uint8_t byte;            /* which it has in front of its parent's text */
+};
+
+static uint32_t child_of(const fvlm_added_tokens *a, uint32_t node, uint8_t byte)
+{
+    uint32_t c = a->nodes[node].child;
+    while (c && a->nodes[c].byte != byte) c = a->nodes[c].sibling;
+    return c;
+}
+
+/* The node for one more byte in front; the longest one that there is. */
+static uint32_t step(const fvlm_added_tokens *a, uint32_t node, uint8_t byte)
+{
+    uint32_t c;
+    while (!(c = child_of(a, node, byte)) && node) node = a->nodes[node].shorter;
+    return c;
+}
+
+static bool add_node(fvlm_added_tokens *a, uint32_t parent, uint8_t byte)
+{
+    if (!fvlm_grow(&a->nodes, &a->node_capacity, a->n_nodes + 1, sizeof *a->nodes)) return false;
+    a->nodes[a->n_nodes] = (struct fvlm_added_node){.sibling = a->nodes[parent].child, .byte = byte};
+    if (a->n_nodes) a->nodes[parent].child = (uint32_t)a->n_nodes;
+    a->n_nodes++;
+    return true;
+}
 
 fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err)
 {
-    char *copy = fvlm_alloc(n_bytes + 1, 1);
-    if (!copy || !fvlm_grow(&a->tokens, &a->capacity, a->n + 1, sizeof *a->tokens)) {
-        free(copy);
-        return fvlm_fail_nomem(err);
+    if (!a->n_nodes && !add_node(a, 0, 0)) return fvlm_fail_nomem(err);
+    if (n_bytes > FVLM_MAX_ADDED_BYTES || a->n_nodes + n_bytes > FVLM_MAX_ADDED_BYTES + (size_t)1)
+        return fvlm_fail(err, FVLM_LIMIT, "the added tokens have more than %u bytes of text", FVLM_MAX_ADDED_BYTES);
+    uint32_t node = 0;
+    for (size_t i = n_bytes; i-- > 0;) {
+        const uint32_t child = child_of(a, node, (uint8_t)text[i]);
+        if (!child && !add_node(a, node, (uint8_t)text[i])) return fvlm_fail_nomem(err);
+        node = child ? child : (uint32_t)a->n_nodes - 1;
     }
-    memcpy(copy, text, n_bytes);
-    a->tokens[a->n++] = (fvlm_added_token){copy, n_bytes, id};
+    if (a->nodes[node].token)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.64s\" is given twice", text);
+    if (!fvlm_grow(&a->tokens, &a->capacity, a->n + 1, sizeof *a->tokens)) return fvlm_fail_nomem(err);
+    a->tokens[a->n++] = (fvlm_added_token){id, (uint32_t)n_bytes};
+    a->nodes[node].token = (uint32_t)a->n;
     return FVLM_OK;
 }
 
-static int by_text(const void *x, const void *y)
+/* Level by level, since the shorter node must be complete. */
+fvlm_status fvlm_added_tokens_link(fvlm_added_tokens *a, fvlm_err *err)
 {
-    const fvlm_added_token *a = x, *b = y;
-    const int c = memcmp(a->text, b->text, a->n_bytes < b->n_bytes ? a->n_bytes : b->n_bytes);
-    return c ? c : (a->n_bytes > b->n_bytes) - (a->n_bytes < b->n_bytes);
-}
-
-fvlm_status fvlm_added_tokens_sort(fvlm_added_tokens *a, fvlm_err *err)
-{
-    if (a->n) qsort(a->tokens, a->n, sizeof *a->tokens, by_text);
-    for (size_t i = 1; i < a->n; i++)
-        if (by_text(&a->tokens[i - 1], &a->tokens[i]) == 0)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.64s\" is given twice",
-                             a->tokens[i].text);
+    if (!a->n) return FVLM_OK;
+    uint32_t *queue = fvlm_alloc(a->n_nodes, sizeof *queue);
+    size_t n_queue = 1;
+    if (!queue) return fvlm_fail_nomem(err);
+    for (size_t i = 0; i < n_queue; i++) {
+        const uint32_t parent = queue[i];
+        for (uint32_t c = a->nodes[parent].child; c; c = a->nodes[c].sibling) {
+            struct fvlm_added_node *node = &a->nodes[c];
+            node->shorter = parent ? step(a, a->nodes[parent].shorter, node->byte) : 0;
+            if (!node->token) node->token = a->nodes[node->shorter].token;
+            queue[n_queue++] = c;
+        }
+    }
+    free(queue);
     return FVLM_OK;
 }
 
 void fvlm_added_tokens_free(fvlm_added_tokens *a)
 {
-    for (size_t i = 0; i < a->n; i++) free(a->tokens[i].text);
     free(a->tokens);
+    free(a->nodes);
     *a = (fvlm_added_tokens){0};
 }
 
-/* The first of tokens [lo, hi), equal up to depth, whose byte there is at least c. */
-static size_t lower_bound(const fvlm_added_tokens *a, size_t lo, size_t hi, size_t depth, int c)
+void fvlm_added_tokens_find(const fvlm_added_tokens *a, const char *s, size_t n_bytes, uint32_t *found)
 {
-    while (lo < hi) {
-        const size_t mid = lo + (hi - lo) / 2;
-        if ((uint8_t)a->tokens[mid].text[depth] < c)
-            lo = mid + 1;
-        else
-            hi = mid;
+    uint32_t node = 0;
+    for (size_t i = n_bytes; i-- > 0;) {
+        node = step(a, node, (uint8_t)s[i]);
+        found[i] = a->nodes[node].token;
     }
-    return lo;
-}
-
-/* The longest token that s begins with. [lo, hi) are the tokens that agree with s so far. */
-static const fvlm_added_token *longest_at(const fvlm_added_tokens *a, const char *s, size_t n_bytes)
-{
-    const fvlm_added_token *best = NULL;
-    size_t lo = 0, hi = a->n;
-    for (size_t depth = 0; lo < hi; depth++) {
-        if (a->tokens[lo].n_bytes == depth) best = &a->tokens[lo++]; /* the shortest sorts first */
-        if (depth == n_bytes) break;
-        const int c = (uint8_t)s[depth];
-        hi = lower_bound(a, lo, hi, depth, c + 1);
-        lo = lower_bound(a, lo, hi, depth, c);
-    }
-    return best;
-}
-
-const fvlm_added_token *fvlm_added_tokens_find(const fvlm_added_tokens *a, const char *s, size_t n_bytes, size_t *at)
-{
-    if (!a->n) return NULL;
-    for (size_t i = 0; i < n_bytes; i++) {
-        const fvlm_added_token *t = longest_at(a, s + i, n_bytes - i);
-        if (!t) continue;
-        *at = i;
-        return t;
-    }
-    return NULL;
 }

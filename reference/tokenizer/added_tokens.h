@@ -6,22 +6,27 @@
 #include "format/base/base.h"
 
 typedef struct {
-    char *text;
-    size_t n_bytes;
     uint32_t id;
+    uint32_t n_bytes;
 } fvlm_added_token;
 
-/* Sorted by text, without duplicates, once fvlm_added_tokens_sort has succeeded. */
+/* Starts zeroed. */
 typedef struct {
     fvlm_added_token *tokens;
     size_t n, capacity;
+    struct fvlm_added_node *nodes; /* the tokens' texts, read backwards, as a tree */
+    size_t n_nodes, node_capacity;
 } fvlm_added_tokens;
 
+/* Refuses a text that is there already, and texts of more than FVLM_MAX_ADDED_BYTES together. */
 fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t n_bytes, uint32_t id, fvlm_err *err);
-fvlm_status fvlm_added_tokens_sort(fvlm_added_tokens *a, fvlm_err *err); /* refuses duplicates */
+
+/* Call it after the last token was added. */
+fvlm_status fvlm_added_tokens_link(fvlm_added_tokens *a, fvlm_err *err);
 void fvlm_added_tokens_free(fvlm_added_tokens *a);
 
-/* The leftmost token in s, the longest of those that begin there; NULL if there is none. */
-const fvlm_added_token *fvlm_added_tokens_find(const fvlm_added_tokens *a, const char *s, size_t n_bytes, size_t *at);
+/* found [n_bytes]: for each position of s, 1 + the index of the longest token that begins there, or 0. Linear in
+ * n_bytes, whatever the tokens are. */
+void fvlm_added_tokens_find(const fvlm_added_tokens *a, const char *s, size_t n_bytes, uint32_t *found);
 
 #endif

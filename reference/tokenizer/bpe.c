@@ -19,23 +19,28 @@ struct fvlm_candidate {
     uint32_t result;
 };
 
+static void free_memory(fvlm_bpe *b)
+{
+    free(b->symbols);
+    free(b->heap);
+    *b = (fvlm_bpe){.stop = b->stop};
+}
+
 static bool reserve(fvlm_bpe *b, size_t n)
 {
     if (n <= b->capacity) return true;
-    fvlm_bpe_free(b);
+    free_memory(b);
     b->capacity = n < 64 ? 64 : n;
     b->symbols = fvlm_alloc(b->capacity, sizeof *b->symbols);
     b->heap = fvlm_alloc(b->capacity, 3 * sizeof *b->heap); /* n - 1 at first, two more per merge */
     if (b->symbols && b->heap) return true;
-    fvlm_bpe_free(b);
+    free_memory(b);
     return false;
 }
 
 void fvlm_bpe_free(fvlm_bpe *b)
 {
-    free(b->symbols);
-    free(b->heap);
-    *b = (fvlm_bpe){0};
+    free_memory(b);
 }
 
 static void heap_push(fvlm_bpe *b, struct fvlm_candidate c)
@@ -68,10 +73,12 @@ static void propose(fvlm_bpe *b, const fvlm_token_table *v, uint32_t at)
     if (m) heap_push(b, (struct fvlm_candidate){(uint64_t)m->rank << 32 | at, m->result});
 }
 
-static void merge_all(fvlm_bpe *b, const fvlm_token_table *v)
+static fvlm_status merge_all(fvlm_bpe *b, const fvlm_token_table *v, fvlm_err *err)
 {
     struct fvlm_symbol *s = b->symbols;
-    while (b->n_heap) {
+    for (size_t n = 1; b->n_heap; n++) {
+        const fvlm_status st = n % 1024 ? FVLM_OK : fvlm_stop_check(b->stop, err);
+        if (st) return st;
         const struct fvlm_candidate c = heap_pop(b);
         const uint32_t at = (uint32_t)c.order, gone = s[at].next;
         if (!s[at].n_bytes || gone == NONE || s[at].n_bytes + s[gone].n_bytes != v->tokens[c.result].n_bytes) continue;
@@ -83,17 +90,19 @@ static void merge_all(fvlm_bpe *b, const fvlm_token_table *v)
         propose(b, v, s[at].prev);
         propose(b, v, at);
     }
+    return FVLM_OK;
 }
 
-size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids)
+fvlm_status fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids,
+                            size_t *n_ids, fvlm_err *err)
 {
-    if (!reserve(b, n)) return 0;
+    if (!reserve(b, n)) return fvlm_fail_nomem(err);
     for (uint32_t i = 0; i < n; i++)
         b->symbols[i] = (struct fvlm_symbol){v->of_byte[(uint8_t)s[i]], 1, i ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE};
     b->n_heap = 0;
     for (uint32_t i = 0; i < n; i++) propose(b, v, i);
-    merge_all(b, v);
-    size_t n_ids = 0;
-    for (uint32_t i = 0; i != NONE; i = b->symbols[i].next) ids[n_ids++] = b->symbols[i].id;
-    return n_ids;
+    const fvlm_status st = merge_all(b, v, err);
+    *n_ids = 0;
+    for (uint32_t i = 0; !st && i != NONE; i = b->symbols[i].next) ids[(*n_ids)++] = b->symbols[i].id;
+    return st;
 }

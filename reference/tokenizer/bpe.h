@@ -11,10 +11,12 @@ typedef struct {
     struct fvlm_symbol *symbols;
     struct fvlm_candidate *heap;
     size_t capacity, n_heap;
+    const fvlm_stop *stop;
 } fvlm_bpe;
 
-/* Writes the ids of s (n >= 1 bytes) to ids [n]; returns how many, or 0 when out of memory. */
-size_t fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids);
+/* Writes the ids of s (n >= 1 bytes) to ids [n]; *n_ids says how many. */
+fvlm_status fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids,
+                            size_t *n_ids, fvlm_err *err);
 void fvlm_bpe_free(fvlm_bpe *b);
 
 #endif

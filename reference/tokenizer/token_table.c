@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* token_table.c - reading tokens and merges into tables.
- *
- * The files spell bytes in GPT-2's alphabet: printable Latin-1 characters stand for themselves, U+0100 and up for the
- * other 68 bytes, in order. The spelling is undone here, once, so that everything else works on bytes. */
+/* token_table.c - reading tokens and merges into tables. The files spell bytes in GPT-2's alphabet; the spelling is
+ * undone here, once, so that everything else works on bytes. */
 #include "reference/tokenizer/token_table.h"
 
 #include <inttypes.h>
@@ -13,33 +11,8 @@
 #include <xxhash.h>
 
 #include "format/base/grow.h"
-#include "format/base/utf8.h"
-
-static bool stands_for_itself(int32_t c)
-{
-    return (c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff);
-}
-
-/* byte_of[c]: the byte that character c stands for, or -1. */
-static void make_alphabet(int16_t byte_of[324])
-{
-    int32_t next = 0x100;
-    for (int i = 0; i < 324; i++) byte_of[i] = -1;
-    for (int b = 0; b < 256; b++) byte_of[stands_for_itself(b) ? b : next++] = (int16_t)b;
-}
-
-/* Token text to bytes; false if a character is outside the alphabet. */
-static bool to_bytes(const int16_t byte_of[324], const char *s, size_t n, char *out, size_t *n_out)
-{
-    *n_out = 0;
-    for (size_t at = 0; at < n;) {
-        int32_t c;
-        at += fvlm_utf8_next((const uint8_t *)s + at, n - at, &c);
-        if (c < 0 || c >= 324 || byte_of[c] < 0) return false;
-        out[(*n_out)++] = (char)byte_of[c];
-    }
-    return true;
-}
+#include "format/base/hash.h"
+#include "format/byte_letters.h"
 
 static bool no_memory(fvlm_json_pull *p)
 {
@@ -50,15 +23,15 @@ static bool no_memory(fvlm_json_pull *p)
 static bool grow_ids(fvlm_token_table *v, size_t n)
 {
     return fvlm_grow(&v->tokens, &v->token_capacity, n, sizeof *v->tokens) &&
-           fvlm_grow(&v->special, &v->special_capacity, n, sizeof *v->special);
+           fvlm_grow(&v->kinds, &v->kind_capacity, n, sizeof *v->kinds);
 }
 
 static bool grow_text(fvlm_token_table *v, size_t more)
 {
-    return fvlm_grow(&v->text, &v->text_capacity, v->n_text + more, 1);
+    return fvlm_grow(&v->text, &v->text_capacity, v->n_text + more + 1, 1); /* never NULL, not even for "" */
 }
 
-static bool read_token(fvlm_token_table *v, fvlm_json_pull *p, const int16_t byte_of[324])
+static bool read_token(fvlm_token_table *v, fvlm_json_pull *p)
 {
     fvlm_json_text s;
     size_t n;
@@ -70,13 +43,14 @@ static bool read_token(fvlm_token_table *v, fvlm_json_pull *p, const int16_t byt
         return true;
     }
     if (!fvlm_json_pull_string(p, &s)) return false;
-    if (!s.n) return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a token without text");
     if (!grow_text(v, s.n)) return no_memory(p);
     char *to = v->text + v->n_text;
-    if (!to_bytes(byte_of, s.s, s.n, to, &n)) { /* merging cannot produce it: it stands for itself */
+    const bool spelled = s.n && fvlm_byte_letters_decode(s.s, s.n, to, &n);
+    if (!spelled) { /* it stands for itself */
         memcpy(to, s.s, s.n);
         n = s.n;
     }
+    v->kinds[v->n] = spelled ? FVLM_TOKEN_SPELLED : 0;
     v->tokens[v->n++] = (fvlm_token){(uint32_t)v->n_text, (uint32_t)n};
     v->n_text += n;
     return true;
@@ -84,16 +58,15 @@ static bool read_token(fvlm_token_table *v, fvlm_json_pull *p, const int16_t byt
 
 bool fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_json_pull *p)
 {
-    int16_t byte_of[324];
     bool first = true;
-    make_alphabet(byte_of);
     if (!fvlm_json_pull_expect(p, '[', "'[', the tokens")) return false;
     while (fvlm_json_pull_element(p, &first))
-        if (!read_token(v, p, byte_of)) return false;
+        if (!read_token(v, p)) return false;
     if (p->st) return false;
     memset(v->of_byte, 0xff, sizeof v->of_byte);
     for (size_t id = 0; id < v->n; id++)
-        if (v->tokens[id].n_bytes == 1) v->of_byte[(uint8_t)v->text[v->tokens[id].at]] = (uint32_t)id;
+        if (v->tokens[id].n_bytes == 1 && v->kinds[id] & FVLM_TOKEN_SPELLED)
+            v->of_byte[(uint8_t)v->text[v->tokens[id].at]] = (uint32_t)id;
     for (unsigned b = 0; b < 256 && !p->st; b++)
         if (v->of_byte[b] == FVLM_NO_TOKEN)
             p->st = fvlm_fail(p->err, FVLM_UNSUPPORTED,
@@ -118,7 +91,7 @@ fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint64_t id, const char *t
                          "damaged tokenizer: added token \"%.64s\" has id %" PRIu64 ", which is \"%.*s\"", text, id,
                          (int)(t.n_bytes < 64 ? t.n_bytes : 64), v->text + t.at);
     }
-    v->special[id] |= special;
+    if (special) v->kinds[id] |= FVLM_TOKEN_SPECIAL;
     return FVLM_OK;
 }
 
@@ -126,13 +99,13 @@ void fvlm_token_table_free(fvlm_token_table *v)
 {
     free(v->text);
     free(v->tokens);
-    free(v->special);
+    free(v->kinds);
     free(v->merges);
     *v = (fvlm_token_table){0};
 }
 
-/* Ids by text, while merges are read. The upper half of the hash is stored beside the id, so that most collisions are
- * resolved without comparing text. */
+/* Ids of spelled tokens by text, while merges are read. The upper half of the hash is stored beside the id, so that
+ * most collisions are resolved without comparing text. */
 typedef struct {
     uint32_t id, hash;
 } text_slot;
@@ -140,6 +113,7 @@ typedef struct {
 typedef struct {
     text_slot *slots;
     size_t mask;
+    uint64_t seed;
 } text_index;
 
 static size_t slots_for(size_t n)
@@ -152,7 +126,7 @@ static size_t slots_for(size_t n)
 /* The slot of this text, or the free slot where it would go. */
 static text_slot *find_slot(const text_index *x, const fvlm_token_table *v, const char *s, size_t n)
 {
-    const uint64_t h = XXH3_64bits(s, n);
+    const uint64_t h = XXH3_64bits_withSeed(s, n, x->seed);
     text_slot *slot;
     for (size_t i = h & x->mask; slot = &x->slots[i], slot->id != FVLM_NO_TOKEN; i = (i + 1) & x->mask) {
         const fvlm_token t = v->tokens[slot->id];
@@ -166,12 +140,15 @@ static bool index_tokens(text_index *x, const fvlm_token_table *v, fvlm_json_pul
 {
     const size_t n_slots = slots_for(v->n);
     x->mask = n_slots - 1;
+    x->seed = fvlm_hash_seed();
     x->slots = fvlm_alloc(n_slots, sizeof *x->slots);
     if (!x->slots) return no_memory(p);
     memset(x->slots, 0xff, n_slots * sizeof *x->slots);
     for (size_t id = 0; id < v->n; id++) {
         const fvlm_token t = v->tokens[id];
-        if (t.n_bytes == FVLM_NO_TOKEN) continue;
+        if (!p->st) p->st = fvlm_stop_check(p->stop, p->err);
+        if (p->st) return false;
+        if (t.n_bytes == FVLM_NO_TOKEN || !(v->kinds[id] & FVLM_TOKEN_SPELLED)) continue;
         text_slot *slot = find_slot(x, v, v->text + t.at, t.n_bytes);
         if (slot->id != FVLM_NO_TOKEN)
             p->st =
@@ -184,8 +161,8 @@ static bool index_tokens(text_index *x, const fvlm_token_table *v, fvlm_json_pul
 
 static fvlm_bpe_merge *merge_slot(const fvlm_token_table *v, uint32_t left, uint32_t right)
 {
-    const uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    size_t i = (size_t)(key >> 20) & v->merge_mask;
+    const uint32_t pair[2] = {left, right};
+    size_t i = (size_t)XXH3_64bits_withSeed(pair, sizeof pair, v->seed) & v->merge_mask;
     while (v->merges[i].result != FVLM_NO_TOKEN && (v->merges[i].left != left || v->merges[i].right != right))
         i = (i + 1) & v->merge_mask;
     return &v->merges[i];
@@ -204,6 +181,7 @@ static bool grow_merges(fvlm_token_table *v, size_t n)
     fvlm_bpe_merge *from = v->merges, *to = fvlm_alloc(slots, sizeof *to);
     if (!to) return false;
     memset(to, 0xff, slots * sizeof *to);
+    if (!old) v->seed = fvlm_hash_seed();
     v->merges = to;
     v->merge_mask = slots - 1;
     for (size_t i = 0; i < old; i++)
@@ -214,8 +192,7 @@ static bool grow_merges(fvlm_token_table *v, size_t n)
 
 /* "left right" in the byte alphabet, which has no space. A pair given twice keeps its last rank, as in
  * Hugging Face's map. */
-static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index *x, const int16_t byte_of[324],
-                       uint32_t rank)
+static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index *x, uint32_t rank)
 {
     fvlm_json_text s;
     size_t n_left, n_right;
@@ -224,8 +201,8 @@ static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index 
     if (s.n > sizeof bytes) return fvlm_json_pull_refuse(p, s.at, FVLM_LIMIT, "a merge of over 1024 bytes");
     const char *space = memchr(s.s, ' ', s.n);
     const size_t left_text = space ? (size_t)(space - s.s) : 0;
-    if (!left_text || !to_bytes(byte_of, s.s, left_text, bytes, &n_left) ||
-        !to_bytes(byte_of, space + 1, s.n - left_text - 1, bytes + n_left, &n_right) || !n_right)
+    if (!left_text || !fvlm_byte_letters_decode(s.s, left_text, bytes, &n_left) ||
+        !fvlm_byte_letters_decode(space + 1, s.n - left_text - 1, bytes + n_left, &n_right) || !n_right)
         return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a merge that is not two tokens");
     const uint32_t left = find_slot(x, v, bytes, n_left)->id, right = find_slot(x, v, bytes + n_left, n_right)->id;
     const uint32_t result = find_slot(x, v, bytes, n_left + n_right)->id;
@@ -238,15 +215,13 @@ static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index 
 
 bool fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_json_pull *p)
 {
-    int16_t byte_of[324];
     text_index x = {0};
     uint32_t n = 0;
     bool first = true;
-    make_alphabet(byte_of);
     bool ok = index_tokens(&x, v, p) && (grow_merges(v, 1) || no_memory(p)) &&
               fvlm_json_pull_expect(p, '[', "'[', the merges");
     while (ok && fvlm_json_pull_element(p, &first)) {
-        ok = n < FVLM_MAX_TOKENS ? read_merge(v, p, &x, byte_of, n)
+        ok = n < FVLM_MAX_TOKENS ? read_merge(v, p, &x, n)
                                  : fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
         n++;
     }

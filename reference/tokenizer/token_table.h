@@ -17,16 +17,23 @@ typedef struct {
     uint32_t at, n_bytes; /* text[at .. at + n_bytes); n_bytes FVLM_NO_TOKEN = the id has no text */
 } fvlm_token;
 
+/* What is known of an id. */
+enum {
+    FVLM_TOKEN_SPECIAL = 1, /* not part of an answer's text */
+    FVLM_TOKEN_SPELLED = 2  /* in the byte alphabet: merging can produce it */
+};
+
 typedef struct {
     char *text; /* the bytes of all tokens, one after the other */
     size_t n_text, text_capacity;
     fvlm_token *tokens; /* [token_capacity], by id */
-    uint8_t *special;   /* [special_capacity], by id */
+    uint8_t *kinds;     /* [kind_capacity], by id: bits of the enum */
     size_t n;           /* 1 + highest id */
-    size_t token_capacity, special_capacity;
+    size_t token_capacity, kind_capacity;
 
     fvlm_bpe_merge *merges;
     size_t merge_mask; /* slots - 1, a power of two less one */
+    uint64_t seed;     /* of its hash */
     uint32_t of_byte[256];
 } fvlm_token_table;
 

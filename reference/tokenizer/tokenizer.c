@@ -15,7 +15,6 @@
 
 #define MAX_TEXT_BYTES ((size_t)64 << 20)
 #define MAX_SECTION_BYTES ((size_t)1 << 30)
-#define MAX_ADDED 65536
 
 struct fvlm_tokenizer {
     fvlm_token_table vocab;
@@ -95,9 +94,10 @@ static void read_added(fvlm_tokenizer *t, fvlm_json_pull *p)
     bool first = true;
     fvlm_json_pull_expect(p, '[', "'[', the added tokens");
     while (fvlm_json_pull_element(p, &first) && read_added_token(t, p))
-        if (++n > MAX_ADDED) fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %d added tokens", MAX_ADDED);
-    if (!p->st) p->st = fvlm_added_tokens_sort(&t->raw, p->err);
-    if (!p->st) p->st = fvlm_added_tokens_sort(&t->normalized, p->err);
+        if (++n > FVLM_MAX_ADDED_TOKENS)
+            fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %d added tokens", FVLM_MAX_ADDED_TOKENS);
+    if (!p->st) p->st = fvlm_added_tokens_link(&t->raw, p->err);
+    if (!p->st) p->st = fvlm_added_tokens_link(&t->normalized, p->err);
 }
 
 static void read_normalizer(fvlm_tokenizer *t, fvlm_json_pull *p)
@@ -183,7 +183,7 @@ const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n
 
 bool fvlm_tokenizer_is_special(const fvlm_tokenizer *t, uint32_t id)
 {
-    return id < t->vocab.n && t->vocab.special[id];
+    return id < t->vocab.n && t->vocab.kinds[id] & FVLM_TOKEN_SPECIAL;
 }
 
 size_t fvlm_tokenizer_size(const fvlm_tokenizer *t)
@@ -218,8 +218,10 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
         fvlm_status st = fvlm_split_iter_next(r->split, &pretoken, &n, r->err);
         if (st || !n) return st;
         if ((st = reserve_ids(r, n))) return st; /* at most one id per byte */
-        const size_t n_ids = fvlm_bpe_encode(&r->bpe, &r->t->vocab, pretoken, n, r->ids + r->n);
-        if (!n_ids) return fvlm_fail_nomem(r->err);
+        size_t n_ids;
+        if (!(st = fvlm_stop_check(r->t->stop, r->err)))
+            st = fvlm_bpe_encode(&r->bpe, &r->t->vocab, pretoken, n, r->ids + r->n, &n_ids, r->err);
+        if (st) return st;
         r->n += n_ids;
     }
 }
@@ -230,16 +232,20 @@ typedef fvlm_status (*encode_fn)(run *r, const char *s, size_t n_bytes);
 static fvlm_status cut_at_added(run *r, const fvlm_added_tokens *added, const char *s, size_t n_bytes, encode_fn rest)
 {
     fvlm_status st = FVLM_OK;
-    while (n_bytes) {
-        size_t at = n_bytes;
-        const fvlm_added_token *found = fvlm_added_tokens_find(added, s, n_bytes, &at);
-        if (at) st = rest(r, s, at);
-        if (!st && found) st = reserve_ids(r, 1);
-        if (st || !found) return st;
-        r->ids[r->n++] = found->id;
-        s += at + found->n_bytes;
-        n_bytes -= at + found->n_bytes;
+    if (!added->n) return n_bytes ? rest(r, s, n_bytes) : FVLM_OK;
+    uint32_t *found = fvlm_alloc(n_bytes, sizeof *found);
+    if (!found) return fvlm_fail_nomem(r->err);
+    fvlm_added_tokens_find(added, s, n_bytes, found);
+    for (size_t from = 0, at = 0; !st && from < n_bytes;) {
+        while (at < n_bytes && !found[at]) at++;
+        if (at > from) st = rest(r, s + from, at - from);
+        if (!st && at < n_bytes) st = reserve_ids(r, 1);
+        if (st || at == n_bytes) break;
+        const fvlm_added_token *t = &added->tokens[found[at] - 1];
+        r->ids[r->n++] = t->id;
+        from = at += t->n_bytes;
     }
+    free(found);
     return st;
 }
 
@@ -262,7 +268,7 @@ static fvlm_status encode_raw(run *r, const char *s, size_t n_bytes)
 fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
                                   fvlm_err *err)
 {
-    run r = {.t = t, .err = err};
+    run r = {.t = t, .bpe.stop = t->stop, .err = err};
     fvlm_unicode_text repaired = {0};
     *ids = NULL;
     *n = 0;
