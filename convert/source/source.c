@@ -31,34 +31,6 @@ static fvlm_status refuse_file(const char *path, fvlm_err *err)
     return st ? st : fvlm_magic_refuse_file(first, n, path, err);
 }
 
-/* "apple/FastVLM-0.5B" */
-static bool is_repository(const char *path)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    size_t owner = strspn(path, letters), name = path[owner] == '/' ? strspn(path + owner + 1, letters) : 0;
-    return owner > 0 && name > 0 && !path[owner + 1 + name] && path[0] != '.';
-}
-
-static fvlm_status refuse_missing(const char *path, fvlm_err *err)
-{
-    const char *scheme = strstr(path, "://"), *name = strrchr(path, '/');
-    name = name && name[1] ? name + 1 : "FOLDER";
-    if (scheme)
-        return fvlm_fail(
-            err, FVLM_BAD_INPUT,
-            "\"%s\" is a URL; fvlm does not download: run 'hf download OWNER/NAME --local-dir NAME', then give the "
-            "folder NAME",
-            path);
-    if (is_repository(path))
-        return fvlm_fail(
-            err, FVLM_IO,
-            "\"%s\": No such file or directory; if you mean the repository on Hugging Face, run 'hf download %s "
-            "--local-dir %s', then give the folder %s",
-            path, path, name, name);
-    errno = ENOENT;
-    return fvlm_fail_errno(err, "\"%s\"", path);
-}
-
 static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *err)
 {
     size_t n = strlen(folder);
@@ -69,8 +41,7 @@ static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *e
     if (src->dir >= 0) close(src->dir);
     src->dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (src->dir >= 0) return FVLM_OK;
-    if (errno == ENOTDIR) return refuse_file(folder, err);
-    return errno == ENOENT ? refuse_missing(folder, err) : fvlm_fail_errno(err, "\"%s\"", folder);
+    return errno == ENOTDIR ? refuse_file(folder, err) : fvlm_fail_errno(err, "\"%s\"", folder);
 }
 
 static bool has_weights(const fvlm_source *src)
