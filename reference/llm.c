@@ -183,7 +183,7 @@ static fvlm_status head(fvlm_model *m, size_t n, size_t rows, float *logits, fvl
     fvlm_llm_memory *l = &m->llm_memory;
     const float *last = l->x + (n - rows) * c->llm.hidden;
     fvlm_op_rms_norm(m->exec, last, rows, c->llm.hidden, m->weights.llm.norm, (float)c->llm.norm_eps, l->narrow);
-    const fvlm_status st = fvlm_model_observe(m, "llm.norm", l->narrow, rows, c->llm.hidden, err);
+    const fvlm_status st = fvlm_model_observe_checked(m, "llm.norm", l->narrow, rows, c->llm.hidden, err);
     if (st) return st;
     fvlm_op_linear(m->exec, l->narrow, rows, &m->weights.llm.head.weight, NULL, FVLM_NONE, NULL, logits);
     return fvlm_model_observe(m, "logits", logits, rows, c->llm.vocab, err);
@@ -196,7 +196,7 @@ static fvlm_status layers(fvlm_model *m, const float *embeddings, size_t n, fvlm
     fvlm_llm_memory *l = &m->llm_memory;
     char name[48];
     memcpy(l->x, embeddings, n * c->llm.hidden * sizeof(float));
-    fvlm_status st = fvlm_model_observe(m, "llm.embed", l->x, n, c->llm.hidden, err);
+    fvlm_status st = fvlm_model_observe_checked(m, "llm.embed", l->x, n, c->llm.hidden, err);
     for (size_t i = 0; i < c->llm.layers && !st; i++) {
         attention(m, &m->weights.llm.layers[i], i, n);
         feed_forward(m, &m->weights.llm.layers[i], n);
@@ -220,7 +220,10 @@ fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float
         if (ids[i] >= m->config->llm.vocab)
             return fvlm_fail(err, FVLM_BAD_INPUT, "token %u has no row in the embedding of %u", ids[i],
                              m->config->llm.vocab);
-        fvlm_weight_row(&m->weights.llm.embed.weight, ids[i], embeddings + i * m->config->llm.hidden);
+        float *row = embeddings + i * m->config->llm.hidden;
+        fvlm_weight_row(&m->weights.llm.embed.weight, ids[i], row);
+        const fvlm_status st = fvlm_model_check_embedding(m, ids[i], row, err);
+        if (st) return st;
     }
     return FVLM_OK;
 }

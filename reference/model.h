@@ -46,14 +46,15 @@ void fvlm_tower_memory_free(fvlm_tower_memory *t);
 /* llm.c */
 void fvlm_llm_memory_free(fvlm_llm_memory *l);
 
-/* Called after each block: passes its output x [rows, cols] to the observer. Fails when the kernels could not allocate
- * their scratch, and when the caller asked to stop. */
-static inline fvlm_status fvlm_model_observe(const fvlm_model *m, const char *name, const float *x, size_t rows,
-                                             size_t cols, fvlm_err *err)
-{
-    if (!fvlm_exec_ok(m->exec)) return fvlm_fail_nomem(err); /* x is undefined */
-    if (m->options.observer) m->options.observer(m->options.observer_ctx, name, x, rows, cols);
-    return fvlm_stop_check(m->options.stop, err);
-}
+/* observe.c. Called after each block: passes its output x [rows, cols] to the observer. Fails when the kernels could
+ * not allocate their scratch, when a value of the block was not finite, and when the caller asked to stop. The second
+ * is for blocks that do not end with a product, which checks its results (ops.h). */
+fvlm_status fvlm_model_observe(const fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols,
+                               fvlm_err *err);
+fvlm_status fvlm_model_observe_checked(const fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols,
+                                       fvlm_err *err);
+
+/* Refuses the embedding's row of token id, as decoded, if it is not finite. */
+fvlm_status fvlm_model_check_embedding(const fvlm_model *m, uint32_t id, const float *row, fvlm_err *err);
 
 #endif

@@ -133,7 +133,7 @@ static fvlm_status stage(pass *p, unsigned i, fvlm_err *err)
         fvlm_op_depthwise(p->m->exec, p->x, p->side, p->side, &v->pos, FVLM_NONE, p->y);
         swap(p);
         snprintf(name, sizeof name, "vision.stage%u.pos", i);
-        st = observe(p, err, name);
+        st = fvlm_model_observe_checked(p->m, name, p->x, p->side * p->side, p->dim, err);
     }
     for (unsigned k = 0; k < s->depth && !st; k++) {
         block(p, &v->blocks[k], s);
@@ -179,6 +179,9 @@ fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *fe
     fvlm_status st = fvlm_model_check_side(m, pixels->side, err);
     if (!st) st = reserve(m, pixels->side, err);
     if (st) return st;
+    fvlm_op_check_finite(m->exec, pixels->values, (size_t)pixels->side * pixels->side * 3);
+    if (!fvlm_exec_take_finite(m->exec))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "the pixels given to the tower are not finite");
 
     const fvlm_vision_weights *v = &m->weights.vision;
     const fvlm_tower_memory *t = &m->tower_memory;
@@ -190,5 +193,5 @@ fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *fe
     for (unsigned i = 0; i < m->config->vision.n_stages && !st; i++) st = stage(&p, i, err);
     if (st) return st;
     final(&p, features);
-    return fvlm_model_observe(m, "vision.final", features, p.side * p.side, m->config->vision.out_dim, err);
+    return fvlm_model_observe_checked(m, "vision.final", features, p.side * p.side, m->config->vision.out_dim, err);
 }

@@ -66,6 +66,11 @@ bool fvlm_exec_ok(const fvlm_exec *e)
     return !e->out_of_memory;
 }
 
+bool fvlm_exec_take_finite(fvlm_exec *e)
+{
+    return !atomic_exchange_explicit(&e->not_finite, false, memory_order_relaxed);
+}
+
 /* ---- scratch ---- */
 
 static bool grow(fvlm_scratch *s, size_t n_bytes)

@@ -3,6 +3,8 @@
 #ifndef FVLM_REFERENCE_OPS_EXEC_H
 #define FVLM_REFERENCE_OPS_EXEC_H
 
+#include <stdatomic.h>
+
 #include "format/base/cpu.h"
 #include "reference/ops/kernels/kernels.h"
 
@@ -16,7 +18,8 @@ struct fvlm_exec {
     unsigned threads;
     const fvlm_kernels *k;
     fvlm_act_mode mode;
-    bool out_of_memory; /* sticky: see fvlm_exec_ok */
+    bool out_of_memory;     /* sticky: see fvlm_exec_ok */
+    atomic_bool not_finite; /* until fvlm_exec_take_finite */
     fvlm_scratch shared, thread[FVLM_MAX_THREADS];
 };
 
@@ -41,6 +44,12 @@ size_t fvlm_exec_row_stride(size_t n);
 
 /* True when products with w run on int8 activations. */
 bool fvlm_exec_is_int8(const fvlm_exec *e, const fvlm_weight *w);
+
+/* Any thread may call it. */
+static inline void fvlm_exec_note(fvlm_exec *e, bool finite)
+{
+    if (!finite) atomic_store_explicit(&e->not_finite, true, memory_order_relaxed);
+}
 
 static inline size_t fvlm_min_size(size_t a, size_t b)
 {

@@ -14,8 +14,12 @@
  *                   acc = fma(xsum * scale_x, offset_w, acc).
  *   sums            Norms, softmax and means: 16 lanes by index mod 16, then one fixed tree.
  *   exp, erf        One polynomial source (kernels/vmath_tmpl.h), compiled for each instruction set.
- * Inputs are assumed finite. NaN never crashes: f32 products and all other operations give NaN or 0, int8 products an
- * unspecified value.
+ * Values that are not finite (NaN, infinity, or an overflow on the way) are never lost. The products of linear, stem
+ * and conv_ffn are checked before their activation and after their residual; fvlm_op_check_finite checks any array. All
+ * other operations pass such a value on: every output that depends on it is not finite either. Hence norms whose
+ * variance overflows and attention rows with a score that is not finite give NaN, and an int8 group with such an
+ * activation has the scale NaN. (ReLU, and the sigmoid of gate_gelu, do lose it, but read only the products above.)
+ * fvlm_exec_take_finite says what was found: the same on every instruction set, though a NaN may have other bits.
  *
  * One thread at a time may use an executor. y overlaps no input unless its comment allows it. Operations allocate
  * only when one needs more scratch than any before; if that fails, y is undefined and fvlm_exec_ok returns false from
@@ -39,6 +43,9 @@ const char *fvlm_exec_cpu(const fvlm_exec *e);
 fvlm_pool *fvlm_exec_pool(fvlm_exec *e);
 fvlm_act_mode fvlm_exec_mode(const fvlm_exec *e);
 bool fvlm_exec_ok(const fvlm_exec *e); /* false once scratch memory could not be allocated */
+
+/* Whether everything checked since the last call was finite. */
+bool fvlm_exec_take_finite(fvlm_exec *e);
 
 /* Measures the multiply-adds per second that all threads together reach in registers, in f32 or int8 according to
  * the mode. Takes a tenth of a second. */
@@ -107,6 +114,9 @@ void fvlm_op_silu_mul(fvlm_exec *e, const float *gate, const float *up, size_t n
 
 /* mean[c] over m rows of x [m, c]. */
 void fvlm_op_channel_mean(fvlm_exec *e, const float *x, size_t m, size_t c, float *mean);
+
+/* Checks x[n] for fvlm_exec_take_finite. */
+void fvlm_op_check_finite(fvlm_exec *e, const float *x, size_t n);
 
 /* x[i, c] = gelu(x[i, c] * sigmoid(gate[c])), in place: the end of conv_exp + SE. */
 void fvlm_op_gate_gelu(fvlm_exec *e, float *x, size_t m, size_t c, const float *gate);

@@ -85,7 +85,7 @@ static void stem_task(void *ctx, size_t i, unsigned thread)
     for (size_t p = 0; p < n; p++) gather_stem(j, first + p, s.x + p * s.rows.x_stride);
     if (j->int8) j->e->k->quantize(&s.rows, n, j->w);
     const fvlm_epilogue out = {.bias = j->bias, .y = j->y + first * width, .y_stride = width, .act = FVLM_GELU};
-    j->e->k->linear(j->w, &s.rows, n, 0, j->w->m.n_panels, &out, s.sums);
+    fvlm_exec_note(j->e, j->e->k->linear(j->w, &s.rows, n, 0, j->w->m.n_panels, &out, s.sums));
 }
 
 void fvlm_op_stem(fvlm_exec *e, const float *image, size_t height, size_t width, const fvlm_weight *w,
@@ -155,9 +155,9 @@ static void ffn_task(void *ctx, size_t i, unsigned thread)
         .bias = f->b2, .residual = j->x + first * c, .residual_stride = c, .y = j->y + first * c, .y_stride = c};
     k->depthwise(&in, first, first + n, s.mixed, s.in1.x_stride);
     if (j->fc1_int8) k->quantize(&s.in1, n, f->fc1);
-    k->linear(f->fc1, &s.in1, n, 0, f->fc1->m.n_panels, &to_hidden, s.sums);
+    fvlm_exec_note(j->e, k->linear(f->fc1, &s.in1, n, 0, f->fc1->m.n_panels, &to_hidden, s.sums));
     if (j->fc2_int8) k->quantize(&s.in2, n, f->fc2);
-    k->linear(f->fc2, &s.in2, n, 0, f->fc2->m.n_panels, &to_y, s.sums);
+    fvlm_exec_note(j->e, k->linear(f->fc2, &s.in2, n, 0, f->fc2->m.n_panels, &to_y, s.sums));
 }
 
 /* Pixels per tile: the largest power of two from 16 to FVLM_ROW_BLOCK (which divide rows of pixels) whose hidden

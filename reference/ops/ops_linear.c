@@ -53,7 +53,7 @@ static void linear_task(void *ctx, size_t i, unsigned thread)
     const size_t end = fvlm_min_size(panel + j->panels_each, j->w->m.n_panels);
     const fvlm_rows a = rows_from(&j->a, row);
     const fvlm_epilogue out = epilogue_from(&j->out, row);
-    j->e->k->linear(j->w, &a, n, panel, end, &out, (float *)(void *)j->e->thread[thread].bytes);
+    fvlm_exec_note(j->e, j->e->k->linear(j->w, &a, n, panel, end, &out, (float *)(void *)j->e->thread[thread].bytes));
 }
 
 /* Cuts the result into blocks of rows and, when there are few rows, these into blocks of panels. */

@@ -74,6 +74,21 @@ void fvlm_op_silu_mul(fvlm_exec *e, const float *gate, const float *up, size_t n
     fvlm_pool_run(tasks > 1 ? e->pool : NULL, tasks, silu_mul_task, &j);
 }
 
+static void finite_task(void *ctx, size_t i, unsigned thread)
+{
+    (void)thread;
+    const rows_job *j = ctx;
+    const size_t at = i * VALUES_PER_TASK;
+    fvlm_exec_note(j->e, j->e->k->all_finite(j->x + at, fvlm_min_size(VALUES_PER_TASK, j->m - at)));
+}
+
+void fvlm_op_check_finite(fvlm_exec *e, const float *x, size_t n)
+{
+    rows_job j = {.e = e, .x = x, .m = n};
+    const size_t tasks = (n + VALUES_PER_TASK - 1) / VALUES_PER_TASK;
+    fvlm_pool_run(tasks > 1 ? e->pool : NULL, tasks, finite_task, &j);
+}
+
 #define CHANNELS_PER_TASK 64
 
 static void channel_mean_task(void *ctx, size_t i, unsigned thread)

@@ -117,21 +117,28 @@ static void matmul(const fvlm_product *whole, size_t n_rows, size_t panels)
     }
 }
 
-/* The epilogue of finished sums [rows][16 * panels], which become columns 16 * panel and up, of n in all. */
-static void store_tile(const fvlm_epilogue *out, const float *sums, size_t row, size_t rows, size_t panel,
-                       size_t panels, size_t n)
+/* The epilogue of finished sums [rows][16 * panels], which become columns 16 * panel and up, of n in all. Returns bad
+ * as v_note leaves it: the activation may turn infinity into a number, so its input counts too. */
+static v16 store_tile(const fvlm_epilogue *out, const float *sums, size_t row, size_t rows, size_t panel, size_t panels,
+                      size_t n, v16 bad)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t p = 0; p < panels; p++) {
             const size_t col = 16 * (panel + p), left = n - col < 16 ? n - col : 16;
             v16 v = v_load(sums + r * SUMS_STRIDE + 16 * p);
+            if (left < 16) v = v_keep_n(v, left); /* the padding of w may be anything */
             if (out->bias) v = v_add(v, v_load_upto(out->bias + col, left));
+            bad = v_note(v, bad);
             v = v_activate(v, out->act);
             float *y = out->y + (row + r) * out->y_stride + col;
             const float *residual = out->residual ? out->residual + (row + r) * out->residual_stride + col : NULL;
-            if (residual) v = v_add(v, v_load_upto(residual, left));
+            if (residual) {
+                v = v_add(v, v_load_upto(residual, left));
+                bad = v_note(v, bad);
+            }
             v_store_upto(y, v, left);
         }
+    return bad;
 }
 
 /* Inputs k0 .. k1-1 (k0 a multiple of 8) of one panel of integer weights as floats, out[k1-k0][16]:
@@ -195,11 +202,12 @@ static void point_at_block(fvlm_product *t, const fvlm_weight *w, size_t panel, 
     }
 }
 
-static void linear_f32(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
+static bool linear_f32(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                        const fvlm_epilogue *out, float *scratch)
 {
     float *sums = scratch, *decoded = scratch + FVLM_ROW_BLOCK * SUMS_STRIDE;
     const size_t k = w->m.k;
+    v16 bad = v_zero();
     void (*const tile)(size_t, size_t, const fvlm_product *) = w->m.type.kind == FVLM_BF16  ? tile_of_bf16
                                                                : w->m.type.kind == FVLM_F16 ? tile_of_f16
                                                                                             : tile_of_f32;
@@ -214,10 +222,11 @@ static void linear_f32(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, 
                 t.a = a->x + r * a->x_stride + k0;
                 t.c = sums + r * SUMS_STRIDE;
                 tile(rows, panels, &t);
-                if (k0 + t.k == k) store_tile(out, t.c, r, rows, p, panels, w->m.n);
+                if (k0 + t.k == k) bad = store_tile(out, t.c, r, rows, p, panels, w->m.n, bad);
             }
         }
     }
+    return v_none(bad);
 }
 
 #endif

@@ -46,14 +46,20 @@
 #define INT_K_BLOCK 512 /* inputs per block, in whole groups: 2 panels of them are 16 KB in int8 */
 
 /* One row, one group: scale = absmax / 127, q = x * (127 / absmax) to nearest even, hence within +-127. An absmax below
- * 2^-100 (whose reciprocal could overflow) counts as zero. Returns the sum of q. */
+ * 2^-100 (whose reciprocal could overflow) counts as zero; one that is not finite gives q = 0 and the scale NaN.
+ * Returns the sum of q. */
 V_FN int32_t quantize_group(const float *x, size_t n, int8_t *q, float *scale)
 {
-    v16 top = v_zero();
+    v16i top = vi_set1(0);
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) top = v_max(v_abs(v_load(x + i)), top);
-    if (i < n) top = v_max(v_abs(v_load_n(x + i, n - i)), top);
-    float absmax = v_top(top);
+    for (; i + 16 <= n; i += 16) top = vi_max(vi_size(v_load(x + i)), top);
+    if (i < n) top = vi_max(vi_size(v_load_n(x + i, n - i)), top);
+    float absmax = fvlm_f32_from_bits((uint32_t)vi_top(top));
+    if (!(absmax < INFINITY)) {
+        memset(q, 0, n);
+        *scale = NAN;
+        return 0;
+    }
     if (absmax < 0x1p-100f) absmax = 0.0f;
     *scale = absmax / 127.0f;
     const v16 inverse = v_set1(absmax > 0.0f ? 127.0f / absmax : 0.0f);
@@ -246,10 +252,11 @@ static void tile_4a(size_t rows, size_t panels, const int_product *t)
     any_tile_int(rows, panels, true, true, t);
 }
 
-static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
+static bool linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                        const fvlm_epilogue *out, float *sums)
 {
     const fvlm_matrix *m = &w->m;
+    v16 bad = v_zero();
     void (*const tile)(size_t, size_t, const int_product *) =
         m->type.bits == 4 ? (w->offsets ? tile_4a : tile_4s) : (w->offsets ? tile_8a : tile_8s);
     const size_t step = m->group < INT_K_BLOCK ? INT_K_BLOCK / m->group : 1;
@@ -271,19 +278,18 @@ static void linear_int(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, 
                                        .group_stride = a->group_stride,
                                        .c = sums + r * SUMS_STRIDE};
                 tile(rows, panels, &t);
-                if (g1 == m->n_groups) store_tile(out, t.c, r, rows, p, panels, m->n);
+                if (g1 == m->n_groups) bad = store_tile(out, t.c, r, rows, p, panels, m->n, bad);
             }
         }
     }
+    return v_none(bad);
 }
 
-static void linear(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
+static bool linear(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                    const fvlm_epilogue *out, float *scratch)
 {
-    if (a->q)
-        linear_int(w, a, n_rows, panel, panel_end, out, scratch);
-    else
-        linear_f32(w, a, n_rows, panel, panel_end, out, scratch);
+    return a->q ? linear_int(w, a, n_rows, panel, panel_end, out, scratch)
+                : linear_f32(w, a, n_rows, panel, panel_end, out, scratch);
 }
 
 #endif

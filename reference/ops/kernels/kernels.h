@@ -60,10 +60,12 @@ typedef struct {
 typedef struct {
     const char *name;
 
-    /* Columns panel*16 .. panel_end*16 - 1 (those that w has) of n_rows <= FVLM_ROW_BLOCK rows times w. */
-    void (*linear)(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
+    /* Columns panel*16 .. panel_end*16 - 1 (those that w has) of n_rows <= FVLM_ROW_BLOCK rows times w. False if a
+     * value was not finite, before the activation or in y. */
+    bool (*linear)(const fvlm_weight *w, const fvlm_rows *a, size_t n_rows, size_t panel, size_t panel_end,
                    const fvlm_epilogue *out, float *scratch);
-    /* Fills a->q and a->group from a->x for products with w. */
+    /* Fills a->q and a->group from a->x for products with w. A group with a value that is not finite gets the scale
+     * NaN, and so does every product with it. */
     void (*quantize)(const fvlm_rows *a, size_t n_rows, const fvlm_weight *w);
     /* b is f32. */
     void (*matmul)(const fvlm_product *t, size_t n_rows, size_t panels);
@@ -73,13 +75,14 @@ typedef struct {
 
     void (*layer_norm)(const float *x, size_t c, float eps, float *y);
     void (*rms_norm)(const float *x, size_t c, const float *gamma, float eps, float *y);
-    /* s[i] = exp(s[i] * scale - max); returns their sum. */
+    /* s[i] = exp(s[i] * scale - max); returns their sum, or NaN if a score is not finite. */
     float (*softmax)(float *s, size_t n, float scale);
     void (*divide)(const float *x, size_t n, float by, float *y);
     void (*silu_mul)(const float *gate, const float *up, size_t n, float *y);
     void (*gate_gelu)(float *x, const float *gate, size_t c);
     /* Means of channels first .. end-1 (first a multiple of 16). */
     void (*channel_mean)(const float *x, size_t m, size_t c, size_t first, size_t end, float *mean);
+    bool (*all_finite)(const float *x, size_t n);
     /* One head at one position: x [head_dim], cos_sin [head_dim]. */
     void (*rope)(float *x, size_t head_dim, const float *cos_sin);
     /* Rows x [n <= 16][k] as one panel, out[i * 16 + lane]; lanes from n on are 0. */

@@ -26,6 +26,7 @@ const fvlm_kernels V_TABLE = {
     .silu_mul = silu_mul,
     .gate_gelu = gate_gelu,
     .channel_mean = channel_mean,
+    .all_finite = all_finite,
     .rope = rope,
     .panel = panel,
     .peak_f32 = peak_f32,

@@ -2,7 +2,9 @@
 /* rows_tmpl.h - kernels that process one row at a time: norms, softmax, gates, rotations. Sums run in 16 lanes by
  * index mod 16 and end in v_sum's tree.
  *   needs   vec.h, vmath_tmpl.h
- *   gives   layer_norm, rms_norm, softmax, divide, silu_mul, gate_gelu, channel_mean, rope, panel (kernels.h) */
+ *   gives   layer_norm, rms_norm, softmax, divide, silu_mul, gate_gelu, channel_mean, all_finite, rope, panel
+ * (kernels.h)
+ */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 
@@ -11,6 +13,13 @@
 
 /* For n values in sixteens: i is the first of 16, left how many of these exist. */
 #define EACH_16(i, left, n) for (size_t i = 0, left; i < (n) && (left = (n)-i < 16 ? (n)-i : 16, true); i += 16)
+
+/* A variance that overflowed gives NaN: its reciprocal, 0, would make the row vanish. */
+V_FN v16 norm_factor(float variance, float eps)
+{
+    const float v = variance + eps;
+    return v_set1(v < INFINITY ? 1.0f / sqrtf(v) : NAN);
+}
 
 /* y = (x - mean) * (1 / sqrt(var + eps)), var = mean of (x - mean)^2 */
 static void layer_norm(const float *x, size_t c, float eps, float *y)
@@ -24,7 +33,7 @@ static void layer_norm(const float *x, size_t c, float eps, float *y)
         if (left < 16) d = v_keep_n(d, left);
         squares = v_fma(d, d, squares);
     }
-    const v16 factor = v_set1(1.0f / sqrtf(v_sum(squares) / (float)c + eps));
+    const v16 factor = norm_factor(v_sum(squares) / (float)c, eps);
     EACH_16(i, left, c) v_store_upto(y + i, v_mul(v_sub(v_load_upto(x + i, left), mean), factor), left);
 }
 
@@ -37,7 +46,7 @@ static void rms_norm(const float *x, size_t c, const float *gamma, float eps, fl
         const v16 v = v_load_upto(x + i, left);
         squares = v_fma(v, v, squares);
     }
-    const v16 factor = v_set1(1.0f / sqrtf(v_sum(squares) / (float)c + eps));
+    const v16 factor = norm_factor(v_sum(squares) / (float)c, eps);
     EACH_16(i, left, c)
     v_store_upto(y + i, v_mul(v_mul(v_load_upto(x + i, left), factor), v_load_upto(gamma + i, left)), left);
 }
@@ -45,23 +54,25 @@ static void rms_norm(const float *x, size_t c, const float *gamma, float eps, fl
 static float softmax(float *s, size_t n, float scale)
 {
     const v16 by = v_set1(scale);
-    v16 top = v_set1(-INFINITY), sum = v_zero();
+    v16 top = v_set1(-INFINITY), sum = v_zero(), bad = v_zero();
     size_t i = 0;
     for (; i + 16 <= n; i += 16) top = v_max(v_mul(v_load(s + i), by), top);
     float most = v_top(top);
     for (; i < n; i++) most = s[i] * scale > most ? s[i] * scale : most;
     const v16 shift = v_set1(most);
     for (i = 0; i + 16 <= n; i += 16) {
-        const v16 e = v_exp(v_sub(v_mul(v_load(s + i), by), shift));
+        const v16 score = v_load(s + i), e = v_exp(v_sub(v_mul(score, by), shift));
+        bad = v_note(score, bad);
         sum = v_add(sum, e);
         v_store(s + i, e);
     }
     if (i < n) {
-        const v16 e = v_keep_n(v_exp(v_sub(v_mul(v_load_n(s + i, n - i), by), shift)), n - i);
+        const v16 score = v_load_n(s + i, n - i), e = v_keep_n(v_exp(v_sub(v_mul(score, by), shift)), n - i);
+        bad = v_note(score, bad);
         sum = v_add(sum, e);
         v_store_n(s + i, e, n - i);
     }
-    return v_sum(sum);
+    return v_none(bad) ? v_sum(sum) : NAN;
 }
 
 static void divide(const float *x, size_t n, float by, float *y)
@@ -97,6 +108,13 @@ static void channel_mean(const float *x, size_t m, size_t c, size_t first, size_
             for (size_t l = 0; l < half; l++) lane[l] = v_add(lane[l], lane[l + half]);
         v_store_upto(mean + o, v_div(lane[0], v_set1((float)m)), left);
     }
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    v16 bad = v_zero();
+    EACH_16(i, left, n) bad = v_note(v_load_upto(x + i, left), bad);
+    return v_none(bad);
 }
 
 /* (a, b) -> (a cos - b sin, b cos + a sin) for the pairs (i, i + head_dim/2) */

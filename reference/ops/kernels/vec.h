@@ -13,6 +13,8 @@
  *   v_load_n       n < 16 values, the other lanes 0; v_store_n writes n values and not a byte more
  *   v_pairs        8 values, each in two adjacent lanes (depth multiplier 2)
  *   v_exponent     p * 2^n for whole n with a normal result, n in the lanes of an int vector
+ *   vi_size        the bits of |x|: as integers they order like |x|, infinity and then NaN above all finite values
+ *   vi_max, vi_top the larger of two lanes; the largest of all lanes
  *
  * Integer products: a w_tile is 16 outputs x 4 inputs of weights, an x_quad is 4 signed activations; dot4 adds the four
  * products to each output's int32, exactly. A w_tile holds codes minus W8_BIAS (int8) or codes (int4); gemm_int_tmpl.h
@@ -46,6 +48,17 @@
 #else
 #include "reference/ops/kernels/vec_scalar.h"
 #endif
+
+/* bad stays 0 while x is finite; a NaN or an infinity in x leaves NaN there for good. */
+V_FN v16 v_note(v16 x, v16 bad)
+{
+    return v_fma(x, v_zero(), bad);
+}
+
+V_FN bool v_none(v16 bad)
+{
+    return v_sum(bad) == 0.0f;
+}
 
 /* The same for n <= 16. Most vectors are whole, and those need no mask. */
 V_FN v16 v_load_upto(const float *p, size_t n)

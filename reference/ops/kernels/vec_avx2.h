@@ -133,6 +133,22 @@ V_FN v16i vi_set1(int32_t x)
 {
     return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
 }
+V_FN v16i vi_size(v16 x)
+{
+    x = v_abs(x);
+    return (v16i){_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)};
+}
+V_FN v16i vi_max(v16i x, v16i y)
+{
+    return (v16i){_mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b)};
+}
+V_FN int32_t vi_top(v16i x)
+{
+    __m256i s = _mm256_max_epi32(x.a, x.b);
+    __m128i t = _mm_max_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+    t = _mm_max_epi32(t, _mm_shuffle_epi32(t, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
+}
 V_FN v16i vi_load(const void *p)
 {
     return (v16i){_mm256_loadu_si256(p), _mm256_loadu_si256((const void *)((const char *)p + 32))};

@@ -117,6 +117,18 @@ V_FN v16i vi_set1(int32_t x)
 {
     return (v16i)_mm512_set1_epi32(x);
 }
+V_FN v16i vi_size(v16 a)
+{
+    return (v16i)_mm512_castps_si512(_mm512_abs_ps(a));
+}
+V_FN v16i vi_max(v16i a, v16i b)
+{
+    return (v16i)_mm512_max_epi32((__m512i)a, (__m512i)b);
+}
+V_FN int32_t vi_top(v16i a)
+{
+    return _mm512_reduce_max_epi32((__m512i)a);
+}
 V_FN v16i vi_load(const void *p)
 {
     return (v16i)_mm512_loadu_si512(p);

@@ -146,6 +146,19 @@ V_FN v16i vi_set1(int32_t x)
     int32x4_t v = vdupq_n_s32(x);
     return (v16i){v, v, v, v};
 }
+V_FN v16i vi_size(v16 x)
+{
+    x = v_abs(x);
+    return UNARY_OF(v16i, vreinterpretq_s32_f32, x);
+}
+V_FN v16i vi_max(v16i x, v16i y)
+{
+    return BINARY_OF(v16i, vmaxq_s32, x, y);
+}
+V_FN int32_t vi_top(v16i x)
+{
+    return vmaxvq_s32(vmaxq_s32(vmaxq_s32(x.a, x.b), vmaxq_s32(x.c, x.d)));
+}
 V_FN v16i vi_load(const void *p)
 {
     const uint8_t *b = p;

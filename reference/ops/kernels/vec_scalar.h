@@ -146,6 +146,26 @@ V_FN v16i vi_set1(int32_t x)
     return r;
 }
 
+V_FN v16i vi_size(v16 a)
+{
+    v16i r;
+    EACH r.i[l] = (int32_t)(fvlm_f32_bits(a.f[l]) & 0x7fffffff);
+    return r;
+}
+
+V_FN v16i vi_max(v16i a, v16i b)
+{
+    EACH a.i[l] = a.i[l] > b.i[l] ? a.i[l] : b.i[l];
+    return a;
+}
+
+V_FN int32_t vi_top(v16i a)
+{
+    int32_t top = a.i[0];
+    EACH top = a.i[l] > top ? a.i[l] : top;
+    return top;
+}
+
 V_FN v16i vi_load(const void *p)
 {
     v16i r;
