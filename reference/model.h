@@ -48,7 +48,7 @@ void fvlm_llm_memory_free(fvlm_llm_memory *l);
 
 /* observe.c. Called after each block: passes its output x [rows, cols] to the observer. Fails when the kernels could
  * not allocate their scratch, when a value of the block was not finite, and when the caller asked to stop. The second
- * is for blocks that do not end with a product, which checks its results (ops.h). */
+ * is for blocks that end with something else than a product, which checks its results (ops.h). */
 fvlm_status fvlm_model_observe(const fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols,
                                fvlm_err *err);
 fvlm_status fvlm_model_observe_checked(const fvlm_model *m, const char *name, const float *x, size_t rows, size_t cols,
