@@ -68,6 +68,13 @@ static fvlm_status begin(fvlm_witness *base, size_t input, fvlm_runner_input *in
     return fvlm_runner_start(&w->runner, err);
 }
 
+/* An error of the runner is the source's, and says so. */
+static fvlm_status join(model_witness *w, fvlm_status st, fvlm_err *err)
+{
+    const fvlm_status own = fvlm_runner_join(&w->runner, st, err);
+    return !st && own == FVLM_BAD_INPUT ? fvlm_err_prefix(err, "the source") : own;
+}
+
 static fvlm_status block(fvlm_witness *base, const char *name, size_t rows, size_t cols, const float **x, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
@@ -76,7 +83,7 @@ static fvlm_status block(fvlm_witness *base, const char *name, size_t rows, size
         return FVLM_OK;
     }
     fvlm_status st = fvlm_lockstep_status(w->steps, err);
-    st = fvlm_runner_join(&w->runner, st, err);
+    st = join(w, st, err);
     return st ? st : fvlm_fail(err, FVLM_MISMATCH, "the models differ in structure: the source has no %s", name);
 }
 
@@ -100,7 +107,7 @@ static fvlm_status end(fvlm_witness *base, fvlm_status st, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
     if (w->steps) fvlm_lockstep_leave(w->steps);
-    st = fvlm_runner_join(&w->runner, st, err);
+    st = join(w, st, err);
     fvlm_lockstep_destroy(&w->steps);
     fvlm_pixels_free(&w->pixels);
     return st;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* witness_recorded.c - recorded activations as a witness. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,6 +62,14 @@ static fvlm_status find_typed(const recorded_witness *r, const char *name, fvlm_
                      fvlm_source_shape_text(t, shape), fvlm_source_type_name(type), rank);
 }
 
+static fvlm_status check_finite(const recorded_witness *r, const char *name, const float *x, size_t n, fvlm_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"%s\" holds values that are not finite", r->path, name);
+    return FVLM_OK;
+}
+
 static fvlm_status read_ids(recorded_witness *r, const char *name, int64_t **ids, size_t *n, fvlm_err *err)
 {
     const fvlm_source_tensor *t;
@@ -84,7 +93,8 @@ static fvlm_status read_pixels(recorded_witness *r, fvlm_err *err)
     r->pixels.side = side;
     r->pixels.values = fvlm_alloc((size_t)t->n_elems, sizeof(float));
     if (!r->pixels.values) return fvlm_fail_nomem(err);
-    return fvlm_file_read(r->fd, r->path, t->offset, r->pixels.values, (size_t)t->n_bytes, err);
+    st = fvlm_file_read(r->fd, r->path, t->offset, r->pixels.values, (size_t)t->n_bytes, err);
+    return st ? st : check_finite(r, "pixels", r->pixels.values, (size_t)t->n_elems, err);
 }
 
 static fvlm_status refuse_id(const char *which, int64_t id, fvlm_err *err)
@@ -148,7 +158,8 @@ static fvlm_status block(fvlm_witness *base, const char *name, size_t rows, size
                          t->dims[0], t->dims[1], rows, cols);
     if (!fvlm_grow(&r->block, &r->block_capacity, rows * cols, sizeof *r->block)) return fvlm_fail_nomem(err);
     *x = r->block;
-    return fvlm_file_read(r->fd, r->path, t->offset, r->block, rows * cols * sizeof *r->block, err);
+    st = fvlm_file_read(r->fd, r->path, t->offset, r->block, rows * cols * sizeof *r->block, err);
+    return st ? st : check_finite(r, name, r->block, rows * cols, err);
 }
 
 static fvlm_runner_token next(fvlm_witness *base)

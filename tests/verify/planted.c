@@ -138,15 +138,21 @@ static void not_a_number_never_passes(void **state)
     (void)state;
     fvlm_err err;
     must(test_edit_model(model, edited, "llm.layer1.ffn.down.weight", make_it_nan, NULL, &err), &err);
-    fvlm_parity p = beside_source(edited);
-    assert_string_equal(p.blocks[fvlm_verdict_first_bad(&p, 0)].name, "llm.layer1");
-    assert_false(fvlm_verdict_logits_ok(&p, 0));
-    fvlm_parity_free(&p);
-    fvlm_parity_options o = options_for(model);
+    char want[1024];
+    snprintf(want, sizeof want,
+             "\"%s\": llm.layer1 gives values that are not finite: llm.layer1.ffn.down.weight[0,0] is NaN; convert the "
+             "model again from undamaged weights",
+             edited);
+    fvlm_parity p;
+    fvlm_parity_options o = options_for(edited);
+    assert_int_equal(fvlm_parity_run(&p, &o, &err), FVLM_BAD_INPUT);
+    assert_string_equal(err.msg, want);
+    o = options_for(model);
     o.source = edited;
-    must(fvlm_parity_run(&p, &o, &err), &err); /* nor in the source */
-    assert_false(fvlm_verdict_ok(&p));
-    fvlm_parity_free(&p);
+    assert_int_equal(fvlm_parity_run(&p, &o, &err), FVLM_BAD_INPUT); /* nor in the source */
+    char source[1100];
+    snprintf(source, sizeof source, "the source: %s", want);
+    assert_string_equal(err.msg, source);
 }
 
 /* ---- quantized ---- */
@@ -422,6 +428,18 @@ static void recorded_activations(void **state)
     write_recording(&k, &pixels, greedy, NULL);
     assert_int_equal(run_recorded(model, &p, &err), FVLM_BAD_INPUT);
     assert_string_equal(err.msg, "the recorded greedy ids hold 263, which is not a token of this model");
+
+    greedy[1] = 7;
+    k.blocks[5].x[3] = -INFINITY;
+    write_recording(&k, &pixels, greedy, NULL);
+    assert_int_equal(run_recorded(model, &p, &err), FVLM_BAD_INPUT);
+    snprintf(text, sizeof text, "\"%s\": \"%s\" holds values that are not finite", other, k.blocks[5].name);
+    assert_string_equal(err.msg, text);
+    pixels.values[100] = NAN;
+    write_recording(&k, &pixels, greedy, NULL);
+    assert_int_equal(run_recorded(model, &p, &err), FVLM_BAD_INPUT);
+    snprintf(text, sizeof text, "\"%s\": \"pixels\" holds values that are not finite", other);
+    assert_string_equal(err.msg, text);
 
     fvlm_pixels_free(&pixels);
     kept_free(&k);
