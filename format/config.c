@@ -10,17 +10,12 @@
 
 #include "format/base/json_fields.h"
 
-#define MAX_DEPTH 1024 /* blocks of a stage, layers */
-#define MAX_HEADS 1024
-#define MAX_IMAGE 16384 /* pixels per side */
-#define MAX_CONTEXT 1048576
-
 typedef enum { U32, REAL, BOOL } kind;
 
 typedef struct {
     const char *key;
     size_t offset; /* in the struct that the fields belong to */
-    uint32_t min, max;
+    double min, max;
     kind kind;
 } field;
 
@@ -36,20 +31,21 @@ typedef struct {
 
 /* clang-format off */
 static const field vision_fields[] = {
-    VISION(image_size, MAX_IMAGE), VISION(stride, MAX_IMAGE), VISION(head_dim, FVLM_MAX_WIDTH),
-    VISION(out_dim, FVLM_MAX_WIDTH), VISION(se_dim, FVLM_MAX_WIDTH), {"norm_eps", offsetof(fvlm_config, vision.norm_eps), 0, 0, REAL},
+    VISION(image_size, FVLM_MAX_SIDE), VISION(stride, FVLM_MAX_SIDE), VISION(head_dim, FVLM_MAX_WIDTH),
+    VISION(out_dim, FVLM_MAX_WIDTH), VISION(se_dim, FVLM_MAX_WIDTH),
+    {"norm_eps", offsetof(fvlm_config, vision.norm_eps), FVLM_MIN_NORM_EPS, FVLM_MAX_NORM_EPS, REAL},
 };
 static const field stage_fields[] = {
-    STAGE(dim, 1, FVLM_MAX_WIDTH), STAGE(depth, 1, MAX_DEPTH), STAGE(hidden, 1, FVLM_MAX_WIDTH),
+    STAGE(dim, 1, FVLM_MAX_WIDTH), STAGE(depth, 1, FVLM_MAX_DEPTH), STAGE(hidden, 1, FVLM_MAX_WIDTH),
     {"pos", offsetof(fvlm_stage, pos), 0, 0, BOOL},
 };
-static const field heads_field[] = {STAGE(heads, 0, 0), STAGE(heads, 1, MAX_HEADS)}; /* RepMixer, attention */
+static const field heads_field[] = {STAGE(heads, 0, 0), STAGE(heads, 1, FVLM_MAX_HEADS)}; /* RepMixer, attention */
 static const field projector_fields[] = {PROJECTOR(in), PROJECTOR(hidden), PROJECTOR(out)};
 static const field llm_fields[] = {
-    LLM(hidden, 1, FVLM_MAX_WIDTH), LLM(layers, 1, MAX_DEPTH), LLM(heads, 1, MAX_HEADS), LLM(kv_heads, 1, MAX_HEADS),
-    LLM(head_dim, 2, FVLM_MAX_WIDTH), LLM(intermediate, 1, FVLM_MAX_WIDTH), LLM(vocab, 1, FVLM_MAX_TOKENS), LLM(context, 1, MAX_CONTEXT),
-    {"rope_theta", offsetof(fvlm_config, llm.rope_theta), 0, 0, REAL},
-    {"norm_eps", offsetof(fvlm_config, llm.norm_eps), 0, 0, REAL},
+    LLM(hidden, 1, FVLM_MAX_WIDTH), LLM(layers, 1, FVLM_MAX_DEPTH), LLM(heads, 1, FVLM_MAX_HEADS), LLM(kv_heads, 1, FVLM_MAX_HEADS),
+    LLM(head_dim, 2, FVLM_MAX_WIDTH), LLM(intermediate, 1, FVLM_MAX_WIDTH), LLM(vocab, 1, FVLM_MAX_TOKENS), LLM(context, 1, FVLM_MAX_CONTEXT),
+    {"rope_theta", offsetof(fvlm_config, llm.rope_theta), FVLM_MIN_ROPE_THETA, FVLM_MAX_ROPE_THETA, REAL},
+    {"norm_eps", offsetof(fvlm_config, llm.norm_eps), FVLM_MIN_NORM_EPS, FVLM_MAX_NORM_EPS, REAL},
     {"tied", offsetof(fvlm_config, llm.tied), 0, 0, BOOL},
 };
 /* clang-format on */
@@ -81,7 +77,8 @@ json_t *fvlm_config_to_json(const fvlm_config *c)
 {
     json_t *eos = json_array(), *stages = json_array(), *all = json_object();
     json_t *vision = fields_to_json(c, vision_fields, COUNT(vision_fields));
-    for (uint32_t i = 0; i < c->n_eos && i < 4; i++) fvlm_json_append(&eos, json_integer((json_int_t)c->eos[i]));
+    for (uint32_t i = 0; i < c->n_eos && i < FVLM_MAX_EOS; i++)
+        fvlm_json_append(&eos, json_integer((json_int_t)c->eos[i]));
     for (uint32_t i = 0; i < c->vision.n_stages && i < FVLM_MAX_STAGES; i++)
         fvlm_json_append(&stages, stage_to_json(&c->vision.stage[i]));
     fvlm_json_set(&vision, "stages", stages);
@@ -99,9 +96,9 @@ static void get_field(fvlm_json_fields *s, void *to, const field *f)
 {
     void *at = (char *)to + f->offset;
     if (f->kind == U32)
-        fvlm_json_fields_u32(s, f->key, f->min, f->max, at);
+        fvlm_json_fields_u32(s, f->key, (uint32_t)f->min, (uint32_t)f->max, at);
     else if (f->kind == REAL)
-        fvlm_json_fields_positive(s, f->key, at);
+        fvlm_json_fields_real(s, f->key, f->min, f->max, at);
     else
         fvlm_json_fields_bool(s, f->key, at);
 }
@@ -163,7 +160,8 @@ static fvlm_status read_flat(fvlm_config *out, const char *path, const json_t *j
 static fvlm_status read_eos(fvlm_config *out, const json_t *eos, fvlm_err *err)
 {
     size_t n = json_array_size(eos);
-    if (n < 1 || n > 4) return fvlm_fail(err, FVLM_LIMIT, "config.eos has %zu entries, expected 1 to 4", n);
+    if (n < 1 || n > FVLM_MAX_EOS)
+        return fvlm_fail(err, FVLM_LIMIT, "config.eos has %zu entries, expected 1 to %d", n, FVLM_MAX_EOS);
     out->n_eos = (uint32_t)n;
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(eos, i);

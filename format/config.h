@@ -8,10 +8,19 @@
 #include "format/base/base.h"
 
 #define FVLM_MAX_STAGES 8
-#define FVLM_MAX_WIDTH 262144      /* channels, hidden sizes */
-#define FVLM_MAX_TOKENS (1u << 21) /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
+#define FVLM_MAX_WIDTH 262144 /* channels, hidden sizes */
+#define FVLM_MAX_DEPTH 1024   /* blocks of a stage, layers */
+#define FVLM_MAX_HEADS 1024
+#define FVLM_MAX_CONTEXT (1u << 20) /* positions */
+#define FVLM_MAX_TOKENS (1u << 21)  /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
 #define FVLM_MAX_ADDED_TOKENS 65536
 #define FVLM_MAX_ADDED_BYTES (1u << 20) /* of all their texts */
+#define FVLM_MAX_SIDE 4096              /* of a picture, in pixels: 64 x 64 image tokens */
+#define FVLM_MAX_EOS 1024
+#define FVLM_MIN_ROPE_THETA 100.0 /* Qwen2 has 1e6, models of long contexts up to 5e10 */
+#define FVLM_MAX_ROPE_THETA 1e12
+#define FVLM_MIN_NORM_EPS 1e-12 /* usual are 1e-5 and 1e-6 */
+#define FVLM_MAX_NORM_EPS 0.1
 
 struct json_t; /* of <jansson.h> */
 
@@ -47,7 +56,7 @@ typedef struct {
         double rope_theta, norm_eps;
         bool tied; /* the head is the embedding */
     } llm;
-    uint32_t eos[4]; /* ids that end an answer */
+    uint32_t eos[FVLM_MAX_EOS]; /* ids that end an answer */
     uint32_t n_eos;
     char prompt[1024]; /* template with "<image>" and "{prompt}" */
 } fvlm_config;

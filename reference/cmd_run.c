@@ -49,7 +49,7 @@ static const fvlm_cli_option options[] = {
      .arg = "PIXELS",
      .help = "side the image is resized to, a multiple of 64",
      .min = 64,
-     .max = 4096,
+     .max = FVLM_MAX_SIDE,
      .preset = "the model's",
      .number = &opt.size},
     FVLM_CLI_PICTURE(&opt.picture),

@@ -12,8 +12,6 @@
 
 #include "reference/stem.h"
 
-#define MAX_SIDE 4096 /* pixels: 64 x 64 image tokens */
-
 /* The state of a pass: x [side, side, dim] is the last layer's output, y is free for the next one's. */
 typedef struct {
     fvlm_model *m;
@@ -170,7 +168,8 @@ fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *
     const uint32_t stride = m->config->vision.stride;
     if (side == 0 || side % stride != 0)
         return fvlm_fail(err, FVLM_USAGE, "image side %u: should be a multiple of %u", side, stride);
-    if (side > MAX_SIDE) return fvlm_fail(err, FVLM_LIMIT, "image side %u: should be at most %u", side, MAX_SIDE);
+    if (side > FVLM_MAX_SIDE)
+        return fvlm_fail(err, FVLM_LIMIT, "image side %u: should be at most %d", side, FVLM_MAX_SIDE);
     return FVLM_OK;
 }
 

@@ -83,7 +83,7 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
     return st ? st : fvlm_vocabulary_check(v, err);
 }
 
-fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, fvlm_source *src,
+fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, uint32_t *turn_end, fvlm_source *src,
                                  const fvlm_vocabulary_options *o, fvlm_err *err)
 {
     fvlm_vocabulary v = {.stop = o->stop}, full = {.stop = o->stop};
@@ -93,6 +93,8 @@ fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, 
     if (!st) {
         const uint32_t last = v.added[v.n_added - 1].id; /* sorted and not empty: fvlm_vocabulary_check */
         *n_ids = 1 + (last >= v.n_tokens ? last : (uint32_t)v.n_tokens - 1);
+        for (size_t i = 0; i < v.n_added; i++)
+            if (!strcmp(v.added[i].text, "<|im_end|>")) *turn_end = v.added[i].id;
     }
     fvlm_vocabulary_free(&v);
     fvlm_vocabulary_free(&full);

@@ -23,7 +23,12 @@ static void refuse(fvlm_json_fields *f, const char *key, fvlm_status code, const
 static const json_t *number(fvlm_json_fields *f, const char *key, bool integer)
 {
     const json_t *v = json_object_get(f->object, key);
-    if (integer ? !json_is_integer(v) : !json_is_number(v))
+    const double real = fabs(json_real_value(v)); /* 0 if it is none */
+    if (real == FVLM_JSON_NOT_FINITE)
+        refuse(f, key, FVLM_BAD_INPUT, "is NaN, infinite or too large");
+    else if (integer && real >= 0x1p63)
+        refuse(f, key, FVLM_LIMIT, "is %g, which is too large", json_real_value(v));
+    else if (integer ? !json_is_integer(v) : !json_is_number(v))
         refuse(f, key, FVLM_BAD_INPUT, "is %s, expected a %s", fvlm_json_kind(v), integer ? "whole number" : "number");
     return f->st ? NULL : v;
 }
@@ -40,15 +45,15 @@ void fvlm_json_fields_u32(fvlm_json_fields *f, const char *key, uint32_t min, ui
                "is %" JSON_INTEGER_FORMAT ", expected %" PRIu32 " to %" PRIu32, i, min, max);
 }
 
-void fvlm_json_fields_positive(fvlm_json_fields *f, const char *key, double *out)
+void fvlm_json_fields_real(fvlm_json_fields *f, const char *key, double min, double max, double *out)
 {
     const json_t *v = number(f, key, false);
     if (!v) return;
     const double d = json_number_value(v);
-    if (isfinite(d) && d > 0)
+    if (d >= min && d <= max)
         *out = d;
     else
-        refuse(f, key, FVLM_BAD_INPUT, "is %g, expected a number above 0", d);
+        refuse(f, key, FVLM_BAD_INPUT, "is %g, expected %g to %g", d, min, max);
 }
 
 void fvlm_json_fields_bool(fvlm_json_fields *f, const char *key, bool *out)

@@ -16,7 +16,7 @@ typedef struct {
 
 /* Each requires the member to be there and sets *out, or fails and leaves *out alone. */
 void fvlm_json_fields_u32(fvlm_json_fields *f, const char *key, uint32_t min, uint32_t max, uint32_t *out);
-void fvlm_json_fields_positive(fvlm_json_fields *f, const char *key, double *out); /* finite and above 0 */
+void fvlm_json_fields_real(fvlm_json_fields *f, const char *key, double min, double max, double *out);
 void fvlm_json_fields_bool(fvlm_json_fields *f, const char *key, bool *out);
 
 /* The array, object or string called key; borrowed. NULL on failure. */

@@ -119,6 +119,52 @@ static void messages(void **state)
            "config.vision.norm_eps is a string, expected a number");
 }
 
+/* No value that f32 turns into 0 or infinity, and none that no training has. */
+static void ranges(void **state)
+{
+    (void)state;
+    expect("llm.rope_theta", json_real(1e-308), FVLM_BAD_INPUT,
+           "config.llm.rope_theta is 1e-308, expected 100 to 1e+12");
+    expect("llm.rope_theta", json_real(1e39), FVLM_BAD_INPUT, "config.llm.rope_theta is 1e+39, expected 100 to 1e+12");
+    expect("llm.rope_theta", json_integer(99), FVLM_BAD_INPUT, "config.llm.rope_theta is 99, expected 100 to 1e+12");
+    expect("llm.rope_theta", json_integer(100), FVLM_OK, NULL);
+    expect("llm.rope_theta", json_real(1e12), FVLM_OK, NULL);
+    static const char *const eps[] = {"llm.norm_eps", "vision.norm_eps"};
+    for (size_t i = 0; i < 2; i++) {
+        char message[100];
+        snprintf(message, sizeof message, "config.%s is 1e+50, expected 1e-12 to 0.1", eps[i]);
+        expect(eps[i], json_real(1e50), FVLM_BAD_INPUT, message);
+        expect(eps[i], json_real(1e-50), FVLM_BAD_INPUT, NULL);
+        expect(eps[i], json_real(0.11), FVLM_BAD_INPUT, NULL);
+        expect(eps[i], json_real(1e-12), FVLM_OK, NULL);
+        expect(eps[i], json_real(0.1), FVLM_OK, NULL);
+    }
+    expect("vision.image_size", json_integer(4096), FVLM_OK, NULL);
+    expect("vision.image_size", json_integer(4104), FVLM_LIMIT, "config.vision.image_size is 4104, expected 1 to 4096");
+    expect("llm.vocab", json_real(1e30), FVLM_LIMIT, "config.llm.vocab is 1e+30, which is too large");
+}
+
+/* As many end tokens as there are ids, up to 1024; files of 0.1.0 have at most four. */
+static void end_tokens(void **state)
+{
+    (void)state;
+    fvlm_config c;
+    fvlm_err err;
+    for (uint32_t n = 1; n <= FVLM_MAX_EOS + 1; n += n == 8 ? FVLM_MAX_EOS - 8 : 1) {
+        json_t *list = json_array();
+        for (uint32_t i = 0; i < n; i++) json_array_append_new(list, json_integer(i % 128));
+        json_t *j = altered("eos", list);
+        assert_int_equal(fvlm_config_from_json(&c, j, &err), n <= FVLM_MAX_EOS ? FVLM_OK : FVLM_LIMIT);
+        json_decref(j);
+        if (n > FVLM_MAX_EOS) continue;
+        assert_int_equal(c.n_eos, n);
+        for (uint32_t id = 0; id < 128; id++) assert_int_equal(fvlm_config_is_eos(&c, id), id < n);
+        j = fvlm_config_to_json(&c);
+        assert_int_equal(json_array_size(json_object_get(j, "eos")), n);
+        json_decref(j);
+    }
+}
+
 static void rules(void **state)
 {
     (void)state;
@@ -139,7 +185,7 @@ static void rules(void **state)
     expect("llm.kv_heads", json_integer(3), FVLM_BAD_INPUT, "config.llm: 2 heads do not divide among 3 kv_heads");
     expect("llm.head_dim", json_integer(15), FVLM_BAD_INPUT, "config.llm.head_dim 15 is odd; rotation works on pairs");
     expect("llm.head_dim", json_integer(262144), FVLM_LIMIT, "config.llm: heads x head_dim is over 262144");
-    expect("eos.0", NULL, FVLM_LIMIT, "config.eos has 0 entries, expected 1 to 4");
+    expect("eos.0", NULL, FVLM_LIMIT, "config.eos has 0 entries, expected 1 to 1024");
     expect("eos.0", json_integer(128), FVLM_BAD_INPUT, "config.eos[0] is not an id of the vocabulary (128 ids)");
     expect("eos.0", json_integer(-1), FVLM_BAD_INPUT, "config.eos[0] is not an id of the vocabulary (128 ids)");
     expect("eos.0", json_string("7"), FVLM_BAD_INPUT, "config.eos[0] is not an id of the vocabulary (128 ids)");
@@ -178,7 +224,8 @@ static void stage_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(there_and_back), cmocka_unit_test(every_number),
-                                       cmocka_unit_test(messages), cmocka_unit_test(rules),
+                                       cmocka_unit_test(messages),       cmocka_unit_test(ranges),
+                                       cmocka_unit_test(end_tokens),     cmocka_unit_test(rules),
                                        cmocka_unit_test(stage_count)};
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

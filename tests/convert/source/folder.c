@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a folder is a whole checkpoint or refused with one line: shards held against their index, hostile names in
- * it, config.json, generation_config.json, and the tokenizer's files in both their forms. Exact messages. */
+ * it. Exact messages. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,114 +212,6 @@ static void symlinks_are_followed(void **state)
     free(to);
 }
 
-/* ---- config.json ---- */
-
-static void config_refusals(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *from, *to, *message;
-    } cases[] = {
-        {"{", "[", "\"config.json\": line 1, column 14: expected ',' or ']'"},
-        {"\"hidden_size\": 32", "\"hidden_size\": 32, \"hidden_size\": 32",
-         "\"config.json\": line 1, column 50: \"hidden_size\" is given twice"},
-        {"llava_qwen2", "llama", "\"config.json\": \"model_type\" is \"llama\"; only \"llava_qwen2\" is supported"},
-        {"\"model_type\": \"llava_qwen2\", ", "",
-         "\"config.json\": \"model_type\" is missing, expected \"llava_qwen2\""},
-        {"llava_qwen2", "fast_vlm",
-         "\"F\" is the transformers port of FastVLM (config.json: \"model_type\" is \"fast_vlm\"); give Apple's own "
-         "checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"},
-        {"\"hidden_size\"", "\"quantization\": {\"bits\": 4}, \"hidden_size\"",
-         "\"F\" is quantized with MLX (config.json: \"quantization\"); give the checkpoint it was made from (BF16, F16 "
-         "or F32)"},
-        {"\"hidden_size\": 32, ", "", "\"config.json\": \"hidden_size\" is missing, expected a whole number"},
-        {"\"hidden_size\": 32", "\"hidden_size\": \"32\"",
-         "\"config.json\": \"hidden_size\" is a string, expected a whole number"},
-        {"\"hidden_size\": 32", "\"hidden_size\": 0", "\"config.json\": \"hidden_size\" is 0, expected 1 to 262144"},
-        {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4096",
-         "\"config.json\": \"num_hidden_layers\" is 4096, expected 1 to 1024"},
-        {"\"num_attention_heads\": 2", "\"num_attention_heads\": 3",
-         "\"config.json\": \"hidden_size\" 32 does not divide into 3 heads of an even width"},
-        {"\"num_key_value_heads\": 1", "\"num_key_value_heads\": 3",
-         "\"config.json\": 2 attention heads do not divide among 3 key-value heads"},
-        {"1e-06", "0", "\"config.json\": \"rms_norm_eps\" is 0, expected a number above 0"},
-        {"1e-06", "true", "\"config.json\": \"rms_norm_eps\" is true or false, expected a number"},
-        {"\"rope_theta\": 1000000.0, ", "", "\"config.json\": \"rope_theta\" is missing, expected a number"},
-        {"\"rope_theta\"", "\"rope_scaling\": {\"type\": \"yarn\"}, \"rope_theta\"",
-         "\"config.json\": \"rope_scaling\" is set, which is not supported"},
-        {"\"rope_theta\"", "\"use_sliding_window\": true, \"rope_theta\"",
-         "\"config.json\": \"use_sliding_window\" is set, which is not supported"},
-        {"\"rope_theta\"", "\"mm_use_im_start_end\": true, \"rope_theta\"",
-         "\"config.json\": \"mm_use_im_start_end\" is set, which is not supported"},
-        {"silu", "gelu", "\"config.json\": \"hidden_act\" is \"gelu\"; only \"silu\" is supported"},
-        {"mlp2x_gelu", "linear",
-         "\"config.json\": \"mm_projector_type\" is \"linear\"; only \"mlp2x_gelu\" is supported"},
-        {"\"image_aspect_ratio\": \"pad\"", "\"image_aspect_ratio\": \"anyres\"",
-         "\"config.json\": \"image_aspect_ratio\" is \"anyres\"; only \"pad\" is supported"},
-        {", \"image_aspect_ratio\": \"pad\"", "", /* Apple's code then crops the picture */
-         "\"config.json\": \"image_aspect_ratio\" is missing, expected \"pad\""},
-        {"mobileclip_l_256", "convnext-large",
-         "\"config.json\": \"mm_vision_tower\" is \"convnext-large\"; expected \"mobileclip_l_\" and the picture's "
-         "side, at most 16384"},
-        {"mobileclip_l_256", "mobileclip_l_",
-         "\"config.json\": \"mm_vision_tower\" is \"mobileclip_l_\"; expected \"mobileclip_l_\" and the picture's "
-         "side, at most 16384"},
-        {"mobileclip_l_256", "mobileclip_l_99999999999",
-         "\"config.json\": \"mm_vision_tower\" is \"mobileclip_l_99999999999\"; expected \"mobileclip_l_\" and the "
-         "picture's side, at "
-         "most 16384"},
-        {"mobileclip_l_256", "mobileclip_l_250",
-         "\"config.json\": \"mm_vision_tower\" asks for 250 pixels, not a multiple of the tower's stride 16"},
-        {"\"mobileclip_l_256\"", "7",
-         "\"config.json\": \"mm_vision_tower\" is a whole number, expected a name such as \"mobileclip_l_1024\""},
-        {"\"mm_hidden_size\": 128", "\"mm_hidden_size\": 64",
-         "tensor \"model.mm_projector.0.weight\" is BF16 [32, 128], expected [32, 64]"},
-        {"\"vocab_size\": 320", "\"vocab_size\": 300",
-         "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 300; tokenizer and weights do not "
-         "belong together"},
-        {"\"eos_token_id\": 309", "\"eos_token_id\": 310",
-         "\"eos_token_id\" 310 is not an id of the tokenizer, which has 310"},
-        {"\"eos_token_id\": 309, ", "", "\"config.json\": \"eos_token_id\" is missing, expected a token's id"},
-        {"\"eos_token_id\": 309", "\"eos_token_id\": []",
-         "\"config.json\": \"eos_token_id\" lists 0 ids, expected 1 to 4"},
-        {"\"eos_token_id\": 309", "\"eos_token_id\": [1,2,3,4,5]",
-         "\"config.json\": \"eos_token_id\" lists 5 ids, expected 1 to 4"},
-        {"\"eos_token_id\": 309", "\"eos_token_id\": [1,-2]",
-         "\"config.json\": \"eos_token_id\" is out of range, expected a token's id"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        test_checkpoint c;
-        test_checkpoint_make(&c, false, FVLM_SOURCE_BF16);
-        test_config_replace(&c, cases[i].from, cases[i].to);
-        test_checkpoint_write(&c, folder);
-        test_checkpoint_free(&c);
-        assert_string_equal(verdict(), cases[i].message);
-    }
-    print_message("# %zu configurations refused\n", sizeof cases / sizeof cases[0]);
-    write_fresh();
-    test_remove_file(folder, "config.json");
-    assert_string_equal(verdict(), "\"config.json\" is missing; give a checkpoint folder as downloaded");
-    test_write_text(folder, "config.json", "[]");
-    assert_string_equal(verdict(), "\"config.json\" is an array, expected an object");
-}
-
-static void generation_config_goes_first(void **state)
-{
-    (void)state;
-    test_recipes r;
-    write_fresh();
-    test_write_text(folder, "generation_config.json", "{\"eos_token_id\": [307, 5]}");
-    assert_int_equal(test_recipes_open(&r, folder, &err), FVLM_OK);
-    assert_int_equal(r.names.config.n_eos, 2);
-    assert_int_equal(r.names.config.eos[0], 307);
-    assert_int_equal(r.names.config.eos[1], 5);
-    test_recipes_close(&r);
-    test_write_text(folder, "generation_config.json", "{\"eos_token_id\": \"x\"}");
-    assert_string_equal(verdict(), "\"generation_config.json\": \"eos_token_id\" is a string, expected a token's id");
-    test_remove_file(folder, "generation_config.json");
-    assert_string_equal(verdict(), "");
-}
-
 static int set_up(void **state)
 {
     (void)state;
@@ -344,8 +236,6 @@ int main(void)
         cmocka_unit_test_teardown(same_tensor_twice, clean_up),
         cmocka_unit_test_teardown(no_regular_file, clean_up),
         cmocka_unit_test_teardown(symlinks_are_followed, clean_up),
-        cmocka_unit_test_teardown(config_refusals, clean_up),
-        cmocka_unit_test_teardown(generation_config_goes_first, clean_up),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

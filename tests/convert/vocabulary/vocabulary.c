@@ -14,7 +14,7 @@ static char folder[256];
 static fvlm_err err;
 static char *json;
 static size_t n_json;
-static uint32_t n_ids;
+static uint32_t n_ids, turn_end;
 static fvlm_vocabulary_options options;
 
 static fvlm_status read_it(void)
@@ -24,7 +24,7 @@ static fvlm_status read_it(void)
     json = NULL;
     err = (fvlm_err){0};
     assert_int_equal(fvlm_source_open(&src, folder, NULL), FVLM_OK);
-    fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, src, &options, &err);
+    fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, &turn_end, src, &options, &err);
     fvlm_source_close(&src);
     assert_true(!st == (json != NULL));
     return st;

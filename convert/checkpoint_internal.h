@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* checkpoint_internal.h - readers of config.json that checkpoint.c calls in turn. private to convert/. */
+#ifndef FVLM_CONVERT_CHECKPOINT_INTERNAL_H
+#define FVLM_CONVERT_CHECKPOINT_INTERNAL_H
+
+#include "convert/source/source.h"
+#include "format/base/json_fields.h"
+
+#define FVLM_CONFIG_MAX_BYTES (1u << 20) /* of config.json and its like */
+
+/* Fails with: r->name: text, unless r has failed before. */
+void fvlm_config_refuse(fvlm_json_fields *r, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
+
+/* A value for messages: 4, "yarn", an object. */
+const char *fvlm_config_value(const json_t *v, char out[64]);
+
+/* Whether v is absent, null, false, 0, "", [] or {}: what a key is set to that does nothing. */
+bool fvlm_config_is_off(const json_t *v);
+bool fvlm_config_is_number(const json_t *v, double value);
+
+/* Some tools repeat the language model's keys in an object of their own, the i-th of these. It must agree with what is
+ * outside. False if there is none. */
+#define FVLM_CONFIG_NESTS 3
+typedef struct {
+    const json_t *object;
+    char name[64]; /* for messages */
+} fvlm_config_nest;
+bool fvlm_config_get_nest(fvlm_config_nest *out, const fvlm_json_fields *r, size_t i);
+
+/* Keys that change the arithmetic: each has the value that the executor implements, or is
+ * refused by name. Keys about training are ignored. */
+void fvlm_config_check_keys(fvlm_json_fields *r);
+
+/* The base of the rotary embeddings, in each of its spellings. Refuses scaled ones. */
+void fvlm_config_read_rope(fvlm_json_fields *r, double *theta);
+
+/* preprocessor_config.json and processor_config.json, if they are there: pictures are prepared as the executor does it,
+ * for this side. */
+fvlm_status fvlm_preprocessor_check(fvlm_source *src, uint32_t side, fvlm_err *err);
+
+#endif
