@@ -75,8 +75,9 @@ static void print_dropped(const fvlm_conversion_report *r)
 {
     char size[16];
     for (size_t i = 0; i < r->n_dropped; i++)
-        printf("dropped   %zu tensor%s: %s (%s)\n", r->dropped[i].n_tensors, r->dropped[i].n_tensors == 1 ? "" : "s",
-               r->dropped[i].rule, fvlm_human_bytes(r->dropped[i].n_bytes, size));
+        fvlm_terminal_print(stdout, "dropped   %zu tensor%s: %s (%s)\n", r->dropped[i].n_tensors,
+                            r->dropped[i].n_tensors == 1 ? "" : "s", r->dropped[i].rule,
+                            fvlm_human_bytes(r->dropped[i].n_bytes, size));
     if (r->rows_dropped) printf("dropped   %" PRIu64 " unreachable embedding rows\n", r->rows_dropped);
 }
 
@@ -85,8 +86,8 @@ static void print_tensors(const fvlm_conversion *c, const fvlm_conversion_report
     for (size_t i = 0; i < r->n_tensors; i++) {
         fvlm_conversion_origin o;
         fvlm_conversion_describe_tensor(c, i, &o);
-        printf("%-40s %zu source%s", o.name, o.n_from, o.n_from == 1 ? "" : "s");
-        for (size_t j = 0; j < o.n_steps; j++) printf("%s %s", j ? "," : ":", o.steps[j]);
+        fvlm_terminal_print(stdout, "%-40s %zu source%s", o.name, o.n_from, o.n_from == 1 ? "" : "s");
+        for (size_t j = 0; j < o.n_steps; j++) fvlm_terminal_print(stdout, "%s %s", j ? "," : ":", o.steps[j]);
         if (o.error >= 0 && r->written) printf(" (error %.1e)", o.error);
         putchar('\n');
     }
@@ -99,8 +100,8 @@ static void print_summary(const fvlm_conversion_report *r, uint64_t file_bytes)
                         fvlm_human_bytes(file_bytes, size), r->seconds,
                         fvlm_human_bytes(r->peak_anonymous_bytes, peak));
     if (r->worst_module)
-        printf("fused     %zu modules; fused and unfused differ by at most %.1e in f64 (%s)\n", r->n_fused,
-               r->worst_error, r->worst_module);
+        fvlm_terminal_print(stdout, "fused     %zu modules; fused and unfused differ by at most %.1e in f64 (%s)\n",
+                            r->n_fused, r->worst_error, r->worst_module);
 }
 
 /* A folder of Hugging Face's cache led to another. */

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -59,38 +60,76 @@ fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err)
 
 /* ---- threads ---- */
 
-/* "QUOTA PERIOD" or "max PERIOD" in the group's cpu.max, as whole processors; 0: no limit. */
-static unsigned group_limit(const char *mount, const char *group)
+/* Whether word is one of list, "a,b,c". */
+static bool is_listed(const char *list, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
+        if (!strncmp(at, word, n) && (!at[n] || at[n] == ',')) return true;
+    return false;
+}
+
+/* Reads at most two numbers from a file of a group; returns how many. */
+static int read_numbers(const char *mount, const char *group, const char *file, long *out)
 {
     char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s%s/cpu.max", mount, group) >= (int)sizeof path) return 0;
+    if (snprintf(path, sizeof path, "%s%s/%s", mount, group, file) >= (int)sizeof path) return 0;
     FILE *f = fopen(path, "re");
-    if (!f) return 0;
-    unsigned long quota = 0, period = 0;
-    const bool limited = fscanf(f, "%lu %lu", &quota, &period) == 2 && quota > 0 && period > 0;
-    fclose(f);
-    if (!limited) return 0;
-    const unsigned long n = (quota - 1) / period + 1;
+    const int n = f ? fscanf(f, "%ld %ld", &out[0], &out[1]) : 0;
+    if (f) fclose(f);
+    return n;
+}
+
+/* The group's limit as whole processors; 0: none. Version 2 has "QUOTA PERIOD" or "max PERIOD" in cpu.max, version 1
+ * one number in each of two files, -1 for no limit. */
+static unsigned group_limit(const char *mount, const char *group)
+{
+    long quota[2] = {0, 0}, period[2] = {0, 0};
+    if (read_numbers(mount, group, "cpu.max", quota) == 2)
+        period[0] = quota[1];
+    else if (read_numbers(mount, group, "cpu.cfs_quota_us", quota) < 1 ||
+             read_numbers(mount, group, "cpu.cfs_period_us", period) < 1)
+        return 0;
+    if (quota[0] <= 0 || period[0] <= 0) return 0;
+    const long n = (quota[0] - 1) / period[0] + 1;
     return n < FVLM_MAX_THREADS ? (unsigned)n : FVLM_MAX_THREADS;
 }
 
-unsigned fvlm_threads_in_cgroup(const char *mount, const char *membership)
+/* From our own group up: the tightest limit counts. */
+static unsigned tightest_limit(const char *mount, char *group)
 {
-    FILE *f = fopen(membership, "re");
-    if (!f) return 0;
-    char line[PATH_MAX], *group = NULL;
-    while (!group && fgets(line, sizeof line, f))
-        if (strncmp(line, "0::/", 4) == 0) group = line + 3; /* version 2 */
-    fclose(f);
-    if (!group) return 0;
-    group[strcspn(group, "\n")] = 0;
     unsigned least = 0;
-    for (char *slash = group; slash;) { /* from our own group up: the tightest limit counts */
+    for (char *slash = group; slash;) {
         const unsigned n = group_limit(mount, group);
         if (n && (!least || n < least)) least = n;
         slash = strrchr(group, '/');
         if (slash) *slash = 0;
     }
+    return least;
+}
+
+/* A line is "0::/GROUP" for version 2, and "4:cpu,cpuacct:/GROUP" for version 1, which lies in a folder of that name.
+ */
+unsigned fvlm_threads_in_cgroup(const char *mount, const char *membership)
+{
+    FILE *f = fopen(membership, "re");
+    if (!f) return 0;
+    char line[PATH_MAX], folder[PATH_MAX];
+    unsigned least = 0;
+    while (fgets(line, sizeof line, f)) {
+        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group) continue;
+        *controllers++ = 0;
+        *group++ = 0;
+        group[strcspn(group, "\n")] = 0;
+        const bool version_2 = !strcmp(line, "0") && !*controllers;
+        if (!version_2 && !is_listed(controllers, "cpu")) continue;
+        const char *link = version_2 ? "" : "/";
+        if (snprintf(folder, sizeof folder, "%s%s%s", mount, link, controllers) >= (int)sizeof folder) continue;
+        const unsigned n = tightest_limit(folder, group);
+        if (n && (!least || n < least)) least = n;
+    }
+    fclose(f);
     return least;
 }
 

@@ -26,7 +26,7 @@ fvlm_status fvlm_cpu_select(fvlm_cpu *out, const char *name, fvlm_err *err);
 #define FVLM_MAX_THREADS 64
 
 /* How many threads can run at once: processors in this thread's affinity mask, at most the processor time that the
- * control group (v2) grants, 1 to FVLM_MAX_THREADS. */
+ * control group grants, 1 to FVLM_MAX_THREADS. */
 unsigned fvlm_threads_available(void);
 
 /* How many threads to start when the user says "wanted": 0 means all, and more than are available is not

@@ -3,7 +3,6 @@
 #include "format/cli/cli.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,11 +34,11 @@ static bool asks_for_help(const fvlm_cli_command *command, int argc, char **argv
 
 static int lost; /* why a write to stdout failed first; 0: none did */
 
+/* Of an earlier write, stdio has forgotten why it failed: another one fails alike. */
 static int write_error(void)
 {
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
     if (errno) return errno;
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) ? EPIPE : EIO; /* an earlier write failed */
+    return write(STDOUT_FILENO, "\n", 1) < 0 ? errno : EIO;
 }
 
 /* A command whose output did not arrive has failed, unless a signal broke off the write: SIGPIPE, or one of ours. */

@@ -2,8 +2,10 @@
 /* Promise: arithmetic on numbers from files never wraps unseen; the cursor never reads past its
  * end; half-precision conversions are exact one way and round to nearest even the other way (tried
  * on every pattern and on both sides of every rounding boundary). */
+#include <errno.h>
 #include <math.h>
 
+#include "format/base/utf8.h"
 #include "tests/support/check.h"
 #include "tests/support/support.h"
 
@@ -107,6 +109,49 @@ static void stores_and_loads(void **state)
         fvlm_store_u16(p, (uint16_t)v);
         assert_true(fvlm_load_u16(p) == (uint16_t)v);
     }
+}
+
+/* A message that does not fit keeps its beginning and its cause; what is lost is the middle of the longest quoted part,
+ * between whole characters. */
+static void long_messages(void **state)
+{
+    (void)state;
+    fvlm_err err;
+    char path[4097], other[4097];
+    for (size_t n = 1; n < sizeof path; n += n < 1900 ? 97 : 1) {
+        memset(path, 'p', n);
+        path[n] = 0;
+        errno = ENOENT;
+        assert_int_equal(fvlm_fail_errno(&err, "\"%s\"", path), FVLM_IO);
+        const char *cause = "\": No such file or directory";
+        const size_t length = strlen(err.msg);
+        assert_string_equal(err.msg + length - strlen(cause), cause);
+        assert_true(n + 2 + strlen(cause) - 1 >= length && err.msg[0] == '"' && err.msg[1] == 'p');
+        if (n > sizeof err.msg) assert_true(length >= sizeof err.msg - 8 && strstr(err.msg, "p...p"));
+        fvlm_err_prefix(&err, "\"%s\"", path);
+        assert_string_equal(err.msg + strlen(err.msg) - strlen(cause), cause);
+        assert_true(strlen(err.msg) < sizeof err.msg);
+    }
+    memset(other, 'o', 4096);
+    other[4096] = 0;
+    fvlm_fail(&err, FVLM_BAD_INPUT, "\"%s\" is not \"%s\"; say why", path, other);
+    assert_true(!strncmp(err.msg, "\"ppp", 4) && strstr(err.msg, "p\" is not \"o") && strstr(err.msg, "o\"; say why"));
+    for (size_t i = 0; i < 20; i++) fvlm_err_prefix(&err, "\"%s\"", path);
+    assert_non_null(strstr(err.msg, "say why"));
+    for (size_t i = 0; i + 4 < sizeof path; i += 4) memcpy(path + i, "\xf0\x9f\x98\x80", 4);
+    for (size_t shift = 0; shift < 4; shift++) {
+        fvlm_fail(&err, FVLM_BAD_INPUT, "%.*s\"%s\" ends", (int)shift, "xxxx", path);
+        for (size_t at = 0, n, all = strlen(err.msg); at < all; at += n) {
+            int32_t c;
+            n = fvlm_utf8_next((const uint8_t *)err.msg + at, all - at, &c);
+            assert_true(c >= 0);
+        }
+        assert_string_equal(err.msg + strlen(err.msg) - 6, "\" ends");
+    }
+    char words[3000] = "";
+    for (size_t i = 0; i < 300; i++) strcat(words, "\"a\", \"b\" ");
+    fvlm_fail(&err, FVLM_BAD_INPUT, "begin %s the end", words);
+    assert_true(!strncmp(err.msg, "begin", 5) && strstr(err.msg, "the end"));
 }
 
 /* ---- half precision, against arithmetic in f64 from the definition ---- */
@@ -242,6 +287,7 @@ int main(void)
                                        cmocka_unit_test(memory),
                                        cmocka_unit_test(cursor),
                                        cmocka_unit_test(stores_and_loads),
+                                       cmocka_unit_test(long_messages),
                                        cmocka_unit_test(every_half_pattern),
                                        cmocka_unit_test(every_rounding_boundary),
                                        cmocka_unit_test(as_the_compiler_does),

@@ -142,17 +142,50 @@ static void control_groups(void **state)
     assert_int_equal(fvlm_threads_in_cgroup(folder, self), 5);
     put(folder, "self", "0::/\n");
     assert_int_equal(fvlm_threads_in_cgroup(folder, self), 5);
-    put(folder, "self", "4:cpu,cpuacct:/a/b\n"); /* version 1 is not read */
-    assert_int_equal(fvlm_threads_in_cgroup(folder, self), 0);
     assert_int_equal(fvlm_threads_in_cgroup(folder, "/nowhere"), 0);
     free(a);
     free(b);
     free(self);
 }
 
+/* Version 1: each controller has its own hierarchy, and the quota two files. */
+static void control_groups_version_1(void **state)
+{
+    (void)state;
+    char folder[256];
+    test_folder(folder);
+    static const char *const folders[] = {"cpu,cpuacct", "cpu,cpuacct/docker", "cpuset"};
+    for (size_t i = 0; i < 3; i++) {
+        char *path = test_path(folder, folders[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+        free(path);
+    }
+    char *self = test_path(folder, "self");
+    put(folder, "cpuset/cpu.cfs_quota_us", "100000\n"); /* another controller: not ours */
+    put(folder, "cpuset/cpu.cfs_period_us", "100000\n");
+    put(folder, "self", "12:cpuset:/\n4:cpu,cpuacct:/docker\n1:name=systemd:/\n");
+    static const struct {
+        const char *quota, *period, *top_quota;
+        unsigned want;
+    } cases[] = {{"-1\n", "100000\n", "-1\n", 0},         {"150000\n", "100000\n", "-1\n", 2},
+                 {"50000\n", "100000\n", "-1\n", 1},      {"-1\n", "100000\n", "300000\n", 3},
+                 {"800000\n", "100000\n", "200000\n", 2}, {"nonsense\n", "100000\n", "\n", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put(folder, "cpu,cpuacct/docker/cpu.cfs_quota_us", cases[i].quota);
+        put(folder, "cpu,cpuacct/docker/cpu.cfs_period_us", cases[i].period);
+        put(folder, "cpu,cpuacct/cpu.cfs_quota_us", cases[i].top_quota);
+        put(folder, "cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+        assert_int_equal(fvlm_threads_in_cgroup(folder, self), cases[i].want);
+    }
+    put(folder, "cpu,cpuacct/cpu.cfs_quota_us", "500000\n");
+    put(folder, "self", "4:cpu,cpuacct:/not/visible/from/here\n"); /* a container sees its own group as the root */
+    assert_int_equal(fvlm_threads_in_cgroup(folder, self), 5);
+    free(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(affinity),
-                                       cmocka_unit_test(control_groups)};
+                                       cmocka_unit_test(control_groups), cmocka_unit_test(control_groups_version_1)};
     return cmocka_run_group_tests_name("cpu", tests, NULL, NULL);
 }

@@ -177,7 +177,8 @@ static void ranges(void **state)
     refuses(s("--mode=int"), NULL, "--mode: \"int\" is not f32, int8 or both; ask");
     refuses(s("--mode=f32|int8"), NULL, "--mode: \"f32|int8\" is not f32, int8 or both; ask");
     assert_int_equal(parse(s("a"), s("b"), s("c")), FVLM_USAGE);
-    assert_string_equal(err.msg, "expected FOLDER, got 3 arguments; the output goes after -o; try 'fvlm convert --help'");
+    assert_string_equal(err.msg,
+                        "expected FOLDER, got 3 arguments; the output goes after -o; try 'fvlm convert --help'");
 }
 
 /* Control characters never reach a terminal as they are. */
@@ -189,10 +190,12 @@ static void escapes(void **state)
     FILE *to = open_memstream(&text, &n);
     fvlm_terminal_print(to, "%s|\n", "a\n\t\033[31m\x7f \xc2\x9b\xc2\xa0\xc3\xa9 \xff\xe2\x82 \xe2\x82\xac");
     fvlm_terminal_print(to, "%s", "\r");
+    /* bidirectional controls, separators, a byte order mark; not the joiner that emoji use */
+    fvlm_terminal_print(to, "%s\n", "\xd8\x9c\xe2\x80\x8e\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8\xef\xbb\xbf\xe2\x80\x8d");
     fvlm_terminal_write(to, "1\n\t2\033\0\xc2\x85", 8);
     fclose(to);
     assert_string_equal(text, "a\\n\\x09\\x1b[31m\\x7f \\u009b\xc2\xa0\xc3\xa9 \\xff\\xe2\\x82 \xe2\x82\xac|\n"
-                              "\\x0d1\n\t2\\x1b\\x00\\u0085");
+                              "\\x0d\\u061c\\u200e\\u202e\\u2066\\u2028\\ufeff\xe2\x80\x8d\n1\n\t2\\x1b\\x00\\u0085");
     free(text);
 }
 
