@@ -14,16 +14,27 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
+/* NAME.num_batches_tracked beside NAME.running_mean; some tools store it as a float. */
+static bool is_counter(const fvlm_resolver *r, const fvlm_source_tensor *t)
+{
+    static const char end[] = ".num_batches_tracked";
+    if (t->n_elems != 1 || !ends_with(t->name, end)) return false;
+    const int n = (int)(strlen(t->name) - strlen(end));
+    return (t->type == FVLM_SOURCE_I64 && t->rank == 0) || fvlm_resolver_has(r, "%.*s.running_mean", n, t->name);
+}
+
 /* Drops the tensors that inference does not need. */
 static void drop_by_rule(fvlm_resolver *r)
 {
     for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
         const fvlm_source_tensor *t = fvlm_source_tensor_at(r->src, i);
         if (r->used[i]) continue;
-        if (t->type == FVLM_SOURCE_I64 && t->rank == 0 && ends_with(t->name, ".num_batches_tracked"))
+        if (is_counter(r, t))
             fvlm_resolver_drop(r, t, "BatchNorm counters");
         else if (!strcmp(t->name, FVLM_TOWER_PREFIX "head.proj"))
             fvlm_resolver_drop(r, t, "CLIP head, which the language model never sees");
+        else if (ends_with(t->name, "rotary_emb.inv_freq") && !r->st)
+            fvlm_rotary_drop(r, t);
     }
 }
 

@@ -55,6 +55,9 @@ void fvlm_resolver_drop(fvlm_resolver *r, const fvlm_source_tensor *t, const cha
 /* Refuses missing and left-over tensors by name; else the first shape that does not fit. */
 fvlm_status fvlm_resolver_balance(fvlm_resolver *r);
 
+/* Drops a stored table of rotary frequencies if it is that of config.json's rope_theta; refuses it if not. */
+void fvlm_rotary_drop(fvlm_resolver *r, const fvlm_source_tensor *t);
+
 void fvlm_apple_tower_resolve(fvlm_resolver *r);
 void fvlm_apple_projector_resolve(fvlm_resolver *r);
 void fvlm_apple_llm_resolve(fvlm_resolver *r);

@@ -57,7 +57,7 @@ bool fvlm_listing_match(const char *patterns, const char *text)
         if (n < sizeof one) {
             memcpy(one, p, n);
             one[n] = 0;
-            if (!fnmatch(one, text, 0)) return true;
+            if (!fnmatch(one, text, FNM_PERIOD)) return true;
         }
         p += n + (p[n] == ' ');
     }

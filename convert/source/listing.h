@@ -16,8 +16,8 @@ typedef struct {
 fvlm_status fvlm_listing_read(fvlm_listing *out, int dir, fvlm_err *err);
 void fvlm_listing_free(fvlm_listing *l);
 
-/* The first name that matches one of the patterns (fnmatch, separated by spaces), at or after *i, which becomes its
- * index + 1. NULL if there is none. */
+/* The first name that matches one of the patterns (fnmatch, separated by spaces; '*' hides hidden files), at or after
+ * *i, which becomes its index + 1. NULL if there is none. */
 const char *fvlm_listing_next(const fvlm_listing *l, const char *patterns, size_t *i);
 const char *fvlm_listing_find(const fvlm_listing *l, const char *patterns);
 

@@ -20,9 +20,12 @@ typedef struct {
 
 #define AT(at, text) text, sizeof text - 1, at
 
+enum { N_POINTERS = 2 };
 static const magic magics[] = {
+    /* pointers first */
     {AT(0, "version https://git-lfs.github.com/spec/"), "a Git LFS pointer, not the file itself",
      "run 'git lfs pull' in its folder", NULL},
+    {AT(0, "# xet version"), "a Xet pointer, not the file itself", NULL, NULL},
     {AT(0, "\x89"
            "FVLM"),
      "a .fvlm file", APPLE,

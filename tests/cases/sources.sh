@@ -206,6 +206,8 @@ refuses "[lfs-pointer] sibling: a shard" 1 "\"model-00002-of-00002.safetensors\"
 pointer >"$ck/$INDEX"
 refuses "[lfs-pointer] sibling: the index" 1 "\"$INDEX\" is $lfs; run 'git lfs pull' in its folder" "$ck" --dry-run
 
+fresh broken; printf '# xet version 0\nfilesize = 12\nhash = "ab"\n' >"$ck/$SINGLE"
+refuses "[lfs-pointer] sibling: a Xet pointer" 1 "\"$SINGLE\" is a Xet pointer, not the file itself; download it again" "$ck" --dry-run
 broken "[html-download] model.safetensors" $SINGLE "$html" "$login" < <(echo '<!doctype html><html>Access denied</html>')
 broken "[html-download] sibling: after a byte order mark" $SINGLE "$html" "$login" < <(printf '\xef\xbb\xbf \r\n<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN">\n')
 broken "[html-download] sibling: the XML of a bucket" $SINGLE "$html" "$login" < <(echo '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>')
@@ -410,7 +412,9 @@ fresh foreign; echo '{}' >"$ck/adapter_config.json"
 refuses "[foreign-kinds] an adapter beside whole weights" 1 \
     "\"$ck\" has a LoRA adapter (\"adapter_config.json\") beside its weights; merge it (peft: merge_and_unload, then save_pretrained), or remove it" "$ck" --dry-run
 mkdir "$plain/onnx"; touch "$plain/pytorch_model.bin" "$plain/x.gguf"
+touch "$plain/._model.safetensors"
 reads "[foreign-kinds] other exports beside the weights do no harm" "$plain"
+rm -r "$plain/._model.safetensors"
 rm -r "$plain/onnx" "$plain/pytorch_model.bin" "$plain/x.gguf"
 
 # --- foreign-kinds: what is no folder
@@ -441,6 +445,21 @@ for type in F64 I8 U8 I32 F8_E5M2 BOOL I64; do
 done
 fresh typed add model.extra.mask BOOL 4
 refuses "[foreign-kinds] sibling: a mask that nothing needs is left over" 1 '1 tensor is left over: "model.extra.mask"' "$ck" --dry-run
+bn=model.vision_tower.vision_tower.model.network.0.0.convffn.conv.bn
+for type in F32 BF16 I32; do
+    fresh typed retype $bn.num_batches_tracked $type
+    reads "[foreign-kinds] sibling: a BatchNorm counter of type $type is dropped" "$ck"
+done
+fresh rotary add model.layers.0.self_attn.rotary_emb.inv_freq F32 8 add model.layers.1.self_attn.rotary_emb.inv_freq BF16 8
+refuses "[foreign-kinds] sibling: rotary frequencies that are not those of rope_theta" 1 \
+    'tensor "model.layers.0.self_attn.rotary_emb.inv_freq": element [0] is 0, but "rope_theta" 1e+06 in config.json gives 1; scaled rotary embeddings are not supported' "$ck" --dry-run
+changes=()
+for i in 0 1 2 3 4 5 6 7; do # 1e6^(-i/8)
+    v=$(printf '1 0.177827941 0.0316227766 0.00562341325 0.001 0.000177827941 0.0000316227766 0.00000562341325' | cut -d' ' -f$((i + 1)))
+    changes+=(set model.layers.0.self_attn.rotary_emb.inv_freq $i "$v")
+done
+fresh rotary add model.layers.0.self_attn.rotary_emb.inv_freq BF16 8 "${changes[@]}"
+reads "[foreign-kinds] sibling: rotary frequencies that follow from rope_theta are dropped" "$ck"
 fresh empty remove model.embed_tokens.weight add model.embed_tokens.weight BF16 0
 refuses "[foreign-kinds] sibling: DeepSpeed ZeRO-3 without its weights" 1 \
     "\"$ck\" was saved by DeepSpeed ZeRO-3 without its weights (tensor \"model.embed_tokens.weight\" is empty); gather it (zero_to_fp32.py --safe_serialization) and give the result" "$ck" --dry-run

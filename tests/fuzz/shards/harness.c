@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* harness.c - any bytes as model.safetensors.index.json beside two sound shards: refused with a message, or every
- * tensor is found by its name and can be read. */
+/* harness.c - any bytes as model.safetensors.index.json beside two sound shards, and as model.safetensors: refused with
+ * a message, or every tensor is found by its name and can be read. */
 #include "convert/source/source.h"
 #include "tests/fuzz/harness.h"
 
@@ -11,6 +11,23 @@ static void write_shard(const char *name, const char *header)
     bytes[0] = (uint8_t)n;
     memcpy(bytes + 8, header, n);
     fuzz_write(name, bytes, 8 + n + 16);
+}
+
+static void open_folder(void)
+{
+    fvlm_err err = {0};
+    fvlm_source *src;
+    fvlm_status st = fvlm_source_open(&src, fuzz_folder(), &err);
+    must_explain(st, &err);
+    for (size_t i = 0; !st && i < fvlm_source_n_tensors(src); i++) {
+        const fvlm_source_tensor *t = fvlm_source_tensor_at(src, i);
+        uint8_t bytes[64];
+        MUST(fvlm_source_find(src, t->name) == t && !fvlm_source_is_unlisted(src, t->name));
+        const size_t n = t->n_bytes < sizeof bytes ? (size_t)t->n_bytes : sizeof bytes;
+        MUST(!fvlm_source_read(src, t, t->n_bytes - n, n, bytes, &err));
+    }
+    for (size_t i = 0; !st && i < fvlm_source_n_warnings(src); i++) MUST(fvlm_source_warning_at(src, i)[0]);
+    if (!st) fvlm_source_close(&src);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -25,16 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ready = true;
     }
     fuzz_write("model.safetensors.index.json", data, size);
-    fvlm_err err = {0};
-    fvlm_source *src;
-    fvlm_status st = fvlm_source_open(&src, fuzz_folder(), &err);
-    must_explain(st, &err);
-    for (size_t i = 0; !st && i < fvlm_source_n_tensors(src); i++) {
-        const fvlm_source_tensor *t = fvlm_source_tensor_at(src, i);
-        uint8_t bytes[16];
-        MUST(fvlm_source_find(src, t->name) == t && t->n_bytes <= sizeof bytes);
-        MUST(!fvlm_source_read(src, t, 0, (size_t)t->n_bytes, bytes, &err));
-    }
-    if (!st) fvlm_source_close(&src);
+    open_folder();
+    fuzz_remove("model.safetensors.index.json");
+    fuzz_write("model.safetensors", data, size);
+    open_folder();
+    fuzz_remove("model.safetensors");
     return 0;
 }
