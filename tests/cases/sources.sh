@@ -309,7 +309,8 @@ files "a variant of the weights" model.fp16.safetensors "if these are the weight
 files "weights under another name" FastVLM.safetensors "if these are the weights, rename it to model.safetensors" config.json FastVLM.safetensors
 files "a checkpoint in Mistral's or Meta's layout" consolidated.safetensors "$apple" consolidated.safetensors params.json tekken.json
 files "a checkpoint in Mistral's or Meta's layout" consolidated.00.pth "$apple" consolidated.00.pth tokenizer.model
-files "a diffusers pipeline, which makes pictures" model_index.json "$apple" model_index.json unet/x vae/x
+files "a diffusers pipeline, which makes pictures" model_index.json "$apple" model_index.json unet/x vae/x text_encoder/model.safetensors
+files "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM" open_clip_config.json "$apple" open_clip_config.json open_clip_model.safetensors
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model.bin "$unsafe" config.json pytorch_model.bin
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model-00001-of-00002.bin "$unsafe" config.json pytorch_model-00001-of-00002.bin pytorch_model.bin.index.json
 files "pickled PyTorch weights, which fvlm does not read" mobileclip_s0.pth "$unsafe" mobileclip_s0.pth

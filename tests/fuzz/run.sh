@@ -65,5 +65,7 @@ if [ $coverage ]; then
 fi
 failed=0
 printf '%s\n' "$@" | xargs -P"${JOBS:-2}" -I{} bash -c 'fuzz "$1" "$2"' _ {} "$seconds" || failed=1
-rm -rf /dev/shm/fvlm-fuzz-*
+for folder in /dev/shm/fvlm-fuzz-*; do # of fuzzers that have ended, not of those that run elsewhere
+    [ -d "/proc/${folder##*-}" ] || rm -rf "$folder"
+done
 exit $failed
