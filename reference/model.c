@@ -86,6 +86,11 @@ const fvlm_config *fvlm_model_config(const fvlm_model *m)
     return m->config;
 }
 
+const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m)
+{
+    return m->tokenizer;
+}
+
 const fvlm_reader *fvlm_model_reader(const fvlm_model *m)
 {
     return m->reader;

@@ -53,6 +53,7 @@ fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model
 void fvlm_model_close(fvlm_model **m);
 const fvlm_config *fvlm_model_config(const fvlm_model *m);
 const fvlm_reader *fvlm_model_reader(const fvlm_model *m);
+const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m);
 fvlm_exec *fvlm_model_exec(fvlm_model *m);
 size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 

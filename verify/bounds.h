@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bounds.h - how far outputs may be from those of the source. The file's coarsest type decides. */
+/* bounds.h - how far outputs may be from those of the source. The file's coarsest type decides. Infinite: no bound.
+ * What quantization costs in predictions is a matter of grades (grade.h). */
 #ifndef FVLM_VERIFY_BOUNDS_H
 #define FVLM_VERIFY_BOUNDS_H
 
@@ -7,12 +8,12 @@
 #include "reference/ops/ops.h"
 
 typedef enum {
-    FVLM_GRADE_EXACT, /* types as in the source, or wider: only the order of sums may differ */
-    FVLM_GRADE_F16,   /* some tensor rounded to f16 */
-    FVLM_GRADE_BF16,
-    FVLM_GRADE_INT8,
-    FVLM_GRADE_INT4
-} fvlm_grade;
+    FVLM_PRECISION_EXACT, /* types as in the source, or wider: only the order of sums may differ */
+    FVLM_PRECISION_F16,   /* some tensor rounded to f16 */
+    FVLM_PRECISION_BF16,
+    FVLM_PRECISION_INT8,
+    FVLM_PRECISION_INT4
+} fvlm_precision;
 
 typedef struct {
     double block; /* relative L2 of any block's output, at most */
@@ -20,11 +21,11 @@ typedef struct {
     double top1;  /* share of positions where the likeliest token agrees, at least */
 } fvlm_bound;
 
-const char *fvlm_grade_name(fvlm_grade g);
-fvlm_bound fvlm_bounds_for(fvlm_grade g, fvlm_act_mode act);
+const char *fvlm_precision_name(fvlm_precision p);
+fvlm_bound fvlm_bounds_for(fvlm_precision p, fvlm_act_mode act);
 
-/* The grade of a model that was made from source. With source NULL (recorded activations), the checkpoint is meant,
+/* The precision of a model that was made from source. With source NULL (recorded activations), the checkpoint is meant,
  * and the model's provenance tells whether convert kept its types. */
-fvlm_grade fvlm_grade_of(const fvlm_reader *model, const fvlm_reader *source);
+fvlm_precision fvlm_precision_of(const fvlm_reader *model, const fvlm_reader *source);
 
 #endif

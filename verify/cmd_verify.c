@@ -2,7 +2,9 @@
 /* cmd_verify.c - `fvlm verify`: checks a file's checksums, or compares a model with its source or with activations
  * recorded in PyTorch. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "format/base/clock.h"
 #include "format/cli/cli.h"
@@ -11,14 +13,18 @@
 #include "format/cli/terminal.h"
 #include "verify/baseline.h"
 #include "verify/report/verify_report.h"
+#include "verify/same_model.h"
 #include "verify/verdict.h"
+
+enum { TOKENS = 64 }; /* of each answer: four answers of this length are enough positions */
 
 static struct {
     const char *against, *activations, *prompt, *act, *cpu, *picture;
     fvlm_cli_list images;
     uint64_t tokens, size, threads;
+    double max_kl, min_agree; /* below 0: not given */
     bool json, quiet;
-} opt = {.tokens = 16};
+} opt = {.max_kl = -1, .min_agree = -1};
 
 static const fvlm_cli_option options[] = {
     {.name = "against",
@@ -35,16 +41,34 @@ static const fvlm_cli_option options[] = {
      .help = "question about each image",
      .preset = "\"Describe the image.\"",
      .text = &opt.prompt},
-    {.name = "tokens", .arg = "N", .help = "greedy tokens of the source to follow", .max = 4096, .number = &opt.tokens},
+    {.name = "tokens",
+     .arg = "N",
+     .help = "length of the answers to compare, at most",
+     .min = 1,
+     .max = 4096,
+     .preset = "64",
+     .number = &opt.tokens},
+    {.name = "max-kl",
+     .arg = "X",
+     .help = "pass up to this mean KL",
+     .max = 1000,
+     .preset = "grade close or better",
+     .real = &opt.max_kl},
+    {.name = "min-agree",
+     .arg = "PERCENT",
+     .help = "pass from this agreement",
+     .max = 100,
+     .preset = "grade close or better",
+     .real = &opt.min_agree},
     {.name = "act",
      .arg = "MODE",
-     .help = "type of activations",
+     .help = "activations",
      .choices = "f32|int8|both",
-     .preset = "both for a quantized model",
+     .preset = "both if quantized",
      .text = &opt.act},
     {.name = "size",
      .arg = "PIXELS",
-     .help = "side the image is resized to, a multiple of 64",
+     .help = "image side, a multiple of 64",
      .min = 64,
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
@@ -62,14 +86,34 @@ static const fvlm_cli_option options[] = {
 
 static fvlm_status check_options(fvlm_err *err)
 {
+    const bool limits = opt.max_kl >= 0 || opt.min_agree >= 0;
     if (opt.against && opt.activations)
         return fvlm_fail(err, FVLM_USAGE, "give --against or --against-activations, not both");
-    if (!opt.against && (opt.images.n || opt.prompt || opt.size || opt.picture))
-        return fvlm_fail(err, FVLM_USAGE, "--image, --picture, --prompt and --size need --against SOURCE");
-    if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.act || opt.picture))
-        return fvlm_fail(err, FVLM_USAGE, "--picture, --prompt, --size and --act need --image FILE");
+    if (!opt.against && (opt.images.n || opt.prompt || opt.size || opt.tokens || opt.picture || limits))
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--image, --picture, --prompt, --tokens, --size, --max-kl and --min-agree need --against "
+                         "SOURCE");
+    if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--picture, --prompt, --tokens, --size, --act, --max-kl and --min-agree need --image FILE");
     if (!opt.against && !opt.activations && opt.act)
         return fvlm_fail(err, FVLM_USAGE, "--act needs --against SOURCE or --against-activations FILE");
+    return FVLM_OK;
+}
+
+/* A second file is the source. */
+static fvlm_status take_source(const fvlm_cli_list *args, fvlm_err *err)
+{
+    struct stat a, b;
+    if (args->n < 2) return FVLM_OK;
+    if (opt.against || opt.activations)
+        return fvlm_fail(err, FVLM_USAGE, "name the source once: \"%s\" or \"%s\"", args->items[1],
+                         opt.against ? opt.against : opt.activations);
+    opt.against = args->items[1];
+    if (stat(args->items[0], &a) || stat(opt.against, &b)) return FVLM_OK; /* opening them explains it */
+    if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        return fvlm_fail(err, FVLM_USAGE, "\"%s\" and \"%s\" are one file; name the model, then its source",
+                         args->items[0], opt.against);
     return FVLM_OK;
 }
 
@@ -78,8 +122,16 @@ typedef struct {
     fvlm_weights weights;
     fvlm_parity parity;
     bool integers; /* the model holds quantized tensors */
+    char *differences;
     fvlm_pool *pool;
 } findings;
+
+static bool has_integers(const fvlm_reader *r)
+{
+    size_t i = 0;
+    while (i < fvlm_reader_n_tensors(r) && fvlm_reader_tensor(r, i)->type.kind != FVLM_INT) i++;
+    return i < fvlm_reader_n_tensors(r);
+}
 
 static fvlm_status check_hashes(const fvlm_reader *r, findings *f, fvlm_err *err)
 {
@@ -92,7 +144,7 @@ static fvlm_status check_hashes(const fvlm_reader *r, findings *f, fvlm_err *err
     f->report.n_tensors = fvlm_reader_n_tensors(r);
     f->report.n_bytes = fvlm_reader_file_bytes(r);
     f->report.seconds = fvlm_clock_seconds() - started;
-    for (size_t i = 0; i < f->report.n_tensors; i++) f->integers |= fvlm_reader_tensor(r, i)->type.kind == FVLM_INT;
+    f->integers = has_integers(r);
     return st;
 }
 
@@ -104,7 +156,7 @@ static void choose_acts(fvlm_parity_options *o, bool integers)
 }
 
 /* check: the source's checksums are still to be checked. */
-static fvlm_status compare_weights(const fvlm_reader *model, const char *source, bool check, findings *f, fvlm_err *err)
+static fvlm_status compare_weights(fvlm_reader *model, const char *source, bool check, findings *f, fvlm_err *err)
 {
     fvlm_reader *r;
     fvlm_progress progress;
@@ -113,10 +165,14 @@ static fvlm_status compare_weights(const fvlm_reader *model, const char *source,
     fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
     const fvlm_check_options o = {f->pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
     if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = f->pool, .stop = o.stop}, err);
+    if (!st) st = fvlm_same_model_check(model, r, err);
+    if (!st) st = fvlm_same_model_describe(model, r, &f->differences, err);
     if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
     fvlm_progress_end(&progress);
     st = fvlm_reader_check_unchanged(r, st, err);
     if (!st) f->report.weights = &f->weights;
+    f->report.differences = f->differences;
+    f->report.swapped = !f->integers && has_integers(r);
     fvlm_reader_close(&r);
     return st;
 }
@@ -134,7 +190,12 @@ static fvlm_status compare_outputs(const char *model, const char *source, const 
                              .picture = fvlm_picture_named(opt.picture),
                              .prompt = opt.prompt ? opt.prompt : "Describe the image.",
                              .side = (uint32_t)opt.size,
-                             .tokens = (uint32_t)opt.tokens,
+                             .tokens = opt.tokens ? (uint32_t)opt.tokens : TOKENS,
+                             .positions = FVLM_MIN_POSITIONS,
+                             .limits = {.by_kl = opt.max_kl >= 0,
+                                        .by_top1 = opt.min_agree >= 0,
+                                        .kl = opt.max_kl,
+                                        .top1 = opt.min_agree / 100},
                              .threads = (unsigned)opt.threads,
                              .cpu = opt.cpu,
                              .stop = fvlm_cli_stop(),
@@ -148,7 +209,7 @@ static fvlm_status compare_outputs(const char *model, const char *source, const 
     return st;
 }
 
-static fvlm_status against_source(const fvlm_reader *model, findings *f, fvlm_err *err)
+static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err)
 {
     fvlm_progress progress;
     fvlm_baseline against;
@@ -179,17 +240,16 @@ static fvlm_status verdict(const fvlm_verify_report *r, fvlm_err *err)
         return fvlm_fail(err, FVLM_MISMATCH,
                          "\"%s\": weights differ from the source by more than their types allow, first %s", r->model,
                          r->weights->first_bad);
-    if (r->parity && !fvlm_verdict_ok(r->parity))
-        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds for %s", r->model,
-                         fvlm_grade_name(r->parity->grade));
-    return FVLM_OK;
+    return r->parity ? fvlm_verdict_check(r->parity, r->model, err) : FVLM_OK;
 }
 
 static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
-    findings f = {.report = {.model = args->items[0], .against = opt.against ? opt.against : opt.activations}};
+    findings f = {.report = {.model = args->items[0]}};
     fvlm_reader *r = NULL;
-    fvlm_status st = check_options(err);
+    fvlm_status st = take_source(args, err);
+    f.report.against = opt.against ? opt.against : opt.activations;
+    if (!st) st = check_options(err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;
     st = fvlm_pool_create(&f.pool, (unsigned)opt.threads, err);
@@ -205,15 +265,16 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
         fvlm_verify_report_print(stdout, &f.report);
     if (!st) st = verdict(&f.report, err);
     fvlm_parity_free(&f.parity);
+    free(f.differences);
     return st;
 }
 
 const fvlm_cli_command fvlm_verify_command = {
     .name = "verify",
     .summary = "check every byte of a .fvlm file, or compare it with the model it was made from",
-    .args = "MODEL.fvlm",
+    .args = "MODEL.fvlm [SOURCE]",
     .min_args = 1,
-    .max_args = 1,
+    .max_args = 2,
     .options = options,
     .examples = "fvlm verify fastvlm-int4.fvlm\n"
                 "fvlm verify fastvlm-int4.fvlm --against FastVLM-0.5B --image photo.jpg\n",

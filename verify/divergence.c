@@ -36,8 +36,7 @@ fvlm_distance fvlm_divergence_distance(const float *x, const float *y, size_t n)
     return out;
 }
 
-/* log(sum exp(x)), with the largest x factored out. */
-static double log_sum_exp(const float *x, size_t n)
+double fvlm_divergence_log_sum_exp(const float *x, size_t n)
 {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) top = (double)x[i] > top ? (double)x[i] : top;
@@ -45,9 +44,8 @@ static double log_sum_exp(const float *x, size_t n)
     return top + log(sum);
 }
 
-double fvlm_divergence_kl(const float *x, const float *y, size_t n)
+double fvlm_divergence_kl(const float *x, double zx, const float *y, double zy, size_t n)
 {
-    const double zx = log_sum_exp(x, n), zy = log_sum_exp(y, n);
     double kl = 0;
     if (!isfinite(zx) || !isfinite(zy)) return INFINITY;
     for (size_t i = 0; i < n; i++) {
@@ -68,33 +66,4 @@ void fvlm_divergence_top5(const float *x, size_t n, uint32_t top[5])
         }
         top[k] = best < n ? (uint32_t)best : top[0];
     }
-}
-
-void fvlm_agreement_add(fvlm_agreement *a, const float *x, const float *y, size_t n)
-{
-    uint32_t p[5], q[5];
-    const double kl = fvlm_divergence_kl(x, y, n);
-    const size_t most = n < 5 ? n : 5;
-    fvlm_divergence_top5(x, n, p);
-    fvlm_divergence_top5(y, n, q);
-    a->positions++;
-    a->compared++;
-    a->top1 += p[0] == q[0];
-    for (size_t i = 0; i < most; i++)
-        for (size_t j = 0; j < most; j++) a->top5 += p[i] == q[j];
-    a->kl_sum += kl;
-    a->kl_max = kl > a->kl_max ? kl : a->kl_max;
-}
-
-void fvlm_agreement_add_token(fvlm_agreement *a, uint32_t token, const float *y, size_t n)
-{
-    uint32_t q[5];
-    fvlm_divergence_top5(y, n, q);
-    a->positions++;
-    a->top1 += token == q[0];
-}
-
-double fvlm_agreement_mean_kl(const fvlm_agreement *a)
-{
-    return a->compared ? a->kl_sum / (double)a->compared : 0;
 }

@@ -15,26 +15,15 @@ typedef struct {
 /* Sums in f64, in 8 lanes by index mod 8, then the lanes in order: the same figures on every machine. */
 fvlm_distance fvlm_divergence_distance(const float *x, const float *y, size_t n);
 
-/* Kullback-Leibler divergence of softmax(x) from softmax(y), sum p log(p/q), in nats and f64. */
-double fvlm_divergence_kl(const float *x, const float *y, size_t n);
+/* log(sum exp(x)) in f64, with the largest x factored out: x[i] minus it is the log probability of token i. */
+double fvlm_divergence_log_sum_exp(const float *x, size_t n);
+
+/* Kullback-Leibler divergence of softmax(x) from softmax(y), sum p log(p/q), in nats and f64; infinite if a logit is
+ * not finite. zx, zy: the log_sum_exp of each. */
+double fvlm_divergence_kl(const float *x, double zx, const float *y, double zy, size_t n);
 
 /* Indices of the five largest, in order; of equals the lower index, as greedy decoding picks. With n < 5, the rest of
  * top repeats the first. */
 void fvlm_divergence_top5(const float *x, size_t n, uint32_t top[5]);
-
-/* Agreement of predictions, added up over positions. */
-typedef struct {
-    size_t positions, top1; /* top1: positions at which the likeliest token is the same */
-    size_t compared;        /* positions at which both logits are known; what follows is about these */
-    size_t top5;            /* tokens common to both top fives, at most 5 per position */
-    double kl_sum, kl_max;
-} fvlm_agreement;
-
-double fvlm_agreement_mean_kl(const fvlm_agreement *a); /* 0 if nothing was compared */
-
-void fvlm_agreement_add(fvlm_agreement *a, const float *x, const float *y, size_t n);
-
-/* A position at which only the true token is known. */
-void fvlm_agreement_add_token(fvlm_agreement *a, uint32_t token, const float *y, size_t n);
 
 #endif

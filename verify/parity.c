@@ -13,13 +13,13 @@
 typedef struct {
     const fvlm_parity_options *o;
     fvlm_parity *out;
-    size_t blocks_capacity;
+    size_t blocks_capacity, answers_capacity;
     fvlm_witness *witness;
     fvlm_lockstep *steps;
     fvlm_runner candidates[FVLM_MAX_CANDIDATES]; /* [o->n_acts] */
     bool in_prompt;
     fvlm_runner_token next;
-    uint64_t met, total; /* for progress */
+    uint64_t met; /* for progress */
 } comparison;
 
 /* ---- where the candidates meet ---- */
@@ -51,17 +51,49 @@ static fvlm_status measure_block(comparison *c, const fvlm_lockstep_block *shown
     return FVLM_OK;
 }
 
-/* truth is NULL if only the token is known. */
-static void measure_logits(comparison *c, const fvlm_lockstep_block *shown, const float *truth)
+static void copy_token(const comparison *c, uint32_t id, char out[FVLM_MAX_TOKEN_TEXT])
 {
+    size_t n = 0;
+    const char *bytes = fvlm_tokenizer_bytes(fvlm_model_tokenizer(c->candidates[0].m), id, &n);
+    if (n > FVLM_MAX_TOKEN_TEXT - 1) n = FVLM_MAX_TOKEN_TEXT - 1;
+    if (bytes) memcpy(out, bytes, n);
+    out[bytes ? n : 0] = '\0';
+}
+
+/* truth is NULL if only the token is known. */
+static fvlm_status measure_logits(comparison *c, const fvlm_lockstep_block *shown, const float *truth, fvlm_err *err)
+{
+    fvlm_parity_answer *answer = &c->out->answers[c->out->n_answers - 1];
+    fvlm_status st = FVLM_OK;
     c->in_prompt = false;
     c->next = c->witness->kind->next(c->witness);
-    for (unsigned a = 0; a < c->o->n_acts; a++) {
+    for (unsigned a = 0; a < c->o->n_acts && !st; a++) {
+        fvlm_agreement *sum = &c->out->agreement[a];
+        fvlm_parting *p = &answer->parting[a];
+        const size_t n = shown[a].rows * shown[a].cols;
+        uint32_t choice;
         if (truth)
-            fvlm_agreement_add(&c->out->agreement[a], truth, shown[a].x, shown->rows * shown->cols);
+            st = fvlm_agreement_add(sum, truth, shown[a].x, n, &choice, err);
         else
-            fvlm_agreement_add_token(&c->out->agreement[a], c->next.id, shown[a].x, shown->rows * shown->cols);
+            fvlm_agreement_add_token(sum, c->next.id, shown[a].x, n, &choice);
+        if (st || p->parted || choice == c->next.id) continue;
+        p->parted = true;
+        p->position = answer->positions;
+        copy_token(c, c->next.id, p->source);
+        copy_token(c, choice, p->model);
     }
+    answer->positions++;
+    return st;
+}
+
+/* Passes over general questions are not counted beforehand: the rest is estimated from the positions so far. */
+static void show_progress(comparison *c)
+{
+    const size_t done = c->out->agreement[0].positions, wanted = c->o->positions;
+    c->met++;
+    if (!c->o->progress) return;
+    const uint64_t total = done >= wanted ? c->met : done > 0 ? c->met * wanted / done : c->met + wanted;
+    c->o->progress(c->o->progress_ctx, c->met, total);
 }
 
 /* An fvlm_lockstep_compare. */
@@ -75,11 +107,10 @@ static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err
     if (!st) st = w->kind->block(w, shown->name, shown->rows, shown->cols, &truth, err);
     if (!st && c->in_prompt) st = measure_block(c, shown, truth, err);
     if (st) return st;
-    if (!strcmp(shown->name, "logits")) measure_logits(c, shown, truth);
-    c->met++;
-    if (c->o->progress) c->o->progress(c->o->progress_ctx, c->met < c->total ? c->met : c->total, c->total);
+    if (!strcmp(shown->name, "logits")) st = measure_logits(c, shown, truth, err);
+    show_progress(c);
     if (w->kind->release) w->kind->release(w);
-    return FVLM_OK;
+    return st;
 }
 
 /* ---- one picture, all pictures ---- */
@@ -100,21 +131,31 @@ static fvlm_status run_candidates(comparison *c, const fvlm_runner_input *in, fv
     return st;
 }
 
+static fvlm_status add_answer(comparison *c, const fvlm_runner_input *in, fvlm_err *err)
+{
+    fvlm_parity *p = c->out;
+    if (!fvlm_grow(&p->answers, &c->answers_capacity, p->n_answers + 1, sizeof *p->answers))
+        return fvlm_fail_nomem(err);
+    p->answers[p->n_answers++] = (fvlm_parity_answer){.image = in->image, .prompt = in->prompt};
+    p->picture_notes |= in->pixels->notes;
+    if (!in->same_pixels) *(in->image ? &p->n_images : &p->n_drawn) += 1;
+    return FVLM_OK;
+}
+
 static fvlm_status compare_all(comparison *c, fvlm_err *err)
 {
     fvlm_witness *w = c->witness;
     fvlm_status st = FVLM_OK;
+    bool more = true;
     for (unsigned a = 0; a < c->o->n_acts && !st; a++) st = w->kind->accept(w, c->candidates[a].m, err);
-    c->total = w->n_inputs * (fvlm_model_count_blocks(fvlm_model_config(c->candidates[0].m)) + w->n_tokens);
-    for (size_t i = 0; i < w->n_inputs && !st; i++) {
+    while (!st && more) {
         fvlm_runner_input in;
         c->in_prompt = true;
         c->next = (fvlm_runner_token){0};
-        st = w->kind->begin(w, i, &in, err);
-        if (!st) c->out->picture_notes |= in.pixels->notes;
-        if (!st) st = run_candidates(c, &in, err);
+        st = w->kind->begin(w, c->out->agreement[0].compared, &in, &more, err);
+        if (!st && more) st = add_answer(c, &in, err);
+        if (!st && more) st = run_candidates(c, &in, err);
         if (w->kind->end) st = w->kind->end(w, st, err);
-        c->out->n_images++;
     }
     return st;
 }
@@ -133,14 +174,17 @@ static fvlm_status open_candidates(comparison *c, fvlm_err *err)
     return st;
 }
 
-static void grade(comparison *c)
+static fvlm_status grade(comparison *c, fvlm_err *err)
 {
     fvlm_parity *p = c->out;
-    p->grade = fvlm_grade_of(fvlm_model_reader(c->candidates[0].m), c->witness->source);
-    for (unsigned a = 0; a < p->n_acts; a++) {
-        p->acts[a] = c->o->acts[a];
-        p->bounds[a] = fvlm_bounds_for(p->grade, p->acts[a]);
+    fvlm_status st = FVLM_OK;
+    p->precision = fvlm_precision_of(fvlm_model_reader(c->candidates[0].m), c->witness->source);
+    for (unsigned a = 0; a < p->n_acts && !st; a++) {
+        p->bounds[a] = fvlm_bounds_for(p->precision, p->acts[a]);
+        st = fvlm_agreement_summarize(&p->agreement[a], &p->statistics[a], err);
+        p->grading[a] = fvlm_grade_statistics(&p->statistics[a], p->agreement[a].compared);
     }
+    return st;
 }
 
 /* What was measured counts only if no file has changed. */
@@ -156,16 +200,15 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
 {
     comparison c = {.o = o, .out = out};
     const double started = fvlm_clock_seconds();
-    *out = (fvlm_parity){.n_acts = o->n_acts};
+    *out = (fvlm_parity){.n_acts = o->n_acts, .limits = o->limits, .recorded = o->recorded != NULL};
+    memcpy(out->acts, o->acts, sizeof out->acts);
     fvlm_status st =
         o->recorded ? fvlm_witness_recorded_open(&c.witness, o, err) : fvlm_witness_model_open(&c.witness, o, err);
     if (!st) st = open_candidates(&c, err);
-    if (!st) {
-        grade(&c);
-        st = compare_all(&c, err);
-    }
+    if (!st) st = compare_all(&c, err);
+    if (!st) st = grade(&c, err);
     st = check_unchanged(&c, st, err);
-    for (unsigned a = 0; a < o->n_acts; a++) fvlm_model_close(&c.candidates[a].m);
+    for (unsigned a = 0; a < o->n_acts; a++) fvlm_runner_close(&c.candidates[a]);
     if (c.witness) c.witness->kind->close(c.witness);
     out->seconds = fvlm_clock_seconds() - started;
     if (st) fvlm_parity_free(out);
@@ -174,7 +217,10 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
 
 void fvlm_parity_free(fvlm_parity *p)
 {
+    for (unsigned a = 0; a < FVLM_MAX_CANDIDATES; a++) fvlm_agreement_free(&p->agreement[a]);
     free(p->blocks);
+    free(p->answers);
     p->blocks = NULL;
-    p->n_blocks = 0;
+    p->answers = NULL;
+    p->n_blocks = p->n_answers = 0;
 }

@@ -3,12 +3,15 @@
  *
  *   fvlm_parity p;  fvlm_err err;
  *   fvlm_parity_options o = {.model = "int4.fvlm", .source = "f32.fvlm", .acts = {FVLM_ACT_F32}, .n_acts = 1,
- *                            .images = images, .n_images = 1, .prompt = "Describe the image.", .tokens = 16};
+ *                            .images = images, .n_images = 1, .prompt = "Describe the image.", .tokens = 64,
+ *                            .positions = FVLM_MIN_POSITIONS};
  *   if (fvlm_parity_run(&p, &o, &err)) return complain(&err);
  *   ... verdict.h judges it, report/ prints it ...
  *   fvlm_parity_free(&p);
  *
- * Model and source go through the same pictures, the same prompt and the same answer: the source's own greedy one. */
+ * Model and source go through the same pictures and prompts (inputs.h), and then through the same answers: the source's
+ * own greedy ones. Only positions of answers count. The models predict at image and question tokens, too, but nobody
+ * samples there and no training asked for it. */
 #ifndef FVLM_VERIFY_PARITY_H
 #define FVLM_VERIFY_PARITY_H
 
@@ -16,8 +19,16 @@
 #include "reference/reference.h"
 #include "verify/bounds.h"
 #include "verify/divergence.h"
+#include "verify/grade.h"
 
-enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64 };
+enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64, FVLM_MAX_TOKEN_TEXT = 40 };
+
+/* The user's own, which take the place of the grades and of the bounds on predictions. */
+typedef struct {
+    bool by_kl, by_top1;
+    double kl;   /* mean KL divergence, at most */
+    double top1; /* share of positions where the likeliest token agrees, at least */
+} fvlm_parity_limits;
 
 typedef struct {
     const char *model;                       /* the file in question */
@@ -30,8 +41,10 @@ typedef struct {
     size_t n_images;
     fvlm_picture picture; /* how images are read (reference/image/image.h) */
     const char *prompt;
-    uint32_t side;   /* of the picture; 0 = the model's own */
-    uint32_t tokens; /* greedy tokens of the source to follow, at most */
+    uint32_t side;    /* of the picture; 0 = the model's own */
+    uint32_t tokens;  /* of each of the source's greedy answers, at most */
+    size_t positions; /* ask general questions, and draw pictures, until there are so many; 0: the prompt only */
+    fvlm_parity_limits limits;
 
     unsigned threads;          /* of all models together; 0 = all */
     const char *cpu;           /* see fvlm_cpu_select */
@@ -47,16 +60,36 @@ typedef struct {
     fvlm_distance worst[FVLM_MAX_CANDIDATES];
 } fvlm_block_parity;
 
+/* Where the greedy answers of source and model part. Texts are those of single tokens, cut if long. */
+typedef struct {
+    bool parted;
+    size_t position; /* from 0 */
+    char source[FVLM_MAX_TOKEN_TEXT], model[FVLM_MAX_TOKEN_TEXT];
+} fvlm_parting;
+
+typedef struct {
+    const char *image;  /* path, borrowed from the options; NULL: a drawn picture */
+    const char *prompt; /* NULL: recorded */
+    size_t positions;
+    fvlm_parting parting[FVLM_MAX_CANDIDATES];
+} fvlm_parity_answer;
+
 typedef struct {
     fvlm_block_parity *blocks; /* in the order of the pass */
     size_t n_blocks;
-    fvlm_grade grade;
+    fvlm_parity_answer *answers;
+    size_t n_answers;
+    fvlm_precision precision;
+    fvlm_parity_limits limits;
     unsigned n_acts;
     fvlm_act_mode acts[FVLM_MAX_CANDIDATES];
     fvlm_bound bounds[FVLM_MAX_CANDIDATES];
     fvlm_agreement agreement[FVLM_MAX_CANDIDATES];
-    size_t n_images;
-    unsigned picture_notes; /* of all images together (reference/image/image.h) */
+    fvlm_statistics statistics[FVLM_MAX_CANDIDATES];
+    fvlm_grading grading[FVLM_MAX_CANDIDATES];
+    bool recorded;
+    size_t n_images, n_drawn; /* pictures of the user's, and drawn ones */
+    unsigned picture_notes;   /* of all images together (reference/image/image.h) */
     double seconds;
 } fvlm_parity;
 

@@ -30,36 +30,56 @@ fvlm_status fvlm_runner_open(fvlm_runner *r, const char *path, fvlm_act_mode act
     return fvlm_model_open(&r->m, path, &options, err);
 }
 
+void fvlm_runner_close(fvlm_runner *r)
+{
+    fvlm_model_close(&r->m);
+    free(r->picture);
+    r->picture = NULL;
+}
+
 typedef struct {
-    float *features, *rows, *logits;
-    size_t n_image, n_positions;
+    float *rows, *logits;
+    size_t n_positions;
 } scratch;
 
 static fvlm_status create_scratch(const fvlm_runner *r, scratch *s, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(r->m);
-    s->n_image = fvlm_model_image_tokens(c, r->input->pixels->side);
-    s->n_positions = r->input->n_ids + s->n_image;
-    if (s->n_positions + r->input->n_tokens > fvlm_model_context(r->m))
+    const size_t n_steps = r->input->n_tokens ? r->input->n_tokens - 1 : 0;
+    s->n_positions = r->input->n_ids + fvlm_model_image_tokens(c, r->input->pixels->side);
+    if (s->n_positions + n_steps > fvlm_model_context(r->m))
         return fvlm_fail(err, FVLM_LIMIT, "%zu positions do not fit in the model's context of %zu",
-                         s->n_positions + r->input->n_tokens, fvlm_model_context(r->m));
-    s->features = fvlm_alloc(s->n_image * c->vision.out_dim, sizeof(float));
+                         s->n_positions + n_steps, fvlm_model_context(r->m));
     s->rows = fvlm_alloc(s->n_positions * c->llm.hidden, sizeof(float));
     s->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
-    return s->features && s->rows && s->logits ? FVLM_OK : fvlm_fail_nomem(err);
+    return s->rows && s->logits ? FVLM_OK : fvlm_fail_nomem(err);
+}
+
+/* Leaves the picture's rows in r->picture. */
+static fvlm_status encode_picture(fvlm_runner *r, fvlm_err *err)
+{
+    const fvlm_config *c = fvlm_model_config(r->m);
+    r->n_image = fvlm_model_image_tokens(c, r->input->pixels->side);
+    free(r->picture);
+    r->picture = fvlm_alloc(r->n_image * c->llm.hidden, sizeof(float));
+    float *features = fvlm_alloc(r->n_image * c->vision.out_dim, sizeof(float));
+    fvlm_status st = r->picture && features ? FVLM_OK : fvlm_fail_nomem(err);
+    if (!st) st = fvlm_model_tower(r->m, r->input->pixels, features, err);
+    if (!st && !r->stopped) st = fvlm_model_project(r->m, features, r->n_image, r->picture, err);
+    free(features);
+    return st;
 }
 
 static fvlm_status run_prompt(fvlm_runner *r, scratch *s, fvlm_err *err)
 {
     const fvlm_runner_input *in = r->input;
     const size_t hidden = fvlm_model_config(r->m)->llm.hidden;
-    float *picture = s->rows + in->split * hidden, *after = picture + s->n_image * hidden;
-    fvlm_status st = fvlm_model_tower(r->m, in->pixels, s->features, err);
-    if (!st && !r->stopped) st = fvlm_model_project(r->m, s->features, s->n_image, picture, err);
-    if (!st) st = fvlm_model_embed(r->m, in->ids, in->split, s->rows, err);
+    float *picture = s->rows + in->split * hidden, *after = picture + r->n_image * hidden;
+    memcpy(picture, r->picture, r->n_image * hidden * sizeof *picture);
+    fvlm_status st = fvlm_model_embed(r->m, in->ids, in->split, s->rows, err);
     if (!st) st = fvlm_model_embed(r->m, in->ids + in->split, in->n_ids - in->split, after, err);
     fvlm_model_reset(r->m);
-    if (!st && !r->stopped) st = fvlm_model_forward(r->m, s->rows, s->n_positions, false, s->logits, err);
+    if (!st) st = fvlm_model_forward(r->m, s->rows, s->n_positions, false, s->logits, err);
     return st;
 }
 
@@ -67,9 +87,10 @@ static fvlm_status run(fvlm_runner *r, scratch *s, fvlm_err *err)
 {
     fvlm_status st = create_scratch(r, s, err);
     r->in_prompt = true;
-    if (!st) st = run_prompt(r, s, err);
+    if (!st && !r->input->same_pixels) st = encode_picture(r, err);
+    if (!st && !r->stopped) st = run_prompt(r, s, err);
     r->in_prompt = false;
-    for (size_t i = 0; i < r->input->n_tokens && !st && !r->stopped && !r->next->ended; i++) {
+    for (size_t i = 1; i < r->input->n_tokens && !st && !r->stopped && !r->next->ended; i++) {
         st = fvlm_model_embed(r->m, &r->next->id, 1, s->rows, err);
         if (!st) st = fvlm_model_forward(r->m, s->rows, 1, false, s->logits, err);
     }
@@ -82,7 +103,6 @@ static void *run_thread(void *ctx)
     scratch s = {0};
     r->stopped = false;
     r->st = run(r, &s, &r->err);
-    free(s.features);
     free(s.rows);
     free(s.logits);
     fvlm_lockstep_leave(r->steps);

@@ -13,9 +13,12 @@
 
 typedef struct {
     const fvlm_pixels *pixels;
+    bool same_pixels;    /* as in the input before: the tower does not run again */
+    const char *image;   /* the file it is from; NULL if it was drawn */
+    const char *prompt;  /* NULL if it was recorded */
     const uint32_t *ids; /* of the prompt; the picture's rows go in after the first 'split' of them */
     size_t n_ids, split;
-    size_t n_tokens; /* of the answer, at most */
+    size_t n_tokens; /* predictions of the answer, at most; the first is that of the prompt's pass */
 } fvlm_runner_input;
 
 /* What follows the logits that were met last. */
@@ -33,15 +36,18 @@ typedef struct {
     unsigned n_meets;              /* for each block: 2 keeps it in hand from the first to the second */
     const fvlm_runner_token *next; /* may change while the logits are met */
     /* Inside: */
+    float *picture; /* [n_image, llm.hidden]: the rows of the picture */
+    size_t n_image;
     pthread_t thread;
     bool started, in_prompt, stopped;
     fvlm_status st;
     fvlm_err err;
 } fvlm_runner;
 
-/* Opens the model, r->m, for a comparison in which n_runners share the threads. The caller closes it. */
+/* Opens the model, r->m, for a comparison in which n_runners share the threads. */
 fvlm_status fvlm_runner_open(fvlm_runner *r, const char *path, fvlm_act_mode act, unsigned n_runners,
                              const fvlm_parity_options *o, fvlm_err *err);
+void fvlm_runner_close(fvlm_runner *r);
 
 fvlm_status fvlm_runner_start(fvlm_runner *r, fvlm_err *err);
 

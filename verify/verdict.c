@@ -6,7 +6,8 @@
 
 bool fvlm_verdict_block_ok(const fvlm_parity *p, size_t block, unsigned act)
 {
-    return p->blocks[block].worst[act].relative_l2 <= p->bounds[act].block;
+    const double error = p->blocks[block].worst[act].relative_l2;
+    return isfinite(error) && error <= p->bounds[act].block;
 }
 
 size_t fvlm_verdict_first_bad(const fvlm_parity *p, unsigned act)
@@ -32,16 +33,30 @@ size_t fvlm_verdict_largest_step(const fvlm_parity *p, unsigned act, double *ste
     return worst;
 }
 
-bool fvlm_verdict_logits_ok(const fvlm_parity *p, unsigned act)
+/* Whether the predictions are graded, rather than bounded: those of quantized models. */
+static bool is_graded(const fvlm_parity *p)
 {
-    const fvlm_agreement *a = &p->agreement[act];
-    return a->compared > 0 && fvlm_agreement_mean_kl(a) <= p->bounds[act].kl &&
-           (double)a->top1 >= p->bounds[act].top1 * (double)a->positions;
+    return p->precision >= FVLM_PRECISION_INT8;
+}
+
+/* The user's limits and the bounds count an infinite KL as too large, and nothing compared as not agreeing. */
+fvlm_failure fvlm_verdict_predictions(const fvlm_parity *p, unsigned act)
+{
+    const fvlm_parity_limits *l = &p->limits;
+    const fvlm_grading *g = &p->grading[act];
+    const double kl = p->statistics[act].kl.value, top1 = p->statistics[act].top1.value;
+    if (p->agreement[act].compared == 0) return FVLM_FAILURE_NOT_JUDGED;
+    if (!g->judged && (is_graded(p) || l->by_kl || l->by_top1)) return FVLM_FAILURE_NOT_JUDGED;
+    if (l->by_kl && !(kl <= l->kl)) return FVLM_FAILURE_MAX_KL;
+    if (l->by_top1 && !(top1 >= l->top1)) return FVLM_FAILURE_MIN_TOP1;
+    if (l->by_kl || l->by_top1) return FVLM_FAILURE_NONE;
+    if (is_graded(p)) return g->grade <= FVLM_GRADE_CLOSE ? FVLM_FAILURE_NONE : FVLM_FAILURE_GRADE;
+    return kl <= p->bounds[act].kl && top1 >= p->bounds[act].top1 ? FVLM_FAILURE_NONE : FVLM_FAILURE_BOUNDS;
 }
 
 bool fvlm_verdict_act_ok(const fvlm_parity *p, unsigned act)
 {
-    bool ok = p->n_blocks > 0 && fvlm_verdict_logits_ok(p, act);
+    bool ok = p->n_blocks > 0 && !fvlm_verdict_predictions(p, act);
     for (size_t i = 0; i < p->n_blocks; i++) ok &= fvlm_verdict_block_ok(p, i, act);
     return ok;
 }
@@ -51,4 +66,47 @@ bool fvlm_verdict_ok(const fvlm_parity *p)
     bool ok = true;
     for (unsigned a = 0; a < p->n_acts; a++) ok &= fvlm_verdict_act_ok(p, a);
     return ok;
+}
+
+/* Why the outputs fail with one activation mode; FVLM_OK if they do not. */
+static fvlm_status check_act(const fvlm_parity *p, unsigned act, const char *model, fvlm_err *err)
+{
+    const fvlm_grading *g = &p->grading[act];
+    const fvlm_statistics *s = &p->statistics[act];
+    const fvlm_figure f = g->decisive;
+    const char *with = fvlm_act_name(p->acts[act]);
+    char value[32], limit[32];
+    if (fvlm_verdict_act_ok(p, act)) return FVLM_OK;
+    if (fvlm_verdict_first_bad(p, act) < p->n_blocks)
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds for %s", model,
+                         fvlm_precision_name(p->precision));
+    switch (fvlm_verdict_predictions(p, act)) {
+    case FVLM_FAILURE_NOT_JUDGED:
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": not judged: %zu positions of %d needed", model, g->positions,
+                         FVLM_MIN_POSITIONS);
+    case FVLM_FAILURE_MAX_KL:
+        return fvlm_fail(err, FVLM_MISMATCH,
+                         "\"%s\" with %s activations: the mean KL divergence of %.3g exceeds --max-kl %g", model, with,
+                         s->kl.value, p->limits.kl);
+    case FVLM_FAILURE_MIN_TOP1:
+        return fvlm_fail(err, FVLM_MISMATCH,
+                         "\"%s\" with %s activations: the likeliest token agrees at %.2f %%, below --min-agree %g",
+                         model, with, 100 * s->top1.value, 100 * p->limits.top1);
+    case FVLM_FAILURE_GRADE:
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" with %s activations: %s: %s %s (close: at %s %s)", model, with,
+                         fvlm_grade_name(g->grade), fvlm_figure_name(f),
+                         fvlm_figure_text(f, fvlm_figure_of(s, f).value, value),
+                         f == FVLM_FIGURE_TOP1 ? "least" : "most",
+                         fvlm_figure_text(f, fvlm_grade_limit(f, FVLM_GRADE_CLOSE), limit));
+    default:
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds for %s", model,
+                         fvlm_precision_name(p->precision));
+    }
+}
+
+fvlm_status fvlm_verdict_check(const fvlm_parity *p, const char *model, fvlm_err *err)
+{
+    fvlm_status st = FVLM_OK;
+    for (unsigned act = 0; act < p->n_acts && !st; act++) st = check_act(p, act, model, err);
+    return st;
 }

@@ -5,11 +5,27 @@
 
 #include "verify/parity.h"
 
-/* Within the bounds: one block, the predictions, all of one activation mode, all of all modes. */
+/* What the predictions fail by. Float types have bounds (bounds.h). Quantized ones are graded (grade.h): "visibly
+ * worse" and "broken" fail, and so does too few positions. The user's limits take the place of both. */
+typedef enum {
+    FVLM_FAILURE_NONE,
+    FVLM_FAILURE_NOT_JUDGED,
+    FVLM_FAILURE_MAX_KL,
+    FVLM_FAILURE_MIN_TOP1,
+    FVLM_FAILURE_GRADE,
+    FVLM_FAILURE_BOUNDS
+} fvlm_failure;
+
+fvlm_failure fvlm_verdict_predictions(const fvlm_parity *p, unsigned act);
+
+/* All is well with one block, with one activation mode, with all modes. */
 bool fvlm_verdict_block_ok(const fvlm_parity *p, size_t block, unsigned act);
-bool fvlm_verdict_logits_ok(const fvlm_parity *p, unsigned act);
 bool fvlm_verdict_act_ok(const fvlm_parity *p, unsigned act);
 bool fvlm_verdict_ok(const fvlm_parity *p);
+
+/* fvlm_verdict_ok as a status: FVLM_MISMATCH with the figure that fails and its limit. model: the path, for the
+ * message. */
+fvlm_status fvlm_verdict_check(const fvlm_parity *p, const char *model, fvlm_err *err);
 
 /* The first block out of bounds; n_blocks if none is. */
 size_t fvlm_verdict_first_bad(const fvlm_parity *p, unsigned act);

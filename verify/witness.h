@@ -4,7 +4,7 @@
  * model puts out its blocks:
  *
  *   accept                          once for every model
- *   begin                           for every input
+ *   begin                           for every input, until there is none
  *     block, release                for every block of the prompt's pass
  *     block, next, release          for every step's logits
  *   end
@@ -21,8 +21,9 @@ typedef struct {
     /* Refuses a model that cannot be compared. */
     fvlm_status (*accept)(fvlm_witness *w, const fvlm_model *m, fvlm_err *err);
 
-    /* Fills in *in. The witness owns what it points to, until 'end'; *in itself must live as long. */
-    fvlm_status (*begin)(fvlm_witness *w, size_t input, fvlm_runner_input *in, fvlm_err *err);
+    /* Fills in *in with the next input, or *more is false. positions: compared so far. The witness owns what *in points
+     * to, until the next begin; *in itself must live until 'end'. */
+    fvlm_status (*begin)(fvlm_witness *w, size_t positions, fvlm_runner_input *in, bool *more, fvlm_err *err);
 
     /* The output [rows, cols] of a block, valid until 'release'; *x is NULL if only the next token is known. Refuses a
      * block of another name or shape than its own. */
@@ -46,12 +47,10 @@ struct fvlm_witness {
     const fvlm_witness_kind *kind;
     const fvlm_reader *source; /* the .fvlm file that the model was made from; NULL if there is none */
     unsigned n_models;         /* that run beside the candidates and share their threads */
-    size_t n_inputs;
-    size_t n_tokens; /* of an input's answer, at most */
 };
 
-/* The model o->source, run beside the candidates in f32 over o->images, following its own greedy answer. Options are
- * borrowed until close. On failure *out is NULL. */
+/* The model o->source, run beside the candidates in f32 over the inputs of inputs.h, following its own greedy answers.
+ * Options are borrowed until close. On failure *out is NULL. */
 fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err);
 
 /* The file o->recorded of activations that other code put out (tests/oracle/dump_activations.py, PyTorch). It is a

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* witness_model.c - a model as a witness. Its runner and the thread that asks for blocks meet in a lockstep of two,
  * twice for each block: when it is handed over, and when it is released. Between the two the runner waits. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "verify/inputs.h"
+#include "verify/same_model.h"
 #include "verify/witness.h"
 
 enum { RUNNER, ASKER, N_MEET };
@@ -13,8 +14,10 @@ typedef struct {
     fvlm_witness base;
     const fvlm_parity_options *o;
     fvlm_runner runner;
+    size_t picture, question; /* of the next input: the user's pictures come first, then those that are drawn */
+    bool loaded;              /* the picture's pixels are there */
     fvlm_pixels pixels;
-    uint32_t *ids;
+    uint32_t *ids; /* of the prompt in hand */
     size_t n_ids, split;
     fvlm_lockstep *steps;
     fvlm_lockstep_block in_hand;
@@ -26,21 +29,22 @@ static uint32_t side_of(const model_witness *w)
     return w->o->side ? w->o->side : fvlm_model_config(w->runner.m)->vision.image_size;
 }
 
-static const json_t *config_of(const fvlm_model *m)
+/* Question 0 is the user's. */
+static const char *prompt_of(const model_witness *w)
 {
-    return json_object_get(fvlm_reader_meta(fvlm_model_reader(m)), "config");
+    return w->question ? fvlm_questions[w->question - 1] : w->o->prompt;
 }
 
 static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
+    const fvlm_model *source = w->runner.m;
     uint32_t *ids = NULL;
     size_t n = 0, split = 0;
     fvlm_status st = fvlm_model_check_side(m, side_of(w), err);
-    if (!st && !json_equal(config_of(m), config_of(w->runner.m)))
-        st = fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" are not the same model: their configurations differ",
-                       w->o->model, w->o->source);
-    if (!st) st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
+    if (!st) st = fvlm_same_model_check(fvlm_model_reader(m), fvlm_model_reader(source), err);
+    if (st || strcmp(fvlm_model_config(m)->prompt, fvlm_model_config(source)->prompt)) return st;
+    st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
     if (!st && (n != w->n_ids || split != w->split || memcmp(ids, w->ids, n * sizeof *ids)))
         st = fvlm_fail(err, FVLM_MISMATCH, "the two files tokenize the prompt differently");
     free(ids);
@@ -55,14 +59,52 @@ static fvlm_status hand_over(void *ctx, const fvlm_lockstep_block *shown, fvlm_e
     return fvlm_lockstep_check_same(&shown[RUNNER], &shown[ASKER], err);
 }
 
-static fvlm_status begin(fvlm_witness *base, size_t input, fvlm_runner_input *in, fvlm_err *err)
+/* Goes on to the next input if it is needed. Every picture of the user's gets the user's prompt, and its share of the
+ * positions wanted. */
+static bool find_input(model_witness *w, size_t positions)
+{
+    const fvlm_parity_options *o = w->o;
+    for (; w->picture < o->n_images + FVLM_N_DRAWN; w->picture++, w->question = 0, w->loaded = false) {
+        const bool own = w->picture < o->n_images;
+        const size_t share = own ? o->positions * (w->picture + 1) / o->n_images : o->positions;
+        if (own && w->question == 0) return true;
+        if (w->question == 0) w->question = 1;
+        if (w->question <= FVLM_N_QUESTIONS && !strcmp(prompt_of(w), o->prompt) && own) w->question++;
+        if (w->question <= FVLM_N_QUESTIONS && positions < share) return true;
+    }
+    return false;
+}
+
+static fvlm_status load_pixels(model_witness *w, fvlm_err *err)
+{
+    const fvlm_pixels_options o = {side_of(w), w->o->picture, w->o->cpu, w->o->stop};
+    const size_t own = w->o->n_images;
+    fvlm_pixels_free(&w->pixels);
+    if (w->picture < own) return fvlm_pixels_load(&w->pixels, w->o->images[w->picture], &o, err);
+    return fvlm_pixels_draw(&w->pixels, (unsigned)(w->picture - own), o.side, err);
+}
+
+static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input *in, bool *more, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
-    const fvlm_pixels_options o = {side_of(w), w->o->picture, w->o->cpu, w->o->stop};
-    fvlm_status st = fvlm_pixels_load(&w->pixels, w->o->images[input], &o, err);
+    *more = find_input(w, positions);
+    if (!*more) return FVLM_OK;
+    *in = (fvlm_runner_input){.pixels = &w->pixels,
+                              .same_pixels = w->loaded,
+                              .image = w->picture < w->o->n_images ? w->o->images[w->picture] : NULL,
+                              .prompt = prompt_of(w),
+                              .n_tokens = w->o->tokens};
+    fvlm_status st = w->loaded ? FVLM_OK : load_pixels(w, err);
+    free(w->ids);
+    w->ids = NULL;
+    if (!st) st = fvlm_prompt_ids(w->runner.m, in->prompt, true, &w->ids, &w->n_ids, &w->split, err);
     if (!st) st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
     if (st) return st;
-    *in = (fvlm_runner_input){&w->pixels, w->ids, w->n_ids, w->split, w->base.n_tokens};
+    in->ids = w->ids;
+    in->n_ids = w->n_ids;
+    in->split = w->split;
+    w->loaded = true;
+    w->question++;
     w->runner.input = in;
     w->runner.steps = w->steps;
     return fvlm_runner_start(&w->runner, err);
@@ -109,7 +151,6 @@ static fvlm_status end(fvlm_witness *base, fvlm_status st, fvlm_err *err)
     if (w->steps) fvlm_lockstep_leave(w->steps);
     st = join(w, st, err);
     fvlm_lockstep_destroy(&w->steps);
-    fvlm_pixels_free(&w->pixels);
     return st;
 }
 
@@ -121,7 +162,8 @@ static fvlm_status check_unchanged(const fvlm_witness *base, fvlm_status st, fvl
 static void close_witness(fvlm_witness *base)
 {
     model_witness *w = (model_witness *)base;
-    fvlm_model_close(&w->runner.m);
+    fvlm_runner_close(&w->runner);
+    fvlm_pixels_free(&w->pixels);
     free(w->ids);
     free(w);
 }
@@ -140,11 +182,7 @@ fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_option
         close_witness(&w->base);
         return st;
     }
-    w->base = (fvlm_witness){.kind = &kind,
-                             .source = fvlm_model_reader(w->runner.m),
-                             .n_models = 1,
-                             .n_inputs = o->n_images,
-                             .n_tokens = o->tokens};
+    w->base = (fvlm_witness){.kind = &kind, .source = fvlm_model_reader(w->runner.m), .n_models = 1};
     *out = &w->base;
     return FVLM_OK;
 }

@@ -25,6 +25,7 @@ typedef struct {
     size_t n_recorded_ids, n_greedy;
     uint32_t *ids; /* [n_recorded_ids]: those of tokens */
     size_t n_ids, split;
+    bool begun;   /* there is one input */
     size_t step;  /* logits met so far */
     float *block; /* in hand */
     size_t block_capacity;
@@ -133,11 +134,18 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     return st;
 }
 
-static fvlm_status begin(fvlm_witness *base, size_t input, fvlm_runner_input *in, fvlm_err *err)
+static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input *in, bool *more, fvlm_err *err)
 {
     recorded_witness *r = (recorded_witness *)base;
-    (void)input, (void)err;
-    *in = (fvlm_runner_input){&r->pixels, r->ids, r->n_ids, r->split, base->n_tokens};
+    (void)positions, (void)err;
+    *more = !r->begun;
+    r->begun = true;
+    *in = (fvlm_runner_input){.pixels = &r->pixels,
+                              .image = r->path,
+                              .ids = r->ids,
+                              .n_ids = r->n_ids,
+                              .split = r->split,
+                              .n_tokens = r->n_greedy};
     r->step = 0;
     return FVLM_OK;
 }
@@ -208,7 +216,7 @@ fvlm_status fvlm_witness_recorded_open(fvlm_witness **out, const fvlm_parity_opt
         close_witness(&r->base);
         return st;
     }
-    r->base = (fvlm_witness){.kind = &kind, .n_inputs = 1, .n_tokens = r->n_greedy ? r->n_greedy - 1 : 0};
+    r->base = (fvlm_witness){.kind = &kind};
     *out = &r->base;
     return FVLM_OK;
 }

@@ -44,14 +44,34 @@ if command -v python3 >/dev/null; then
 w=r["weights"]
 assert w["ok"] and w["quantized"] > 40 and w["same"] + w["rounded"] + w["quantized"] == w["tensors"] == 138
 assert w["groups"] > 1000 and w["bad"] == 0 and 0.5 < w["share_of_plain_error"] < 1
-assert r["ok"] and r["grade"]=="int8" and r["images"]==2 and [x["act"] for x in a]==["f32","int8"]
+assert r["ok"] and r["precision"]=="int8" and r["images"]==2 and [x["act"] for x in a]==["f32","int8"]
+assert r["positions_needed"]==256 and r["differences"] is None
+assert r["grade_limits"]=={"kl_mean":[0.006,0.05,0.45],"top1":[0.99,0.975,0.85],"dp_rms":[0.025,0.07,0.215]}
+words=["indistinguishable","close","visibly worse","broken"]
+for x in a:
+    p=x["predictions"]; n=p["compared"]; k=p["kl_percentiles"]; d=p["dp_percentiles"]
+    assert p["ok"] and x["ok"] and n==p["positions"]==sum(y["positions"] for y in r["answers"]) >= 256
+    assert list(k)==["50","90","99","99.9","100"] and list(k.values())==sorted(k.values())
+    assert list(d)==["0","1","10","50","90","99","100"] and list(d.values())==sorted(d.values())
+    for name in ("kl_mean","top1","dp_mean","dp_rms"):
+        assert p[name]["low"] <= p[name]["value"] <= p[name]["high"], name
+    assert 0 <= p["kl_mean"]["value"] <= k["100"] and 0.5 < p["source_probability"] <= 1 and 0 < p["top5"] <= 1
+    assert set(x["grade"])=={"grade","best","worst","kl_mean","top1","dp_rms"} and set(x["grade"].values()) <= set(words)
+    g={v:words.index(w) for v,w in x["grade"].items()}
+    assert g["grade"]==max(g["kl_mean"],g["top1"],g["dp_rms"]) <= 1 and g["best"] <= g["grade"] <= g["worst"]
+    assert x["bounds"]["kl_mean"] is None and x["bounds"]["relative_l2"] > 0
+for i,x in enumerate(a): # a position where the likeliest tokens differ is one at least where answers part
+    parts=[y["parts"][i] for y in r["answers"] if y["parts"][i]]
+    assert len(parts) <= round((1-x["predictions"]["top1"]["value"])*x["predictions"]["positions"])
+    assert all(set(q)=={"position","source","model"} for q in parts)
+assert r["answers"][0]["image"].endswith("000.png") and r["answers"][0]["prompt"]=="Describe the image."
 assert all(0 < b["relative_l2"] < 1 and 0 < b["cosine"] <= 1 for x in a for b in x["blocks"])
 assert a[0]["blocks"][0]["name"]=="vision.stem" and a[0]["blocks"][-1]["name"]=="logits"' "$dir/json"
     ok "the JSON is JSON and holds both modes" $?
 else
     skip "the JSON is JSON and holds both modes" "needs python3"
 fi
-"$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --act int8 --tokens 0 | grep -q '^int8 with int8 activations, 1 image$'
+"$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --act int8 | grep -Eq '^int8 with int8 activations, 1 image and [0-9]+ drawn pictures$'
 ok "--act int8 runs that mode" $?
 "$FVLM" verify "$dir/int8.fvlm" --against "$m" >"$dir/text"; same "without a picture the weights are compared" $? 0
 grep -Eq '^no error of [0-9]+ groups exceeds that of plain absmax; the total is 0\.[0-9]+ of it$' "$dir/text" &&
@@ -77,15 +97,15 @@ got=$("$FVLM" verify "$m" --against "$dir/bad.fvlm" 2>&1 >/dev/null); rc=$?
 
 # --- what makes no sense ---
 help="; try 'fvlm verify --help'"
-refuses "no model" 2 "expected MODEL.fvlm, got 0 arguments$help"
-refuses "two models" 2 "expected MODEL.fvlm, got 2 arguments$help" "$m" "$m"
-refuses "--act without a picture" 2 "--picture, --prompt, --size and --act need --image FILE" "$m" --against "$m" --act f32
-refuses "a picture without --against" 2 "--image, --picture, --prompt and --size need --against SOURCE" "$m" --image "$picture"
+refuses "no model" 2 "expected MODEL.fvlm [SOURCE], got 0 arguments$help"
+refuses "three models" 2 "expected MODEL.fvlm [SOURCE], got 3 arguments$help" "$m" "$m" "$m"
+refuses "--act without a picture" 2 "--picture, --prompt, --tokens, --size, --act, --max-kl and --min-agree need --image FILE" "$m" --against "$m" --act f32
+refuses "a picture without --against" 2 "--image, --picture, --prompt, --tokens, --size, --max-kl and --min-agree need --against SOURCE" "$m" --image "$picture"
 refuses "two things to compare with" 2 "give --against or --against-activations, not both" \
     "$m" --against "$m" --against-activations x --image "$picture"
 refuses "--act alone" 2 "--act needs --against SOURCE or --against-activations FILE" "$m" --act f32
 refuses "an unknown mode" 2 "--act: \"f16\" is not f32, int8 or both$help" "$m" --against "$m" --image "$picture" --act f16
-refuses "too many tokens" 2 "--tokens: 5000 is out of range, 0 to 4096$help" "$m" --against "$m" --image "$picture" --tokens 5000
+refuses "too many tokens" 2 "--tokens: 5000 is out of range, 1 to 4096$help" "$m" --against "$m" --image "$picture" --tokens 5000
 refuses "a picture too large" 2 "--size: 8192 is out of range, 64 to 4096$help" "$m" --against "$m" --image "$picture" --size 8192
 refuses "a missing model" 3 "\"$dir/none\": No such file or directory" "$dir/none"
 refuses "a missing source" 3 "\"$dir/none\": No such file or directory" "$m" --against "$dir/none" --image "$picture"

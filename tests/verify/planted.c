@@ -66,13 +66,13 @@ static void a_file_beside_itself(void **state)
 {
     (void)state;
     fvlm_parity p = beside_source(model);
-    assert_int_equal(p.grade, FVLM_GRADE_EXACT);
+    assert_int_equal(p.precision, FVLM_PRECISION_EXACT);
     assert_true(p.n_blocks > 15);
     for (size_t i = 0; i < p.n_blocks; i++) {
         assert_true(p.blocks[i].worst[0].relative_l2 == 0);
         assert_true(p.blocks[i].worst[0].max_error == 0);
     }
-    assert_true(p.agreement[0].kl_sum == 0);
+    assert_true(p.statistics[0].kl.value == 0 && p.statistics[0].rms_dp.value == 0);
     assert_int_equal(p.agreement[0].top1, p.agreement[0].positions);
     assert_true(fvlm_verdict_ok(&p));
     assert_int_equal(fvlm_verdict_first_bad(&p, 0), p.n_blocks);
@@ -179,8 +179,10 @@ static void quantized_models_pass_and_wrong_scales_do_not(void **state)
                                            {"llm.layer1.attn.o.weight", "llm.layer1"}};
     quantize("int8");
     fvlm_parity good = beside_source(other);
-    assert_int_equal(good.grade, FVLM_GRADE_INT8);
-    assert_true(fvlm_verdict_act_ok(&good, 0));
+    assert_int_equal(good.precision, FVLM_PRECISION_INT8);
+    assert_int_equal(fvlm_verdict_first_bad(&good, 0), good.n_blocks);
+    assert_int_equal(fvlm_verdict_predictions(&good, 0), FVLM_FAILURE_NOT_JUDGED); /* three positions */
+    assert_false(fvlm_verdict_ok(&good));
     for (size_t k = 0; k < 2; k++) {
         fvlm_err err;
         float once = 2, much = 300;
@@ -217,7 +219,7 @@ static void both_modes_and_all_thread_counts(void **state)
         o.n_acts = 2;
         o.threads = threads;
         must(fvlm_parity_run(&p, &o, &err), &err);
-        assert_int_equal(p.grade, FVLM_GRADE_INT4);
+        assert_int_equal(p.precision, FVLM_PRECISION_INT4);
         for (size_t i = 0; threads > 1 && i < p.n_blocks; i++)
             assert_memory_equal(p.blocks[i].worst, first.blocks[i].worst, sizeof p.blocks[i].worst);
         bool differ = false;
@@ -230,20 +232,20 @@ static void both_modes_and_all_thread_counts(void **state)
     fvlm_parity_free(&first);
 }
 
-static void grades(void **state)
+static void precisions(void **state)
 {
     (void)state;
     fvlm_err err;
     random_model r = random_model_small();
     static const struct {
         fvlm_kind kind;
-        fvlm_grade grade;
-    } cases[] = {{FVLM_F16, FVLM_GRADE_F16}, {FVLM_BF16, FVLM_GRADE_BF16}};
+        fvlm_precision precision;
+    } cases[] = {{FVLM_F16, FVLM_PRECISION_F16}, {FVLM_BF16, FVLM_PRECISION_BF16}};
     for (size_t i = 0; i < 2; i++) {
         r.type.kind = r.small.kind = (uint8_t)cases[i].kind;
         must(random_model_write(&r, other, &err), &err);
         fvlm_parity p = beside_source(other);
-        assert_int_equal(p.grade, cases[i].grade);
+        assert_int_equal(p.precision, cases[i].precision);
         assert_true(fvlm_verdict_act_ok(&p, 0));
         assert_true(fvlm_verdict_first_bad(&p, 0) == p.n_blocks);
         for (size_t b = 0; b < p.n_blocks; b++) assert_true(p.blocks[b].worst[0].relative_l2 > 2e-5);
@@ -252,10 +254,138 @@ static void grades(void **state)
         fvlm_parity_options o = options_for(other);
         o.source = other;
         must(fvlm_parity_run(&p, &o, &err), &err);
-        assert_int_equal(p.grade, FVLM_GRADE_EXACT);
+        assert_int_equal(p.precision, FVLM_PRECISION_EXACT);
         assert_true(fvlm_verdict_ok(&p));
         fvlm_parity_free(&p);
     }
+}
+
+/* ---- enough positions ---- */
+
+/* One picture with one prompt becomes 256 positions: the same ones each time, the user's first. */
+static void general_questions_fill_up(void **state)
+{
+    (void)state;
+    fvlm_err err;
+    fvlm_parity p[2];
+    fvlm_parity_options o = options_for(model);
+    o.positions = FVLM_MIN_POSITIONS;
+    o.tokens = 7;
+    for (int i = 0; i < 2; i++) must(fvlm_parity_run(&p[i], &o, &err), &err);
+    assert_in_range(p[0].agreement[0].compared, FVLM_MIN_POSITIONS, FVLM_MIN_POSITIONS + 6);
+    assert_int_equal(p[0].n_images, 1);
+    assert_true(p[0].n_drawn >= 1);
+    assert_true(p[0].grading[0].judged);
+    assert_true(fvlm_verdict_ok(&p[0]));
+    assert_ptr_equal(p[0].answers[0].image, picture);
+    assert_string_equal(p[0].answers[0].prompt, "abc");
+    assert_string_not_equal(p[0].answers[1].prompt, "abc");
+    size_t sum = 0;
+    assert_int_equal(p[1].n_answers, p[0].n_answers);
+    for (size_t i = 0; i < p[0].n_answers; i++) {
+        const fvlm_parity_answer *a = &p[0].answers[i], *b = &p[1].answers[i];
+        assert_in_range(a->positions, 1, 7);
+        assert_int_equal(a->positions, b->positions);
+        assert_string_equal(a->prompt, b->prompt);
+        assert_false(a->parting[0].parted);
+        for (size_t k = 0; k < i; k++)
+            assert_false(a->image == p[0].answers[k].image && a->image && !strcmp(a->prompt, p[0].answers[k].prompt));
+        sum += a->positions;
+    }
+    assert_int_equal(sum, p[0].agreement[0].positions);
+    for (int i = 0; i < 2; i++) fvlm_parity_free(&p[i]);
+}
+
+/* Two pictures: both are asked the user's prompt, and each gets a share of the general questions. */
+static void every_picture_has_its_share(void **state)
+{
+    (void)state;
+    fvlm_err err;
+    fvlm_parity p;
+    size_t of[2] = {0};
+    char *second = test_path(folder, "second.png");
+    assert_true(test_write_picture(second, 64, 64));
+    const char *both[] = {picture, second};
+    fvlm_parity_options o = options_for(model);
+    o.images = both;
+    o.n_images = 2;
+    o.positions = 40;
+    o.tokens = 4;
+    must(fvlm_parity_run(&p, &o, &err), &err);
+    for (size_t i = 0; i < p.n_answers; i++) of[p.answers[i].image == second] += p.answers[i].positions;
+    assert_in_range(of[0], 20, 23);
+    assert_in_range(of[0] + of[1], 40, 43);
+    assert_int_equal(p.n_drawn, 0);
+    fvlm_parity_free(&p);
+    free(second);
+}
+
+/* The parting that is reported is where free greedy decoding of both files parts. */
+static void answers_part_where_free_answers_part(void **state)
+{
+    (void)state;
+    enum { N = 24 };
+    fvlm_err err;
+    fvlm_parity p;
+    fvlm_answer a[2];
+    quantize("int4");
+    const char *const paths[] = {model, other};
+    for (int i = 0; i < 2; i++) {
+        const fvlm_question q = {.image = picture, .text = "abc", .sampling = {.max_new_tokens = N, .top_p = 1}};
+        fvlm_model *m = open_model(paths[i], &(fvlm_model_options){.threads = 1});
+        must(fvlm_model_answer(m, &q, &a[i], &err), &err);
+        fvlm_model_close(&m);
+    }
+    size_t same = 0;
+    while (same < a[0].n_ids && same < a[1].n_ids && a[0].ids[same] == a[1].ids[same]) same++;
+    fvlm_parity_options o = options_for(other);
+    o.tokens = N;
+    must(fvlm_parity_run(&p, &o, &err), &err);
+    const bool parted = same < a[0].n_ids || same < a[1].n_ids;
+    assert_true(parted); /* random weights in 4 bits; else the test shows nothing */
+    assert_true(p.answers[0].parting[0].parted);
+    assert_int_equal(p.answers[0].parting[0].position, same);
+    assert_string_not_equal(p.answers[0].parting[0].source, p.answers[0].parting[0].model);
+    fvlm_parity_free(&p);
+    for (int i = 0; i < 2; i++) fvlm_answer_free(&a[i]);
+}
+
+/* The user's limits decide alone, for better and for worse; too few positions fail all the same. */
+static void limits_of_the_user(void **state)
+{
+    (void)state;
+    static const struct {
+        fvlm_parity_limits limits;
+        fvlm_failure want;
+    } cases[] = {
+        {{.by_kl = true, .kl = 1000}, FVLM_FAILURE_NONE},
+        {{.by_kl = true, .kl = 0}, FVLM_FAILURE_MAX_KL},
+        {{.by_top1 = true, .top1 = 0}, FVLM_FAILURE_NONE},
+        {{.by_top1 = true, .top1 = 1}, FVLM_FAILURE_MIN_TOP1},
+        {{.by_kl = true, .kl = 1000, .by_top1 = true, .top1 = 1}, FVLM_FAILURE_MIN_TOP1},
+    };
+    fvlm_err err;
+    fvlm_parity p;
+    quantize("int4");
+    fvlm_parity_options o = options_for(other);
+    o.positions = FVLM_MIN_POSITIONS;
+    o.tokens = 32;
+    must(fvlm_parity_run(&p, &o, &err), &err);
+    assert_true(p.grading[0].judged);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        p.limits = cases[i].limits;
+        assert_int_equal(fvlm_verdict_predictions(&p, 0), cases[i].want);
+        p.grading[0].judged = false;
+        assert_int_equal(fvlm_verdict_predictions(&p, 0), FVLM_FAILURE_NOT_JUDGED);
+        p.grading[0].judged = true;
+    }
+    p.limits = (fvlm_parity_limits){0};
+    for (fvlm_grade g = 0; g < FVLM_N_GRADES; g++) {
+        p.grading[0].grade = g;
+        assert_int_equal(fvlm_verdict_predictions(&p, 0),
+                         g <= FVLM_GRADE_CLOSE ? FVLM_FAILURE_NONE : FVLM_FAILURE_GRADE);
+    }
+    fvlm_parity_free(&p);
 }
 
 /* ---- refusals ---- */
@@ -277,7 +407,8 @@ static void models_that_are_not_the_same(void **state)
     r.config.llm.rope_theta *= 2;
     must(random_model_write(&r, other, &err), &err);
     fvlm_parity_options o = options_for(other);
-    snprintf(text, sizeof text, "\"%s\" and \"%s\" are not the same model: their configurations differ", other, model);
+    snprintf(text, sizeof text, "\"%s\" and \"%s\" are not the same model: llm.rope_theta is 2000000.0 and 1000000.0",
+             other, model);
     refuses(&o, FVLM_MISMATCH, text);
     o = options_for(model);
     o.side = 100;
@@ -453,7 +584,11 @@ int main(void)
         cmocka_unit_test(not_a_number_never_passes),
         cmocka_unit_test(quantized_models_pass_and_wrong_scales_do_not),
         cmocka_unit_test(both_modes_and_all_thread_counts),
-        cmocka_unit_test(grades),
+        cmocka_unit_test(precisions),
+        cmocka_unit_test(general_questions_fill_up),
+        cmocka_unit_test(every_picture_has_its_share),
+        cmocka_unit_test(answers_part_where_free_answers_part),
+        cmocka_unit_test(limits_of_the_user),
         cmocka_unit_test(models_that_are_not_the_same),
         cmocka_unit_test(recorded_activations),
     };

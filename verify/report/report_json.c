@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* report_json.c - see verify_report.h. */
 #include <math.h>
+#include <stdio.h>
 
 #include "format/base/json.h"
 #include "verify/report/verify_report.h"
@@ -21,25 +22,89 @@ static json_t *block_json(const fvlm_parity *p, size_t i, unsigned act)
                      "max_error", number(d->max_error), "ok", fvlm_verdict_block_ok(p, i, act));
 }
 
-static json_t *act_json(const fvlm_parity *p, unsigned act)
+static json_t *estimate_json(fvlm_estimate e)
+{
+    return json_pack("{s:o, s:o, s:o}", "value", number(e.value), "low", number(e.low), "high", number(e.high));
+}
+
+/* {"50": 0.001, "99.9": ...} */
+static json_t *percentiles_json(const double *percents, const double *x, int n)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < n; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%g", percents[i]);
+        fvlm_json_set(&all, key, number(x[i]));
+    }
+    return all;
+}
+
+static json_t *predictions_json(const fvlm_parity *p, unsigned act)
 {
     const fvlm_agreement *a = &p->agreement[act];
-    const fvlm_bound *bound = &p->bounds[act];
-    const double positions = (double)(a->positions ? a->positions : 1);
+    const fvlm_statistics *s = &p->statistics[act];
     const double compared = 5 * (double)(a->compared ? a->compared : 1);
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions,
+                     "compared", (json_int_t)a->compared, "kl_mean", estimate_json(s->kl), "kl_percentiles",
+                     percentiles_json(fvlm_kl_percents, s->kl_percentile, FVLM_N_KL_PERCENTILES), "top1",
+                     estimate_json(s->top1), "dp_mean", estimate_json(s->dp), "dp_rms", estimate_json(s->rms_dp),
+                     "dp_percentiles", percentiles_json(fvlm_dp_percents, s->dp_percentile, FVLM_N_DP_PERCENTILES),
+                     "top5", (double)a->top5 / compared, "source_probability", s->p_source, "ok",
+                     fvlm_verdict_predictions(p, act) == FVLM_FAILURE_NONE);
+}
+
+/* null if there were too few positions. */
+static json_t *grade_json(const fvlm_parity *p, unsigned act)
+{
+    const fvlm_grading *g = &p->grading[act];
+    if (!g->judged) return json_null();
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "grade", fvlm_grade_name(g->grade), "best",
+                     fvlm_grade_name(g->low), "worst", fvlm_grade_name(g->high), "kl_mean",
+                     fvlm_grade_name(g->figures[FVLM_FIGURE_KL]), "top1", fvlm_grade_name(g->figures[FVLM_FIGURE_TOP1]),
+                     "dp_rms", fvlm_grade_name(g->figures[FVLM_FIGURE_RMS_DP]));
+}
+
+static json_t *act_json(const fvlm_parity *p, unsigned act)
+{
+    const fvlm_bound *bound = &p->bounds[act];
     json_t *blocks = json_array();
     for (size_t i = 0; i < p->n_blocks; i++) fvlm_json_append(&blocks, block_json(p, i, act));
-    json_t *logits =
-        json_pack("{s:I, s:o, s:o, s:f, s:f, s:b}", "positions", (json_int_t)a->positions, "kl_mean",
-                  number(fvlm_agreement_mean_kl(a)), "kl_max", number(a->kl_max), "top1", (double)a->top1 / positions,
-                  "top5", (double)a->top5 / compared, "ok", fvlm_verdict_logits_ok(p, act));
     const size_t bad = fvlm_verdict_first_bad(p, act);
     double step;
     const size_t at = fvlm_verdict_largest_step(p, act, &step);
-    return json_pack("{s:s, s:{s:f, s:f, s:f}, s:o, s:o, s:s?, s:s?, s:b}", "act", fvlm_act_name(p->acts[act]),
-                     "bounds", "relative_l2", bound->block, "kl_mean", bound->kl, "top1", bound->top1, "blocks", blocks,
-                     "logits", logits, "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
+    return json_pack("{s:s, s:{s:o, s:o, s:f}, s:o, s:o, s:o, s:s?, s:s?, s:b}", "act", fvlm_act_name(p->acts[act]),
+                     "bounds", "relative_l2", number(bound->block), "kl_mean", number(bound->kl), "top1", bound->top1,
+                     "blocks", blocks, "predictions", predictions_json(p, act), "grade", grade_json(p, act),
+                     "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
                      bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_verdict_act_ok(p, act));
+}
+
+static json_t *answer_json(const fvlm_parity *p, const fvlm_parity_answer *a)
+{
+    json_t *partings = json_array();
+    for (unsigned act = 0; act < p->n_acts; act++) {
+        const fvlm_parting *at = &a->parting[act];
+        fvlm_json_append(&partings, !at->parted ? json_null()
+                                                : json_pack("{s:I, s:o, s:o}", "position", (json_int_t)at->position,
+                                                            "source", fvlm_json_lossy_string(at->source), "model",
+                                                            fvlm_json_lossy_string(at->model)));
+    }
+    return json_pack("{s:o, s:o, s:I, s:o}", "image", a->image ? fvlm_json_lossy_string(a->image) : json_null(),
+                     "prompt", a->prompt ? fvlm_json_lossy_string(a->prompt) : json_null(), "positions",
+                     (json_int_t)a->positions, "parts", partings);
+}
+
+/* {"kl_mean": [0.006, 0.05, 0.45], ...}: the worst values that are still indistinguishable, close, visibly worse. */
+static json_t *limits_json(void)
+{
+    static const char *const keys[] = {"kl_mean", "top1", "dp_rms"};
+    json_t *all = json_object();
+    for (fvlm_figure f = 0; f < FVLM_N_FIGURES; f++) {
+        json_t *limits = json_array();
+        for (fvlm_grade g = 0; g < FVLM_GRADE_BROKEN; g++) fvlm_json_append(&limits, json_real(fvlm_grade_limit(f, g)));
+        fvlm_json_set(&all, keys[f], limits);
+    }
+    return all;
 }
 
 static json_t *weights_json(const fvlm_weights *w)
@@ -53,14 +118,19 @@ static json_t *weights_json(const fvlm_weights *w)
 
 static void add_parity(json_t **report, const fvlm_parity *p)
 {
-    json_t *acts = json_array();
-    for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
-    fvlm_json_set(report, "grade", json_string(fvlm_grade_name(p->grade)));
-    fvlm_json_set(report, "images", json_integer((json_int_t)p->n_images));
+    json_t *acts = json_array(), *answers = json_array();
     char notes[FVLM_PIXELS_NOTES_CHARS];
+    for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
+    for (size_t i = 0; i < p->n_answers; i++) fvlm_json_append(&answers, answer_json(p, &p->answers[i]));
+    fvlm_json_set(report, "precision", json_string(fvlm_precision_name(p->precision)));
+    fvlm_json_set(report, "images", json_integer((json_int_t)p->n_images));
+    fvlm_json_set(report, "drawn", json_integer((json_int_t)p->n_drawn));
     fvlm_json_set(report, "picture_notes", json_string(fvlm_pixels_describe_notes(p->picture_notes, notes)));
+    fvlm_json_set(report, "positions_needed", json_integer(FVLM_MIN_POSITIONS));
+    fvlm_json_set(report, "grade_limits", limits_json());
     fvlm_json_set(report, "seconds", json_real(p->seconds));
     fvlm_json_set(report, "activations", acts);
+    fvlm_json_set(report, "answers", answers);
 }
 
 json_t *fvlm_verify_report_json(const fvlm_verify_report *r)
@@ -72,6 +142,7 @@ json_t *fvlm_verify_report_json(const fvlm_verify_report *r)
                   (json_int_t)r->n_tensors, "bytes", (json_int_t)r->n_bytes, "seconds", r->seconds);
     if (!r->against) return report;
     fvlm_json_set(&report, "against", fvlm_json_lossy_string(r->against));
+    fvlm_json_set(&report, "differences", r->differences ? fvlm_json_lossy_string(r->differences) : json_null());
     if (w) fvlm_json_set(&report, "weights", weights_json(w));
     if (p) add_parity(&report, p);
     fvlm_json_set(&report, "ok", json_boolean((!w || w->n_bad == 0) && (!p || fvlm_verdict_ok(p))));

@@ -34,39 +34,147 @@ static void print_blocks(FILE *to, const fvlm_parity *p, unsigned act)
     }
 }
 
-static void print_logits(FILE *to, const fvlm_parity *p, unsigned act)
+/* ---- predictions ---- */
+
+static void print_percentiles(FILE *to, const double *percents, const double *x, int n, double unit)
+{
+    for (int i = 0; i < n; i++) {
+        if (percents[i] == 0 || percents[i] == 100)
+            fprintf(to, ", %s", percents[i] == 0 ? "smallest" : "largest");
+        else if (percents[i] == 50)
+            fprintf(to, ", median");
+        else
+            fprintf(to, ", %g %%", percents[i]);
+        fprintf(to, " %.3g", unit * x[i]);
+    }
+    fprintf(to, "\n");
+}
+
+static void print_statistics(FILE *to, const fvlm_parity *p, unsigned act)
 {
     const fvlm_agreement *a = &p->agreement[act];
-    fprintf(to, "next token at %zu positions: KL divergence %.3e mean, %.3e max; likeliest token agrees at %zu",
-            a->positions, fvlm_agreement_mean_kl(a), a->kl_max, a->top1);
-    if (a->compared) fprintf(to, "; %.2f of the top five in common", (double)a->top5 / (double)a->compared);
-    fprintf(to, "%s\n", fvlm_verdict_logits_ok(p, act) ? "" : "  out of bounds");
+    const fvlm_statistics *s = &p->statistics[act];
+    fprintf(to, "next token at %zu positions of %zu answer%s: likeliest token agrees at %zu", a->positions,
+            p->n_answers, p->n_answers == 1 ? "" : "s", a->top1);
+    if (a->compared == 0) {
+        fprintf(to, "\n");
+        return;
+    }
+    fprintf(to, "; %.2f of the top five in common\n", (double)a->top5 / (double)a->compared);
+    fprintf(to, "KL divergence, nats: mean %.3g +- %.2g", s->kl.value, s->kl.high - s->kl.value);
+    print_percentiles(to, fvlm_kl_percents, s->kl_percentile, FVLM_N_KL_PERCENTILES, 1);
+    fprintf(to, "change of the right token's probability, %%: mean %.3g +- %.2g, RMS %.3g +- %.2g", 100 * s->dp.value,
+            100 * (s->dp.high - s->dp.value), 100 * s->rms_dp.value, 100 * (s->rms_dp.high - s->rms_dp.value));
+    print_percentiles(to, fvlm_dp_percents, s->dp_percentile, FVLM_N_DP_PERCENTILES, 100);
+    if (s->p_source < 0.5)
+        fprintf(
+            to,
+            "the source is unsure: its likeliest token has %.2g %% on average and changes easily (random weights, or "
+            "pictures of a kind that it does not know)\n",
+            100 * s->p_source);
+}
+
+static void print_partings(FILE *to, const fvlm_parity *p, unsigned act)
+{
+    const fvlm_parity_answer *first = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_answers; i++) {
+        if (!p->answers[i].parting[act].parted) continue;
+        if (!first) first = &p->answers[i];
+        n++;
+    }
+    fprintf(to, "greedy answers: %zu of %zu the same", p->n_answers - n, p->n_answers);
+    if (!first) {
+        fprintf(to, "\n");
+        return;
+    }
+    const fvlm_parting *at = &first->parting[act];
+    fvlm_terminal_print(to, "; the first parts at token %zu of %zu, \"%s\" for \"%s\"", at->position + 1,
+                        first->positions, at->model, at->source);
+    if (first->prompt)
+        fvlm_terminal_print(to, ", %s, \"%s\"", first->image ? first->image : "a drawn picture", first->prompt);
+    fprintf(to, "\n");
+}
+
+/* ---- grades ---- */
+
+static void print_grades(FILE *to, const fvlm_parity *p, unsigned act)
+{
+    const fvlm_grading *g = &p->grading[act];
+    char text[32], low[32], high[32], limit[70];
+    fprintf(to, "%-26s %9s %22s", "graded", "measured", "one standard error");
+    for (fvlm_grade k = 0; k < FVLM_GRADE_BROKEN; k++) fprintf(to, " %17s", fvlm_grade_name(k));
+    fprintf(to, "\n");
+    for (fvlm_figure f = 0; f < FVLM_N_FIGURES; f++) {
+        const fvlm_estimate e = fvlm_figure_of(&p->statistics[act], f);
+        snprintf(limit, sizeof limit, "%s to %s", fvlm_figure_text(f, e.low, low), fvlm_figure_text(f, e.high, high));
+        fprintf(to, "%-26s %9s %22s", fvlm_figure_name(f), fvlm_figure_text(f, e.value, text), limit);
+        for (fvlm_grade k = 0; k < FVLM_GRADE_BROKEN; k++) {
+            snprintf(limit, sizeof limit, "%s %s",
+                     f == FVLM_FIGURE_TOP1 ? ">=" : "<=", fvlm_figure_text(f, fvlm_grade_limit(f, k), text));
+            fprintf(to, " %17s", limit);
+        }
+        fprintf(to, "  %s\n", fvlm_grade_name(g->figures[f]));
+    }
+    fprintf(to, "grade: %s", fvlm_grade_name(g->grade));
+    if (g->low != g->high)
+        fprintf(to, "; within one standard error anything from %s to %s", fvlm_grade_name(g->low),
+                fvlm_grade_name(g->high));
+    fprintf(to, "\n");
+}
+
+/* ---- the verdict ---- */
+
+/* The bounds on blocks, and those on predictions if they apply. */
+static void print_bounds(FILE *to, const fvlm_parity *p, unsigned act, bool predictions)
+{
+    const fvlm_bound *b = &p->bounds[act];
+    const size_t bad = fvlm_verdict_first_bad(p, act);
+    if (!isfinite(b->block)) return;
+    if (bad < p->n_blocks)
+        fvlm_terminal_print(to, "OUT OF BOUNDS from %s on", p->blocks[bad].name);
+    else if (predictions && fvlm_verdict_predictions(p, act))
+        fprintf(to, "OUT OF BOUNDS in the next token");
+    else
+        fprintf(to, "within the bounds");
+    fprintf(to, " for %s: relative L2 up to %g", fvlm_precision_name(p->precision), b->block);
+    if (predictions) fprintf(to, ", mean KL up to %g, likeliest token at least %g %%", b->kl, 100 * b->top1);
+    fprintf(to, "\n");
 }
 
 static void print_verdict(FILE *to, const fvlm_parity *p, unsigned act)
 {
-    const fvlm_bound *b = &p->bounds[act];
-    const size_t bad = fvlm_verdict_first_bad(p, act);
+    const fvlm_grading *g = &p->grading[act];
+    const fvlm_parity_limits *l = &p->limits;
+    const fvlm_failure failure = fvlm_verdict_predictions(p, act);
+    const bool bounded = isfinite(p->bounds[act].kl) && !l->by_kl && !l->by_top1;
     double step;
     const size_t at = fvlm_verdict_largest_step(p, act, &step);
     if (step > 0) fvlm_terminal_print(to, "largest step: %s adds %.3e\n", p->blocks[at].name, step);
-    if (fvlm_verdict_act_ok(p, act))
-        fprintf(to, "within the bounds");
-    else if (bad < p->n_blocks)
-        fvlm_terminal_print(to, "OUT OF BOUNDS from %s on", p->blocks[bad].name);
-    else
-        fprintf(to, "OUT OF BOUNDS in the next token");
-    fprintf(to, " for %s: relative L2 up to %g, mean KL up to %g, likeliest token at least %g %%\n",
-            fvlm_grade_name(p->grade), b->block, b->kl, 100 * b->top1);
+    print_bounds(to, p, act, bounded);
+    if (g->judged)
+        print_grades(to, p, act);
+    else if (failure == FVLM_FAILURE_NOT_JUDGED)
+        fprintf(to, "NOT JUDGED: %zu positions of %d needed\n", g->positions, FVLM_MIN_POSITIONS);
+    if (l->by_kl)
+        fprintf(to, "mean KL divergence %.3g, at most %g asked for%s\n", p->statistics[act].kl.value, l->kl,
+                failure == FVLM_FAILURE_MAX_KL ? ": EXCEEDED" : "");
+    if (l->by_top1)
+        fprintf(to, "likeliest token agrees at %.2f %%, at least %g %% asked for%s\n",
+                100 * p->statistics[act].top1.value, 100 * l->top1,
+                p->statistics[act].top1.value < l->top1 ? ": MISSED" : "");
 }
 
 static void print_parity(FILE *to, const fvlm_parity *p)
 {
     for (unsigned act = 0; act < p->n_acts; act++) {
-        fprintf(to, "%s%s with %s activations, %zu image%s\n", act ? "\n" : "", fvlm_grade_name(p->grade),
+        fprintf(to, "%s%s with %s activations, %zu image%s", act ? "\n" : "", fvlm_precision_name(p->precision),
                 fvlm_act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
+        if (p->n_drawn) fprintf(to, " and %zu drawn picture%s", p->n_drawn, p->n_drawn == 1 ? "" : "s");
+        fprintf(to, "\n");
         print_blocks(to, p, act);
-        print_logits(to, p, act);
+        print_statistics(to, p, act);
+        print_partings(to, p, act);
         print_verdict(to, p, act);
     }
     char notes[FVLM_PIXELS_NOTES_CHARS];
@@ -83,6 +191,9 @@ void fvlm_verify_report_print(FILE *to, const fvlm_verify_report *r)
         return;
     }
     fvlm_terminal_print(to, "%s compared with %s\n", r->model, r->against);
+    if (r->differences) fvlm_terminal_print(to, "they differ in use: %s\n", r->differences);
+    if (r->swapped)
+        fvlm_terminal_print(to, "%s is quantized and %s is not: the source belongs last\n", r->against, r->model);
     if (r->weights) print_weights(to, r->weights);
     if (r->parity)
         print_parity(to, r->parity);

@@ -13,6 +13,8 @@ struct json_t; /* of <jansson.h> */
 /* Texts and results are borrowed. */
 typedef struct {
     const char *model, *against; /* paths; against is NULL if only checksums were checked */
+    const char *differences;     /* in use, of a model and its source (same_model.h); NULL: none */
+    bool swapped;                /* the source is quantized and the model is not */
     size_t n_tensors;            /* whose checksums match */
     uint64_t n_bytes;            /* of the file */
     double seconds;              /* that the checksums took */

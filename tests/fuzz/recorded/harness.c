@@ -9,12 +9,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fvlm_err err = {0};
     fvlm_witness *w;
     const fvlm_parity_options o = {.recorded = fuzz_file(data, size)};
+    bool more;
     fvlm_status st = fvlm_witness_recorded_open(&w, &o, &err);
     must_explain(st, &err);
     if (st) return 0;
     fvlm_runner_input in;
     size_t sum = 0;
-    if (w->kind->begin(w, 0, &in, &err)) abort();
+    if (w->kind->begin(w, 0, &in, &more, &err) || !more) abort();
     if (in.pixels->values)
         for (size_t i = 0; i < (size_t)in.pixels->side * in.pixels->side * 3; i++) sum += in.pixels->values[i] > 0;
     const float *x;
