@@ -28,7 +28,7 @@ static json_t *number(fvlm_json_pull *p, size_t begin, size_t n_bytes)
         return NULL;
     }
     j = word ? NULL : json_loadb(text, n_bytes, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
-    if (!j) j = json_real(text[0] == '-' ? -FVLM_JSON_NOT_FINITE : FVLM_JSON_NOT_FINITE);
+    if (!j) j = json_real(text[0] == '-' || text[0] == 'N' ? -FVLM_JSON_NOT_FINITE : FVLM_JSON_NOT_FINITE);
     return j ? j : no_memory(p, NULL);
 }
 

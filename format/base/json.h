@@ -11,9 +11,10 @@
 #define FVLM_MAX_JSON_VALUES (1u << 20)
 
 /* Reads the next value as a tree, which the caller owns; NULL on failure. Duplicate keys are refused, and so is more
- * than the limits above, before memory is spent on it. An integer beyond 64 bits becomes a real. A number beyond f64,
- * NaN and Infinity become +-FVLM_JSON_NOT_FINITE, since jansson has no others: every reader of a number must have a
- * range, as json_fields.h demands. */
+ * than the limits above, before memory is spent on it. An integer beyond 64 bits becomes a real. jansson has no
+ * others than f64, so that what is beyond it, and Infinity, become +-FVLM_JSON_NOT_FINITE, and NaN
+ * -FVLM_JSON_NOT_FINITE: every reader of a number must have a range, as json_fields.h demands, and may take a large
+ * number for no limit. */
 json_t *fvlm_json_pull_tree(fvlm_json_pull *p);
 
 #define FVLM_JSON_NOT_FINITE DBL_MAX

@@ -237,6 +237,8 @@ static void numbers(void **state)
         assert_string_equal(verdict_of(": 1024,", to), "");
         assert_int_equal(r.names.config.llm.context, 2048);
     }
+    assert_string_equal(verdict_of(": 1024,", ": NaN,"),
+                        CONFIG "\"tokenizer_model_max_length\" is NaN, infinite or too large");
     assert_string_equal(verdict_of(": 1024,", ": 0,"),
                         CONFIG "\"tokenizer_model_max_length\" is 0, expected 1 to 1048576");
 }

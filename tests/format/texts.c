@@ -194,7 +194,7 @@ static void json_of_people(void **state)
         {"1000000000000000019884624838656", 1e30},
         {"1e999", FVLM_JSON_NOT_FINITE},
         {"-1e999", -FVLM_JSON_NOT_FINITE},
-        {"NaN", FVLM_JSON_NOT_FINITE},
+        {"NaN", -FVLM_JSON_NOT_FINITE},
         {"Infinity", FVLM_JSON_NOT_FINITE},
         {"-Infinity", -FVLM_JSON_NOT_FINITE},
         {"1e-999", 0},
