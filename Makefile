@@ -92,7 +92,7 @@ cases: programs  ## cases: every input that once went wrong beside its tests
 
 asan:  ## asan: the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j2 test BUILD=build/asan OPT=-O1 \
-	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+	  SAN="-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer \
        --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
 
 # faults and model_memory define malloc themselves, which ThreadSanitizer cannot bear, and output ends there without a

@@ -130,11 +130,15 @@ static void check_fixed(fvlm_json_fields *r)
     }
 }
 
-/* Every layer attends to every position before it. */
-static void check_attention(fvlm_json_fields *r)
+/* Every layer attends to every position before it. In Qwen2 a window slides over the layers from max_window_layers on,
+ * or those that layer_types names. Nests leave sizes out that are in 'outer'. */
+static void check_attention(fvlm_json_fields *r, const json_t *outer)
 {
-    const json_t *types = json_object_get(r->object, "layer_types"), *window;
-    const json_t *context = json_object_get(r->object, "max_position_embeddings");
+    const json_t *types = json_object_get(r->object, "layer_types");
+    const json_t *window = json_object_get(r->object, "sliding_window");
+    const json_t *from = json_object_get(r->object, "max_window_layers");
+    const double layers = json_number_value(json_object_get(outer, "num_hidden_layers"));
+    const double context = json_number_value(json_object_get(outer, "max_position_embeddings"));
     char text[64];
     if (!fvlm_config_is_off(types) && !json_is_array(types))
         fvlm_config_refuse(r, FVLM_BAD_INPUT, "\"layer_types\" is %s, expected an array", fvlm_json_kind(types));
@@ -145,9 +149,10 @@ static void check_attention(fvlm_json_fields *r)
             fvlm_config_refuse(r, FVLM_UNSUPPORTED, "\"layer_types\"[%zu] is %s; only \"full_attention\" is supported",
                                i, fvlm_config_value(type, text));
     }
-    window = json_object_get(r->object, "sliding_window");
-    if (fvlm_config_is_off(json_object_get(r->object, "use_sliding_window")) || !window || json_is_null(window)) return;
-    if (!json_is_number(window) || json_number_value(window) < json_number_value(context))
+    if (fvlm_config_is_off(json_object_get(r->object, "use_sliding_window")) || !window || json_is_null(window) ||
+        json_array_size(types) > 0 || (json_is_number(from) && json_number_value(from) >= layers))
+        return;
+    if (!json_is_number(window) || json_number_value(window) < context)
         fvlm_config_refuse(
             r, FVLM_UNSUPPORTED,
             "\"use_sliding_window\" is set with \"sliding_window\" %s, below \"max_position_embeddings\"; "
@@ -174,7 +179,7 @@ static void check_nests(fvlm_json_fields *r)
         if (!fvlm_config_get_nest(&nest, r, n)) continue;
         fvlm_json_fields inner = {.object = nest.object, .name = nest.name, .err = r->err, .st = r->st};
         check_unsupported(&inner);
-        check_attention(&inner);
+        check_attention(&inner, r->object);
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
             const json_t *x = json_object_get(r->object, keys[i]), *y = json_object_get(nest.object, keys[i]);
             const bool same = json_is_number(x) ? fvlm_config_is_number(y, json_number_value(x)) : json_equal(x, y);
@@ -190,6 +195,6 @@ void fvlm_config_check_keys(fvlm_json_fields *r)
 {
     check_fixed(r);
     check_unsupported(r);
-    check_attention(r);
+    check_attention(r, r->object);
     check_nests(r);
 }

@@ -35,29 +35,38 @@ static bool linear_by_one(const json_t *object, const char *type)
     return !strcmp(type, "linear") && fvlm_config_is_number(json_object_get(object, "factor"), 1);
 }
 
+static void check_type(fvlm_json_fields *f, const char *key)
+{
+    const json_t *v = json_object_get(f->object, key);
+    const char *type = json_string_value(v);
+    char text[64];
+    if (!v || json_is_null(v) || (type && (!strcmp(type, "default") || linear_by_one(f->object, type)))) return;
+    fvlm_config_refuse(f, FVLM_UNSUPPORTED,
+                       "\"%s\" is %s; rotary embeddings that are scaled are not supported, only \"default\" ones", key,
+                       fvlm_config_value(v, text));
+}
+
 static void read_object(rope *s, const json_t *object, const char *where, bool nested)
 {
     fvlm_json_fields f = {.object = object, .name = where, .err = s->r->err, .st = s->r->st};
     const char *key;
     json_t *v;
     char text[64], inner[160];
+    check_type(&f, "rope_type"); /* before the factors that belong to a type */
+    check_type(&f, "type");
     json_object_foreach((json_t *)object, key, v)
     {
-        const char *type = json_string_value(v);
-        if (json_is_null(v) || !strcmp(key, "original_max_position_embeddings") || !strcmp(key, "rope_theta")) continue;
-        if (!strcmp(key, "rope_type") || !strcmp(key, "type")) {
-            if (!type || (strcmp(type, "default") != 0 && !linear_by_one(object, type)))
-                fvlm_config_refuse(
-                    &f, FVLM_UNSUPPORTED,
-                    "\"%s\" is %s; rotary embeddings that are scaled are not supported, only \"default\" "
-                    "ones",
-                    key, fvlm_config_value(v, text));
-        } else if (json_is_object(v) && !nested) { /* of one type of layer */
+        const bool factor = strstr(key, "factor") || strstr(key, "mscale");
+        if (json_is_null(v) || !strcmp(key, "rope_type") || !strcmp(key, "type") ||
+            !strcmp(key, "original_max_position_embeddings") || !strcmp(key, "rope_theta") ||
+            (factor && fvlm_config_is_number(v, 1)))
+            continue;
+        if (json_is_object(v) && !nested) { /* of one type of layer */
             snprintf(inner, sizeof inner, "%s: \"%.32s\"", where, key);
             s->r->st = f.st;
             read_object(s, v, inner, true);
             f.st = s->r->st;
-        } else if (!fvlm_config_is_number(v, 1) || !(strstr(key, "factor") || strstr(key, "mscale"))) {
+        } else {
             fvlm_config_refuse(&f, FVLM_UNSUPPORTED, "\"%.64s\" is %s, which is not supported", key,
                                fvlm_config_value(v, text));
         }

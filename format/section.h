@@ -4,11 +4,13 @@
 #ifndef FVLM_FORMAT_SECTION_H
 #define FVLM_FORMAT_SECTION_H
 
+#include "format/base/stop.h"
 #include "format/header.h"
 
 /* Compresses: one thread, fixed level, size and checksum in the frame, so equal text gives equal bytes (of one version
- * of zstd). The caller frees *out. */
-fvlm_status fvlm_section_pack(uint8_t **out, size_t *n_bytes, const char *raw, size_t raw_bytes, fvlm_err *err);
+ * of zstd). stop may be NULL. The caller frees *out. */
+fvlm_status fvlm_section_pack(uint8_t **out, size_t *n_bytes, const char *raw, size_t raw_bytes, const fvlm_stop *stop,
+                              fvlm_err *err);
 
 /* Reads the s->n_bytes stored bytes from fd and checks their hash. The caller frees *out, which is NULL on failure.
  * path and what ("index") are for messages. */

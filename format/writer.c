@@ -184,7 +184,7 @@ static fvlm_status write_text(fvlm_writer *w, size_t i, const char *text, size_t
     uint64_t offset;
     if (!fvlm_checked_round_up(before->offset + before->n_bytes, FVLM_SECTION_ALIGN, &offset))
         return fvlm_fail(err, FVLM_LIMIT, "\"%s\": larger than a file can be", w->path);
-    fvlm_status st = fvlm_section_pack(&packed, &packed_bytes, text, n_bytes, err);
+    fvlm_status st = fvlm_section_pack(&packed, &packed_bytes, text, n_bytes, w->check.stop, err);
     if (st) return st;
     *s = (fvlm_section){.kind = (uint32_t)i + 1,
                         .encoding = FVLM_ENCODING_ZSTD,

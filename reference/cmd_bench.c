@@ -191,6 +191,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     if (opt.prompt && !opt.image)
         return fvlm_fail(err, FVLM_USAGE,
                          "--prompt needs --image FILE; without a picture, --text N sets the prompt's length");
+    if (opt.image && !strcmp(opt.image, "-"))
+        return fvlm_fail(err, FVLM_USAGE, "--image -: every run reads the picture again; give a file");
     if (opt.text && opt.image)
         return fvlm_fail(err, FVLM_USAGE, "with --image the prompt has the length of --prompt; leave out --text");
     fvlm_status st = FVLM_OK;

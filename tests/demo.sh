@@ -39,8 +39,13 @@ for m in tiny tiny-int8 tiny-int4; do show "$fvlm" verify "$out/$m.fvlm"; done
 say "4. Block by block beside PyTorch: outputs that timm and transformers recorded from the same checkpoint"
 show "$fvlm" verify "$out/tiny.fvlm" --against-activations "$tiny/pytorch.safetensors"
 
-say "5. What int4 costs, beside the same model fused by PyTorch in f64"
-show "$fvlm" verify "$out/tiny-int4.fvlm" --against "$tiny/fused" --image "$picture" | grep -v '^vision.stage\|^llm.layer'
+say "5. What int4 costs, beside the same model fused by PyTorch in f64, over 19 pictures"
+pictures="printf -- ' --image %s' $tiny/heldout/0[01]?.png"
+echo "\$ $fvlm verify $out/tiny-int4.fvlm --against $tiny/fused --prompt \"Describe the picture.\" \$($pictures)"
+# shellcheck disable=SC2046
+"$fvlm" verify "$out/tiny-int4.fvlm" --against "$tiny/fused" --prompt "Describe the picture." $(eval "$pictures") \
+    >"$out/verdict" || { cat "$out/verdict"; exit 1; }
+grep -v '^vision.stage\|^llm.layer' "$out/verdict"
 
 say "6. Questions about $picture, which the model has not seen in training"
 awk -F'\t' -v p="$(basename "$picture")" '$1 == p { print $3 "\t" $4 }' "$tiny/heldout/questions.tsv" |

@@ -16,6 +16,7 @@ const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fm
     const fvlm_source_tensor *t = fvlm_source_find(r->src, name);
     if (t) {
         r->used[t - fvlm_source_tensor_at(r->src, 0)] = true;
+        r->n_found++;
         if (t->type >= FVLM_SOURCE_I64 && !r->shape.code)
             fvlm_fail(&r->shape, FVLM_UNSUPPORTED,
                       "tensor \"%.200s\": %s cannot hold a weight; give the checkpoint it was made from (BF16, F16 or "
@@ -104,8 +105,9 @@ static size_t list(char *to, size_t size, const char *const *names, size_t n_nam
 fvlm_status fvlm_resolver_balance(fvlm_resolver *r)
 {
     const char *left[FVLM_LISTED];
+    const size_t n_all = fvlm_source_n_tensors(r->src);
     size_t n_left = 0;
-    for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
+    for (size_t i = 0; i < n_all; i++) {
         if (r->used[i]) continue;
         if (n_left < FVLM_LISTED) left[n_left] = fvlm_source_tensor_at(r->src, i)->name;
         n_left++;
@@ -114,6 +116,11 @@ fvlm_status fvlm_resolver_balance(fvlm_resolver *r)
         if (r->shape.code && r->err) *r->err = r->shape;
         return r->shape.code;
     }
+    if (r->n_found == 0)
+        return fvlm_fail(r->err, FVLM_UNSUPPORTED,
+                         "\"%s\" is not a FastVLM: none of its %zu tensors has a name of FastVLM's, the first is "
+                         "\"%.200s\"; give Apple's own checkpoint folder",
+                         fvlm_source_folder(r->src), n_all, fvlm_source_tensor_at(r->src, 0)->name);
     char text[1900];
     size_t n = 0, n_shown = r->n_missing < FVLM_LISTED ? r->n_missing : FVLM_LISTED;
     if (r->n_missing) {

@@ -17,7 +17,7 @@ typedef struct {
     fvlm_names *out;
     bool *used; /* [source tensors] */
     char *missing[FVLM_LISTED];
-    size_t n_missing;
+    size_t n_missing, n_found;
     fvlm_err shape;      /* the first tensor that does not fit; reported only if no name is wrong: the likelier cause */
     fvlm_recipe nowhere; /* written to when memory or branches run out; never read */
     fvlm_err *err;

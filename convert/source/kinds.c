@@ -9,7 +9,7 @@
 #include "format/base/json.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
-#define MAX_NAMES 65536 /* tensors that are looked at */
+#define MAX_NAMES 65536 /* tensors whose names are read */
 
 #define APPLE "give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"
 #define FLOAT "give the checkpoint it was made from (BF16, F16 or F32)"
@@ -38,6 +38,7 @@ static const struct {
      "a checkpoint in Mistral's or Meta's layout", APPLE},
     {FILES, NULL, "model_index.json", "a diffusers pipeline, which makes pictures", APPLE},
     {FILES, NULL, "diffusion_pytorch_model*.safetensors", "a part of a diffusers pipeline", APPLE},
+    {FILES, NULL, "open_clip_*", "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM", APPLE},
     {FILES, NULL, "*.safetensors", "weights under another name", RENAME},
     {FILES, NULL, "*.fvlm", "a converted model already", "'fvlm run', 'fvlm quant' and 'fvlm verify' read .fvlm files"},
     {FILES, NULL, "*.gguf", "GGUF (llama.cpp)", APPLE},
@@ -88,7 +89,6 @@ static const struct {
     {CONFIG, "model_type", "mobileclip* clip clip_* siglip* chinese_clip align timm_wrapper vit vit_*",
      "a picture encoder, not a whole FastVLM", APPLE},
     {CONFIG, "architecture", "fastvit* mobileclip* vit_*", "a picture encoder of timm, not a whole FastVLM", APPLE},
-    {CONFIG, "model_cfg", "{}", "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM", APPLE},
 
     {TENSORS, NULL, ".lora_A. .lora_B. .lora_embedding_A .lora_magnitude_vector", "LoRA matrices that are not merged",
      MERGE},
@@ -101,8 +101,9 @@ static const struct {
     {TENSORS, NULL, "multi_modal_projector.linear_0.",
      "Apple's MLX export: the language model alone, its vision tower is in fastvithd.mlpackage", APPLE},
     {TENSORS, NULL, "vision_tower.timm_model.", "the transformers port of FastVLM", APPLE},
-    {TENSORS, NULL, "vision_model.encoder. vision_model.embeddings.", "a model with CLIP's or SigLIP's vision tower",
-     APPLE},
+    {TENSORS, NULL, "vision_model.encoder. vision_model.embeddings.",
+     "a model with a ViT as vision tower, such as CLIP or SigLIP", APPLE},
+    {TENSORS, NULL, "stages.0.blocks. stem.0.conv_kxk.", "a picture encoder of timm, not a whole FastVLM", APPLE},
     {TENSORS, NULL, "vision_tower.vision_model.", "the mlx-vlm port of FastVLM", APPLE},
     {TENSORS, NULL, "multi_modal_projector.", "a LLaVA of transformers", APPLE},
     {TENSORS, NULL, "image_encoder. visual.trunk.", "a MobileCLIP checkpoint, not a FastVLM", APPLE},
@@ -131,15 +132,12 @@ static fvlm_status refuse_parent(const fvlm_source *src, const fvlm_listing *fil
 {
     const char *first = NULL;
     size_t n = 0;
+    if (fvlm_listing_find(files, "model_index.json")) return FVLM_OK; /* the parts of a pipeline lie in folders, too */
     for (size_t i = 0; i < files->n && i < 1000; i++) {
         char *single = fvlm_asprintf("%s/model.safetensors", files->names[i]);
         char *index = fvlm_asprintf("%s/model.safetensors.index.json", files->names[i]);
-        if (!single || !index)
-            n = 0;
-        else if (fvlm_source_has(src, single) || fvlm_source_has(src, index)) {
-            if (!first) first = files->names[i];
-            n++;
-        }
+        if (single && index && (fvlm_source_has(src, single) || fvlm_source_has(src, index)) && n++ == 0)
+            first = files->names[i];
         free(single);
         free(index);
     }

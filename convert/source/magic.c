@@ -56,8 +56,7 @@ static const magic *find(const uint8_t *first, size_t n, bool binary_only)
         const magic *m = &magics[i];
         bool binary = false;
         for (unsigned j = 0; j < m->n; j++) binary |= (unsigned char)(m->bytes[j] - ' ') >= 0x5f;
-        if (binary_only && !binary && i > 0)
-            continue; /* a text file may begin so; with an LFS pointer's line it may not */
+        if (binary_only && !binary && i >= N_POINTERS) continue; /* a text file may begin so */
         if (m->at < n && m->n <= n - m->at && !memcmp(first + m->at, m->bytes, m->n)) return m;
     }
     return NULL;

@@ -33,7 +33,7 @@ static char *similar_name(const char *path)
     char *best = NULL;
     size_t best_edits = strlen(name) < 5 ? 2 : 3; /* fewer than this */
     for (struct dirent *e; d && (e = readdir(d));) {
-        if (e->d_name[0] == '.') continue;
+        if (e->d_name[0] == '.' || !strcmp(e->d_name, name)) continue;
         const size_t n = strlen(name);
         const bool longer =
             n > 0 && strncmp(e->d_name, name, n) == 0 && e->d_name[n] == '.'; /* the suffix is missing */
@@ -56,6 +56,7 @@ static fvlm_status check_there(const char *path, const char *download, fvlm_err 
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is an address; download it first%s", path, download);
     if (stat(path, &s) == 0) return FVLM_OK;
     if (errno != ENOENT) return fvlm_fail_errno(err, "\"%s\"", path);
+    if (lstat(path, &s) == 0) return fvlm_fail(err, FVLM_IO, "\"%s\" is a link to something that is not there", path);
     char *similar = similar_name(path);
     fvlm_fail_errno(err, "\"%s\"", path);
     if (similar) fvlm_fail(err, FVLM_IO, "\"%s\": %s; did you mean \"%s\"?", path, strerror(ENOENT), similar);

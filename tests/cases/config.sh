@@ -161,6 +161,12 @@ for f in generation_config.json tokenizer_config.json vocab.json merges.txt adde
     fresh; mark "$ck/$f"; reads "[bom] sibling: $f"
 done
 fresh; echo '{"size": 256}' >"$ck/preprocessor_config.json"; mark "$ck/preprocessor_config.json"; reads "[bom] sibling: preprocessor_config.json"
+index() { # beside the single file: every tensor of its header is in it
+    local header; header=$(tail -c +9 "$ck/model.safetensors" | head -c "$(od -An -tu8 -N8 "$ck/model.safetensors")")
+    printf '\xef\xbb\xbf{"metadata": {"total_size": %s},\n"weight_map": {%s}}' "$digits" \
+        "$(grep -o '"[^"]*": *{"dtype' <<<"$header" | sed 's/: *{"dtype/: "model.safetensors"/' | paste -sd,)"
+}
+fresh; index >"$ck/model.safetensors.index.json"; reads "[bom] sibling: model.safetensors.index.json, with a total_size of 400 digits"
 wide() { LC_ALL=C sed 's/\([ -~]\)/\1\x00/g;s/$/\x0d\x00\x0a\x00/' "$ck/config.json" | tr -d '\n' >"$ck/wide"; }
 fresh; wide; { printf '\xff\xfe'; cat "$ck/wide"; } >"$ck/config.json"
 refused "[bom] sibling: UTF-16 is named" "\"config.json\" is UTF-16 or UTF-32 text; save it as UTF-8"

@@ -309,7 +309,8 @@ files "a variant of the weights" model.fp16.safetensors "if these are the weight
 files "weights under another name" FastVLM.safetensors "if these are the weights, rename it to model.safetensors" config.json FastVLM.safetensors
 files "a checkpoint in Mistral's or Meta's layout" consolidated.safetensors "$apple" consolidated.safetensors params.json tekken.json
 files "a checkpoint in Mistral's or Meta's layout" consolidated.00.pth "$apple" consolidated.00.pth tokenizer.model
-files "a diffusers pipeline, which makes pictures" model_index.json "$apple" model_index.json unet/x vae/x
+files "a diffusers pipeline, which makes pictures" model_index.json "$apple" model_index.json unet/x vae/x text_encoder/model.safetensors
+files "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM" open_clip_config.json "$apple" open_clip_config.json open_clip_model.safetensors
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model.bin "$unsafe" config.json pytorch_model.bin
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model-00001-of-00002.bin "$unsafe" config.json pytorch_model-00001-of-00002.bin pytorch_model.bin.index.json
 files "pickled PyTorch weights, which fvlm does not read" mobileclip_s0.pth "$unsafe" mobileclip_s0.pth
@@ -391,7 +392,8 @@ tensors "weights in FP8 or another compressed form" model.layers.0.mlp.up_proj.w
 tensors "weights quantized with MLX" model.layers.0.mlp.up_proj.scales "$float" retype model.layers.0.mlp.up_proj.weight U32 add model.layers.0.mlp.up_proj.scales F16 4
 tensors "Apple's MLX export: the language model alone, its vision tower is in fastvithd.mlpackage" multi_modal_projector.linear_0.bias "$apple" rename model.mm_projector. multi_modal_projector.linear_
 tensors "the transformers port of FastVLM" model.vision_tower.timm_model.conv_exp.reparam_conv.bias "$apple" rename $T model.vision_tower.timm_model.
-tensors "a model with CLIP's or SigLIP's vision tower" model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.weight "$apple" add model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.weight F16 4
+tensors "a picture encoder of timm, not a whole FastVLM" stages.0.blocks.0.mlp.fc1.bias "$apple" add stages.0.blocks.0.mlp.fc1.bias F32 4
+tensors "a model with a ViT as vision tower, such as CLIP or SigLIP" model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.weight "$apple" add model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.weight F16 4
 tensors "the mlx-vlm port of FastVLM" vision_tower.vision_model.conv_exp.reparam_conv.bias "$apple" rename $T vision_tower.vision_model.
 tensors "a MobileCLIP checkpoint, not a FastVLM" image_encoder.model.conv_exp.reparam_conv.bias "$apple" rename $T image_encoder.model.
 tensors "a MobileCLIP checkpoint, not a FastVLM" visual.trunk.conv_exp.reparam_conv.bias "$apple" rename $T visual.trunk.
@@ -408,6 +410,9 @@ fresh foreign; for name in $names; do case $name in $T*) ;; *) printf 'remove %s
 # shellcheck disable=SC2046
 fresh foreign $(cat "$dir/changes")
 refuses "[foreign-kinds] a vision tower alone" 1 "\"$ck\" is a vision tower without a language model (no tensor is in layers.0.); $apple" "$ck" --dry-run
+fresh foreign rename model. some.other. rename lm_head. some.other.head.
+refuses "[foreign-kinds] tensors of an unknown kind" 1 \
+    "\"$ck\" is not a FastVLM: none of its $(wc -l <<<"$names") tensors has a name of FastVLM's, the first is \"some.other.embed_tokens.weight\"; give Apple's own checkpoint folder" "$ck" --dry-run
 fresh foreign; echo '{}' >"$ck/adapter_config.json"
 refuses "[foreign-kinds] an adapter beside whole weights" 1 \
     "\"$ck\" has a LoRA adapter (\"adapter_config.json\") beside its weights; merge it (peft: merge_and_unload, then save_pretrained), or remove it" "$ck" --dry-run

@@ -58,6 +58,7 @@ refuses 2 "--runs: 0 is out of range, 1 to 1000; try 'fvlm bench --help'" "$m" -
 refuses 2 "--text: 0 is out of range, 1 to 8192; try 'fvlm bench --help'" "$m" --text 0
 refuses 2 "--prompt needs --image FILE; without a picture, --text N sets the prompt's length" "$m" --prompt x
 refuses 2 "with --image the prompt has the length of --prompt; leave out --text" "$m" --image "$picture" --text 3
+refuses 2 "--image -: every run reads the picture again; give a file" "$m" --image -
 refuses 2 "image side 100: should be a multiple of 64" "$m" --size 64,100
 refuses 1 "at 4096 pixels a side, image and prompt take 4120 positions and the answer 16; the context holds 2048" "$m" --size 64,4096
 refuses 3 "\"$dir/none.png\": No such file or directory" "$m" --size 64 --image "$dir/none.png"

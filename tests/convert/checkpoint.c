@@ -138,6 +138,8 @@ static void rope(void **state)
         {"\"partial_rotary_factor\": 1.0", ""},
         {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}",
          CONFIG "\"rope_scaling\": \"type\" is \"linear\"" SCALED},
+        {"\"rope_scaling\": {\"factor\": 4.0, \"type\": \"linear\"}",
+         CONFIG "\"rope_scaling\": \"type\" is \"linear\"" SCALED},
         {"\"rope_scaling\": {\"type\": \"linear\"}", CONFIG "\"rope_scaling\": \"type\" is \"linear\"" SCALED},
         {"\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 1}",
          CONFIG "\"rope_scaling\": \"type\" is \"dynamic\"" SCALED},
@@ -252,6 +254,12 @@ static void keys_that_change_the_result(void **state)
         {"\"use_sliding_window\": true, \"sliding_window\": 1024", CONFIG
          "\"use_sliding_window\" is set with \"sliding_window\" 1024, below \"max_position_embeddings\"; sliding "
          "windows are not supported"},
+        {"\"use_sliding_window\": true, \"sliding_window\": 64, \"max_window_layers\": 1",
+         CONFIG "\"use_sliding_window\" is set with \"sliding_window\" 64, below \"max_position_embeddings\"; sliding "
+                "windows are not supported"},
+        {"\"text_config\": {\"use_sliding_window\": true, \"sliding_window\": 64}",
+         CONFIG "\"text_config\": \"use_sliding_window\" is set with \"sliding_window\" 64, below "
+                "\"max_position_embeddings\"; sliding windows are not supported"},
         {"\"layer_types\": [\"full_attention\", \"sliding_attention\"]",
          CONFIG "\"layer_types\"[1] is \"sliding_attention\"; only \"full_attention\" is supported"},
         {"\"layer_types\": \"sliding_attention\"", CONFIG "\"layer_types\" is a string, expected an array"},
@@ -296,6 +304,9 @@ static void harmless_keys(void **state)
     static const char *const cases[] = {
         "\"use_sliding_window\": true, \"sliding_window\": 2048",
         "\"use_sliding_window\": true, \"sliding_window\": null",
+        "\"use_sliding_window\": true, \"sliding_window\": 64, \"max_window_layers\": 2", /* there are two layers */
+        "\"use_sliding_window\": true, \"sliding_window\": 64, \"layer_types\": [\"full_attention\", "
+        "\"full_attention\"]",
         "\"use_sliding_window\": false, \"sliding_window\": 64, \"max_window_layers\": 1",
         "\"layer_types\": [\"full_attention\", \"full_attention\"]",
         "\"head_dim\": 16",

@@ -7,6 +7,7 @@
 #include "tests/support/check.h"
 #include "tests/support/repair.h"
 #include "tests/support/support.h"
+#include "verify/info/info.h"
 
 static uint8_t *whole;
 static size_t n_whole;
@@ -105,6 +106,34 @@ static void bombs(void **state)
     memset(zeros, ' ', n_zeros);
     assert_int_equal(with_meta(zeros, FVLM_MAX_META_BYTES, &err), FVLM_BAD_INPUT);
     free(zeros);
+}
+
+/* A tokenizer of the largest allowed size is counted: it has more values than a tree may have. */
+static void large_tokenizer(void **state)
+{
+    (void)state;
+    enum { N = FVLM_MAX_TOKENS };
+    char folder[256], *path = test_path(test_folder(folder), "large.fvlm");
+    char *text = malloc(5 * (size_t)N + 100);
+    size_t n = (size_t)sprintf(text, "{\"added\":[{\"id\":0},{\"id\":1}],\"x\":{\"tokens\":[1]},\"tokens\":[\"a\"");
+    for (size_t i = 1; i < N; i++) memcpy(text + n, ",\"b\"", 4), n += 4;
+    n += (size_t)sprintf(text + n, "],\"merges\":[]}");
+    test_image x = {malloc(n_whole), n_whole};
+    memcpy(x.bytes, whole, n_whole);
+    test_replace_section(&x, FVLM_SECTION_TOKENIZER, packed, pack(text, n, 1), n);
+    assert_true(test_write_file(path, x.bytes, x.n_bytes));
+    fvlm_reader *r;
+    fvlm_err err = {0};
+    fvlm_info info;
+    assert_int_equal(fvlm_reader_open(&r, path, &err), FVLM_OK);
+    if (fvlm_info_gather(&info, r, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(info.tokens, N);
+    assert_int_equal(info.merges, 0);
+    assert_int_equal(info.added, 2);
+    fvlm_reader_close(&r);
+    free(x.bytes);
+    free(text);
+    free(path);
 }
 
 static void json_depth(void **state)
@@ -283,9 +312,9 @@ int main(void)
     n_meta = strlen(meta);
     fvlm_reader_close(&r);
     const struct CMUnitTest tests[] = {cmocka_unit_test(frames),         cmocka_unit_test(dictionary),
-                                       cmocka_unit_test(bombs),          cmocka_unit_test(json_depth),
-                                       cmocka_unit_test(json_ambiguous), cmocka_unit_test(json_of_people),
-                                       cmocka_unit_test(random_metadata)};
+                                       cmocka_unit_test(bombs),          cmocka_unit_test(large_tokenizer),
+                                       cmocka_unit_test(json_depth),     cmocka_unit_test(json_ambiguous),
+                                       cmocka_unit_test(json_of_people), cmocka_unit_test(random_metadata)};
     int failed = cmocka_run_group_tests_name("texts", tests, NULL, NULL);
     free(whole);
     free(meta);

@@ -55,7 +55,8 @@ cover() {
     llvm-profdata merge -sparse "$work/profraw" -o "$work/profile"
     echo "$1"
     llvm-cov report "$work/fuzzer" -instr-profile="$work/profile" -show-region-summary=0 -show-branch-summary=0 2>/dev/null |
-        awk '/\.[ch] / && $1 !~ /^tests/ && $4 != "0.00%" { printf "    %-45s %5d of %5d lines\n", $1, $5 - $6, $5 }' | sort -k2,2nr | head -25
+        awk -v here="${PWD#/}/" '/\.[ch] / { sub(here, "", $1) } /\.[ch] / && $1 !~ /^tests/ && $5 > $6 { printf "    %-45s %5d of %5d lines\n", $1, $5 - $6, $5 }' |
+        sort -k2,2nr
 }
 export -f fuzz cover
 if [ $coverage ]; then
@@ -64,5 +65,7 @@ if [ $coverage ]; then
 fi
 failed=0
 printf '%s\n' "$@" | xargs -P"${JOBS:-2}" -I{} bash -c 'fuzz "$1" "$2"' _ {} "$seconds" || failed=1
-rm -rf /dev/shm/fvlm-fuzz-*
+for folder in /dev/shm/fvlm-fuzz-*; do # of fuzzers that have ended, not of those that run elsewhere
+    [ -d "/proc/${folder##*-}" ] || rm -rf "$folder"
+done
 exit $failed

@@ -78,6 +78,7 @@ static void touch(fvlm_reader *r, size_t file_bytes)
         const uint8_t *p = fvlm_reader_bytes(r, t);
         for (uint64_t b = 0; b < t->n_bytes; b++) byte ^= p[b];
     }
+    (void)byte;
     fvlm_info x;
     if (fvlm_info_gather(&x, r, &err) == FVLM_OK) {
         json_t *j = fvlm_info_json(&x, r, true);

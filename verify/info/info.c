@@ -31,6 +31,36 @@ static int by_group(const void *a, const void *b)
     return x->n_bytes > y->n_bytes ? -1 : x->n_bytes < y->n_bytes;
 }
 
+/* A tree of the largest tokenizers would be over its limit. */
+static fvlm_status count_tokenizer(fvlm_info *out, const char *text, fvlm_err *err)
+{
+    const struct {
+        const char *key;
+        size_t *n;
+    } lists[] = {{"tokens", &out->tokens}, {"merges", &out->merges}, {"added", &out->added}};
+    char *copy = malloc(out->tokenizer_bytes); /* keys are decoded in place */
+    if (!copy) return fvlm_fail_nomem(err);
+    memcpy(copy, text, out->tokenizer_bytes);
+    fvlm_json_pull p = fvlm_json_pull_over(copy, out->tokenizer_bytes, "tokenizer", 0, err);
+    p.dialect = FVLM_JSON_SECTION;
+    fvlm_json_text key;
+    size_t begin, end;
+    bool first = true, first_element = true;
+    fvlm_json_pull_expect(&p, '{', "'{', the tokenizer");
+    while (fvlm_json_pull_member(&p, &first, &key)) {
+        size_t i = 0;
+        while (i < 3 && strcmp(key.s, lists[i].key) != 0) i++;
+        if (i < 3 && fvlm_json_pull_peek(&p) == '[')
+            for (p.pos++, first_element = true; fvlm_json_pull_element(&p, &first_element); *lists[i].n += 1)
+                fvlm_json_pull_skip(&p, &begin, &end);
+        else
+            fvlm_json_pull_skip(&p, &begin, &end);
+    }
+    fvlm_json_pull_end(&p);
+    free(copy);
+    return p.st;
+}
+
 fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err)
 {
     memset(out, 0, sizeof *out);
@@ -42,16 +72,8 @@ fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err)
     free(part);
     qsort(out->share, out->n_shares, sizeof *out->share, by_group);
     const char *text;
-    json_t *tokenizer;
     fvlm_status st = fvlm_reader_tokenizer(r, &text, &out->tokenizer_bytes, err);
-    if (st || out->tokenizer_bytes == 0) return st;
-    st = fvlm_json_parse(&tokenizer, text, out->tokenizer_bytes, FVLM_JSON_SECTION, "tokenizer", err);
-    if (st) return st;
-    out->tokens = json_array_size(json_object_get(tokenizer, "tokens"));
-    out->merges = json_array_size(json_object_get(tokenizer, "merges"));
-    out->added = json_array_size(json_object_get(tokenizer, "added"));
-    json_decref(tokenizer);
-    return FVLM_OK;
+    return st || out->tokenizer_bytes == 0 ? st : count_tokenizer(out, text, err);
 }
 
 /* ---- JSON ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* harness.c - a whole small model with any bytes changed and its hashes right again: refused with a message, or it
- * opens, encodes an image, and answers with tokens of its own.
+ * opens, encodes an image, and answers with tokens of its own, and no
+ * block put out what is not finite.
  *
  * Input: u8 type of the matrices, then edits:
  *   u8 0..3 section (index, data, metadata, tokenizer), u32 offset, u64   these bytes xor that
@@ -8,6 +9,8 @@
  *   u8 6, u8 tensor, u32                                                  that tensor filled with this word
  *   u8 7, u16 offset, u64                                                 these bytes of the header xor that
  * Metadata and tokenizer are stored as plain JSON, so that edits reach them. */
+#include <math.h>
+
 #include "tests/fuzz/harness.h"
 #include "tests/support/random_model.h"
 #include "tests/support/repair.h"
@@ -99,6 +102,14 @@ static bool edit(test_image *x, const base_model *b, const uint8_t **data, size_
     return true;
 }
 
+static bool all_finite;
+
+static void observe(void *ctx, const char *name, const float *x, size_t rows, size_t cols)
+{
+    (void)ctx, (void)name;
+    for (size_t i = 0; i < rows * cols; i++) all_finite &= isfinite(x[i]) != 0;
+}
+
 static fvlm_status run(fvlm_model *m, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(m);
@@ -137,12 +148,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(x.bytes, b->image.bytes, x.n_bytes);
     while (edit(&x, b, &data, &size)) continue;
     test_repair(&x);
-    const fvlm_model_options o = {.threads = 1, .act_by_file = true};
+    all_finite = true;
+    const fvlm_model_options o = {.threads = 1, .act_by_file = true, .observer = observe};
     fvlm_model *m;
     fvlm_err err = {0};
     fvlm_status st = fvlm_model_open(&m, fuzz_file(x.bytes, x.n_bytes), &o, &err);
     if (!st && fvlm_model_config(m)->vision.stride == 8) st = run(m, &err);
     must_explain(st, &err);
+    MUST(st || all_finite);
     fvlm_model_close(&m);
     free(x.bytes);
     return 0;
