@@ -9,7 +9,7 @@ OPT     ?= -O3
 SAN     ?=
 WERROR  ?= 0
 PREFIX  ?= /usr/local
-PKG     := libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng
+PKG     := libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng libwebp zlib
 
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wvla $(if $(filter 1,$(WERROR)),-Werror)
 # No -ffast-math, no contraction, no -march=native: one answer on every machine.

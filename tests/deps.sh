@@ -35,6 +35,8 @@ owners='
 jpeglib.h   reference/image
 jerror.h    reference/image
 png.h       reference/image
+webp/decode.h reference/image
+zlib.h      reference/image
 utf8proc.h  reference/tokenizer
 pcre2.h     reference/tokenizer quant
 zstd.h      format

@@ -18,6 +18,8 @@ libpcre2-8       libpcre2-dev      pcre2-devel          pcre2          pcre2-dev
 libutf8proc      libutf8proc-dev   utf8proc-devel       libutf8proc    utf8proc-dev       utf8proc-devel    utf8proc
 libjpeg          libjpeg-dev       libjpeg-turbo-devel  libjpeg-turbo  libjpeg-turbo-dev  libjpeg8-devel    jpeg-turbo
 libpng           libpng-dev        libpng-devel         libpng         libpng-dev         libpng16-devel    libpng
+libwebp          libwebp-dev       libwebp-devel        libwebp        libwebp-dev        libwebp-devel     webp
+zlib             zlib1g-dev        zlib-devel           zlib           zlib-dev           zlib-devel        zlib
 cmocka           libcmocka-dev     libcmocka-devel      cmocka         cmocka-dev         libcmocka-devel   cmocka'
 
 # Prints the libraries that are missing, one a line.

@@ -1,36 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* image.c - reads a file and has its rows padded, resized and scaled. */
+/* image.c - reads a picture and has its rows padded, resized and scaled. */
 #include "reference/image/image.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "format/base/file.h"
 #include "reference/image/formats.h"
+#include "reference/image/input.h"
 #include "reference/image/resize.h"
-
-#define MAX_FILE_BYTES ((uint64_t)2 << 30)
-
-/* The whole file in memory, since a mapping could change or vanish under the decoder. *bytes is malloc'd, also on
- * failure. */
-static fvlm_status read_file(const char *path, uint8_t **bytes, size_t *n_bytes, fvlm_err *err)
-{
-    int fd;
-    fvlm_stamp stamp;
-    fvlm_status st = fvlm_file_open(&fd, &stamp, path, err);
-    if (st) return st;
-    *n_bytes = (size_t)stamp.n_bytes;
-    if (stamp.n_bytes > MAX_FILE_BYTES)
-        st = fvlm_fail(err, FVLM_LIMIT, "\"%s\": an image file of more than 2 GiB", path);
-    else if (!(*bytes = fvlm_alloc(*n_bytes, 1)))
-        st = fvlm_fail_nomem(err);
-    if (!st) st = fvlm_file_read(fd, path, 0, *bytes, *n_bytes, err);
-    st = fvlm_stamp_check_unchanged(&stamp, fd, path, st, err);
-    close(fd);
-    return st;
-}
 
 typedef struct {
     uint32_t side;
@@ -59,12 +37,15 @@ static void shrink_row(void *ctx, const uint8_t *rgb)
     fvlm_resizer_push(((shrinker *)ctx)->resizer, rgb);
 }
 
-static fvlm_status decode_pixels(fvlm_pixels *out, const uint8_t *bytes, size_t n_bytes, const char *cpu, fvlm_err *err)
+static fvlm_status decode_pixels(fvlm_pixels *out, const uint8_t *bytes, size_t n_bytes, const fvlm_pixels_options *o,
+                                 fvlm_err *err)
 {
-    shrinker s = {.side = out->side, .cpu = cpu};
+    shrinker s = {.side = out->side, .cpu = o->cpu};
+    fvlm_image_job job = {.picture = o->picture, .stop = o->stop, .begin = shrink_begin, .row = shrink_row, .ctx = &s};
     const size_t n = (size_t)out->side * out->side * 3;
     uint8_t *rgb = NULL;
-    fvlm_status st = fvlm_image_decode(bytes, n_bytes, &(fvlm_row_sink){shrink_begin, shrink_row, &s}, err);
+    fvlm_status st = fvlm_image_decode(bytes, n_bytes, &job, err);
+    out->notes = job.notes;
     if (!st) {
         rgb = fvlm_alloc(n, 1);
         out->values = fvlm_alloc(n, sizeof *out->values);
@@ -100,12 +81,14 @@ const char *fvlm_pixels_describe_notes(unsigned notes, char out[FVLM_PIXELS_NOTE
 
 fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, const fvlm_pixels_options *o, fvlm_err *err)
 {
+    char name[512];
     uint8_t *bytes = NULL;
     size_t n_bytes = 0;
     *out = (fvlm_pixels){.side = o->side};
     fvlm_status st = fvlm_image_check_size(o->side, o->side, err);
-    if (!st) st = read_file(path, &bytes, &n_bytes, err);
-    if (!st && (st = decode_pixels(out, bytes, n_bytes, o->cpu, err))) fvlm_err_prefix(err, "\"%s\"", path);
+    if (!st) st = fvlm_image_read_input(path, o->stop, &bytes, &n_bytes, err);
+    if (!st && (st = decode_pixels(out, bytes, n_bytes, o, err)) && st != FVLM_INTERRUPTED)
+        fvlm_err_prefix(err, "%s", fvlm_image_input_name(path, name));
     free(bytes);
     if (st) fvlm_pixels_free(out);
     return st;

@@ -7,10 +7,12 @@ make of them, for the C tests, which need no Python.
 import io
 import json
 import random
+import tempfile
 import warnings
 from pathlib import Path
 
 import media_pictures as pictures
+import media_seen
 import media_texts as texts
 import numpy as np
 from PIL import Image
@@ -58,28 +60,58 @@ def image_cases(rng):
     yield "jpeg-cmyk.jpg", cmyk
     yield "jpeg-ycck.jpg", cmyk[: mark + 15] + b"\x02" + cmyk[mark + 16 :]
 
+    small = pictures.texture(rng, 11, 7)
+    jpeg = pictures.saved(small, quality=75)
+    block = {o: media_seen.tiff(o, "<>"[o % 2]) for o in range(1, 9)}
+    for o in range(2, 9):
+        yield f"jpeg-turned-{o}.jpg", media_seen.with_segments(jpeg, media_seen.app1(block[o]))
+    yield "png-turned-5.png", pictures.png(small, 8, 2, pictures.chunk(b"eXIf", block[5]), True)
+    yield "png-turned-6-late.png", media_seen.after_pixels(pictures.png(small, 8, 2), pictures.chunk(b"eXIf", block[6]))
+    yield "png-turned-8-xmp.png", pictures.png(small, 8, 2, media_seen.itxt(media_seen.XMP_ATTRIBUTE % 8, 1))
+    palette = pictures.chunk(b"PLTE", rng.bytes(12)) + pictures.chunk(b"tRNS", b"\xff\0\x80")
+    yield "png-palette-alpha.png", pictures.png(rng.integers(0, 4, (7, 11, 1)), 2, 3, palette)
+    rgba = np.dstack([small, rng.integers(0, 256, (7, 11), dtype=np.uint8)])
+    yield "webp-lossy.webp", media_seen.webp(small, quality=75)
+    yield "webp-lossy-alpha.webp", media_seen.webp(rgba, quality=75)
+    yield "webp-lossless-alpha.webp", media_seen.webp(rgba, lossless=True, exact=True)
+    yield "webp-turned-7.webp", media_seen.webp(small, lossless=True, exif=block[7])
+    yield from ((n, b) for n, b in media_seen.webps(rng) if n == "animated-18-beside.webp")
+
+
+def notes(data, name):
+    """What fvlm_pixels.notes must say, from the names of the cases."""
+    over_white = any(part in name for part in ("alpha", "-trns", "png-4-", "png-6-", "animated-18"))
+    return (
+        ("turned" in name) * 1 + over_white * 2 + name.startswith("png-0-16") * 4 + name.startswith("animated") * 8
+    )
+
 
 def write_images():
     rng = np.random.default_rng(3)
     rows = []
     warnings.filterwarnings("ignore", "Palette images with Transparency")
     for name, data in image_cases(rng):
-        rgb = Image.open(io.BytesIO(data)).convert("RGB")
-        side = max(rgb.size)
+        apple = Image.open(io.BytesIO(data)).convert("RGB")
+        with tempfile.NamedTemporaryFile() as file:
+            Path(file.name).write_bytes(data)
+            seen = Image.fromarray(media_seen.seen(Path(file.name)))
+        side = max(seen.size)
         square = Image.new("RGB", (side, side))
-        square.paste(rgb, ((side - rgb.width) // 2, (side - rgb.height) // 2))
+        square.paste(seen, ((side - seen.width) // 2, (side - seen.height) // 2))
         small = square.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        on_its_side = str(seen.size != apple.size).lower()
         rows.append(
-            f'    {{"{name}", {rgb.width}, {rgb.height}, {len(data)},\n{literal(data)},\n{literal(rgb.tobytes())},\n'
-            f"{literal(small.tobytes())}}},\n"
+            f'    {{"{name}", {apple.width}, {apple.height}, {notes(data, name)}, {on_its_side}, {len(data)},\n{literal(data)},\n'
+            f"{literal(apple.tobytes())},\n{literal(seen.tobytes())},\n{literal(small.tobytes())}}},\n"
         )
     (OUT / "image/image_cases.h").write_text(
         "/* SPDX-License-Identifier: Apache-2.0 */\n/* image_cases.h - made by tests/oracle/make_media_cases.py; do not edit. Small files, what Pillow's\n"
-        ' * convert("RGB") gives for them, and that padded black to a square and resized to IMAGE_SIDE. */\n'
-        "#ifndef FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H\n#define FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H\n\n#include <stddef.h>\n\n"
+        ' * convert("RGB") gives for them, what tests/oracle/media_seen.py defines as seen, and that padded black to a square and\n'
+        " * resized to IMAGE_SIDE. */\n"
+        "#ifndef FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H\n#define FVLM_TESTS_REFERENCE_IMAGE_IMAGE_CASES_H\n\n#include <stdbool.h>\n#include <stddef.h>\n\n"
         f"enum {{ IMAGE_SIDE = {SIDE}, N_IMAGE_CASES = {len(rows)} }};\n\n"
-        "typedef struct {\n    const char *name;\n    unsigned width, height;\n    size_t n_bytes;\n"
-        "    const char *bytes, *rgb, *small;\n} image_case;\n\n/* clang-format off */\n"
+        "typedef struct {\n    const char *name;\n    unsigned width, height, notes;\n    bool on_its_side;\n    size_t n_bytes;\n"
+        "    const char *bytes, *apple, *seen, *small;\n} image_case;\n\n/* clang-format off */\n"
         f"static const image_case image_cases[N_IMAGE_CASES] = {{\n{''.join(rows)}}};\n/* clang-format on */\n\n#endif\n"
     )
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Promise: a picture's pixels are those of Apple's predict.py, that is of Pillow and CLIPImageProcessor, bit for bit.
+"""Guards: a picture's pixels are those of Pillow, bit for bit: with --picture apple those of Apple's predict.py, with
+--picture seen those that media_seen.seen defines; then those of CLIPImageProcessor.
 
 What is compared with what:
-  PNG                 convert("RGB") by Pillow, bit for bit
+  PNG, WebP           Pillow in both conventions, bit for bit (Pillow brings a libwebp of its own)
   JPEG                djpeg of Debian's libjpeg-turbo (the library we link), bit for bit where djpeg writes RGB;
                       Pillow, which brings a libjpeg-turbo of its own: the largest difference is printed, and is 0
                       for 2.1.5 against 3.x
@@ -16,6 +17,7 @@ import sys
 import types
 
 import media_pictures
+import media_seen
 import numpy as np
 import pytest
 from PIL import Image, features
@@ -29,6 +31,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Palette images with Transparency
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     return media_pictures.write_all(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def every(pictures, tmp_path_factory):
+    return pictures + media_seen.write_all(tmp_path_factory.mktemp("seen"))
 
 
 def tool(*arguments):
@@ -68,20 +75,38 @@ def is_jpeg(path):
     return path.suffix in (".jpg", ".jpeg")
 
 
-def test_there_are_enough(pictures):
-    print(f"\n{len(pictures)} pictures, {sum(map(is_jpeg, pictures))} of them JPEG; ", end="")
-    print(f"Pillow's libjpeg-turbo {features.version('libjpeg_turbo')}")
-    assert len(pictures) >= 40
+def test_there_are_enough(every):
+    print(f"\n{len(every)} pictures: ", end="")
+    for suffix in (".jpg", ".png", ".webp"):
+        print(sum(p.suffix == suffix for p in every), suffix[1:], end=", ")
+    print(f"Pillow's libjpeg-turbo {features.version('libjpeg_turbo')}, libwebp {features.version('webp')}")
+    assert len(every) >= 390
 
 
-def test_png_is_pillows(pictures):
-    for path in pictures:
-        if not is_jpeg(path):
-            np.testing.assert_array_equal(rgb("rgb", path), pillow_rgb(path), path.name)
+@pytest.mark.parametrize("how", ["apple", "seen"])
+def test_is_pillows(every, how):
+    expected = {"apple": pillow_rgb, "seen": media_seen.seen}[how]
+    wrong = []
+    for path in every:
+        want = expected(path)
+        done = subprocess.run([TOOL, how, path], capture_output=True)
+        got = rgb(how, path) if done.returncode == 0 else done.stderr.decode()
+        if isinstance(got, str) or got.shape != want.shape or (got != want).any():
+            wrong.append((path.name, got if isinstance(got, str) else (got.shape, want.shape)))
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("how", ["apple", "seen"])
+def test_turned_and_resized(every, how):
+    """Padding and resizing come after turning."""
+    for path in [p for p in every if p.name.startswith("turned")]:
+        ours = np.frombuffer(tool("f32", path, 64, how), "<f4").reshape(64, 64, 3)
+        expected = reference(Image.fromarray(rgb(how, path)), 64)
+        np.testing.assert_array_equal(ours.view(np.uint32), expected.view(np.uint32), path.name)
 
 
 def test_jpeg_is_pillows(pictures):
-    worst = {p.name: int(np.abs(rgb("rgb", p).astype(int) - pillow_rgb(p)).max()) for p in pictures if is_jpeg(p)}
+    worst = {p.name: int(np.abs(rgb("apple", p).astype(int) - pillow_rgb(p)).max()) for p in pictures if is_jpeg(p)}
     print("\nlargest difference to Pillow's JPEG decoder:", max(worst.values()), worst)
     assert max(worst.values()) == 0, worst
 
@@ -94,7 +119,7 @@ def test_jpeg_is_djpegs(pictures):
         if done.returncode or Image.open(path).mode == "CMYK":
             continue  # djpeg writes no RGB of CMYK
         with Image.open(io.BytesIO(done.stdout)) as image:
-            np.testing.assert_array_equal(rgb("rgb", path), np.asarray(image.convert("RGB")), path.name)
+            np.testing.assert_array_equal(rgb("apple", path), np.asarray(image.convert("RGB")), path.name)
         compared += 1
     print(f"\n{compared} JPEGs bit for bit as djpeg's")
     assert compared >= 15
@@ -103,8 +128,8 @@ def test_jpeg_is_djpegs(pictures):
 @pytest.mark.parametrize("side", SIDES)
 def test_pixels(pictures, side):
     for path in pictures:
-        ours = np.frombuffer(tool("f32", path, side), "<f4").reshape(side, side, 3)
-        expected = reference(Image.fromarray(rgb("rgb", path)), side)
+        ours = np.frombuffer(tool("f32", path, side, "apple"), "<f4").reshape(side, side, 3)
+        expected = reference(Image.fromarray(rgb("apple", path)), side)
         np.testing.assert_array_equal(ours.view(np.uint32), expected.view(np.uint32), path.name)
 
 
@@ -140,7 +165,7 @@ def test_clip_image_processor(pictures):
     for path in [p for p in pictures if not is_jpeg(p)][::6]:
         square = expand2square(Image.open(path).convert("RGB"))
         expected = np.asarray(processor.preprocess(square, return_tensors="np")["pixel_values"][0], np.float32)
-        ours = np.frombuffer(tool("f32", path, 1024), "<f4").reshape(1024, 1024, 3)
+        ours = np.frombuffer(tool("f32", path, 1024, "apple"), "<f4").reshape(1024, 1024, 3)
         np.testing.assert_array_equal(ours, expected.transpose(1, 2, 0), path.name)
 
 
@@ -158,8 +183,5 @@ def test_truncation_is_refused_as_pillow_does(pictures, tmp_path, name):
     path = tmp_path / name
     for n in [*range(0, len(data) - 40, max(1, len(data) // 60)), *range(len(data) - 40, len(data))]:
         path.write_bytes(data[:n])
-        done = subprocess.run([TOOL, "rgb", path], capture_output=True)
-        assert done.returncode == 1, (n, done)
-        # Pillow does without a PNG's closing chunk and checksums; we do not.
-        if not (name.endswith("png") and n > len(data) - 40):
-            assert not pillow_reads(path), n
+        done = subprocess.run([TOOL, "apple", path], capture_output=True)
+        assert (done.returncode == 0) == pillow_reads(path), (n, done)

@@ -27,11 +27,12 @@ static void row(void *ctx, const uint8_t *rgb)
     memcpy(c->image->rgb + c->n_rows++ * n, rgb, n);
 }
 
-fvlm_status test_rgb_decode(test_rgb *out, const uint8_t *bytes, size_t n_bytes, fvlm_err *err)
+fvlm_status test_rgb_decode(test_rgb *out, const uint8_t *bytes, size_t n_bytes, fvlm_picture picture, fvlm_err *err)
 {
     collector c = {.image = out};
+    fvlm_image_job job = {.picture = picture, .begin = begin, .row = row, .ctx = &c};
     *out = (test_rgb){0};
-    const fvlm_status st = fvlm_image_decode(bytes, n_bytes, &(fvlm_row_sink){begin, row, &c}, err);
+    const fvlm_status st = fvlm_image_decode(bytes, n_bytes, &job, err);
     if (st) test_rgb_free(out);
     return st;
 }

@@ -3,7 +3,7 @@
 #ifndef FVLM_TESTS_SUPPORT_RGB_H
 #define FVLM_TESTS_SUPPORT_RGB_H
 
-#include "format/base/base.h"
+#include "reference/image/image.h"
 
 typedef struct {
     uint32_t width, height;
@@ -11,7 +11,7 @@ typedef struct {
 } test_rgb;
 
 /* Through fvlm_image_decode. On failure *out is empty. */
-fvlm_status test_rgb_decode(test_rgb *out, const uint8_t *bytes, size_t n_bytes, fvlm_err *err);
+fvlm_status test_rgb_decode(test_rgb *out, const uint8_t *bytes, size_t n_bytes, fvlm_picture picture, fvlm_err *err);
 
 /* Pads black to a square, in bytes. */
 void test_rgb_square(test_rgb *image);
