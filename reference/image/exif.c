@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exif.c - see exif.h. An EXIF block is a TIFF file without an image. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
 #include "reference/image/exif.h"
 
 #include <stdbool.h>

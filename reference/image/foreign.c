@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* foreign.c - names what fvlm does not read, and tells what to do about it: one table of first bytes. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
 #include <string.h>
 
 #include "format/base/utf8.h"
