@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* interrupt.c - see interrupt.h. The handlers make async-signal-safe calls only (setitimer is a plain system call). */
+#define _GNU_SOURCE 1 /* syscall */
 #include "format/cli/interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "format/base/leftovers.h"
@@ -37,6 +41,18 @@ static void die(int sig)
     _exit(128 + sig); /* the first process of a container is spared by its own signals */
 }
 
+/* The kernel takes longer to delete a large file without a name than a user waits. So a child holds our files until we
+ * are gone, and its end deletes them. Raw system calls: fork() may wait for a lock that the interrupted code holds. */
+static void hand_over_files(void)
+{
+    const pid_t self = getpid();
+    const struct timespec pause = {.tv_nsec = 1000000};
+    if (syscall(SYS_clone, 0, 0, 0, 0, 0) != 0) return;     /* ours, or there can be no child */
+    for (int fd = 0; fd <= 2; fd++) syscall(SYS_close, fd); /* whoever reads them need not wait for us */
+    for (int i = 0; i < 5000 && syscall(SYS_getppid) == self; i++) syscall(SYS_nanosleep, &pause, NULL);
+    syscall(SYS_exit_group, 0);
+}
+
 static void end(int sig)
 {
     fvlm_leftovers_remove();
@@ -47,11 +63,14 @@ static void end(int sig)
 
 static void on_signal(int sig)
 {
+    const int kept = errno;
     if (caught) end(caught); /* the second */
     caught = sig;
     atomic_store(&stop, true);
     const struct itimerval soon = {.it_value = {.tv_usec = 50000}};
     setitimer(ITIMER_REAL, &soon, NULL);
+    hand_over_files(); /* before the command closes them */
+    errno = kept;
 }
 
 static void on_alarm(int sig)
