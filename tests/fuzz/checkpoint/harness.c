@@ -7,8 +7,8 @@
 #include "reference/tokenizer/tokenizer.h"
 #include "tests/fuzz/harness.h"
 
-static const char *const names[] = {"config.json", "generation_config.json", "vocab.json",
-                                    "merges.txt",  "added_tokens.json",      "tokenizer.json"};
+static const char *const names[] = {"config.json",       "generation_config.json", "vocab.json",           "merges.txt",
+                                    "added_tokens.json", "tokenizer.json",         "tokenizer_config.json"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
