@@ -104,7 +104,7 @@ static const char *foreign_kind(const char *path, const uint8_t first[16])
 static void read_beginning(const char *path, uint8_t first[16])
 {
     memset(first, 0, 16);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const int fd = is_file(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1; /* reading a pipe would consume it */
     if (fd >= 0 && read(fd, first, 16) < 0) first[0] = 0;
     if (fd >= 0) close(fd);
 }

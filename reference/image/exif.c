@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exif.c - see exif.h. An EXIF block is a TIFF file without an image. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memmem */
-#endif
+#define _GNU_SOURCE 1 /* memmem */
 #include "reference/image/exif.h"
 
 #include <stdbool.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* foreign.c - names what fvlm does not read, and tells what to do about it: one table of first bytes. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memmem */
-#endif
+#define _GNU_SOURCE 1 /* memmem */
 #include <string.h>
 
 #include "format/base/utf8.h"

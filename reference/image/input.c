@@ -110,7 +110,8 @@ fvlm_status fvlm_image_read_input(const char *path, const fvlm_stop *stop, uint8
         return read_regular(path, bytes, n_bytes, err);
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return fvlm_fail_errno(err, "%s", name);
-    const fvlm_status st = read_stream(fd, S_ISFIFO(s.st_mode), name, stop, bytes, n_bytes, err);
+    fvlm_status st = read_stream(fd, S_ISFIFO(s.st_mode), name, stop, bytes, n_bytes, err);
+    if (st && S_ISREG(s.st_mode) && !*n_bytes) st = fvlm_fail(err, FVLM_BAD_INPUT, "%s: an empty file", name);
     close(fd);
     return st;
 }

@@ -2,9 +2,7 @@
 /* Guards: damage never crashes a decoder. Truncations and flipped bits of a PNG are refused, unless they lie behind the
  * last row: then the image is the undamaged one. Random damage ends in an image or in a message. Run under ASan and
  * UBSan too. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memmem */
-#endif
+#define _GNU_SOURCE 1 /* memmem */
 #include "reference/image/image.h"
 #include "tests/reference/image/image_cases.h"
 #include "tests/support/check.h"
