@@ -230,7 +230,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 
 const fvlm_cli_command fvlm_run_command = {
     .name = "run",
-    .summary = "answer a question about an image (JPEG or PNG; \"none\" for no image)",
+    .summary = "answer a question about an image (JPEG, PNG or WebP; \"-\" from a pipe, \"none\" for no image)",
     .args = "MODEL.fvlm IMAGE PROMPT",
     .min_args = 3,
     .max_args = 3,

@@ -111,7 +111,7 @@ typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
 
 /* At most one of image and rows; neither: a question without an image. Everything is lent. */
 typedef struct {
-    const char *image; /* path of a JPEG or PNG file */
+    const char *image; /* path of a JPEG, PNG or WebP file; "-": standard input */
     fvlm_picture picture;
     uint32_t side;     /* pixels a side that the image is resized to; 0: the model's own */
     const float *rows; /* [n_rows, llm.hidden], from fvlm_model_project */

@@ -2,8 +2,13 @@
 /* image.h - from an image file to the pixels FastVLM was trained on: decoded, padded black to a square, resized as
  * Pillow's BICUBIC does, divided by 255.
  *
- * Every step gives what upstream gives (Apple's predict.py: PIL.Image.open(f).convert("RGB"), expand2square,
- * CLIPImageProcessor), bit for bit where the JPEG decoder is the same version. */
+ * Every step equals Pillow's, bit for bit where the JPEG decoder is the same version. FVLM_PICTURE_APPLE is upstream's
+ * (Apple's predict.py: PIL.Image.open(f).convert("RGB"), expand2square, CLIPImageProcessor). FVLM_PICTURE_SEEN is, in
+ * Python (exactly: tests/oracle/media_seen.py),
+ *   image = ImageOps.exif_transpose(Image.open(f))              16-bit samples keep their high byte
+ *   white = Image.new("RGBA", image.size, "white")
+ *   image = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+ * and then as upstream. */
 #ifndef FVLM_REFERENCE_IMAGE_IMAGE_H
 #define FVLM_REFERENCE_IMAGE_IMAGE_H
 
@@ -43,9 +48,10 @@ typedef struct {
     unsigned notes;
 } fvlm_pixels;
 
-/* Reads a file of a format that formats.h lists. Rows are resized as they are decoded: the image itself is never held
- * whole (except an interlaced PNG), and a thin strip costs no more than its own pixels. Refuses sizes over the limits
- * of formats.h. On failure *out is empty. Safe from several threads. */
+/* Reads a JPEG, PNG or WebP file, a pipe, or "-" (standard input). Rows are resized as they are decoded: the image
+ * itself is not held whole (unless it must be turned, is an interlaced PNG or a WebP), and a thin strip costs no more
+ * than its own pixels. Refuses sizes over the limits of formats.h. On failure *out is empty. Safe from several threads.
+ */
 fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, const fvlm_pixels_options *o, fvlm_err *err);
 void fvlm_pixels_free(fvlm_pixels *p);
 
