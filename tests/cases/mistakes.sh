@@ -235,7 +235,7 @@ done <<'END'
 2 run model.fvlm photo.png hello --json --tokens-only
   --json includes the token ids; leave out --tokens-only
 2 verify
-  expected MODEL.fvlm, got 0 arguments; try 'fvlm verify --help'
+  expected MODEL.fvlm [SOURCE], got 0 arguments; try 'fvlm verify --help'
 1 verify ck
   "ck" is a checkpoint folder; make a model of it with 'fvlm convert' and give that
 3 verify int8.fvlm --against modle.fvlm
