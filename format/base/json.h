@@ -11,7 +11,7 @@
 #define FVLM_MAX_JSON_VALUES (1u << 20)
 
 /* Reads the next value as a tree, which the caller owns; NULL on failure. Duplicate keys are refused, and so is more
- * than the limits above, before memory is spent on it. An integer beyond 64 bits becomes a real. jansson has no
+ * than the limits above, before memory is spent on it. An integer beyond 64 bits becomes a real. Jansson has no
  * others than f64, so that what is beyond it, and Infinity, become +-FVLM_JSON_NOT_FINITE, and NaN
  * -FVLM_JSON_NOT_FINITE: every reader of a number must have a range, as json_fields.h demands, and may take a large
  * number for no limit. */
