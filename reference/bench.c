@@ -87,7 +87,8 @@ static fvlm_status make_inputs(inputs *in, const fvlm_model *m, const fvlm_bench
 static fvlm_status answer_first(fvlm_model *m, const fvlm_bench_options *o, uint32_t side,
                                 double times[FVLM_BENCH_PARTS], fvlm_err *err)
 {
-    const fvlm_question q = {.image = o->image, .side = side, .text = o->prompt, .sampling = {1, 0, 1, 0}};
+    const fvlm_question q = {
+        .image = o->image, .picture = o->picture, .side = side, .text = o->prompt, .sampling = {1, 0, 1, 0}};
     fvlm_answer a;
     const fvlm_status st = fvlm_model_answer(m, &q, &a, err);
     if (st) return st;

@@ -11,6 +11,7 @@
 
 typedef struct {
     const char *image, *prompt; /* the picture's path and the question about it; image NULL: random */
+    fvlm_picture picture;       /* how it is read (image/image.h) */
     size_t text;                /* without a picture: positions of the prompt besides the image's */
     size_t runs;                /* that are timed, after one that warms up; at least 1 */
 } fvlm_bench_options;

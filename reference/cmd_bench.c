@@ -13,7 +13,7 @@
 #define MAX_RUNS 1000
 
 static struct {
-    const char *act, *cpu, *image, *prompt;
+    const char *act, *cpu, *image, *prompt, *picture;
     fvlm_cli_numbers threads, sizes;
     uint64_t runs, text;
     bool json, quiet;
@@ -25,6 +25,7 @@ static const fvlm_cli_option options[] = {
      .help = "a picture; with it, time to first token is measured, from the picture's bytes on",
      .preset = "random pixels",
      .text = &opt.image},
+    FVLM_CLI_PICTURE(&opt.picture),
     {.name = "prompt",
      .arg = "TEXT",
      .help = "the question about the picture",
@@ -174,6 +175,7 @@ static fvlm_status bench_model(const char *path, unsigned threads, const char *a
     fvlm_model *m = NULL;
     fvlm_model_options model = {.threads = threads, .cpu = opt.cpu, .stop = fvlm_cli_stop()};
     const fvlm_bench_options o = {.image = opt.image,
+                                  .picture = fvlm_picture_named(opt.picture),
                                   .prompt = opt.prompt ? opt.prompt : "Describe the picture.",
                                   .text = opt.text ? opt.text : 24,
                                   .runs = opt.runs};
@@ -193,6 +195,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                          "--prompt needs --image FILE; without a picture, --text N sets the prompt's length");
     if (opt.image && !strcmp(opt.image, "-"))
         return fvlm_fail(err, FVLM_USAGE, "--image -: every run reads the picture again; give a file");
+    if (opt.picture && !opt.image) return fvlm_fail(err, FVLM_USAGE, "--picture needs --image FILE");
     if (opt.text && opt.image)
         return fvlm_fail(err, FVLM_USAGE, "with --image the prompt has the length of --prompt; leave out --text");
     fvlm_status st = FVLM_OK;
