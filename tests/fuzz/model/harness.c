@@ -8,7 +8,8 @@
  *   u8 4, 5, u16 n, n bytes                                               the whole metadata, tokenizer
  *   u8 6, u8 tensor, u32                                                  that tensor filled with this word
  *   u8 7, u16 offset, u64                                                 these bytes of the header xor that
- * Metadata and tokenizer are stored as plain JSON, so that edits reach them. */
+ * Edits of the header come after the others, which need its section table. Metadata and tokenizer are stored as plain
+ * JSON, so that edits reach them. */
 #include <math.h>
 
 #include "tests/fuzz/harness.h"
@@ -80,7 +81,14 @@ static void xor_bytes(test_image *x, size_t section_at, size_t section_bytes, ui
     fvlm_store_u64(p, fvlm_load_u64(p) ^ fvlm_load_u64(value));
 }
 
-static bool edit(test_image *x, const base_model *b, const uint8_t **data, size_t *left)
+enum { MAX_HEADER_EDITS = 8 };
+
+typedef struct {
+    const uint8_t *items[MAX_HEADER_EDITS];
+    size_t n;
+} header_edits;
+
+static bool edit(test_image *x, const base_model *b, header_edits *header, const uint8_t **data, size_t *left)
 {
     const uint8_t *kind = take(data, left, 1), *p, *q;
     if (!kind) return false;
@@ -96,8 +104,8 @@ static bool edit(test_image *x, const base_model *b, const uint8_t **data, size_
         const size_t t = *p % b->n_tensors;
         for (size_t i = 0; i + 4 <= b->n_bytes[t]; i += 4) memcpy(x->bytes + b->at[t] + i, p + 1, 4);
     } else {
-        if (!(p = take(data, left, 10))) return false;
-        xor_bytes(x, 0, FVLM_HEADER_BYTES - 16, fvlm_load_u16(p), p + 2);
+        if (!(p = take(data, left, 10)) || header->n == MAX_HEADER_EDITS) return false;
+        header->items[header->n++] = p;
     }
     return true;
 }
@@ -146,7 +154,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     test_image x = {malloc(b->image.n_bytes), b->image.n_bytes};
     MUST(x.bytes);
     memcpy(x.bytes, b->image.bytes, x.n_bytes);
-    while (edit(&x, b, &data, &size)) continue;
+    header_edits header = {.n = 0};
+    while (edit(&x, b, &header, &data, &size)) continue;
+    for (size_t i = 0; i < header.n; i++)
+        xor_bytes(&x, 0, FVLM_HEADER_BYTES - 16, fvlm_load_u16(header.items[i]), header.items[i] + 2);
     test_repair(&x);
     all_finite = true;
     const fvlm_model_options o = {.threads = 1, .act_by_file = true, .observer = observe};
