@@ -55,6 +55,8 @@ jpeg ca 0bb8 3 498 >"$dir/g.jpg" # 3000 pixels a side: the memory is fair, the s
 refused "[bomb-498-scans.jpg] sibling: smaller" "\"g.jpg\": JPEG of 3000 x 3000 pixels in 96 or more scans, which takes too long: save it with fewer scans" "$dir/g.jpg"
 jpeg ca 0040 1 600 >"$dir/h.jpg"
 refused "[bomb-498-scans.jpg] sibling: tiny, gray" "\"h.jpg\": JPEG of 64 x 64 pixels in 501 or more scans, which takes too long: save it with fewer scans" "$dir/h.jpg"
+jpeg ca 0800 1 498 >"$dir/i.jpg"
+refused "[bomb-498-scans.jpg] sibling: gray" "\"i.jpg\": JPEG of 2048 x 2048 pixels in 37 or more scans, which takes too long: save it with fewer scans" "$dir/i.jpg"
 
 # --- kinds that are named ---
 cgbi="a PNG rewritten by Xcode for iPhone apps (CgBI); convert it back on a Mac: xcrun pngcrush -revert-iphone-optimizations in.png out.png"
