@@ -50,6 +50,13 @@ static void print_percentiles(FILE *to, const double *percents, const double *x,
     fprintf(to, "\n");
 }
 
+/* " NAME VALUE", with its standard error where more than one position gives one. */
+static void print_estimate(FILE *to, const char *name, fvlm_estimate e, double unit)
+{
+    fprintf(to, " %s %.3g", name, unit * e.value);
+    if (isfinite(e.high)) fprintf(to, " +- %.2g", unit * (e.high - e.value));
+}
+
 static void print_statistics(FILE *to, const fvlm_parity *p, unsigned act)
 {
     const fvlm_agreement *a = &p->agreement[act];
@@ -61,10 +68,13 @@ static void print_statistics(FILE *to, const fvlm_parity *p, unsigned act)
         return;
     }
     fprintf(to, "; %.2f of the top five in common\n", (double)a->top5 / (double)a->compared);
-    fprintf(to, "KL divergence, nats: mean %.3g +- %.2g", s->kl.value, s->kl.high - s->kl.value);
+    fprintf(to, "KL divergence, nats:");
+    print_estimate(to, "mean", s->kl, 1);
     print_percentiles(to, fvlm_kl_percents, s->kl_percentile, FVLM_N_KL_PERCENTILES, 1);
-    fprintf(to, "change of the right token's probability, %%: mean %.3g +- %.2g, RMS %.3g +- %.2g", 100 * s->dp.value,
-            100 * (s->dp.high - s->dp.value), 100 * s->rms_dp.value, 100 * (s->rms_dp.high - s->rms_dp.value));
+    fprintf(to, "change of the right token's probability, %%:");
+    print_estimate(to, "mean", s->dp, 100);
+    fprintf(to, ",");
+    print_estimate(to, "RMS", s->rms_dp, 100);
     print_percentiles(to, fvlm_dp_percents, s->dp_percentile, FVLM_N_DP_PERCENTILES, 100);
     if (s->p_source < 0.5)
         fprintf(
