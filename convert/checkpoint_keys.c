@@ -62,7 +62,7 @@ static const struct {
     {"image_grid_pinpoints", false}, /* pictures in tiles */
     {"mm_resampler", false},
     {"quantiz", false}, /* outside of text_config: source/kinds.c */
-    {"rope", false},    /* of which read by name: see is_read */
+    {"rope", false},    /* of which read by name: see is_harmless */
     {"rotary", true},
     {"softcap", false},
     {"soft_cap", false},
@@ -91,10 +91,11 @@ static const struct {
     {"moe", false},
 };
 
-/* Read and checked elsewhere. */
-static bool is_read(const char *key)
+/* Read and checked elsewhere, or about training: warmup_steps, loss_scale, gradient_scale. */
+static bool is_harmless(const char *key)
 {
-    return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters");
+    return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters") ||
+           strstr(key, "warmup") || strstr(key, "loss") || strstr(key, "grad");
 }
 
 static void check_unsupported(fvlm_json_fields *r)
@@ -107,7 +108,7 @@ static void check_unsupported(fvlm_json_fields *r)
         size_t i = 0;
         const size_t n = sizeof unsupported / sizeof unsupported[0];
         while (i < n && !strstr(key, unsupported[i].part)) i++;
-        if (i == n || is_read(key)) continue;
+        if (i == n || is_harmless(key)) continue;
         const bool neutral = unsupported[i].one ? fvlm_config_is_number(v, 1) || json_is_null(v) || json_is_false(v)
                                                 : fvlm_config_is_off(v);
         if (!neutral)

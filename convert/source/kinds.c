@@ -19,7 +19,7 @@
 typedef enum { FILES, CONFIG, TENSORS } where;
 
 /* FILES: patterns of names in the folder. CONFIG: patterns of the value of 'key', which may be "outer.inner"; "{}" is
- * anything but null and false. TENSORS: texts inside a name. */
+ * anything but null, false and {}. TENSORS: texts inside a name. */
 static const struct {
     where where;
     const char *key, *patterns, *what, *mend;
@@ -192,7 +192,7 @@ fvlm_status fvlm_kinds_check_config(const fvlm_source *src, fvlm_err *err)
     for (size_t k = 0; k < N_KINDS && !st; k++) {
         const json_t *v = kinds[k].where == CONFIG ? at(config, kinds[k].key) : NULL;
         const char *text = json_string_value(v);
-        if (!v || json_is_null(v) || json_is_false(v)) continue;
+        if (!v || json_is_null(v) || json_is_false(v) || (json_is_object(v) && json_object_size(v) == 0)) continue;
         if (!strcmp(kinds[k].patterns, "{}"))
             snprintf(evidence, sizeof evidence, "config.json: \"%s\"", kinds[k].key);
         else if (text && fvlm_listing_match(kinds[k].patterns, text))

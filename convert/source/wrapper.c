@@ -45,7 +45,7 @@ fvlm_status fvlm_source_unwrap(fvlm_source *src, fvlm_err *err)
     for (size_t i = 0; i < src->n_tensors; i++) src->tensors[i].name += n;
     for (size_t i = 0; i < src->n_aliases; i++) {
         fvlm_alias *a = &src->aliases[i];
-        a->stored += n;
+        if (begins_with(a->stored, prefix, n)) a->stored += n; /* not if the index does not list it */
         if (begins_with(a->name, prefix, n)) a->name += n;
     }
     for (size_t i = 0; i < src->n_unlisted; i++)

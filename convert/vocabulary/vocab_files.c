@@ -39,6 +39,7 @@ static fvlm_status read_merges(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *e
     char *text;
     size_t n_bytes, line = 0;
     fvlm_status st = fvlm_source_text(src, "merges.txt", FVLM_MAX_VOCABULARY_BYTES, &text, &n_bytes, err);
+    if (!st && !text) st = fvlm_fail(err, FVLM_CHANGED, "\"merges.txt\" was removed while it was being read");
     if (st) return st;
     v->texts[v->n_texts++] = text;
     if (strlen(text) != n_bytes)

@@ -12,21 +12,17 @@
 
 static const char full_name[] = "tokenizer.json", vocab_name[] = "vocab.json";
 
-/* Adds to the message what would leave one of the two tokenizers out. */
-static fvlm_status advise(fvlm_source *src, bool disagree, fvlm_err *err)
+/* Adds to the message of a refusal what would leave one of the two tokenizers out. */
+static fvlm_status advise(fvlm_status st, fvlm_source *src, bool disagree, fvlm_err *err)
 {
+    if (!err || (st != FVLM_BAD_INPUT && st != FVLM_UNSUPPORTED && st != FVLM_LIMIT)) return st;
     const char *text = !fvlm_source_has(src, vocab_name) ? "; --tokenizer tokenizer.json uses that alone"
                        : disagree ? "; choose with --tokenizer tokenizer.json or --tokenizer vocab.json (what Apple's "
                                     "predict.py reads)"
                                   : "; --tokenizer vocab.json leaves it out";
     const size_t n = strlen(err->msg);
     snprintf(err->msg + n, sizeof err->msg - n, "%s", text);
-    return err->code;
-}
-
-static bool is_refusal(fvlm_status st)
-{
-    return st == FVLM_BAD_INPUT || st == FVLM_UNSUPPORTED || st == FVLM_LIMIT;
+    return st;
 }
 
 /* Whether another file than tokenizer.json has the added tokens. */
@@ -39,10 +35,12 @@ static bool has_added(const fvlm_vocabulary *v, const fvlm_source *src)
 static void adopt_flags(fvlm_vocabulary *v, const fvlm_vocabulary *full)
 {
     if (json_object_get(v->config, "added_tokens_decoder")) return;
-    for (size_t i = 0, k = 0; i < v->n_added && k < full->n_added; k++) {
+    for (size_t i = 0, k = 0; i < v->n_added && k < full->n_added;) {
         fvlm_vocabulary_added *a = &v->added[i];
-        if (a->id == full->added[k].id && !strcmp(a->text, full->added[k].text)) a->flags = full->added[k].flags;
-        if (a->id <= full->added[k].id) i++;
+        const fvlm_vocabulary_added *f = &full->added[k];
+        if (a->id == f->id && !strcmp(a->text, f->text)) a->flags = f->flags;
+        i += a->id <= f->id;
+        k += f->id <= a->id;
     }
 }
 
@@ -55,7 +53,7 @@ static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_so
     const bool complete = both && has_added(v, src),
                with_full = fvlm_source_has(src, full_name) && !(chosen && complete);
     if (with_full) st = fvlm_vocabulary_from_tokenizer_json(full, src, err);
-    if (is_refusal(st) && complete) advise(src, false, err);
+    if (complete) st = advise(st, src, false, err);
     const fvlm_vocabulary *parts = with_full ? full : NULL;
     if (!st && !both) st = fvlm_vocabulary_from_files(v, src, parts, err);
     if (!st) st = fvlm_vocabulary_read_added(v, src, parts, err);
@@ -63,8 +61,7 @@ static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_so
     if (st || !with_full || chosen) return st;
     fvlm_vocabulary_sort_added(full);
     adopt_flags(v, full);
-    st = fvlm_vocabulary_compare(v, full, err);
-    return is_refusal(st) ? advise(src, true, err) : st;
+    return advise(fvlm_vocabulary_compare(v, full, err), src, true, err);
 }
 
 static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src, const char *use,

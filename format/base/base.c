@@ -32,9 +32,11 @@ static void shorten(char *text, size_t capacity)
     }
 }
 
-/* The formatted text and the end after it. Allocates only if they do not fit; out of memory, the end is cut off. */
-static void record(fvlm_err *err, const char *end, const char *fmt, va_list args)
+/* Records a failure whose message is the formatted text and the end after it. Allocates only if they do not fit; out of
+ * memory, the end is cut off. */
+static void record(fvlm_err *err, fvlm_status code, uint64_t offset, const char *end, const char *fmt, va_list args)
 {
+    if (!err) return;
     va_list again;
     va_copy(again, args);
     const int n = vsnprintf(err->msg, sizeof err->msg, fmt, args);
@@ -50,17 +52,15 @@ static void record(fvlm_err *err, const char *end, const char *fmt, va_list args
     }
     free(text);
     va_end(again);
+    err->code = code;
+    err->offset = offset;
 }
 
 fvlm_status fvlm_fail(fvlm_err *err, fvlm_status code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    if (err) {
-        err->code = code;
-        err->offset = 0;
-        record(err, "", fmt, args);
-    }
+    record(err, code, 0, "", fmt, args);
     va_end(args);
     return code;
 }
@@ -69,11 +69,7 @@ fvlm_status fvlm_refuse(fvlm_err *err, uint64_t offset, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    if (err) {
-        err->code = FVLM_BAD_INPUT;
-        err->offset = offset;
-        record(err, "", fmt, args);
-    }
+    record(err, FVLM_BAD_INPUT, offset, "", fmt, args);
     va_end(args);
     return FVLM_BAD_INPUT;
 }
@@ -84,11 +80,7 @@ fvlm_status fvlm_fail_errno(fvlm_err *err, const char *fmt, ...)
     snprintf(cause, sizeof cause, ": %s", strerror(errno));
     va_list args;
     va_start(args, fmt);
-    if (err) {
-        err->code = FVLM_IO;
-        err->offset = 0;
-        record(err, cause, fmt, args);
-    }
+    record(err, FVLM_IO, 0, cause, fmt, args);
     va_end(args);
     return FVLM_IO;
 }
@@ -100,7 +92,7 @@ fvlm_status fvlm_err_prefix(fvlm_err *err, const char *fmt, ...)
     snprintf(rest, sizeof rest, ": %s", err->msg);
     va_list args;
     va_start(args, fmt);
-    record(err, rest, fmt, args);
+    record(err, err->code, err->offset, rest, fmt, args);
     va_end(args);
     return err->code;
 }

@@ -108,8 +108,7 @@ static unsigned tightest_limit(const char *mount, char *group)
     return least;
 }
 
-/* A line is "0::/GROUP" for version 2, and "4:cpu,cpuacct:/GROUP" for version 1, which lies in a folder of that name.
- */
+/* A line is "0::/GROUP" for version 2, and "4:cpu,cpuacct:/GROUP" for version 1, mounted in the folder cpu,cpuacct. */
 unsigned fvlm_threads_in_cgroup(const char *mount, const char *membership)
 {
     FILE *f = fopen(membership, "re");

@@ -58,8 +58,8 @@ static fvlm_status check_there(const char *path, const char *download, fvlm_err 
     if (errno != ENOENT) return fvlm_fail_errno(err, "\"%s\"", path);
     if (lstat(path, &s) == 0) return fvlm_fail(err, FVLM_IO, "\"%s\" is a link to something that is not there", path);
     char *similar = similar_name(path);
-    fvlm_fail_errno(err, "\"%s\"", path);
-    if (similar) fvlm_fail(err, FVLM_IO, "\"%s\": %s; did you mean \"%s\"?", path, strerror(ENOENT), similar);
+    fvlm_fail(err, FVLM_IO, "\"%s\": %s%s%s%s", path, strerror(ENOENT), similar ? "; did you mean \"" : "",
+              similar ? similar : "", similar ? "\"?" : "");
     free(similar);
     return FVLM_IO;
 }
@@ -159,8 +159,9 @@ static fvlm_status check_checkpoint(const char *path, fvlm_err *err)
 {
     fvlm_status st = check_there(path, ": hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B", err);
     const char *slash = strchr(path, '/');
-    if (st != FVLM_IO || errno != ENOENT || !slash || slash == path || path[0] == '.' || strchr(slash + 1, '/') ||
-        !slash[1] || strstr(err->msg, "did you mean"))
+    struct stat s;
+    if (st != FVLM_IO || lstat(path, &s) == 0 || errno != ENOENT || !slash || slash == path || path[0] == '.' ||
+        strchr(slash + 1, '/') || !slash[1] || strstr(err->msg, "did you mean"))
         return st;
     return fvlm_fail(err, FVLM_IO, "\"%s\": %s; to download it: hf download %s --local-dir %s", path, strerror(ENOENT),
                      path, slash + 1);

@@ -52,7 +52,8 @@ fvlm_status fvlm_added_tokens_add(fvlm_added_tokens *a, const char *text, size_t
         node = child ? child : (uint32_t)a->n_nodes - 1;
     }
     if (a->nodes[node].token)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.64s\" is given twice", text);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: added token \"%.*s\" is given twice",
+                         n_bytes < 64 ? (int)n_bytes : 64, text);
     if (!fvlm_grow(&a->tokens, &a->capacity, a->n + 1, sizeof *a->tokens)) return fvlm_fail_nomem(err);
     a->tokens[a->n++] = (fvlm_added_token){id, (uint32_t)n_bytes};
     a->nodes[node].token = (uint32_t)a->n;

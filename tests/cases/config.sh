@@ -41,6 +41,11 @@ end=$(sed -n 's/.*"<|im_end|>": \([0-9]*\).*/\1/p' "$ck/added_tokens.json")
 [[ $plain_config == *'"rope_theta": 1000000.0'* && $plain_answer =~ ^[0-9]+$ && $end = 450 ]]
 ok "the plain model has theta 1e6, answers in one token and ends at <|im_end|>: $plain_answer" $?
 
+fresh; put config warmup_steps 100; put config loss_scale 2.5
+reads "keys about training are ignored"
+fresh; put config quantization_config "{}"
+reads "an empty quantization_config says nothing"
+
 # --- rotary embeddings ---
 scaled="rotary embeddings that are scaled are not supported, only \"default\" ones"
 parameters() { fresh; drop config rope_theta; put config rope_parameters "$1"; }
