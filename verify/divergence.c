@@ -57,13 +57,12 @@ double fvlm_divergence_kl(const float *x, double zx, const float *y, double zy, 
 
 void fvlm_divergence_top5(const float *x, size_t n, uint32_t top[5])
 {
-    for (int k = 0; k < 5; k++) {
-        size_t best = n;
-        for (size_t i = 0; i < n; i++) {
-            bool taken = false;
-            for (int j = 0; j < k; j++) taken |= top[j] == i;
-            if (!taken && (best == n || x[i] > x[best])) best = i;
-        }
-        top[k] = best < n ? (uint32_t)best : top[0];
+    size_t n_top = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (n_top == 5 && !(x[i] > x[top[4]])) continue;
+        size_t k = n_top < 5 ? n_top++ : 4;
+        for (; k > 0 && x[i] > x[top[k - 1]]; k--) top[k] = top[k - 1];
+        top[k] = (uint32_t)i;
     }
+    for (; n_top > 0 && n_top < 5; n_top++) top[n_top] = top[0];
 }

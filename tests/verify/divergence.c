@@ -96,6 +96,21 @@ static void top_five(void **state)
     fvlm_divergence_top5(x, 8, top);
     const uint32_t want[5] = {4, 1, 2, 6, 7}; /* of equals the lower index first */
     assert_memory_equal(top, want, sizeof want);
+
+    /* Beside five searches for the largest that is left. */
+    test_rng r = {13};
+    for (size_t trial = 0; trial < 2000; trial++) {
+        float y[40], left[40];
+        const size_t n = 1 + test_below(&r, 40);
+        for (size_t i = 0; i < n; i++) left[i] = y[i] = (float)test_below(&r, 9);
+        fvlm_divergence_top5(y, n, top);
+        for (size_t k = 0; k < 5; k++) {
+            size_t best = 0;
+            for (size_t i = 1; i < n; i++) best = left[i] > left[best] ? i : best;
+            left[best] = -1;
+            assert_int_equal(top[k], k < n ? best : top[0]);
+        }
+    }
 }
 
 int main(void)
