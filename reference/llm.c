@@ -211,7 +211,12 @@ static fvlm_status layers(fvlm_model *m, const float *embeddings, size_t n, fvlm
 
 void fvlm_model_reset(fvlm_model *m)
 {
-    m->llm_memory.position = 0;
+    fvlm_model_rewind(m, 0);
+}
+
+void fvlm_model_rewind(fvlm_model *m, size_t positions)
+{
+    if (positions < m->llm_memory.position) m->llm_memory.position = positions;
 }
 
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err)

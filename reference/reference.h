@@ -75,8 +75,9 @@ fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t toke
 
 /* ---- the language model: llm.c ---- */
 
-/* Empties the KV cache. */
+/* Empties the KV cache; the second keeps the first positions, at most those that it holds. */
 void fvlm_model_reset(fvlm_model *m);
+void fvlm_model_rewind(fvlm_model *m, size_t positions);
 
 /* embeddings [n, llm.hidden]: the ids' rows of the embedding. */
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err);

@@ -150,9 +150,9 @@ static fvlm_status compare_all(comparison *c, fvlm_err *err)
     for (unsigned a = 0; a < c->o->n_acts && !st; a++) st = w->kind->accept(w, c->candidates[a].m, err);
     while (!st && more) {
         fvlm_runner_input in;
-        c->in_prompt = true;
         c->next = (fvlm_runner_token){0};
         st = w->kind->begin(w, c->out->agreement[0].compared, &in, &more, err);
+        c->in_prompt = more && !in.same_start;
         if (!st && more) st = add_answer(c, &in, err);
         if (!st && more) st = run_candidates(c, &in, err);
         if (w->kind->end) st = w->kind->end(w, st, err);

@@ -53,7 +53,7 @@ typedef struct {
     const fvlm_stop *stop;
 } fvlm_parity_options;
 
-/* The output of a block, over all pictures: the largest error, the lowest cosine. */
+/* The output of a block for the first prompt on each picture: the largest error, the lowest cosine. */
 typedef struct {
     char name[FVLM_MAX_BLOCK_NAME];
     size_t rows, cols;

@@ -73,20 +73,23 @@ static fvlm_status encode_picture(fvlm_runner *r, fvlm_err *err)
 static fvlm_status run_prompt(fvlm_runner *r, scratch *s, fvlm_err *err)
 {
     const fvlm_runner_input *in = r->input;
-    const size_t hidden = fvlm_model_config(r->m)->llm.hidden;
+    const size_t hidden = fvlm_model_config(r->m)->llm.hidden, kept = in->same_start ? in->split + r->n_image : 0;
     float *picture = s->rows + in->split * hidden, *after = picture + r->n_image * hidden;
-    memcpy(picture, r->picture, r->n_image * hidden * sizeof *picture);
-    fvlm_status st = fvlm_model_embed(r->m, in->ids, in->split, s->rows, err);
+    fvlm_status st = FVLM_OK;
+    fvlm_model_rewind(r->m, kept);
+    if (!kept) {
+        memcpy(picture, r->picture, r->n_image * hidden * sizeof *picture);
+        st = fvlm_model_embed(r->m, in->ids, in->split, s->rows, err);
+    }
     if (!st) st = fvlm_model_embed(r->m, in->ids + in->split, in->n_ids - in->split, after, err);
-    fvlm_model_reset(r->m);
-    if (!st) st = fvlm_model_forward(r->m, s->rows, s->n_positions, false, s->logits, err);
+    if (!st) st = fvlm_model_forward(r->m, s->rows + kept * hidden, s->n_positions - kept, false, s->logits, err);
     return st;
 }
 
 static fvlm_status run(fvlm_runner *r, scratch *s, fvlm_err *err)
 {
     fvlm_status st = create_scratch(r, s, err);
-    r->in_prompt = true;
+    r->in_prompt = !r->input->same_start;
     if (!st && !r->input->same_pixels) st = encode_picture(r, err);
     if (!st && !r->stopped) st = run_prompt(r, s, err);
     r->in_prompt = false;

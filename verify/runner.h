@@ -14,6 +14,7 @@
 typedef struct {
     const fvlm_pixels *pixels;
     bool same_pixels;    /* as in the input before: the tower does not run again */
+    bool same_start;     /* the ids before the picture, too: the pass begins after it and meets at its logits only */
     const char *image;   /* the file it is from; NULL if it was drawn */
     const char *prompt;  /* NULL if it was recorded */
     const uint32_t *ids; /* of the prompt; the picture's rows go in after the first 'split' of them */

@@ -5,7 +5,7 @@
  *
  *   accept                          once for every model
  *   begin                           for every input, until there is none
- *     block, release                for every block of the prompt's pass
+ *     block, release                for every block of the prompt's pass, unless it has the same start
  *     block, next, release          for every step's logits
  *   end
  *   check_unchanged, close

@@ -84,6 +84,20 @@ static fvlm_status load_pixels(model_witness *w, fvlm_err *err)
     return fvlm_pixels_draw(&w->pixels, (unsigned)(w->picture - own), o.side, err);
 }
 
+/* The ids of in->prompt. */
+static fvlm_status take_prompt(model_witness *w, fvlm_runner_input *in, fvlm_err *err)
+{
+    uint32_t *before = w->ids;
+    const size_t n = w->split;
+    const fvlm_status st = fvlm_prompt_ids(w->runner.m, in->prompt, true, &w->ids, &w->n_ids, &w->split, err);
+    in->ids = w->ids;
+    in->n_ids = w->n_ids;
+    in->split = w->split;
+    in->same_start = !st && w->loaded && w->split == n && w->n_ids > n && !memcmp(w->ids, before, n * sizeof *before);
+    free(before);
+    return st;
+}
+
 static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input *in, bool *more, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
@@ -95,14 +109,9 @@ static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input
                               .prompt = prompt_of(w),
                               .n_tokens = w->o->tokens};
     fvlm_status st = w->loaded ? FVLM_OK : load_pixels(w, err);
-    free(w->ids);
-    w->ids = NULL;
-    if (!st) st = fvlm_prompt_ids(w->runner.m, in->prompt, true, &w->ids, &w->n_ids, &w->split, err);
+    if (!st) st = take_prompt(w, in, err);
     if (!st) st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
     if (st) return st;
-    in->ids = w->ids;
-    in->n_ids = w->n_ids;
-    in->split = w->split;
     w->loaded = true;
     w->question++;
     w->runner.input = in;

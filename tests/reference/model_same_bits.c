@@ -214,6 +214,26 @@ static void reset_forgets(void **state)
     fvlm_model_close(&fresh);
 }
 
+/* What follows the positions that were kept is as if nothing else had been there. */
+static void rewind_keeps_the_beginning(void **state)
+{
+    text *t = *state;
+    float *logits = fvlm_alloc(t->vocab, sizeof *logits);
+    fvlm_err err = {0};
+    fvlm_model_reset(t->m);
+    fvlm_model_rewind(t->m, 5);
+    assert_int_equal(t->m->llm_memory.position, 0);
+    for (size_t first = 150; first > 0; first /= 3) {
+        fvlm_model_reset(t->m);
+        assert_int_equal(fvlm_model_forward(t->m, t->rows, first, false, logits, &err), FVLM_OK);
+        assert_int_equal(fvlm_model_forward(t->m, t->rows, 40, false, logits, &err), FVLM_OK); /* another text */
+        fvlm_model_rewind(t->m, first);
+        assert_int_equal(fvlm_model_forward(t->m, t->rows + first * t->hidden, 60, false, logits, &err), FVLM_OK);
+        assert_logits(t, logits, first + 59);
+    }
+    free(logits);
+}
+
 static void context_is_a_limit(void **state)
 {
     text *t = *state;
@@ -249,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(prefill_is_token_by_token, open_text, close_text),
         cmocka_unit_test_setup_teardown(any_split_is_the_same_text, open_text, close_text),
         cmocka_unit_test_setup_teardown(reset_forgets, open_text, close_text),
+        cmocka_unit_test_setup_teardown(rewind_keeps_the_beginning, open_text, close_text),
         cmocka_unit_test_setup_teardown(context_is_a_limit, open_text, close_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
