@@ -139,12 +139,8 @@ static const char *why_stopped(const fvlm_answer *a)
 static void tell_if_cut(const fvlm_answer *a)
 {
     if (a->ended) return;
-    if (a->n_ids == opt.max_tokens)
-        fprintf(stderr, "fvlm: the answer was cut after %zu token%s; --max-tokens N allows more\n", a->n_ids,
-                a->n_ids == 1 ? "" : "s");
-    else
-        fprintf(stderr, "fvlm: the answer was cut after %zu token%s; the model's context is full\n", a->n_ids,
-                a->n_ids == 1 ? "" : "s");
+    fprintf(stderr, "fvlm: the answer was cut after %zu token%s; %s\n", a->n_ids, a->n_ids == 1 ? "" : "s",
+            a->n_ids == opt.max_tokens ? "--max-tokens N allows more" : "the model's context is full");
 }
 
 static json_t *report(fvlm_model *m, const char *const *args, const char *text, size_t n_bytes, const fvlm_answer *a,

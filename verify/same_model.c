@@ -22,12 +22,14 @@ static bool find_difference(difference *d, const json_t *a, const json_t *b)
     d->b = b;
     if (json_equal(a, b)) return false;
     if (json_is_object(a) && json_is_object(b)) {
-        const json_t *const both[] = {a, b};
-        for (int side = 0; side < 2; side++) json_object_foreach((json_t *)both[side], key, value)
+        json_t *const both[] = {(json_t *)a, (json_t *)b};
+        for (int side = 0; side < 2; side++) {
+            json_object_foreach(both[side], key, value)
             {
                 snprintf(d->path + n, sizeof d->path - n, "%s%s", n ? "." : "", key);
                 if (find_difference(d, json_object_get(a, key), json_object_get(b, key))) return true;
             }
+        }
     } else if (json_is_array(a) && json_is_array(b) && json_array_size(a) == json_array_size(b)) {
         for (size_t i = 0; i < json_array_size(a); i++) {
             snprintf(d->path + n, sizeof d->path - n, "[%zu]", i);

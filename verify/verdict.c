@@ -75,15 +75,13 @@ static fvlm_status check_act(const fvlm_parity *p, unsigned act, const char *mod
     const fvlm_statistics *s = &p->statistics[act];
     const fvlm_figure f = g->decisive;
     const char *with = fvlm_act_name(p->acts[act]);
+    const bool blocks_ok = fvlm_verdict_first_bad(p, act) == p->n_blocks;
     char value[32], limit[32];
     if (fvlm_verdict_act_ok(p, act)) return FVLM_OK;
-    if (fvlm_verdict_first_bad(p, act) < p->n_blocks)
-        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds for %s", model,
-                         fvlm_precision_name(p->precision));
-    switch (fvlm_verdict_predictions(p, act)) {
+    switch (blocks_ok ? fvlm_verdict_predictions(p, act) : FVLM_FAILURE_BOUNDS) {
     case FVLM_FAILURE_NOT_JUDGED:
-        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": not judged: %zu positions of %d needed", model, g->positions,
-                         FVLM_MIN_POSITIONS);
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": not judged: %d positions are needed, and there %s %zu", model,
+                         FVLM_MIN_POSITIONS, g->positions == 1 ? "is" : "are", g->positions);
     case FVLM_FAILURE_MAX_KL:
         return fvlm_fail(err, FVLM_MISMATCH,
                          "\"%s\" with %s activations: the mean KL divergence of %.3g exceeds --max-kl %g", model, with,

@@ -54,7 +54,9 @@ static fvlm_status await(int fd, bool may_lack_writer, const char *name, const f
         struct pollfd p = {.fd = fd, .events = POLLIN};
         fvlm_status st = fvlm_stop_check(stop, err);
         if (st) return st;
-        if (poll(&p, 1, WAIT_MS) != 0) return FVLM_OK; /* an error is read's matter */
+        const int n = poll(&p, 1, WAIT_MS);
+        if (n < 0 && errno == EINTR) continue; /* perhaps to stop */
+        if (n) return FVLM_OK;                 /* read reports an error */
         if (!may_lack_writer) continue;
         waited = read(fd, &byte, 0) == 0 ? waited + WAIT_MS : 0;
         if (waited >= NO_WRITER_MS) return fvlm_fail(err, FVLM_BAD_INPUT, "%s: a pipe to which nothing writes", name);

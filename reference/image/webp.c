@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* webp.c - decodes WebP with libwebp, step by step, so that it can be stopped and rows are resized as they come. Of an
- * animation the first picture is read, on its canvas, as Pillow does. The opacities of an
- * animation count only if the file's header announces them, as in Pillow. */
+/* webp.c - decodes WebP with libwebp, step by step, so that it can be stopped and rows are resized as they come. As
+ * in Pillow, the first picture of an animation is read, on its canvas, and its opacities count only if the file's
+ * header announces them. */
 #include "reference/image/exif.h"
 #include "reference/image/formats.h"
 

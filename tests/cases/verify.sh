@@ -81,7 +81,7 @@ refuses "[verify-grades] sibling: --max-kl without a source" 2 \
 
 # --- too few positions ---
 "$FVLM" verify "$dir/int8.fvlm" --against-activations "$tiny/pytorch.safetensors" >"$dir/text" 2>"$dir/err"; rc=$?
-[[ "$rc $(cat "$dir/err")" =~ ^"1 fvlm: \"$dir/int8.fvlm\": not judged: 1 positions of 256 needed"$ ]] && grep -q '^NOT JUDGED: 1 positions of 256 needed$' "$dir/text"
+[[ "$rc $(cat "$dir/err")" =~ ^"1 fvlm: \"$dir/int8.fvlm\": not judged: 256 positions are needed, and there is 1"$ ]] && grep -q '^NOT JUDGED: 256 positions are needed, and there is 1$' "$dir/text"
 ok "[verify-grades] a quantized model beside one recorded position is not judged, and that is no pass" $?
 
 # --- two files ---

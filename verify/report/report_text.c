@@ -165,7 +165,8 @@ static void print_verdict(FILE *to, const fvlm_parity *p, unsigned act)
     if (g->judged)
         print_grades(to, p, act);
     else if (failure == FVLM_FAILURE_NOT_JUDGED)
-        fprintf(to, "NOT JUDGED: %zu positions of %d needed\n", g->positions, FVLM_MIN_POSITIONS);
+        fprintf(to, "NOT JUDGED: %d positions are needed, and there %s %zu\n", FVLM_MIN_POSITIONS,
+                g->positions == 1 ? "is" : "are", g->positions);
     if (l->by_kl)
         fprintf(to, "mean KL divergence %.3g, at most %g asked for%s\n", p->statistics[act].kl.value, l->kl,
                 failure == FVLM_FAILURE_MAX_KL ? ": EXCEEDED" : "");
