@@ -119,7 +119,6 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .dropped = c->names.dropped,
                                     .n_dropped = c->names.n_dropped,
                                     .folder = fvlm_source_folder(c->source),
-                                    .prefix = fvlm_source_prefix(c->source),
                                     .head_stored = c->names.head_stored,
                                     .config = &c->names.config};
     if (c->names.head_chosen)

@@ -50,7 +50,6 @@ typedef struct {
     const fvlm_conversion_dropped *dropped;
     size_t n_dropped;
     const char *folder; /* the checkpoint's; in Hugging Face's cache, the snapshot's */
-    const char *prefix; /* stripped from all names of tensors; "" if none */
     bool head_stored;   /* lm_head.weight is a tensor of its own in the checkpoint */
     const char *warnings[24];
     size_t n_warnings;

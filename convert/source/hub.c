@@ -115,26 +115,24 @@ static bool has(const char *path, const char *pattern)
 
 fvlm_status fvlm_hub_find_snapshot(char **out, const char *path, fvlm_err *err)
 {
-    *out = NULL;
-    char *snapshots = fvlm_asprintf("%s/snapshots", path), *hub = fvlm_asprintf("%s/hub", path), *parent = NULL;
-    char *full = realpath(path, NULL);
+    char *snapshots = fvlm_asprintf("%s/snapshots", path), *parent = fvlm_asprintf("%s/..", path);
+    char *hub = fvlm_asprintf("%s/hub", path), *full = realpath(path, NULL);
     const char *name = full ? strrchr(full, '/') : NULL;
-    fvlm_status st = snapshots && hub ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st && name && !strcmp(name, "/snapshots") && !(parent = fvlm_asprintf("%s/..", path)))
+    fvlm_status st = FVLM_OK;
+    *out = NULL;
+    if (!snapshots || !parent || !hub)
         st = fvlm_fail_nomem(err);
-    if (st)
-        ;
     else if (is_folder(snapshots))
         st = find_in_repository(out, path, err);
-    else if (parent)
+    else if (name && !strcmp(name, "/snapshots"))
         st = find_in_repository(out, parent, err);
     else if (has(path, "models--*"))
         st = find_in_cache(out, path, err);
-    else if (is_folder(hub) && has(hub, "models--*"))
+    else if (has(hub, "models--*"))
         st = find_in_cache(out, hub, err);
     free(snapshots);
-    free(hub);
     free(parent);
+    free(hub);
     free(full);
     return st;
 }

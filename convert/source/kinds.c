@@ -207,21 +207,6 @@ fvlm_status fvlm_kinds_check_config(const fvlm_source *src, fvlm_err *err)
 
 /* ---- tensors ---- */
 
-static bool holds_one(const char *name, const char *patterns)
-{
-    char one[64];
-    for (const char *p = patterns; *p;) {
-        size_t n = strcspn(p, " ");
-        if (n < sizeof one) {
-            memcpy(one, p, n);
-            one[n] = 0;
-            if (strstr(name, one)) return true;
-        }
-        p += n + (p[n] == ' ');
-    }
-    return false;
-}
-
 /* A whole half of a FastVLM. */
 static fvlm_status check_halves(const fvlm_source *src, size_t n, fvlm_err *err)
 {
@@ -248,7 +233,7 @@ fvlm_status fvlm_kinds_check_tensors(const fvlm_source *src, fvlm_err *err)
     const size_t n = src->n_tensors < MAX_NAMES ? src->n_tensors : MAX_NAMES;
     for (size_t k = 0; k < N_KINDS; k++)
         for (size_t i = 0; kinds[k].where == TENSORS && i < n; i++) {
-            if (!holds_one(src->tensors[i].name, kinds[k].patterns)) continue;
+            if (!fvlm_listing_match_part(kinds[k].patterns, src->tensors[i].name)) continue;
             snprintf(evidence, sizeof evidence, "tensor \"%.200s\"", src->tensors[i].name);
             return refuse(src, k, evidence, err);
         }

@@ -49,7 +49,7 @@ void fvlm_listing_free(fvlm_listing *l)
     *l = (fvlm_listing){0};
 }
 
-bool fvlm_listing_match(const char *patterns, const char *text)
+static bool any(const char *patterns, const char *text, bool glob)
 {
     char one[64];
     for (const char *p = patterns; *p;) {
@@ -57,11 +57,21 @@ bool fvlm_listing_match(const char *patterns, const char *text)
         if (n < sizeof one) {
             memcpy(one, p, n);
             one[n] = 0;
-            if (!fnmatch(one, text, FNM_PERIOD)) return true;
+            if (glob ? !fnmatch(one, text, FNM_PERIOD) : strstr(text, one) != NULL) return true;
         }
         p += n + (p[n] == ' ');
     }
     return false;
+}
+
+bool fvlm_listing_match(const char *patterns, const char *text)
+{
+    return any(patterns, text, true);
+}
+
+bool fvlm_listing_match_part(const char *parts, const char *text)
+{
+    return any(parts, text, false);
 }
 
 const char *fvlm_listing_next(const fvlm_listing *l, const char *patterns, size_t *i)

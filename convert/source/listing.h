@@ -23,5 +23,6 @@ const char *fvlm_listing_find(const fvlm_listing *l, const char *patterns);
 
 /* Whether text matches one of the patterns. */
 bool fvlm_listing_match(const char *patterns, const char *text);
+bool fvlm_listing_match_part(const char *parts, const char *text); /* contains one of the parts, separated by spaces */
 
 #endif

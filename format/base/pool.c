@@ -74,8 +74,8 @@ fvlm_status fvlm_pool_create(fvlm_pool **out, unsigned n_threads, fvlm_err *err)
     for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++) sigaddset(&set, theirs[i]);
     pthread_sigmask(SIG_BLOCK, &set, &before);
     int failed = 0;
-    for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads += !failed)
-        if ((failed = pthread_create(&p->thread[p->n_threads], NULL, thread_main, p)) != 0) break;
+    for (p->n_threads = 1; p->n_threads < n_threads; p->n_threads++)
+        if ((failed = pthread_create(&p->thread[p->n_threads], NULL, thread_main, p)) != 0) break; /* not counted */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
         fvlm_pool_destroy(&p);

@@ -38,28 +38,6 @@ static fvlm_status misuse(const fvlm_cli_command *cmd, fvlm_err *err, const char
 
 /* ---- suggestions ---- */
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-size_t fvlm_cli_edit_distance(const char *a, const char *b)
-{
-    size_t na = strlen(a), nb = strlen(b);
-    if (na > FVLM_CLI_SUGGEST_MAX || nb > FVLM_CLI_SUGGEST_MAX) return FVLM_CLI_SUGGEST_MAX;
-    size_t d[FVLM_CLI_SUGGEST_MAX + 1][FVLM_CLI_SUGGEST_MAX + 1];
-    for (size_t i = 0; i <= na; i++) d[i][0] = i;
-    for (size_t j = 0; j <= nb; j++) d[0][j] = j;
-    for (size_t i = 1; i <= na; i++)
-        for (size_t j = 1; j <= nb; j++) {
-            size_t replace = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            d[i][j] = smaller(replace, smaller(d[i - 1][j], d[i][j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                d[i][j] = smaller(d[i][j], d[i - 2][j - 2] + 1);
-        }
-    return d[na][nb];
-}
-
 /* Whether a word of args is name in capitals, such as "IMAGE" or "MODEL.fvlm". */
 static bool names_argument(const char *args, const char *name)
 {
@@ -231,56 +209,57 @@ static bool looks_like_option(const fvlm_cli_command *cmd, const char *text)
     return false;
 }
 
+/* A command line being parsed. */
+typedef struct {
+    const fvlm_cli_command *cmd;
+    int argc, i; /* argv[i] is the current word */
+    char **argv;
+    uint64_t seen; /* a bit for each option; no command has 64 */
+    fvlm_err *err;
+} parser;
+
 /* The value is what follows '=', or the next argument. That may not look like an option: "--output --force" is a
  * forgotten file name far more often than a file named --force. */
-static fvlm_status take_option(const fvlm_cli_command *cmd, const fvlm_cli_option *o, const char *inline_value,
-                               int argc, char **argv, int *i, uint64_t *seen, fvlm_err *err)
+static fvlm_status take_option(parser *p, const fvlm_cli_option *o, const char *inline_value)
 {
-    const uint64_t bit = UINT64_C(1) << (o - cmd->options);
-    if ((*seen & bit) && !o->flag && !o->list) return misuse(cmd, err, "--%s is given twice", o->name);
-    *seen |= bit;
+    const uint64_t bit = UINT64_C(1) << (o - p->cmd->options);
+    if ((p->seen & bit) && !o->flag && !o->list) return misuse(p->cmd, p->err, "--%s is given twice", o->name);
+    p->seen |= bit;
     if (o->flag) {
-        if (inline_value) return misuse(cmd, err, "--%s takes no value", o->name);
+        if (inline_value) return misuse(p->cmd, p->err, "--%s takes no value", o->name);
         *o->flag = true;
         return FVLM_OK;
     }
-    if (inline_value) return take_value(cmd, o, inline_value, err);
-    if (*i + 1 >= argc || looks_like_option(cmd, argv[*i + 1]))
-        return misuse(cmd, err, "--%s needs %s", o->name, o->arg);
-    return take_value(cmd, o, argv[++*i], err);
+    if (inline_value) return take_value(p->cmd, o, inline_value, p->err);
+    if (p->i + 1 >= p->argc || looks_like_option(p->cmd, p->argv[p->i + 1]))
+        return misuse(p->cmd, p->err, "--%s needs %s", o->name, o->arg);
+    return take_value(p->cmd, o, p->argv[++p->i], p->err);
 }
 
-static fvlm_status parse_long(const fvlm_cli_command *cmd, int argc, char **argv, int *i, uint64_t *seen, fvlm_err *err)
+static fvlm_status parse_long(parser *p)
 {
-    const char *text = argv[*i] + 2, *equals = strchr(text, '=');
+    const char *text = p->argv[p->i] + 2, *equals = strchr(text, '=');
     size_t n = equals ? (size_t)(equals - text) : strlen(text);
-    for (const fvlm_cli_option *o = cmd->options; o && o->name; o++)
-        if (strlen(o->name) == n && memcmp(o->name, text, n) == 0)
-            return take_option(cmd, o, equals ? equals + 1 : NULL, argc, argv, i, seen, err);
+    for (const fvlm_cli_option *o = p->cmd->options; o && o->name; o++)
+        if (strlen(o->name) == n && memcmp(o->name, text, n) == 0) return take_option(p, o, equals ? equals + 1 : NULL);
     char name[96];
     snprintf(name, sizeof name, "%.*s", (int)(n < 80 ? n : 80), text);
-    if (!strcmp(name, "help")) return misuse(cmd, err, "--help takes no value");
-    return unknown_option(cmd, name, err);
-}
-
-static int character_length(const char *s)
-{
-    int32_t c;
-    return (int)fvlm_utf8_next((const uint8_t *)s, strlen(s), &c);
+    if (!strcmp(name, "help")) return misuse(p->cmd, p->err, "--help takes no value");
+    return unknown_option(p->cmd, name, p->err);
 }
 
 /* "-q", "-vq", "-o FILE", "-oFILE" */
-static fvlm_status parse_short(const fvlm_cli_command *cmd, int argc, char **argv, int *i, uint64_t *seen,
-                               fvlm_err *err)
+static fvlm_status parse_short(parser *p)
 {
-    for (const char *p = argv[*i] + 1; *p; p++) {
-        const fvlm_cli_option *o = cmd->options;
-        while (o && o->name && o->letter != *p) o++;
+    for (const char *s = p->argv[p->i] + 1; *s; s++) {
+        const fvlm_cli_option *o = p->cmd->options;
+        int32_t c;
+        while (o && o->name && o->letter != *s) o++;
         if (!o || !o->name)
-            return misuse(cmd, err, "unknown option \"-%.*s\"; an argument that begins with - goes after --",
-                          character_length(p), p);
+            return misuse(p->cmd, p->err, "unknown option \"-%.*s\"; an argument that begins with - goes after --",
+                          (int)fvlm_utf8_next((const uint8_t *)s, strlen(s), &c), s);
         const bool last = o->flag == NULL;
-        fvlm_status st = take_option(cmd, o, last && p[1] ? p + 1 : NULL, argc, argv, i, seen, err);
+        fvlm_status st = take_option(p, o, last && s[1] ? s + 1 : NULL);
         if (st || last) return st;
     }
     return FVLM_OK;
@@ -302,17 +281,16 @@ static fvlm_status check_args(const fvlm_cli_command *cmd, const fvlm_cli_list *
 fvlm_status fvlm_cli_parse(const fvlm_cli_command *cmd, int argc, char **argv, fvlm_cli_list *args, fvlm_err *err)
 {
     bool options_end = false;
-    uint64_t seen = 0; /* a bit for each option; no command has 64 */
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
+    parser p = {.cmd = cmd, .argc = argc, .argv = argv, .err = err};
+    for (p.i = 1; p.i < argc; p.i++) {
+        const char *a = argv[p.i];
         fvlm_status st = FVLM_OK;
         if (options_end || a[0] != '-' || !a[1])
             st = list_add(args, a, err);
         else if (strcmp(a, "--") == 0)
             options_end = true;
         else
-            st = a[1] == '-' ? parse_long(cmd, argc, argv, &i, &seen, err)
-                             : parse_short(cmd, argc, argv, &i, &seen, err);
+            st = a[1] == '-' ? parse_long(&p) : parse_short(&p);
         if (st) return st;
     }
     return check_args(cmd, args, err);
