@@ -53,7 +53,9 @@ static void print_help(FILE *to)
     fprintf(to, "fvlm %s - convert, quantize, verify and run FastVLM models\n\n", FVLM_VERSION);
     for (size_t i = 0; commands[i]; i++)
         if (!commands[i]->hidden) fprintf(to, "  fvlm %-10s  %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(to, "\n'fvlm COMMAND --help' lists its options and gives two examples.\n");
+    fprintf(
+        to,
+        "\n'fvlm COMMAND --help' lists its options and gives two examples.\n'fvlm --version' prints the version.\n");
 }
 
 /* A file that is opened must not take the number of a standard stream that was closed. Reading from stdin, and writing

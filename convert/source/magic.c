@@ -29,7 +29,7 @@ static const magic magics[] = {
     {AT(0, "\x89"
            "FVLM"),
      "a .fvlm file", APPLE,
-     "convert makes .fvlm files of checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them"},
+     "convert makes .fvlm files from checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them"},
     {AT(0, "GGUF"), "a GGUF file (llama.cpp)", APPLE, NULL},
     {AT(0, "PK\3\4"), "a zip archive (PyTorch's .bin and .pth files are zip archives, too)", APPLE, UNPACK},
     {AT(0, "\x80\2"), "a pickled PyTorch checkpoint", APPLE, NULL},

@@ -72,8 +72,7 @@ static fvlm_status refuse_folder(const char *path, fvlm_err *err)
     const bool checkpoint = config && is_file(config);
     free(config);
     if (checkpoint)
-        return fvlm_fail(err, FVLM_BAD_INPUT,
-                         "\"%s\" is a checkpoint folder; make a model of it with 'fvlm convert' and give that", path);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a checkpoint folder; convert it first: 'fvlm convert'", path);
     return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a folder; give the .fvlm file in it", path);
 }
 
@@ -139,7 +138,7 @@ static fvlm_status check_image(const fvlm_cli_command *cmd, const char *path, co
     uint8_t first[16];
     if (!strcmp(path, "none") || !strcmp(path, "-")) return FVLM_OK;
     if (!is_file(path) && prompt && is_file(prompt))
-        return fvlm_fail(err, FVLM_USAGE, "\"%s\" is no file, but the prompt \"%s\" is; usage: fvlm %s %s", path,
+        return fvlm_fail(err, FVLM_USAGE, "\"%s\" is not a file, but the prompt \"%s\" is; usage: fvlm %s %s", path,
                          prompt, cmd->name, cmd->args);
     fvlm_status st = check_there(path, "", err);
     if (st) return st;

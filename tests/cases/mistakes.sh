@@ -59,7 +59,7 @@ done <<'END'
 1 convert ck/config.json -o new.fvlm
   "ck/config.json" is a file; give the folder that holds it, with config.json and the tokenizer beside it
 1 convert model.fvlm -o new.fvlm
-  "model.fvlm" is a .fvlm file; convert makes .fvlm files of checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them
+  "model.fvlm" is a .fvlm file; convert makes .fvlm files from checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them
 1 convert photo.png -o new.fvlm
   "photo.png" is a picture; 'fvlm run MODEL.fvlm PICTURE PROMPT' reads pictures
 1 convert folder -o new.fvlm
@@ -123,7 +123,7 @@ done <<'END'
 2 quant model.fvlm
   no output file; give -o FILE, or --dry-run to see the plan
 1 quant ck -o new.fvlm
-  "ck" is a checkpoint folder; make a model of it with 'fvlm convert' and give that
+  "ck" is a checkpoint folder; convert it first: 'fvlm convert'
 1 quant int8.fvlm -o new.fvlm
   "int8.fvlm": quantized already ("llm.embed.weight" is int8-sym-g64); quantize the float file it was made from
 1 quant model.fvlm -o model.fvlm
@@ -171,7 +171,7 @@ done <<'END'
 2 run model.fvlm photo.png What is this?
   expected MODEL.fvlm IMAGE PROMPT, got 5 arguments; a prompt of several words goes in quotes; try 'fvlm run --help'
 2 run model.fvlm 'What is this?' photo.png
-  "What is this?" is no file, but the prompt "photo.png" is; usage: fvlm run MODEL.fvlm IMAGE PROMPT
+  "What is this?" is not a file, but the prompt "photo.png" is; usage: fvlm run MODEL.fvlm IMAGE PROMPT
 1 run photo.png model.fvlm 'What is this?'
   "photo.png" is a picture, not a .fvlm model; usage: fvlm run MODEL.fvlm IMAGE PROMPT
 2 run model.fvlm model.fvlm 'What is this?'
@@ -181,7 +181,7 @@ done <<'END'
 2 run model.fvlm photo.png --prompt 'What is this?'
   "--prompt" is an argument, not an option: fvlm run MODEL.fvlm IMAGE PROMPT; try 'fvlm run --help'
 1 run ck photo.png 'What is this?'
-  "ck" is a checkpoint folder; make a model of it with 'fvlm convert' and give that
+  "ck" is a checkpoint folder; convert it first: 'fvlm convert'
 1 run folder photo.png 'What is this?'
   "folder" is a folder; give the .fvlm file in it
 1 run ck/model.safetensors photo.png 'What is this?'
@@ -237,7 +237,7 @@ done <<'END'
 2 verify
   expected MODEL.fvlm [SOURCE], got 0 arguments; try 'fvlm verify --help'
 1 verify ck
-  "ck" is a checkpoint folder; make a model of it with 'fvlm convert' and give that
+  "ck" is a checkpoint folder; convert it first: 'fvlm convert'
 3 verify int8.fvlm --against modle.fvlm
   "modle.fvlm": No such file or directory
 1 verify int8.fvlm --against folder
@@ -249,7 +249,7 @@ done <<'END'
 2 info
   expected MODEL.fvlm, got 0 arguments; try 'fvlm info --help'
 1 info ck
-  "ck" is a checkpoint folder; make a model of it with 'fvlm convert' and give that
+  "ck" is a checkpoint folder; convert it first: 'fvlm convert'
 1 info photo.png
   "photo.png" is a picture, not a .fvlm model; usage: fvlm info MODEL.fvlm
 2 info model.fvlm int8.fvlm
@@ -265,7 +265,7 @@ done <<'END'
 2 bench ck extra
   expected MODEL.fvlm, got 2 arguments; try 'fvlm bench --help'
 1 bench ck
-  "ck" is a checkpoint folder; make a model of it with 'fvlm convert' and give that
+  "ck" is a checkpoint folder; convert it first: 'fvlm convert'
 2 bench model.fvlm --size 100
   image side 100: should be a multiple of 64
 2 bench model.fvlm --runs 0

@@ -426,7 +426,7 @@ rm -r "$plain/onnx" "$plain/pytorch_model.bin" "$plain/x.gguf"
 given() { refuses "[foreign-kinds] sibling: $1" "$2" "$3" "$4" --dry-run; }
 given "a URL" 1 '"https://huggingface.co/apple/FastVLM-0.5B" is an address; download it first: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B' https://huggingface.co/apple/FastVLM-0.5B
 given "the name of a repository" 3 '"apple/FastVLM-0.5B": No such file or directory; to download it: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B' apple/FastVLM-0.5B
-given "a .fvlm file" 1 "\"$dir/plain.fvlm\" is a .fvlm file; convert makes .fvlm files of checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them" "$dir/plain.fvlm"
+given "a .fvlm file" 1 "\"$dir/plain.fvlm\" is a .fvlm file; convert makes .fvlm files from checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them" "$dir/plain.fvlm"
 given "model.safetensors itself" 1 "\"$plain/$SINGLE\" is a file; give the folder that holds it, with config.json and the tokenizer beside it" "$plain/$SINGLE"
 printf 'PK\3\4....' >"$dir/x.zip"
 given "a zip archive" 1 "\"$dir/x.zip\" is a zip archive (PyTorch's .bin and .pth files are zip archives, too); unpack it and give the folder" "$dir/x.zip"

@@ -96,7 +96,7 @@ ln "$m" "$dir/link.fvlm"
 refuses "[verify-grades] sibling: a file with its hard link" 2 \
     "\"$m\" and \"$dir/link.fvlm\" are one file; name the model, then its source" "$m" "$dir/link.fvlm"
 refuses "[verify-grades] sibling: folder and model swapped" 1 \
-    "\"$tiny/fused\" is a checkpoint folder; make a model of it with 'fvlm convert' and give that" \
+    "\"$tiny/fused\" is a checkpoint folder; convert it first: 'fvlm convert'" \
     "$tiny/fused" "$m"
 refuses "[verify-grades] sibling: two sources" 2 "name the source once: \"$dir/int8.fvlm\" or \"$m\"" "$m" "$dir/int8.fvlm" --against "$m"
 cp -r "$tiny/fused" "$dir/other"; chmod -R u+w "$dir/other"
