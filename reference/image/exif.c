@@ -15,39 +15,59 @@ typedef struct {
 } tiff;
 
 /* Bytes that the caller has checked to be there, as a number. */
-static uint32_t number(const tiff *t, size_t at, size_t n_bytes)
+static uint64_t number(const tiff *t, size_t at, size_t n_bytes)
 {
-    uint32_t v = 0;
-    for (size_t i = 0; i < n_bytes; i++) v |= (uint32_t)t->bytes[at + i] << 8 * (t->big_endian ? n_bytes - 1 - i : i);
+    uint64_t v = 0;
+    for (size_t i = 0; i < n_bytes; i++) v |= (uint64_t)t->bytes[at + i] << 8 * (t->big_endian ? n_bytes - 1 - i : i);
     return v;
 }
 
 /* Bytes of a value of that TIFF type; 0 for a type that does not exist. */
 static size_t size_of(uint32_t type)
 {
-    static const uint8_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4};
+    static const uint8_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8};
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
-static bool is_integer(uint32_t type)
+/* The value that begins at that offset, or zero, which is no orientation, unless it equals a number from 1 to 8. */
+static int64_t value_at(const tiff *t, size_t at, uint32_t type)
 {
-    return type == 3 || type == 4 || type == 6 || type == 8 || type == 9 || type == 13;
+    const size_t n = size_of(type);
+    const uint64_t bits = number(t, at, n > 4 && (type == 5 || type == 10) ? 4 : n);
+    float f = 0;
+    double d = 0;
+    switch (type) {
+    case 5:
+    case 10: { /* numerator, denominator; both negative make a positive number */
+        const uint32_t over = (uint32_t)number(t, at + 4, 4);
+        const int64_t num = type == 5 ? (int64_t)bits : (int32_t)bits, den = type == 5 ? (int64_t)over : (int32_t)over;
+        return den && num % den == 0 ? num / den : 0;
+    }
+    case 11:
+        memcpy(&f, &(uint32_t){(uint32_t)bits}, sizeof f);
+        d = (double)f;
+        break;
+    case 12:
+        memcpy(&d, &bits, sizeof d);
+        break;
+    default: /* integers; of the signed ones only the positive ones count */
+        return type == 1 || type == 2 || type == 7 || bits > 8 ? 0 : (int64_t)bits;
+    }
+    return d >= 1 && d <= 8 && d == (double)(int64_t)d ? (int64_t)d : 0;
 }
 
-/* The value of the entry at that offset, or ABSENT if it holds none. Zero, which is no orientation, if it is not an
- * integer. */
+/* The first value of the entry at that offset, or ABSENT if it holds none. */
 static int64_t value_of(const tiff *t, size_t entry)
 {
-    const uint32_t type = number(t, entry + 2, 2), count = number(t, entry + 4, 4);
-    const uint64_t n = (uint64_t)count * size_of(type);
+    const uint32_t type = (uint32_t)number(t, entry + 2, 2);
+    const uint64_t n = number(t, entry + 4, 4) * size_of(type);
     if (!n) return ABSENT;
     size_t at = entry + 8;
     if (n > 4) {
-        const uint32_t offset = number(t, at, 4);
-        if (offset > t->n || n > t->n - offset) return ABSENT;
-        at = offset;
+        at = (size_t)number(t, at, 4);
+        if (at > t->n || n > t->n - at) return ABSENT;
     }
-    return is_integer(type) ? number(t, at, size_of(type)) : 0;
+    return value_at(t, at, type);
 }
 
 static int64_t orientation_of_exif(const uint8_t *b, size_t n)
@@ -56,9 +76,9 @@ static int64_t orientation_of_exif(const uint8_t *b, size_t n)
     if (n < 8 || (memcmp(b, "II", 2) && memcmp(b, "MM", 2))) return ABSENT;
     if (memcmp(b + 2, "*\0", 2) && memcmp(b + 2, "\0*", 2)) return ABSENT;
     const tiff t = {b, n, b[0] == 'M'};
-    const size_t at = number(&t, 4, 4);
+    const size_t at = (size_t)number(&t, 4, 4);
     if (at > n || n - at < 2) return ABSENT;
-    const size_t n_entries = number(&t, at, 2);
+    const size_t n_entries = (size_t)number(&t, at, 2);
     for (size_t i = 0; i < n_entries; i++) {
         const size_t entry = at + 2 + i * ENTRY_BYTES;
         if (n - at < 2 + (i + 1) * ENTRY_BYTES) break;

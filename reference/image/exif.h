@@ -2,8 +2,8 @@
 /* exif.h - the orientation of a picture, from its metadata. Private to reference/image.
  *
  * As Pillow's Image.getexif: the first orientation entry of the EXIF block's first directory counts; where there is
- * none, the first tiff:Orientation of the XMP packet. Broken metadata is ignored. Unlike Pillow, entries that are
- * floating-point or rational numbers are not taken for orientations. */
+ * none, the first tiff:Orientation of the XMP packet. It may be a number of any
+ * type that equals 1 to 8. Broken metadata is ignored. */
 #ifndef FVLM_REFERENCE_IMAGE_EXIF_H
 #define FVLM_REFERENCE_IMAGE_EXIF_H
 

@@ -22,6 +22,7 @@
 #define FREE_VISITS ((uint64_t)1 << 18)      /* some milliseconds, for small images with scans for every coefficient */
 #define BLOCK_BYTES ((uint64_t)64 * 2)       /* coefficients are kept until the last scan */
 #define MAX_COEFFICIENTS ((uint64_t)1 << 30) /* bytes; 108 megapixels of CMYK in several scans fit */
+#define MAX_EXIF ((size_t)1 << 20)           /* bytes; the orientation lies in its first kilobytes */
 #define FREE_BLOCKS ((uint64_t)1 << 21)      /* that any file may claim; beyond, a byte holds at most 8 */
 
 /* On the heap, so that its contents survive a longjmp out of the library. Callbacks find it through client_data. */
@@ -31,6 +32,7 @@ typedef struct {
     struct jpeg_progress_mgr progress;
     jmp_buf env;
     uint8_t *buffer; /* one row as decoded and one as RGB */
+    uint8_t *exif;   /* of several segments */
     size_t n_bytes;  /* of the file */
     uint64_t n_blocks;
     uint64_t n_visits; /* of blocks, by the scans so far */
@@ -114,9 +116,23 @@ static fvlm_status check_header(jpeg_reader *r, fvlm_err *err)
     return FVLM_OK;
 }
 
-/* The metadata that Pillow finds: the first EXIF segment, the last XMP segment before the first scan. */
-static unsigned orientation_of(const uint8_t *b, size_t n)
+/* Adds the data of a second or later EXIF segment to the block. What lies beyond MAX_EXIF is left out. */
+static fvlm_status add_exif(jpeg_reader *r, fvlm_image_metadata *m, const uint8_t *data, size_t n, fvlm_err *err)
 {
+    if (n > MAX_EXIF - m->n_exif) n = MAX_EXIF - m->n_exif;
+    uint8_t *all = realloc(r->exif, m->n_exif + n);
+    if (!all) return fvlm_fail_nomem(err);
+    if (!r->exif) memcpy(all, m->exif, m->n_exif);
+    memcpy(all + m->n_exif, data, n);
+    m->exif = r->exif = all;
+    m->n_exif += n;
+    return FVLM_OK;
+}
+
+/* By the metadata before the first scan, as Pillow finds them: all EXIF segments, joined, and the last XMP segment. */
+static fvlm_status find_orientation(jpeg_reader *r, const uint8_t *b, unsigned *orientation, fvlm_err *err)
+{
+    const size_t n = r->n_bytes;
     static const char exif[] = "Exif\0", xmp[] = "http://ns.adobe.com/xap/1.0/"; /* with their last zero */
     fvlm_image_metadata m = {0};
     for (size_t at = 2; at + 4 <= n;) {
@@ -134,12 +150,16 @@ static unsigned orientation_of(const uint8_t *b, size_t n)
         const size_t n_data = length - 2;
         at += length;
         if (marker != 0xe1) continue;
-        if (!m.exif && n_data >= sizeof exif && !memcmp(data, exif, sizeof exif))
-            m.exif = data, m.n_exif = n_data;
-        else if (n_data >= sizeof xmp && !memcmp(data, xmp, sizeof xmp))
+        if (n_data >= sizeof exif && !memcmp(data, exif, sizeof exif)) {
+            const fvlm_status st = m.exif ? add_exif(r, &m, data + sizeof exif, n_data - sizeof exif, err) : FVLM_OK;
+            if (st) return st;
+            if (!m.exif) m.exif = data, m.n_exif = n_data;
+        } else if (n_data >= sizeof xmp && !memcmp(data, xmp, sizeof xmp)) {
             m.xmp = data + sizeof xmp, m.n_xmp = n_data - sizeof xmp;
+        }
     }
-    return fvlm_exif_orientation(&m);
+    *orientation = fvlm_exif_orientation(&m);
+    return FVLM_OK;
 }
 
 /* Pillow's CMYK to RGB of a value v and black k, both inverted in the file: 255 - k' - v' * (255 - k') / 255 with
@@ -156,11 +176,13 @@ static void row_to_rgb(const uint8_t *in, int channels, size_t width, uint8_t *r
         for (size_t i = 0; i < 3; i++) rgb[3 * x + i] = channels == 1 ? in[x] : uncmyk(in[4 * x + i], in[4 * x + 3]);
 }
 
-static fvlm_status decode_rows(jpeg_reader *r, unsigned orientation, fvlm_err *err)
+static fvlm_status decode_rows(jpeg_reader *r, const uint8_t *bytes, fvlm_err *err)
 {
+    unsigned orientation = 1;
     struct jpeg_decompress_struct *c = &r->c;
     jpeg_read_header(c, TRUE);
     fvlm_status st = check_header(r, err);
+    if (!st) st = find_orientation(r, bytes, &orientation, err);
     if (!st) st = fvlm_image_begin(r->job, c->image_width, c->image_height, orientation, err);
     if (st) return st;
     const int channels = c->num_components;
@@ -188,7 +210,7 @@ static fvlm_status read_guarded(jpeg_reader *r, const uint8_t *bytes, fvlm_err *
     jpeg_create_decompress(&r->c);
     r->c.progress = &r->progress;
     jpeg_mem_src(&r->c, bytes, r->n_bytes);
-    return decode_rows(r, orientation_of(bytes, r->n_bytes), err);
+    return decode_rows(r, bytes, err);
 }
 
 fvlm_status fvlm_jpeg_decode(const uint8_t *bytes, size_t n_bytes, fvlm_image_job *job, fvlm_err *err)
@@ -206,6 +228,7 @@ fvlm_status fvlm_jpeg_decode(const uint8_t *bytes, size_t n_bytes, fvlm_image_jo
     const fvlm_status st = read_guarded(r, bytes, err);
     jpeg_destroy_decompress(&r->c);
     free(r->buffer);
+    free(r->exif);
     free(r);
     return st;
 }

@@ -77,6 +77,7 @@ static span raw_profile(span s, uint8_t **owned)
         s.n -= (size_t)(line + 1 - s.bytes);
         s.bytes = line + 1;
     }
+    if (s.n > 2 * MAX_TEXT) s.n = 2 * MAX_TEXT; /* the orientation lies in the first kilobytes */
     uint8_t *out = malloc(s.n / 2 + 1);
     size_t n = 0;
     int high = -1;

@@ -45,11 +45,14 @@ int main(int argc, char **argv)
     fvlm_status st = test_rgb_decode(&image, bytes, n_bytes, strcmp(what, "seen") ? FVLM_PICTURE_APPLE : FVLM_PICTURE_SEEN, &err);
     if (!st && strcmp(what, "square") == 0) test_rgb_square(&image);
     if (!st && a) st = test_rgb_resize(&image, a, b, NULL, &err);
-    if (st) return complain(&err);
+    free(bytes);
+    if (st) {
+        test_rgb_free(&image);
+        return complain(&err);
+    }
     const size_t n = (size_t)image.width * image.height * 3;
     printf("%u %u\n", image.width, image.height);
     const bool ok = fwrite(image.rgb, 1, n, stdout) == n && fflush(stdout) == 0;
     test_rgb_free(&image);
-    free(bytes);
     return ok ? 0 : 3;
 }
