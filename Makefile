@@ -76,6 +76,7 @@ setup:  # installs what is missing, where apt can; elsewhere names it
 	@tests/setup.sh --install $(PKG) cmocka
 
 demo: setup  ## demo: install what is missing, build, convert + quantize + verify + run the shipped model
+	@echo "building $(BUILD)/fvlm"
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/demo.sh $(BUILD)/fvlm
 
