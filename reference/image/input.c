@@ -45,25 +45,19 @@ static fvlm_status read_regular(const char *path, uint8_t **bytes, size_t *n_byt
     return st;
 }
 
-/* Waits until something can be read, or the other end was closed. Without blocking, a pipe that nobody has opened for
- * writing reads as ended, but poll does not report that: it gets NO_WRITER_MS. */
-static fvlm_status await(int fd, bool may_lack_writer, const char *name, const fvlm_stop *stop, fvlm_err *err)
+static bool make_room(uint8_t **bytes, size_t *capacity, size_t n_bytes)
 {
-    char byte;
-    for (int waited = 0;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        fvlm_status st = fvlm_stop_check(stop, err);
-        if (st) return st;
-        const int n = poll(&p, 1, WAIT_MS);
-        if (n < 0 && errno == EINTR) continue; /* perhaps to stop */
-        if (n) return FVLM_OK;                 /* read reports an error */
-        if (!may_lack_writer) continue;
-        waited = read(fd, &byte, 0) == 0 ? waited + WAIT_MS : 0;
-        if (waited >= NO_WRITER_MS) return fvlm_fail(err, FVLM_BAD_INPUT, "%s: a pipe to which nothing writes", name);
-    }
+    if (n_bytes < *capacity) return true;
+    const size_t n = *capacity ? 2 * *capacity : 1 << 16;
+    uint8_t *more = realloc(*bytes, n);
+    if (!more) return false;
+    *bytes = more;
+    *capacity = n;
+    return true;
 }
 
-/* Reads to the end. */
+/* Reads to the end. Of a pipe opened without blocking, poll does not report that nobody has opened it for writing: a
+ * read says so (0, not EAGAIN). After NO_WRITER_MS of that it is refused; a writer may take as long as it likes. */
 static fvlm_status read_stream(int fd, bool may_lack_writer, const char *name, const fvlm_stop *stop, uint8_t **bytes,
                                size_t *n_bytes, fvlm_err *err)
 {
@@ -71,21 +65,22 @@ static fvlm_status read_stream(int fd, bool may_lack_writer, const char *name, c
     if (isatty(fd))
         return fvlm_fail(err, FVLM_BAD_INPUT,
                          "%s is a terminal: pipe a picture in (cat photo.jpg | fvlm ...) or name a file", name);
-    for (;;) {
-        if (*n_bytes == capacity) {
-            capacity = capacity ? 2 * capacity : 1 << 16;
-            uint8_t *more = realloc(*bytes, capacity);
-            if (!more) return fvlm_fail_nomem(err);
-            *bytes = more;
-        }
-        const fvlm_status st = await(fd, may_lack_writer, name, stop, err);
+    for (int lacked = 0;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        const fvlm_status st = fvlm_stop_check(stop, err);
         if (st) return st;
+        if (!make_room(bytes, &capacity, *n_bytes)) return fvlm_fail_nomem(err);
+        const int ready = poll(&p, 1, WAIT_MS);
+        if (ready < 0 ? errno == EINTR : ready == 0 && !may_lack_writer) continue;
         const ssize_t n = read(fd, *bytes + *n_bytes, capacity - *n_bytes);
+        if (n < 0 && errno == EAGAIN) lacked = 0;
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n < 0) return fvlm_fail_errno(err, "%s", name);
-        if (n == 0) break;
+        if (n == 0 && ready != 0) break;
+        if (n == 0 && (lacked += WAIT_MS) >= NO_WRITER_MS)
+            return fvlm_fail(err, FVLM_BAD_INPUT, "%s: a pipe to which nothing writes", name);
         *n_bytes += (size_t)n;
-        may_lack_writer = false;
+        may_lack_writer = may_lack_writer && n == 0;
         if (*n_bytes > MAX_STREAM_BYTES)
             return fvlm_fail(err, FVLM_LIMIT, "%s: more than %d MB; save the picture in a file and name that", name,
                              MAX_STREAM_BYTES / 1000000);
@@ -113,7 +108,7 @@ fvlm_status fvlm_image_read_input(const char *path, const fvlm_stop *stop, uint8
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return fvlm_fail_errno(err, "%s", name);
     fvlm_status st = read_stream(fd, S_ISFIFO(s.st_mode), name, stop, bytes, n_bytes, err);
-    if (st && S_ISREG(s.st_mode) && !*n_bytes) st = fvlm_fail(err, FVLM_BAD_INPUT, "%s: an empty file", name);
+    if (st == FVLM_BAD_INPUT && S_ISREG(s.st_mode)) st = fvlm_fail(err, FVLM_BAD_INPUT, "%s: an empty file", name);
     close(fd);
     return st;
 }
