@@ -20,14 +20,14 @@ static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|
 static void read_image_size(fvlm_json_fields *r, fvlm_config *c)
 {
     const json_t *v = json_object_get(r->object, "mm_vision_tower");
-    const char *name = json_is_string(v) ? json_string_value(v) : "", *digits = strrchr(name, '_');
+    const char *name = json_is_string(v) ? json_string_value(v) : "", *digits = name;
     uint32_t side = 0;
     if (!json_is_string(v))
         fvlm_config_refuse(r, FVLM_BAD_INPUT,
                            "\"mm_vision_tower\" is %s, expected a name such as \"mobileclip_l_1024\"",
                            fvlm_json_kind(v));
-    if (strncmp(name, "mobileclip_", 11) == 0 && digits)
-        for (digits++; *digits >= '0' && *digits <= '9' && side < 100000; digits++)
+    if (strncmp(name, "mobileclip_l_", 13) == 0)
+        for (digits += 13; *digits >= '0' && *digits <= '9' && side < 100000; digits++)
             side = 10 * side + (uint32_t)(*digits - '0');
     if (side == 0 || side > FVLM_MAX_SIDE || *digits)
         fvlm_config_refuse(

@@ -91,11 +91,22 @@ static const struct {
     {"moe", false},
 };
 
-/* Read and checked elsewhere, or about training: warmup_steps, loss_scale, gradient_scale. */
-static bool is_harmless(const char *key)
+/* Read and checked elsewhere. */
+static bool is_read(const char *key)
 {
-    return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters") ||
-           strstr(key, "warmup") || strstr(key, "loss") || strstr(key, "grad");
+    return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters");
+}
+
+/* About training, as its scripts leave in config.json; a word of the key begins so: warmup_steps,
+ * initial_lr_multiplier.
+ */
+static bool is_of_training(const char *key)
+{
+    static const char *const words[] = {"warmup", "loss", "grad", "lora_", "lr_", "init_", "initial_"};
+    for (const char *at = key; at; at = strchr(at, '_') ? strchr(at, '_') + 1 : NULL)
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (!strncmp(at, words[i], strlen(words[i]))) return true;
+    return false;
 }
 
 static void check_unsupported(fvlm_json_fields *r)
@@ -108,7 +119,7 @@ static void check_unsupported(fvlm_json_fields *r)
         size_t i = 0;
         const size_t n = sizeof unsupported / sizeof unsupported[0];
         while (i < n && !strstr(key, unsupported[i].part)) i++;
-        if (i == n || is_harmless(key)) continue;
+        if (i == n || is_read(key) || is_of_training(key)) continue;
         const bool neutral = unsupported[i].one ? fvlm_config_is_number(v, 1) || json_is_null(v) || json_is_false(v)
                                                 : fvlm_config_is_off(v);
         if (!neutral)

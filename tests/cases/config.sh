@@ -178,6 +178,17 @@ refused "[bom] sibling: UTF-16 is named" "\"config.json\" is UTF-16 or UTF-32 te
 fresh; wide; mv "$ck/wide" "$ck/config.json"
 refused "[bom] sibling: UTF-16 without a mark" "\"config.json\" is UTF-16 or UTF-32 text; save it as UTF-8"
 
+# --- keys of the training ---
+# A key that sounds like an unsupported one, in a file whose training left its arguments there.
+for key in warmup_ratio lr_multiplier initial_lr_multiplier loss_scale gradient_scale lora_scaling logit_scale_init_value; do
+    fresh; put config $key 0.03
+    reads "[big-integer] sibling: $key of the training changes nothing"
+done
+for key in mup_scale logits_scaling scale_lorentz use_mup glossary_scale; do
+    fresh; put config $key 0.03
+    refused "[rope-linear] sibling: $key is not of the training" "\"config.json\": \"$key\" is 0.03, which is not supported"
+done
+
 # --- pictures ---
 fresh; put config mm_vision_tower '"mobileclip_l_4160"'
 side="expected \"mobileclip_l_\" and the picture's side, at most 4096"
@@ -190,5 +201,9 @@ fresh; put config mm_vision_tower '"mobileclip_l_4096"'
 "$FVLM" convert "$ck" -o "$dir/big.fvlm" -q; ok "[one-limit] sibling: 4096 is taken" $?
 fresh; put config mm_vision_tower '"mobileclip_l_16384"'
 refused "[one-limit] sibling: 16384" "\"config.json\": \"mm_vision_tower\" is \"mobileclip_l_16384\"; expected \"mobileclip_l_\" and the picture's side, at most 4096"
+for tower in mobileclip_s_256 mobileclip_l14_256 mobileclip_256 mobileclip_l_384_256; do
+    fresh; put config mm_vision_tower "\"$tower\""
+    refused "[one-limit] sibling: $tower is another tower" "\"config.json\": \"mm_vision_tower\" is \"$tower\"; $side"
+done
 fresh; echo '{"image_mean": [0.48145466, 0.4578275, 0.40821073]}' >"$ck/preprocessor_config.json"
 refused "pictures prepared in another way are named" "\"preprocessor_config.json\": \"image_mean\" is not 0, which is all that is supported; if the model was trained with Apple's code, remove the file"
