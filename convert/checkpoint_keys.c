@@ -97,9 +97,7 @@ static bool is_read(const char *key)
     return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters");
 }
 
-/* About training, as its scripts leave in config.json; a word of the key begins so: warmup_steps,
- * initial_lr_multiplier.
- */
+/* Arguments of training scripts; a word of the key begins so: warmup_steps, initial_lr_multiplier. */
 static bool is_of_training(const char *key)
 {
     static const char *const words[] = {"warmup", "loss", "grad", "lora_", "lr_", "init_", "initial_"};
