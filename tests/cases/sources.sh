@@ -158,6 +158,10 @@ fresh alias remove lm_head.weight note lm_head.weight model.embed_tokens.weight 
 reads "[tied-alias] sibling: __metadata__ says that the head is the embedding" "$ck"
 fresh alias remove model.embed_tokens.weight rename model. module.model. rename lm_head module.lm_head note module.model.embed_tokens.weight module.lm_head.weight
 reads "[tied-alias] sibling: an alias of wrapped names" "$ck" 'names begin with "module.", stripped'
+one=model.layers.1.input_layernorm.weight stray=1234567model.layers.0.input_layernorm.weight
+fresh alias rename model. module.model. rename lm_head module.lm_head rename module.$one $stray note module.$one $stray
+plain_names=$names names=$(sed "s/^/module./" <<<"$names" | grep -vF "module.$one"); index $SINGLE; names=$plain_names
+refuses "[tied-alias] sibling: an alias of an unlisted tensor, whose name is not stripped" 1 "1 tensor is missing: \"$one\"" "$ck" --dry-run
 fresh alias remove model.embed_tokens.weight note model.embed_tokens.weight nowhere config '"tie_word_embeddings": true, ' ''
 refuses "[tied-alias] sibling: an alias of nothing" 1 '1 tensor is missing: "model.embed_tokens.weight"' "$ck" --dry-run
 fresh alias remove model.layers.1.input_layernorm.weight note model.layers.1.input_layernorm.weight model.layers.0.input_layernorm.weight
