@@ -66,12 +66,12 @@ static void read_heads(fvlm_json_fields *r, fvlm_config *c)
         fvlm_config_refuse(r, FVLM_BAD_INPUT,
                            "%" PRIu32 " attention heads do not divide among %" PRIu32 " key-value heads", heads,
                            c->llm.kv_heads);
-    uint32_t said = c->llm.head_dim;
-    if (given(r, "head_dim")) fvlm_json_fields_u32(r, "head_dim", 1, FVLM_MAX_WIDTH, &said);
-    if (said != c->llm.head_dim)
+    uint32_t stated = c->llm.head_dim;
+    if (given(r, "head_dim")) fvlm_json_fields_u32(r, "head_dim", 1, FVLM_MAX_WIDTH, &stated);
+    if (stated != c->llm.head_dim)
         fvlm_config_refuse(r, FVLM_UNSUPPORTED,
                            "\"head_dim\" is %" PRIu32 ", but \"hidden_size\" / \"num_attention_heads\" is %" PRIu32,
-                           said, c->llm.head_dim);
+                           stated, c->llm.head_dim);
 }
 
 static void read_llm(fvlm_json_fields *r, fvlm_checkpoint *out)

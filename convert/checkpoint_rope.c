@@ -21,10 +21,9 @@ static void see_theta(rope *s, const json_t *object, const char *where)
     s->r->st = f.st;
     if (f.st) return;
     if (s->theta > 0 && s->theta != theta)
-        s->r->st =
-            fvlm_fail(f.err, FVLM_BAD_INPUT,
-                      "%s: \"rope_theta\" is %.12g, but %.12g in %s; make them agree on the value of the training",
-                      s->where, s->theta, theta, where);
+        s->r->st = fvlm_fail(f.err, FVLM_BAD_INPUT,
+                             "%s: \"rope_theta\" is %.12g, but %.12g in %s; set both to the value used in training",
+                             s->where, s->theta, theta, where);
     s->theta = theta;
     snprintf(s->where, sizeof s->where, "%s", where);
 }
@@ -42,7 +41,7 @@ static void check_type(fvlm_json_fields *f, const char *key)
     char text[64];
     if (!v || json_is_null(v) || (type && (!strcmp(type, "default") || linear_by_one(f->object, type)))) return;
     fvlm_config_refuse(f, FVLM_UNSUPPORTED,
-                       "\"%s\" is %s; rotary embeddings that are scaled are not supported, only \"default\" ones", key,
+                       "\"%s\" is %s; scaled rotary embeddings are not supported, only \"default\"", key,
                        fvlm_config_value(v, text));
 }
 

@@ -124,8 +124,8 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
     if (c->names.head_chosen)
         out->warnings[out->n_warnings++] =
             !c->names.config.llm.tied
-                ? "config.json says tie_word_embeddings; lm_head.weight is used all the same, by --head own"
-                : "the checkpoint contradicts itself about its head; the embedding is used, by --head tied";
+                ? "config.json says tie_word_embeddings; lm_head.weight is used anyway, because of --head own"
+                : "the checkpoint contradicts itself about its head; the embedding is used, because of --head tied";
     for (size_t i = 0; i < fvlm_source_n_warnings(c->source); i++)
         out->warnings[out->n_warnings++] = fvlm_source_warning_at(c->source, i);
     list_shares(c, out);

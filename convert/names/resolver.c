@@ -138,6 +138,6 @@ fvlm_status fvlm_resolver_balance(fvlm_resolver *r)
         if (fvlm_source_is_unlisted(r->src, r->missing[i]))
             hint = "; a shard holds it, but the index does not list it: download the index again";
     if (r->n_missing == 1 && n_left == 0 && !strcmp(r->missing[0], "lm_head.weight"))
-        hint = "; config.json says that it is not tied to the embedding: --head tied uses the embedding all the same";
+        hint = "; config.json says that it is not tied to the embedding: --head tied uses the embedding anyway";
     return fvlm_fail(r->err, FVLM_BAD_INPUT, "%s%s", text, hint);
 }

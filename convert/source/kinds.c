@@ -22,7 +22,7 @@ typedef enum { FILES, CONFIG, TENSORS } where;
  * anything but null, false and {}. TENSORS: texts inside a name. */
 static const struct {
     where where;
-    const char *key, *patterns, *what, *mend;
+    const char *key, *patterns, *what, *advice;
 } kinds[] = {
     {FILES, NULL,
      "model*.safetensors.incomplete model*.safetensors.part model*.safetensors.crdownload "
@@ -36,7 +36,7 @@ static const struct {
      "if these are the weights, rename it to model.safetensors (the index to model.safetensors.index.json)"},
     {FILES, NULL, "consolidated*.safetensors consolidated*.pth params.json",
      "a checkpoint in Mistral's or Meta's layout", APPLE},
-    {FILES, NULL, "model_index.json", "a diffusers pipeline, which makes pictures", APPLE},
+    {FILES, NULL, "model_index.json", "a diffusers pipeline, which generates images", APPLE},
     {FILES, NULL, "diffusion_pytorch_model*.safetensors", "a part of a diffusers pipeline", APPLE},
     {FILES, NULL, "open_clip_*", "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM", APPLE},
     {FILES, NULL, "*.safetensors", "weights under another name", RENAME},
@@ -76,10 +76,9 @@ static const struct {
     {CONFIG, "peft_type", "*", "a LoRA adapter, not a whole model", MERGE},
     {CONFIG, "model_type", "fast_vlm", "the transformers port of FastVLM", APPLE},
     {CONFIG, "model_type", "fastvlm", "the mlx-vlm port of FastVLM", APPLE},
-    {CONFIG, "model_type", "qwen2 qwen2_moe qwen3 qwen3_moe qwen", "a Qwen language model, which sees no pictures",
-     APPLE},
+    {CONFIG, "model_type", "qwen2 qwen2_moe qwen3 qwen3_moe qwen", "a Qwen language model without vision", APPLE},
     {CONFIG, "model_type", "qwen2_vl qwen2_5_vl qwen3_vl qwen3_vl_moe qwen2_5_omni qwen2_audio",
-     "a Qwen model with other senses than FastVLM's", APPLE},
+     "a Qwen multimodal model, not a FastVLM", APPLE},
     {CONFIG, "model_type",
      "llava llava_next llava_next_video llava_llama llava_mistral llava_mpt llava_onevision vipllava "
      "video_llava bunny-qwen* tinyllava*",
@@ -122,7 +121,7 @@ enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 static fvlm_status refuse(const fvlm_source *src, size_t kind, const char *evidence, fvlm_err *err)
 {
     return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" is %s (%s); %s", src->folder, kinds[kind].what, evidence,
-                     kinds[kind].mend);
+                     kinds[kind].advice);
 }
 
 /* ---- files ---- */

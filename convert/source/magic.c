@@ -14,8 +14,8 @@ typedef struct {
     const char *bytes;
     unsigned n, at;
     const char *what;
-    const char *mend;  /* what to do if it bears the name of a file of the checkpoint; NULL: AGAIN */
-    const char *given; /* if it was given instead of a folder; NULL: as mend */
+    const char *advice; /* for a file of the checkpoint; NULL: AGAIN */
+    const char *given;  /* for a file given instead of a folder; NULL: the same */
 } magic;
 
 #define AT(at, text) text, sizeof text - 1, at
@@ -91,13 +91,13 @@ static fvlm_status check(const uint8_t *first, size_t n, bool text, const char *
 {
     if (n == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is empty; " AGAIN, what);
     const magic *m = find(first, n, text);
-    if (m) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; %s", what, m->what, m->mend ? m->mend : AGAIN);
+    if (m) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; %s", what, m->what, m->advice ? m->advice : AGAIN);
     if (is_html((const char *)first, n))
-        return fvlm_fail(err, FVLM_BAD_INPUT,
-                         "\"%s\" is a web page, not the file itself; " AGAIN ", logged in if its repository demands it",
-                         what);
+        return fvlm_fail(
+            err, FVLM_BAD_INPUT,
+            "\"%s\" is a web page, not the file itself; " AGAIN ", logged in if its repository requires it", what);
     if (is_zeros(first, n))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" begins with zeros: its download did not end; " AGAIN, what);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" begins with zeros: the download is incomplete; " AGAIN, what);
     return FVLM_OK;
 }
 
@@ -143,9 +143,9 @@ fvlm_status fvlm_magic_refuse_file(const void *first, size_t n, const char *path
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" is a pickled PyTorch checkpoint; " APPLE, path);
     if (m)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; %s", path, m->what,
-                         m->given  ? m->given
-                         : m->mend ? m->mend
-                                   : AGAIN);
+                         m->given    ? m->given
+                         : m->advice ? m->advice
+                                     : AGAIN);
     if (is_html(first, n)) return check(first, n, true, path, err);
     return fvlm_fail(err, FVLM_BAD_INPUT,
                      "\"%s\" is a file; give the folder that holds it, with config.json and the tokenizer beside it",

@@ -9,7 +9,7 @@
 #include "convert/source/source_internal.h"
 #include "format/base/grow.h"
 
-/* The length of the header. A file that is no safetensors file is named for what it is. */
+/* The length of the header. A file of another format is refused by its name. */
 static fvlm_status read_length(const fvlm_source *src, size_t file, uint64_t *n_header, fvlm_err *err)
 {
     const fvlm_open_file *f = &src->files[file];

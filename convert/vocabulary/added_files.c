@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* added_files.c - reads tokenizer_config.json, special_tokens_map.json and added_tokens.json, as transformers does:
- * added_tokens_decoder, in tokenizer_config.json, knows ids and flags; without it, the ids are those of
+ * added_tokens_decoder, in tokenizer_config.json, has ids and flags; without it, the ids are those of
  * added_tokens.json, and what the other two files name is special. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ static const char config_name[] = "tokenizer_config.json", added_name[] = "added
 
 /* ---- what is special ---- */
 
-/* value: a token's text, or an object with "content"; anything else is no token. */
+/* value: a token's text, or an object with "content"; anything else names no token. */
 static fvlm_status name_one(fvlm_vocabulary *v, const json_t *value, fvlm_err *err)
 {
     const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
@@ -105,11 +105,11 @@ static fvlm_status check_decoder(const json_t *decoder, const char *text, json_i
 {
     char key[32];
     snprintf(key, sizeof key, "%" JSON_INTEGER_FORMAT, id);
-    const char *said = json_string_value(json_object_get(json_object_get(decoder, key), "content"));
-    if (said && !strcmp(said, text)) return FVLM_OK;
+    const char *other = json_string_value(json_object_get(json_object_get(decoder, key), "content"));
+    if (other && !strcmp(other, text)) return FVLM_OK;
     return fvlm_fail(err, FVLM_BAD_INPUT,
                      "\"%s\" and \"%s\" disagree: the id %s is \"%.64s\" in one and %s%.64s%s in the other", added_name,
-                     config_name, key, text, said ? "\"" : "", said ? said : "missing", said ? "\"" : "");
+                     config_name, key, text, other ? "\"" : "", other ? other : "missing", other ? "\"" : "");
 }
 
 /* {"<|endoftext|>": 151643, ...} */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* arguments.c - names what a newcomer often gives in place of a model, a picture or a checkpoint folder, before the
- * work begins. Whatever else is wrong with them, the command finds out. */
+/* arguments.c - refuses by name, before the work begins, what newcomers often give instead of a model, a picture or a
+ * checkpoint folder. Everything else that may be wrong is left to the command. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -53,10 +53,10 @@ static fvlm_status check_there(const char *path, const char *download, fvlm_err 
 {
     struct stat s;
     if (!strncasecmp(path, "http://", 7) || !strncasecmp(path, "https://", 8))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is an address; download it first%s", path, download);
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a URL; download it first%s", path, download);
     if (stat(path, &s) == 0) return FVLM_OK;
     if (errno != ENOENT) return fvlm_fail_errno(err, "\"%s\"", path);
-    if (lstat(path, &s) == 0) return fvlm_fail(err, FVLM_IO, "\"%s\" is a link to something that is not there", path);
+    if (lstat(path, &s) == 0) return fvlm_fail(err, FVLM_IO, "\"%s\" is a link to a file that does not exist", path);
     char *similar = similar_name(path);
     fvlm_fail(err, FVLM_IO, "\"%s\": %s%s%s%s", path, strerror(ENOENT), similar ? "; did you mean \"" : "",
               similar ? similar : "", similar ? "\"?" : "");
@@ -116,7 +116,7 @@ static fvlm_status check_model(const fvlm_cli_command *cmd, const char *path, fv
     if (st) return st;
     if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return refuse_folder(path, err);
     if (!is_file(path)) return FVLM_OK;
-    if (s.st_size == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is empty; was copying it interrupted?", path);
+    if (s.st_size == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is empty; was the copy interrupted?", path);
     read_beginning(path, first);
     const char *kind = foreign_kind(path, first);
     if (!kind) return FVLM_OK;

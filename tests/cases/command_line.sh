@@ -307,8 +307,8 @@ says "[wrong-arguments] sibling: model and picture swapped" 1 "\"$photo\" is a p
 says "[wrong-arguments] an unquoted prompt" 2 "expected MODEL.fvlm IMAGE PROMPT, got 5 arguments; a prompt of several words goes in quotes$help run --help'" \
     run "$m" "$photo" what is this
 says "[wrong-arguments] a folder as model" 1 "\"$tiny/fused\" is a checkpoint folder; convert it first: 'fvlm convert'" run "$tiny/fused" "$photo" what
-says "[wrong-arguments] a URL as picture" 1 "\"https://example.org/a.jpg\" is an address; download it first" run "$m" https://example.org/a.jpg what
-says "[wrong-arguments] a URL as model" 1 "\"http://example.org/m.fvlm\" is an address; download it first" info http://example.org/m.fvlm
+says "[wrong-arguments] a URL as picture" 1 "\"https://example.org/a.jpg\" is a URL; download it first" run "$m" https://example.org/a.jpg what
+says "[wrong-arguments] a URL as model" 1 "\"http://example.org/m.fvlm\" is a URL; download it first" info http://example.org/m.fvlm
 says "[wrong-arguments] sibling: a name of the Hub" 3 "\"apple/FastVLM-0.5B\": No such file or directory; to download it: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B" \
     convert apple/FastVLM-0.5B --dry-run
 says "[wrong-arguments] a model whose name is nearly there" 3 "\"$dir/int9.fvlm\": No such file or directory; did you mean \"$dir/int8.fvlm\"?" verify "$dir/int9.fvlm"
@@ -318,7 +318,7 @@ for kind in "x.gguf a GGUF file" "x.bin a PyTorch or zip file" "x.onnx an ONNX f
     says "[wrong-arguments] sibling: ${kind#* } as model" 1 "\"$work/${kind%% *}\" is ${kind#* }, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'" \
         run "$work/${kind%% *}" "$photo" what
 done
-says "[wrong-arguments] sibling: an empty file" 1 "\"$work/empty.fvlm\" is empty; was copying it interrupted?" info "$work/empty.fvlm"
+says "[wrong-arguments] sibling: an empty file" 1 "\"$work/empty.fvlm\" is empty; was the copy interrupted?" info "$work/empty.fvlm"
 says "[wrong-arguments] safetensors as model" 1 "\"$tiny/fused/model.safetensors\" is a safetensors file, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'" \
     quant "$tiny/fused/model.safetensors" --dry-run
 says "[wrong-arguments] a prompt that begins with -" 2 "unknown option \"-5\"; an argument that begins with - goes after --$help run --help'" run "$m" none "-5 degrees?"

@@ -47,7 +47,7 @@ fresh; put config quantization_config "{}"
 reads "an empty quantization_config says nothing"
 
 # --- rotary embeddings ---
-scaled="rotary embeddings that are scaled are not supported, only \"default\" ones"
+scaled="scaled rotary embeddings are not supported, only \"default\""
 parameters() { fresh; drop config rope_theta; put config rope_parameters "$1"; }
 scaling() { fresh; put config rope_scaling "$1"; }
 parameters '{"rope_theta": 1e6, "rope_type": "linear", "factor": 4.0}'
@@ -76,15 +76,15 @@ fresh; put config text_config '{"rope_scaling": {"type": "yarn", "factor": 4.0}}
 refused "[rope-yarn] sibling: in text_config" "\"config.json\": \"text_config\": \"rope_scaling\": \"type\" is \"yarn\"; $scaled"
 
 fresh; put config rope_theta 10000.0; put config rope_parameters '{"rope_theta": 1e6, "rope_type": "default"}'
-refused "[rope-two-thetas] both values named" "\"config.json\": \"rope_theta\" is 10000, but 1000000 in \"config.json\": \"rope_parameters\"; make them agree on the value of the training"
+refused "[rope-two-thetas] both values named" "\"config.json\": \"rope_theta\" is 10000, but 1000000 in \"config.json\": \"rope_parameters\"; set both to the value used in training"
 fresh; put config rope_parameters '{"rope_theta": 1000000, "rope_type": "default"}'
 reads "[rope-two-thetas] sibling: twice the same"
 scaling '{"rope_theta": 500000.0}'
-refused "[rope-two-thetas] sibling: in rope_scaling" "\"config.json\": \"rope_theta\" is 1000000, but 500000 in \"config.json\": \"rope_scaling\"; make them agree on the value of the training"
+refused "[rope-two-thetas] sibling: in rope_scaling" "\"config.json\": \"rope_theta\" is 1000000, but 500000 in \"config.json\": \"rope_scaling\"; set both to the value used in training"
 parameters '{"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}'
-refused "[rope-two-thetas] sibling: types of layers differ" "\"config.json\": \"rope_parameters\": \"full_attention\": \"rope_theta\" is 1000000, but 10000 in \"config.json\": \"rope_parameters\": \"sliding_attention\"; make them agree on the value of the training"
+refused "[rope-two-thetas] sibling: types of layers differ" "\"config.json\": \"rope_parameters\": \"full_attention\": \"rope_theta\" is 1000000, but 10000 in \"config.json\": \"rope_parameters\": \"sliding_attention\"; set both to the value used in training"
 fresh; put config text_config '{"rope_theta": 10000.0}'
-refused "[rope-two-thetas] sibling: text_config differs" "\"config.json\": \"rope_theta\" is 1000000, but 10000 in \"config.json\": \"text_config\"; make them agree on the value of the training"
+refused "[rope-two-thetas] sibling: text_config differs" "\"config.json\": \"rope_theta\" is 1000000, but 10000 in \"config.json\": \"text_config\"; set both to the value used in training"
 fresh; put config text_config '{"hidden_size": 256}'
 refused "[rope-two-thetas] sibling: two widths" "\"config.json\": \"text_config\": \"hidden_size\" is 256, but 128 outside of it; make them agree"
 

@@ -75,7 +75,7 @@ done <<'END'
 1 convert gguf/model.gguf -o new.fvlm
   "gguf/model.gguf" is a GGUF file (llama.cpp); give Apple's own checkpoint, in safetensors
 1 convert https://huggingface.co/apple/FastVLM-0.5B -o new.fvlm
-  "https://huggingface.co/apple/FastVLM-0.5B" is an address; download it first: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B
+  "https://huggingface.co/apple/FastVLM-0.5B" is a URL; download it first: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B
 3 convert apple/FastVLM-0.5B -o new.fvlm
   "apple/FastVLM-0.5B": No such file or directory; to download it: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B
 2 convert ck new.fvlm
@@ -149,7 +149,7 @@ done <<'END'
 2 quant model.fvlm -t int4 -o new.fvlm
   unknown option "-t"; an argument that begins with - goes after --; try 'fvlm quant --help'
 1 quant empty.fvlm -o new.fvlm
-  "empty.fvlm" is empty; was copying it interrupted?
+  "empty.fvlm" is empty; was the copy interrupted?
 1 quant cut.fvlm -o new.fvlm
   "cut.fvlm": not a .fvlm file (only 3000 bytes)
 1 quant note.txt -o new.fvlm
@@ -157,7 +157,7 @@ done <<'END'
 1 quant pipe -o new.fvlm
   "pipe" is not a regular file
 3 quant link.fvlm -o new.fvlm
-  "link.fvlm" is a link to something that is not there
+  "link.fvlm" is a link to a file that does not exist
 2 quant model.fvlm folder -o new.fvlm
   expected MODEL.fvlm, got 2 arguments; try 'fvlm quant --help'
 2 run
@@ -201,7 +201,7 @@ done <<'END'
 3 run model.fvlm cat.jpg 'What is this?'
   "cat.jpg": No such file or directory
 1 run model.fvlm https://example.org/cat.jpg 'What is this?'
-  "https://example.org/cat.jpg" is an address; download it first
+  "https://example.org/cat.jpg" is a URL; download it first
 2 run model.fvlm photo.png '-5 degrees?'
   unknown option "-5"; an argument that begins with - goes after --; try 'fvlm run --help'
 2 run model.fvlm photo.png hello --size 0

@@ -136,7 +136,7 @@ refuses "[tied-head-differs] sibling: --head tied against config.json" 1 \
 ok "[tied-head-differs] sibling: --head own where config.json says so, too" $?
 fresh head remove lm_head.weight config '"tie_word_embeddings": true' '"tie_word_embeddings": false'
 refuses "[tied-head-differs] sibling: not tied, but no head is stored" 1 \
-    "1 tensor is missing: \"lm_head.weight\"; config.json says that it is not tied to the embedding: --head tied uses the embedding all the same" "$ck" --dry-run
+    "1 tensor is missing: \"lm_head.weight\"; config.json says that it is not tied to the embedding: --head tied uses the embedding anyway" "$ck" --dry-run
 "$FVLM" convert "$ck" -o "$dir/read.fvlm" --head tied -q --force && "$FVLM" verify "$dir/read.fvlm" --against "$dir/plain.fvlm" >/dev/null 2>&1 &&
     "$FVLM" verify "$dir/read.fvlm" --against "$ck" >/dev/null 2>&1
 ok "[tied-head-differs] sibling: then --head tied uses the embedding, and verify agrees" $?
@@ -198,7 +198,7 @@ broken() {
     cat >"$ck/$2"
     refuses "$1" 1 "\"$2\" is $3; ${4:-download it again}" "$ck" --dry-run
 }
-lfs="a Git LFS pointer, not the file itself" html="a web page, not the file itself" login="download it again, logged in if its repository demands it"
+lfs="a Git LFS pointer, not the file itself" html="a web page, not the file itself" login="download it again, logged in if its repository requires it"
 broken "[lfs-pointer] model.safetensors" $SINGLE "$lfs" "run 'git lfs pull' in its folder" < <(pointer)
 for file in config.json vocab.json merges.txt added_tokens.json generation_config.json; do
     broken "[lfs-pointer] sibling: $file" $file "$lfs" "run 'git lfs pull' in its folder" < <(pointer)
@@ -226,7 +226,7 @@ refuses "[html-download] sibling: an error instead of config.json" 1 \
 broken "[html-download] sibling: an empty file" $SINGLE "empty" < <(:)
 broken "[html-download] sibling: an empty vocabulary" vocab.json "empty" < <(:)
 fresh broken; head -c 5000 /dev/zero >"$ck/$SINGLE"
-refuses "[html-download] sibling: a file of zeros" 1 "\"$SINGLE\" begins with zeros: its download did not end; download it again" "$ck" --dry-run
+refuses "[html-download] sibling: a file of zeros" 1 "\"$SINGLE\" begins with zeros: the download is incomplete; download it again" "$ck" --dry-run
 broken "[html-download] sibling: a zip archive" $SINGLE "a zip archive (PyTorch's .bin and .pth files are zip archives, too)" "give Apple's own checkpoint, in safetensors" < <(printf 'PK\3\4\0\0\0\0\10\0')
 broken "[html-download] sibling: gzip that was not undone" config.json "compressed with gzip" "unpack it" < <(printf '{}' | gzip)
 broken "[html-download] sibling: GGUF under the wrong name" $SINGLE "a GGUF file (llama.cpp)" "give Apple's own checkpoint, in safetensors" < <(printf 'GGUF\3\0\0\0\0\0\0\0')
@@ -313,7 +313,7 @@ files "a variant of the weights" model.fp16.safetensors "if these are the weight
 files "weights under another name" FastVLM.safetensors "if these are the weights, rename it to model.safetensors" config.json FastVLM.safetensors
 files "a checkpoint in Mistral's or Meta's layout" consolidated.safetensors "$apple" consolidated.safetensors params.json tekken.json
 files "a checkpoint in Mistral's or Meta's layout" consolidated.00.pth "$apple" consolidated.00.pth tokenizer.model
-files "a diffusers pipeline, which makes pictures" model_index.json "$apple" model_index.json unet/x vae/x text_encoder/model.safetensors
+files "a diffusers pipeline, which generates images" model_index.json "$apple" model_index.json unet/x vae/x text_encoder/model.safetensors
 files "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM" open_clip_config.json "$apple" open_clip_config.json open_clip_model.safetensors
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model.bin "$unsafe" config.json pytorch_model.bin
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model-00001-of-00002.bin "$unsafe" config.json pytorch_model-00001-of-00002.bin pytorch_model.bin.index.json
@@ -358,9 +358,9 @@ config() {
 config quantization '{"group_size": 64, "bits": 4}' "quantized with MLX" "$float"
 config model_type '"fast_vlm"' "the transformers port of FastVLM" "$apple"
 config model_type '"fastvlm"' "the mlx-vlm port of FastVLM" "$apple"
-config model_type '"qwen2"' "a Qwen language model, which sees no pictures" "$apple"
-config model_type '"qwen3"' "a Qwen language model, which sees no pictures" "$apple"
-config model_type '"qwen2_vl"' "a Qwen model with other senses than FastVLM's" "$apple"
+config model_type '"qwen2"' "a Qwen language model without vision" "$apple"
+config model_type '"qwen3"' "a Qwen language model without vision" "$apple"
+config model_type '"qwen2_vl"' "a Qwen multimodal model, not a FastVLM" "$apple"
 config model_type '"llava"' "a LLaVA that is not FastVLM" "$apple"
 config model_type '"llava_onevision"' "a LLaVA that is not FastVLM" "$apple"
 config model_type '"clip"' "a picture encoder, not a whole FastVLM" "$apple"
@@ -428,7 +428,7 @@ rm -r "$plain/onnx" "$plain/pytorch_model.bin" "$plain/x.gguf"
 
 # --- foreign-kinds: what is no folder
 given() { refuses "[foreign-kinds] sibling: $1" "$2" "$3" "$4" --dry-run; }
-given "a URL" 1 '"https://huggingface.co/apple/FastVLM-0.5B" is an address; download it first: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B' https://huggingface.co/apple/FastVLM-0.5B
+given "a URL" 1 '"https://huggingface.co/apple/FastVLM-0.5B" is a URL; download it first: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B' https://huggingface.co/apple/FastVLM-0.5B
 given "the name of a repository" 3 '"apple/FastVLM-0.5B": No such file or directory; to download it: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B' apple/FastVLM-0.5B
 given "a .fvlm file" 1 "\"$dir/plain.fvlm\" is a .fvlm file; convert makes .fvlm files from checkpoint folders; 'fvlm run', 'fvlm quant' and 'fvlm verify' read them" "$dir/plain.fvlm"
 given "model.safetensors itself" 1 "\"$plain/$SINGLE\" is a file; give the folder that holds it, with config.json and the tokenizer beside it" "$plain/$SINGLE"

@@ -80,7 +80,7 @@ mkdir "$dir/other"
 "$make_checkpoint" "$dir/other" train bf16 set lm_head.weight 7 3 >/dev/null 2>&1
 "$FVLM" convert "$dir/other" -o "$dir/g.fvlm" --head tied >"$dir/out" 2>"$dir/err"
 same "a head that is not the embedding, left out by --head tied, is a warning" "$(cat "$dir/err")" \
-    "fvlm: warning: the checkpoint contradicts itself about its head; the embedding is used, by --head tied"
+    "fvlm: warning: the checkpoint contradicts itself about its head; the embedding is used, because of --head tied"
 "$FVLM" convert "$dir/other" -o "$dir/g.fvlm" --head tied -q --force 2>"$dir/err"; [ ! -s "$dir/err" ]; ok "-q silences warnings" $?
 sed -i 's/"tie_word_embeddings": true/"tie_word_embeddings": false/' "$dir/other/config.json"
 "$FVLM" convert "$dir/other" --dry-run | grep -qE '^llm head +bf16 +1 +- +9920 '; ok "untied: the head is kept" $?

@@ -68,9 +68,8 @@ static void refusals(void **state)
         {"1e-06", "true", "\"config.json\": \"rms_norm_eps\" is true or false, expected a number"},
         {"\"rope_theta\": 1000000.0, ", "", "\"config.json\": \"rope_theta\" is missing, expected a number"},
         {"\"rope_theta\"", "\"rope_scaling\": {\"type\": \"yarn\"}, \"rope_theta\"",
-         "\"config.json\": \"rope_scaling\": \"type\" is \"yarn\"; rotary embeddings that are scaled are not "
-         "supported, "
-         "only \"default\" ones"},
+         "\"config.json\": \"rope_scaling\": \"type\" is \"yarn\"; scaled rotary embeddings are not supported, "
+         "only \"default\""},
         {"\"rope_theta\"", "\"mm_use_im_start_end\": true, \"rope_theta\"",
          "\"config.json\": \"mm_use_im_start_end\" is true, which is not supported"},
         {"silu", "gelu", "\"config.json\": \"hidden_act\" is \"gelu\"; only \"silu\" is supported"},
@@ -119,7 +118,7 @@ static void refusals(void **state)
 /* ---- keys that people's files have ---- */
 
 #define CONFIG "\"config.json\": "
-#define SCALED "; rotary embeddings that are scaled are not supported, only \"default\" ones"
+#define SCALED "; scaled rotary embeddings are not supported, only \"default\""
 
 static void rope(void **state)
 {
@@ -164,14 +163,14 @@ static void rope(void **state)
         {"\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"yarn\"}}",
          CONFIG "\"rope_parameters\": \"full_attention\": \"rope_type\" is \"yarn\"" SCALED},
         {"\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 10000}}",
-         CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG "\"rope_parameters\": \"full_attention\"; make them "
-                "agree on the value of the training"},
-        {"\"rope_parameters\": {\"rope_theta\": 10000.0}", CONFIG
-         "\"rope_theta\" is 1000000, but 10000 in " CONFIG "\"rope_parameters\"; make them agree on the value of "
-         "the training"},
-        {"\"rope_scaling\": {\"rope_theta\": 10000.0}", CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG
-                                                               "\"rope_scaling\"; make them agree on the value of the "
-                                                               "training"},
+         CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG
+                "\"rope_parameters\": \"full_attention\"; set both to the value used in training"},
+        {"\"rope_parameters\": {\"rope_theta\": 10000.0}",
+         CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG
+                "\"rope_parameters\"; set both to the value used in training"},
+        {"\"rope_scaling\": {\"rope_theta\": 10000.0}",
+         CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG "\"rope_scaling\"; set both to the value used in "
+                "training"},
         {"\"rope_parameters\": {\"rope_theta\": \"1e6\"}",
          CONFIG "\"rope_parameters\": \"rope_theta\" is a string, expected a number"},
         {"\"partial_rotary_factor\": 0.5", CONFIG "\"partial_rotary_factor\" is 0.5, which is not supported"},
@@ -180,9 +179,9 @@ static void rope(void **state)
         {"\"use_mrope\": true", CONFIG "\"use_mrope\" is true, which is not supported"},
         {"\"text_config\": {\"rope_scaling\": {\"type\": \"yarn\"}}",
          CONFIG "\"text_config\": \"rope_scaling\": \"type\" is \"yarn\"" SCALED},
-        {"\"text_config\": {\"rope_theta\": 10000}", CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG
-                                                            "\"text_config\"; make them agree on the value of the "
-                                                            "training"},
+        {"\"text_config\": {\"rope_theta\": 10000}",
+         CONFIG "\"rope_theta\" is 1000000, but 10000 in " CONFIG "\"text_config\"; set both to the value used in "
+                "training"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_string_equal(verdict_with(cases[i].keys), cases[i].message);
