@@ -54,7 +54,6 @@ typedef struct {
     double p_source; /* mean probability that the source gives to its likeliest token */
 } fvlm_statistics;
 
-/* Sorts nothing in *a. */
 fvlm_status fvlm_agreement_summarize(const fvlm_agreement *a, fvlm_statistics *out, fvlm_err *err);
 
 #endif

@@ -87,7 +87,6 @@ typedef struct {
     fvlm_agreement agreement[FVLM_MAX_CANDIDATES];
     fvlm_statistics statistics[FVLM_MAX_CANDIDATES];
     fvlm_grading grading[FVLM_MAX_CANDIDATES];
-    bool recorded;
     size_t n_images, n_drawn; /* pictures of the user's, and drawn ones */
     unsigned picture_notes;   /* of all images together (reference/image/image.h) */
     double seconds;

@@ -2,9 +2,8 @@
 /* rows_tmpl.h - kernels that process one row at a time: norms, softmax, gates, rotations. Sums run in 16 lanes by
  * index mod 16 and end in v_sum's tree.
  *   needs   vec.h, vmath_tmpl.h
- *   gives   layer_norm, rms_norm, softmax, divide, silu_mul, gate_gelu, channel_mean, all_finite, rope, panel
- * (kernels.h)
- */
+ *   gives   of kernels.h: layer_norm, rms_norm, softmax, divide, silu_mul, gate_gelu, channel_mean, all_finite, rope,
+ *           panel */
 #ifndef FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 #define FVLM_REFERENCE_OPS_KERNELS_ROWS_TMPL_H
 
