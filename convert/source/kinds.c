@@ -16,10 +16,11 @@
 #define MERGE "merge it into its base model (peft: merge_and_unload, then save_pretrained) and give the result"
 #define RENAME "if these are the weights, rename it to model.safetensors"
 
-typedef enum { FILES, CONFIG, TENSORS } where;
+typedef enum { FILES, CONFIG, TENSORS, WRAPS } where;
 
 /* FILES: patterns of names in the folder. CONFIG: patterns of the value of 'key', which may be "outer.inner"; "{}" is
- * anything but null, false and {}. TENSORS: texts inside a name. */
+ * anything but null, false and {}. TENSORS: texts inside a name. WRAPS: the same, after the
+ * prefix that wraps all names was stripped. */
 static const struct {
     where where;
     const char *key, *patterns, *what, *advice;
@@ -91,7 +92,8 @@ static const struct {
 
     {TENSORS, NULL, ".lora_A. .lora_B. .lora_embedding_A .lora_magnitude_vector", "LoRA matrices that are not merged",
      MERGE},
-    {TENSORS, NULL, ".base_layer.weight", "a PEFT model whose adapter is not merged", MERGE},
+    {TENSORS, NULL, ".base_layer.weight .modules_to_save. .original_module.",
+     "a PEFT model whose adapter is not merged", MERGE},
     {TENSORS, NULL, ".quant_state. .absmax .quant_map .SCB", "weights quantized by bitsandbytes", FLOAT},
     {TENSORS, NULL, ".qweight .qzeros .g_idx", "weights quantized by GPTQ or AWQ", FLOAT},
     {TENSORS, NULL, ".weight_scale_inv .weight_scale .input_scale .weight_packed .weight_scale_2",
@@ -109,9 +111,11 @@ static const struct {
     {TENSORS, NULL, "visual.blocks. visual.patch_embed. visual.merger.", "a Qwen-VL", APPLE},
     {TENSORS, NULL, "language_model.model.layers. language_model.layers.", "a model in MLX's or transformers' names",
      APPLE},
-    {TENSORS, NULL, "_fsdp_wrapped_module. _checkpoint_wrapped_module. _flat_param",
+    {WRAPS, NULL, "_fsdp_wrapped_module. _checkpoint_wrapped_module. _flat_param",
      "a training checkpoint whose modules are still wrapped (FSDP)",
      "save a full state dict with save_pretrained and give the result"},
+    {WRAPS, NULL, "_orig_mod.", "a checkpoint of which torch.compile wraps a part",
+     "save the module that was compiled (its _orig_mod), or remove \"_orig_mod.\" from the names"},
     {TENSORS, NULL, "double_blocks. down_blocks. transformer_blocks.", "a diffusion model", APPLE},
     {TENSORS, NULL, "vpm. resampler.", "a MiniCPM-V", APPLE},
 };
@@ -226,16 +230,33 @@ static fvlm_status check_halves(const fvlm_source *src, size_t n, fvlm_err *err)
     return FVLM_OK;
 }
 
-fvlm_status fvlm_kinds_check_tensors(const fvlm_source *src, fvlm_err *err)
+static fvlm_status check_names(const fvlm_source *src, where place, size_t n, fvlm_err *err)
 {
     char evidence[300];
-    const size_t n = src->n_tensors < MAX_NAMES ? src->n_tensors : MAX_NAMES;
     for (size_t k = 0; k < N_KINDS; k++)
-        for (size_t i = 0; kinds[k].where == TENSORS && i < n; i++) {
+        for (size_t i = 0; kinds[k].where == place && i < n; i++) {
             if (!fvlm_listing_match_part(kinds[k].patterns, src->tensors[i].name)) continue;
             snprintf(evidence, sizeof evidence, "tensor \"%.200s\"", src->tensors[i].name);
             return refuse(src, k, evidence, err);
         }
+    return FVLM_OK;
+}
+
+static size_t n_names(const fvlm_source *src)
+{
+    return src->n_tensors < MAX_NAMES ? src->n_tensors : MAX_NAMES;
+}
+
+fvlm_status fvlm_kinds_check_wraps(const fvlm_source *src, fvlm_err *err)
+{
+    return check_names(src, WRAPS, n_names(src), err);
+}
+
+fvlm_status fvlm_kinds_check_tensors(const fvlm_source *src, fvlm_err *err)
+{
+    const size_t n = n_names(src);
+    const fvlm_status st = check_names(src, TENSORS, n, err);
+    if (st) return st;
     for (size_t i = 0; i < n; i++) {
         const fvlm_source_tensor *t = &src->tensors[i];
         if (t->n_elems == 0 && t->rank == 1 && !strcmp(t->name, "model.embed_tokens.weight"))

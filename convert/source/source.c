@@ -98,7 +98,8 @@ static fvlm_status add_weights(fvlm_source *src, fvlm_err *err)
     if (!st) st = check_others(src, &files, err);
     fvlm_listing_free(&files);
     if (!st) st = fvlm_kinds_check_tensors(src, err);
-    return st ? st : fvlm_source_unwrap(src, err);
+    if (!st) st = fvlm_source_unwrap(src, err);
+    return st ? st : fvlm_kinds_check_wraps(src, err);
 }
 
 fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err)

@@ -190,6 +190,18 @@ fresh wrapped rename model.layers.0. model._fsdp_wrapped_module.layers.0.
 kind "[wrapped-names] sibling: modules wrapped inside" "$ck" "a training checkpoint whose modules are still wrapped (FSDP)" \
     'tensor "model._fsdp_wrapped_module.layers.0.input_layernorm.weight"' "save a full state dict with save_pretrained and give the result"
 
+fresh wrapped rename model.layers.0. model.layers.0._checkpoint_wrapped_module.
+kind "[wrapped-names] sibling: activation checkpointing" "$ck" "a training checkpoint whose modules are still wrapped (FSDP)" \
+    'tensor "model.layers.0._checkpoint_wrapped_module.input_layernorm.weight"' "save a full state dict with save_pretrained and give the result"
+fresh wrapped rename model.layers. model._orig_mod.layers.
+kind "[wrapped-names] sibling: a part was compiled" "$ck" "a checkpoint of which torch.compile wraps a part" \
+    'tensor "model._orig_mod.layers.0.input_layernorm.weight"' "save the module that was compiled (its _orig_mod), or remove \"_orig_mod.\" from the names"
+fresh wrapped rename model.vision_tower. model.vision_tower._orig_mod.
+kind "[wrapped-names] sibling: the tower was compiled" "$ck" "a checkpoint of which torch.compile wraps a part" \
+    "tensor \"model.vision_tower._orig_mod.vision_tower.model.conv_exp.reparam_conv.bias\"" "save the module that was compiled (its _orig_mod), or remove \"_orig_mod.\" from the names"
+fresh wrapped rename model. _fsdp_wrapped_module.model. rename lm_head _fsdp_wrapped_module.lm_head
+reads "[wrapped-names] sibling: FSDP around the whole model" "$ck" 'names begin with "_fsdp_wrapped_module.", stripped'
+
 # --- lfs-pointer, html-download: in every file of a checkpoint
 pointer() { printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 1240000000\n' 7; }
 # broken ROW FILE KIND TODO: what stdin holds, as FILE
@@ -390,6 +402,8 @@ tensors() {
 tensors "LoRA matrices that are not merged" base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight "$merge" add base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight BF16 4
 tensors "LoRA matrices that are not merged" model.layers.0.self_attn.q_proj.lora_B.default.weight "$merge" add model.layers.0.self_attn.q_proj.lora_B.default.weight F32 4
 tensors "a PEFT model whose adapter is not merged" model.layers.0.self_attn.q_proj.base_layer.weight "$merge" rename model.layers.0.self_attn.q_proj.weight model.layers.0.self_attn.q_proj.base_layer.weight
+tensors "a PEFT model whose adapter is not merged" model.mm_projector.0.modules_to_save.default.bias "$merge" rename model.mm_projector.0. model.mm_projector.0.modules_to_save.default. add model.mm_projector.0.original_module.bias BF16 4
+tensors "a PEFT model whose adapter is not merged" model.embed_tokens.original_module.weight "$merge" rename model.embed_tokens. model.embed_tokens.original_module.
 tensors "weights quantized by bitsandbytes" model.layers.0.mlp.up_proj.weight.quant_map "$float" add model.layers.0.mlp.up_proj.weight.quant_map F32 16
 tensors "weights quantized by GPTQ or AWQ" model.layers.0.mlp.up_proj.qweight "$float" add model.layers.0.mlp.up_proj.qweight I32 16 add model.layers.0.mlp.up_proj.scales F16 4
 tensors "weights in FP8 or another compressed form" model.layers.0.mlp.up_proj.weight_scale_inv "$float" retype model.layers.0.mlp.up_proj.weight F8_E4M3 add model.layers.0.mlp.up_proj.weight_scale_inv F32 1
