@@ -110,9 +110,12 @@ static fvlm_status apply_rules(rule_list *r, const fvlm_tensor *t, fvlm_type *ty
         rule *u = &r->rules[i];
         int found = pcre2_match(u->code, (PCRE2_SPTR)t->name, strlen(t->name), 0, 0, r->match, NULL);
         if (found == PCRE2_ERROR_NOMATCH) continue;
-        if (found < 0) /* a backtracking limit */
-            return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" cannot be matched with \"%s\" (PCRE2 error %d)",
-                             u->regex, t->name, found);
+        if (found < 0) { /* a backtracking limit */
+            PCRE2_UCHAR why[120] = "";
+            pcre2_get_error_message(found, why, sizeof why);
+            return fvlm_fail(err, FVLM_USAGE, "rule \"%.100s\" cannot be matched with \"%s\": %s; use a simpler one",
+                             u->regex, t->name, (const char *)why);
+        }
         if (fits(u, t))
             u->n_applied++, *type = u->keep ? t->type : u->type;
         else

@@ -195,6 +195,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                          "--prompt needs --image FILE; without a picture, --text N sets the prompt's length");
     if (opt.image && !strcmp(opt.image, "-"))
         return fvlm_fail(err, FVLM_USAGE, "--image -: every run reads the picture again; give a file");
+    if (opt.image && !strcmp(opt.image, "none"))
+        return fvlm_fail(err, FVLM_USAGE, "--image none: leave out --image to time random pixels");
     if (opt.picture && !opt.image) return fvlm_fail(err, FVLM_USAGE, "--picture needs --image FILE");
     if (opt.text && opt.image)
         return fvlm_fail(err, FVLM_USAGE, "with --image the prompt has the length of --prompt; leave out --text");

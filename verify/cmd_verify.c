@@ -96,6 +96,15 @@ static fvlm_status check_options(fvlm_err *err)
     if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
                          "--picture, --prompt, --tokens, --size, --act, --max-kl and --min-agree need --image FILE");
+    size_t n_stdin = 0;
+    for (size_t i = 0; i < opt.images.n; i++) {
+        n_stdin += !strcmp(opt.images.items[i], "-");
+        if (!strcmp(opt.images.items[i], "none"))
+            return fvlm_fail(err, FVLM_USAGE, "--image none: outputs are compared on a picture; give a file");
+    }
+    if (n_stdin > 1) return fvlm_fail(err, FVLM_USAGE, "--image -: standard input can be read only once");
+    if (opt.min_agree > 0 && opt.min_agree <= 1) /* taken as a percentage, a share would pass anything */
+        return fvlm_fail(err, FVLM_USAGE, "--min-agree: %g is in percent; give 99 for 99 %%", opt.min_agree);
     if (!opt.against && !opt.activations && opt.act)
         return fvlm_fail(err, FVLM_USAGE, "--act needs --against SOURCE or --against-activations FILE");
     return FVLM_OK;

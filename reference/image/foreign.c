@@ -154,6 +154,26 @@ static fvlm_status refuse_text(const uint8_t *b, size_t n, fvlm_err *err)
     return refuse(err, "a text file", "name a picture");
 }
 
+/* How a PNG or a JPEG begins after a transfer or a program took its bytes for text. */
+static bool is_mangled(const uint8_t *b, size_t n)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } starts[] = {
+        {MAGIC("\x89PNG\n")},       /* line ends changed */
+        {MAGIC("\x89PNG\r\r")},     /* or the other way */
+        {MAGIC("\tPNG\r\n")},       /* seven bits a byte */
+        {MAGIC("\xef\xbf\xbdPNG")}, /* decoded as UTF-8 */
+        {MAGIC("\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd")},
+        {MAGIC("\xc2\x89PNG")}, /* Latin-1 written as UTF-8 */
+        {MAGIC("\xc3\xbf\xc3\x98\xc3\xbf\xc3")},
+    };
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (n >= starts[i].n && !memcmp(b, starts[i].bytes, starts[i].n)) return true;
+    return false;
+}
+
 fvlm_status fvlm_image_refuse_foreign(const uint8_t *bytes, size_t n_bytes, fvlm_err *err)
 {
     if (!n_bytes) return fvlm_fail(err, FVLM_BAD_INPUT, "an empty file");
@@ -167,6 +187,9 @@ fvlm_status fvlm_image_refuse_foreign(const uint8_t *bytes, size_t n_bytes, fvlm
         if (at == 6 && n == 4 && memcmp(bytes, "BM", 2)) continue; /* zeros alone say nothing */
         return refuse(err, kinds[i].name, kinds[i].advice);
     }
+    if (is_mangled(bytes, n_bytes))
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "a picture whose bytes were changed as if they were text; get it again in binary mode");
     if (is_text(bytes, n_bytes)) return refuse_text(bytes, n_bytes, err);
     return fvlm_fail(err, FVLM_UNSUPPORTED,
                      "not a picture that fvlm knows; convert it to PNG first: magick in out.png");

@@ -190,7 +190,7 @@ static fvlm_status read_guarded(png_structp p, png_infop info, png_reader *m, fv
     if (setjmp(m->env)) return m->status ? m->status : pass_rows(p, m, err);
     png_set_error_fn(p, m, give_up, on_warning);
     png_set_read_fn(p, m, read_bytes);
-    png_set_user_limits(p, FVLM_IMAGE_MAX_SIDE, FVLM_IMAGE_MAX_SIDE);
+    png_set_user_limits(p, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* read_header checks sizes and names them */
     png_set_crc_action(p, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     /* libpng decodes nothing of a block that it cannot read whole, and all rows may be in the last one. */
     if (m->chunks.cut) png_set_compression_buffer_size(p, 1);

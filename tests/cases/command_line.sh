@@ -288,6 +288,9 @@ says "[quant-set-biases] sibling: biases alone" 2 "rule \".*bias\" matches only 
     quant "$m" --set '.*bias=int4' --dry-run
 says "[quant-set-biases] sibling: nothing" 2 "rule \"none\" matches no tensor (whole names must match; 'fvlm info --tensors' lists them)" \
     quant "$m" --set none=int8 --dry-run
+says "[quant-set-biases] sibling: a pattern that backtracks without end" 2 \
+    "rule \"(.*)*(.*)*(.*)*x\" cannot be matched with \"vision.final.se.expand.bias\": match limit exceeded; use a simpler one" \
+    quant "$m" --set '(.*)*(.*)*(.*)*x=int8' --dry-run
 type_of() { "$FVLM" quant "$m" "${@:2}" --dry-run -v | awk -v n="$1" '$1 == n { print $2 }'; }
 same "[quant-set-biases] sibling: the last rule that fits decides" \
     "$(type_of llm.layer0.attn.q.bias --set '.*=f16' --set 'llm.*=int4') $(type_of llm.layer0.attn.q.weight --set '.*=f16' --set 'llm.*=int4')" "f16 int4-asym-g64"

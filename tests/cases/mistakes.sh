@@ -266,6 +266,8 @@ done <<'END'
   expected MODEL.fvlm, got 2 arguments; try 'fvlm bench --help'
 1 bench ck
   "ck" is a checkpoint folder; convert it first: 'fvlm convert'
+2 bench model.fvlm --image none
+  --image none: leave out --image to time random pixels
 2 bench model.fvlm --size 100
   image side 100: should be a multiple of 64
 2 bench model.fvlm --runs 0

@@ -58,6 +58,10 @@ refused "[bomb-498-scans.jpg] sibling: tiny, gray" "\"h.jpg\": JPEG of 64 x 64 p
 jpeg ca 0800 1 498 >"$dir/i.jpg"
 refused "[bomb-498-scans.jpg] sibling: gray" "\"i.jpg\": JPEG of 2048 x 2048 pixels in 37 or more scans, which takes too long: save it with fewer scans" "$dir/i.jpg"
 
+{ bytes 89504e470d0a1a0a0000000d; printf IHDR; bytes "001e8480000000010800000000 11a88195 00000001"; printf IDAT; } >"$dir/wide.png"
+refused "[bomb-arithmetic.jpg] sibling: a PNG row of two million pixels" \
+    "\"wide.png\": 2000000 x 1 pixels: the limits are 500000000 in all and 1000000 on a side" "$dir/wide.png"
+
 # --- kinds that are named ---
 cgbi="a PNG rewritten by Xcode for iPhone apps (CgBI); convert it back on a Mac: xcrun pngcrush -revert-iphone-optimizations in.png out.png"
 { bytes 89504e470d0a1a0a00000004; printf CgBI; bytes 5000200600000000; } >"$dir/cgbi.png"
@@ -76,6 +80,18 @@ names "a TIFF or camera raw image" "convert it first: magick 'in.tif[0]' out.png
 names "an SVG drawing" "convert it first: rsvg-convert in.svg -o out.png" g.svg '\357\273\277<?xml version="1.0"?>\n<svg/>'
 names "a web page" "the download went wrong: get the picture's own address" h.png '<!DOCTYPE html><p>'
 names "a GGUF model" "the picture comes after the model: fvlm run MODEL.fvlm PICTURE \"PROMPT\"" i.gguf 'GGUF\3\0\0\0'
+mangled="a picture whose bytes were changed as if they were text; get it again in binary mode"
+mangles() { # NAME FORMAT
+    printf "$2" >"$dir/$1"
+    refused "[cgbi-png] sibling: $1" "\"$1\": $mangled" "$dir/$1"
+}
+mangles ftp-lf.png '\211PNG\n\32\n\0\0\0\rIHDR'
+mangles ftp-crlf.png '\211PNG\r\r\n\32\r\n\0\0\0\rIHDR'
+mangles seven-bit.png '\tPNG\r\n\32\n\0\0\0\rIHDR'
+mangles replaced.png '\357\277\275PNG\r\n\32\n\0\0\0\rIHDR'
+mangles replaced.jpg '\357\277\275\357\277\275\357\277\275\357\277\275\0\20JFIF\0'
+mangles latin1.png '\302\211PNG\r\n\32\n\0\0\0\rIHDR'
+mangles latin1.jpg '\303\277\303\230\303\277\303\240\0\20JFIF\0'
 : >"$dir/empty.jpg"
 refused "[cgbi-png] sibling: an empty file" "\"empty.jpg\": an empty file" "$dir/empty.jpg"
 

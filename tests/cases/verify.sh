@@ -73,6 +73,16 @@ same "[verify-grades] sibling: a file beside itself has KL 0 and agreement 100" 
 help="; try 'fvlm verify --help'"
 refuses "[verify-grades] sibling: --max-kl below 0" 2 "--max-kl: -1 is out of range, 0 to 1000$help" "$m" --against "$m" --image "$picture" --max-kl -1
 refuses "[verify-grades] sibling: --min-agree above 100" 2 "--min-agree: 101 is out of range, 0 to 100$help" "$m" --against "$m" --image "$picture" --min-agree 101
+for share in 0.99 1 0.5; do
+    refuses "[verify-grades] sibling: --min-agree $share, a share, is not taken for a percentage" 2 \
+        "--min-agree: $share is in percent; give 99 for 99 %" "$m" --against "$m" --image "$picture" --min-agree $share
+done
+judge "$m" --min-agree 0 --act f32
+same "[verify-grades] sibling: --min-agree 0 allows everything" "$rc" 0
+refuses "[verify-grades] sibling: standard input as two pictures" 2 \
+    "--image -: standard input can be read only once" "$m" --against "$m" --image - --image -
+refuses "[verify-grades] sibling: --image none" 2 \
+    "--image none: outputs are compared on a picture; give a file" "$m" --against "$m" --image none
 need="--picture, --prompt, --tokens, --size, --act, --max-kl and --min-agree need --image FILE"
 refuses "[verify-grades] sibling: --tokens without a picture" 2 "$need" "$m" --against "$m" --tokens 9
 refuses "[verify-grades] sibling: --min-agree without a picture" 2 "$need" "$m" --against "$m" --min-agree 9
