@@ -174,7 +174,7 @@ static fvlm_status compare_weights(fvlm_reader *model, const char *source, bool 
     fvlm_progress_start(&progress, "weights", opt.quiet || opt.json);
     const fvlm_check_options o = {f->pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
     if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = f->pool, .stop = o.stop}, err);
-    if (!st) st = fvlm_same_model_check(model, r, err);
+    if (!st) st = fvlm_same_model_check(model, r, opt.against, err);
     if (!st) st = fvlm_same_model_describe(model, r, &f->differences, err);
     if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
     fvlm_progress_end(&progress);
@@ -259,6 +259,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_status st = take_source(args, err);
     f.report.against = opt.against ? opt.against : opt.activations;
     if (!st) st = check_options(err);
+    if (!st && opt.against) st = fvlm_cli_check_source(opt.against, err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;
     st = fvlm_pool_create(&f.pool, (unsigned)opt.threads, err);

@@ -81,7 +81,7 @@ static json_t *network_of(const json_t *config)
     return c;
 }
 
-fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *source, fvlm_err *err)
+fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *source, const char *name, fvlm_err *err)
 {
     json_t *a = network_of(config_of(model)), *b = network_of(config_of(source));
     difference d = {.path = ""};
@@ -89,7 +89,7 @@ fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *s
     if (!st && find_difference(&d, a, b)) {
         char *text = describe(&d);
         st = fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" are not the same model: %s", fvlm_reader_path(model),
-                       fvlm_reader_path(source), text ? text : d.path);
+                       name, text ? text : d.path);
         free(text);
     }
     json_decref(a);

@@ -5,8 +5,9 @@
 
 #include "format/reader.h"
 
-/* Refuses configurations that make other networks (FVLM_MISMATCH), naming the field and both values. */
-fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *source, fvlm_err *err);
+/* Refuses configurations that make other networks (FVLM_MISMATCH), naming the field and both values; 'name' is the
+ * source's. */
+fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *source, const char *name, fvlm_err *err);
 
 /* What affects only how a model is used may differ: end tokens, prompt template, context, size of the image, tokenizer.
  * *differences says in what the two files do, NULL if in nothing. The caller frees it. */

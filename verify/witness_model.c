@@ -42,7 +42,9 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     uint32_t *ids = NULL;
     size_t n = 0, split = 0;
     fvlm_status st = fvlm_model_check_side(m, side_of(w), err);
-    if (!st) st = fvlm_same_model_check(fvlm_model_reader(m), fvlm_model_reader(source), err);
+    if (!st)
+        st = fvlm_same_model_check(fvlm_model_reader(m), fvlm_model_reader(source),
+                                   fvlm_reader_path(fvlm_model_reader(source)), err);
     if (st || strcmp(fvlm_model_config(m)->prompt, fvlm_model_config(source)->prompt)) return st;
     st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
     if (!st && (n != w->n_ids || split != w->split || memcmp(ids, w->ids, n * sizeof *ids)))

@@ -108,6 +108,12 @@ static void read_beginning(const char *path, uint8_t first[16])
     if (fd >= 0) close(fd);
 }
 
+static fvlm_status refuse_pointer(const char *path, fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_BAD_INPUT,
+                     "\"%s\" is a Git LFS pointer, not the file itself; run 'git lfs pull' in its folder", path);
+}
+
 static fvlm_status check_model(const fvlm_cli_command *cmd, const char *path, fvlm_err *err)
 {
     struct stat s;
@@ -123,12 +129,23 @@ static fvlm_status check_model(const fvlm_cli_command *cmd, const char *path, fv
     if (!strcmp(kind, "a picture") || !strcmp(kind, "a web page"))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, not a .fvlm model; usage: fvlm %s %s", path, kind,
                          cmd->name, cmd->args);
-    if (!strcmp(kind, "a Git LFS pointer"))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s, not the file itself; run 'git lfs pull' in its folder",
-                         path, kind);
+    if (!strcmp(kind, "a Git LFS pointer")) return refuse_pointer(path, err);
     return fvlm_fail(err, FVLM_BAD_INPUT,
                      "\"%s\" is %s, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'", path,
                      kind);
+}
+
+fvlm_status fvlm_cli_check_source(const char *path, fvlm_err *err)
+{
+    uint8_t first[16];
+    read_beginning(path, first);
+    const char *kind = is_file(path) ? foreign_kind(path, first) : NULL;
+    if (!kind) return FVLM_OK;
+    if (!strcmp(kind, "a Git LFS pointer")) return refuse_pointer(path, err);
+    if (!strcmp(kind, "a safetensors file"))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; give the checkpoint folder that holds it", path, kind);
+    return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; give the checkpoint folder of the model, or a .fvlm file",
+                     path, kind);
 }
 
 /* ---- pictures and folders ---- */

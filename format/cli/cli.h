@@ -117,6 +117,9 @@ void fvlm_cli_list_free(fvlm_cli_list *l);
 /* Refuses arguments that are not there or are known to be something else than command->args says. */
 fvlm_status fvlm_cli_check_arguments(const fvlm_cli_command *command, const fvlm_cli_list *args, fvlm_err *err);
 
+/* Refuses a file that is known to be neither a .fvlm file nor a folder; what is not there is left to its reader. */
+fvlm_status fvlm_cli_check_source(const char *path, fvlm_err *err);
+
 /* Delivers what was printed so far: st, or the failure to write to stdout, which also requests a stop. */
 fvlm_status fvlm_cli_flush(fvlm_status st, fvlm_err *err);
 

@@ -114,6 +114,17 @@ sed -i 's/"rope_theta": [0-9.]*/"rope_theta": 10000.0/' "$dir/other/config.json"
 "$FVLM" convert "$dir/other" -o "$dir/other.fvlm" -q
 refuses "[verify-grades] sibling: another rope_theta" 1 \
     "\"$dir/other.fvlm\" and \"$m\" are not the same model: llm.rope_theta is 10000.0 and 1000000.0" "$dir/other.fvlm" "$m"
+refuses "[verify-grades] sibling: a source folder is called by its name" 1 \
+    "\"$m\" and \"$dir/other\" are not the same model: llm.rope_theta is 1000000.0 and 10000.0" "$m" --against "$dir/other" -q
+printf 'GGUF\3\0\0\0........' >"$dir/x.gguf"; printf 'version https://git-lfs.github.com/spec/v1\n' >"$dir/pointer.fvlm"
+for how in "" --against; do
+    refuses "[foreign-kinds] sibling: verify $how model.safetensors" 1 \
+        "\"$tiny/fused/model.safetensors\" is a safetensors file; give the checkpoint folder that holds it" "$m" $how "$tiny/fused/model.safetensors"
+    refuses "[foreign-kinds] sibling: verify $how x.gguf" 1 \
+        "\"$dir/x.gguf\" is a GGUF file; give the checkpoint folder of the model, or a .fvlm file" "$m" $how "$dir/x.gguf"
+    refuses "[lfs-pointer] sibling: verify $how pointer" 1 \
+        "\"$dir/pointer.fvlm\" is a Git LFS pointer, not the file itself; run 'git lfs pull' in its folder" "$m" $how "$dir/pointer.fvlm"
+done
 cp "$tiny/fused/config.json" "$dir/other/config.json"
 sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 1024/' "$dir/other/config.json"
 "$FVLM" convert "$dir/other" -o "$dir/other.fvlm" -q --force
