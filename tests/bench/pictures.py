@@ -22,9 +22,10 @@ for line in sys.stdin:
 """
 server = subprocess.Popen([sys.executable, "-S", "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-from PIL import Image  # noqa: E402: after the server
+from PIL import Image, ImageFile  # noqa: E402: after the server
 
 Image.MAX_IMAGE_PIXELS = None
+ImageFile.MAXBLOCK = 1 << 27  # the JPEG encoder wants all of a dense picture at once
 PIXELS, FOLDER = sys.argv[1], sys.argv[2]
 GROUPS = sys.argv[3:]
 SIDE = "1024"
