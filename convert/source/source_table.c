@@ -75,7 +75,8 @@ static fvlm_status sort(fvlm_source *src, fvlm_err *err)
     for (size_t i = 1; i < src->n_tensors; i++) {
         const fvlm_source_tensor *a = &src->tensors[i - 1], *b = &src->tensors[i];
         if (!strcmp(a->name, b->name))
-            return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\" is in \"%s\" and in \"%s\"", a->name,
+            return fvlm_fail(err, FVLM_BAD_INPUT,
+                             "tensor \"%.200s\" is in \"%s\" and in \"%s\"; download the folder again", a->name,
                              src->files[a->file].name, src->files[b->file].name);
     }
     return FVLM_OK;

@@ -107,9 +107,11 @@ static fvlm_status check_decoder(const json_t *decoder, const char *text, json_i
     snprintf(key, sizeof key, "%" JSON_INTEGER_FORMAT, id);
     const char *other = json_string_value(json_object_get(json_object_get(decoder, key), "content"));
     if (other && !strcmp(other, text)) return FVLM_OK;
-    return fvlm_fail(err, FVLM_BAD_INPUT,
-                     "\"%s\" and \"%s\" disagree: the id %s is \"%.64s\" in one and %s%.64s%s in the other", added_name,
-                     config_name, key, text, other ? "\"" : "", other ? other : "missing", other ? "\"" : "");
+    return fvlm_fail(
+        err, FVLM_BAD_INPUT,
+        "\"%s\" and \"%s\" disagree: the id %s is \"%.64s\" in one and %s%.64s%s in the other; transformers reads "
+        "the second: if that is the right one, remove the first",
+        added_name, config_name, key, text, other ? "\"" : "", other ? other : "missing", other ? "\"" : "");
 }
 
 /* {"<|endoftext|>": 151643, ...} */

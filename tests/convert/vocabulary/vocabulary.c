@@ -291,7 +291,8 @@ static void file_refusals(void **state)
          "the added tokens \"<|im_end|>\" and \"<|im_start|>\" have the same id 260"},
         {"added_tokens.json", "{\"<|im_start|>\": 260, \"<|im_end|>\": 0}",
          "the id 0 is the token \"a\" and the added token \"<|im_end|>\""},
-        {"added_tokens.json", "{\"<|im_start|>\": 260, \"<|im_end|>\": 261, \"\": 259}", "the added token 259 has no text"},
+        {"added_tokens.json", "{\"<|im_start|>\": 260, \"<|im_end|>\": 261, \"\": 259}",
+         "the added token 259 has no text"},
         {"added_tokens.json", "{\"<|im_start|>\": \"260\"}",
          "\"added_tokens.json\": \"<|im_start|>\" is a string, expected an id"},
         {"added_tokens.json", "{\"<|im_start|>\": -8}",
@@ -304,15 +305,17 @@ static void file_refusals(void **state)
         {"tokenizer_config.json",
          "{\"added_tokens_decoder\": {\"259\": {\"content\": \"<|endoftext|>\"}, \"260\": {\"content\": "
          "\"<|im_start|>\"}}}",
-         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 261 is \"<|im_end|>\" in one and missing "
-         "in the other"},
+         "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 261 is \"<|im_end|>\" in one and "
+         "missing "
+         "in the other; transformers reads the second: if that is the right one, remove the first"},
         {"tokenizer_config.json",
-         "{\"added_tokens_decoder\": {\"259\": {\"content\": \"<|im_end|>\"}, \"260\": {\"content\": \"<|im_start|>\"}, "
+         "{\"added_tokens_decoder\": {\"259\": {\"content\": \"<|im_end|>\"}, \"260\": {\"content\": "
+         "\"<|im_start|>\"}, "
          "\"261\": {\"content\": "
          "\"<|endoftext|>\"}}}",
          "\"added_tokens.json\" and \"tokenizer_config.json\" disagree: the id 259 is \"<|endoftext|>\" in one and "
          "\"<|im_end|>\" in the "
-         "other"},
+         "other; transformers reads the second: if that is the right one, remove the first"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_fresh();
