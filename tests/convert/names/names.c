@@ -391,7 +391,7 @@ static void make_head(test_checkpoint *c, int head)
 #define NO_HEAD                                                                                                        \
     "1 tensor is missing: \"lm_head.weight\"; config.json says that it is not tied to the embedding: --head tied "     \
     "uses "                                                                                                            \
-    "the embedding all the same"
+    "the embedding anyway"
 #define NO_EMBEDDING "1 tensor is missing: \"model.embed_tokens.weight\""
 
 static void heads(void **state)
