@@ -71,6 +71,7 @@ struct fvlm_resizer {
     uint8_t *across;     /* [out_width][3][ROWS]: after the horizontal pass */
     uint8_t *row;        /* [out_width][3] */
     int32_t *sums;       /* [out_height][out_width][3] */
+    size_t from, to;     /* the part of a row that the image touches; the rest is black */
     uint32_t n_rows;     /* pushed so far */
     uint32_t n_tile;     /* of them, waiting in tile */
     uint32_t first_open; /* first output row whose window may need more input rows */
@@ -145,6 +146,17 @@ static bool filter_make(filter *f, uint32_t n_in, uint32_t n_before, uint32_t n_
     return ok;
 }
 
+/* The output columns whose windows reach the image follow each other. */
+static void find_touched(fvlm_resizer *r)
+{
+    const filter *f = &r->horizontal;
+    size_t from = 0, to = f->n_out;
+    while (from < to && !f->windows[from].count) from++;
+    while (to > from && !f->windows[to - 1].count) to--;
+    r->from = 3 * from;
+    r->to = 3 * to;
+}
+
 fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, const char *cpu, fvlm_err *err)
 {
     fvlm_cpu level;
@@ -161,8 +173,10 @@ fvlm_status fvlm_resizer_create(fvlm_resizer **out, const fvlm_resize_plan *p, c
         r->sums = fvlm_alloc(p->out_height, (size_t)p->out_width * 3 * sizeof *r->sums);
         if (r->tile && r->across && r->row && r->sums &&
             filter_make(&r->horizontal, p->width, p->left, p->canvas_width, p->out_width) &&
-            filter_make(&r->vertical, p->height, p->top, p->canvas_height, p->out_height))
+            filter_make(&r->vertical, p->height, p->top, p->canvas_height, p->out_height)) {
+            find_touched(r);
             return FVLM_OK;
+        }
     }
     fvlm_resizer_destroy(out);
     return fvlm_fail_nomem(err);
@@ -192,16 +206,15 @@ static void scatter_row(fvlm_resizer *r, uint32_t y)
         const window v = f->windows[o];
         if (y - v.first >= v.count) continue;
         const int32_t weight = f->weights[v.offset + (y - v.first)];
-        if (weight) r->passes->add(r->sums + o * n, r->row, n, weight);
+        if (weight) r->passes->add(r->sums + o * n + r->from, r->row + r->from, r->to - r->from, weight);
     }
 }
 
 static void flush_tile(fvlm_resizer *r)
 {
-    const size_t n = (size_t)r->plan.out_width * 3;
     r->passes->resample(&r->horizontal, r->tile, r->across);
     for (uint32_t i = 0; i < r->n_tile; i++) {
-        for (size_t j = 0; j < n; j++) r->row[j] = r->across[j * ROWS + i];
+        for (size_t j = r->from; j < r->to; j++) r->row[j] = r->across[j * ROWS + i];
         scatter_row(r, r->n_rows - r->n_tile + i);
     }
     r->n_tile = 0;
