@@ -16,9 +16,9 @@
 #include <jerror.h>
 
 /* What a hostile file may cost. A progressive image has about ten scans, of which each covers some of the components:
- * in all every block is visited up to ten times. */
+ * in all every block is visited up to ten times. Arithmetic decoding takes longer. */
 #define MAX_SCANS 500
-#define MAX_VISITS 32                        /* of all blocks together, on average */
+#define MAX_VISITS(arithmetic) ((arithmetic) ? 12 : 16) /* of all blocks together, on average */
 #define FREE_VISITS ((uint64_t)1 << 18)      /* some milliseconds, for small images with scans for every coefficient */
 #define BLOCK_BYTES ((uint64_t)64 * 2)       /* coefficients are kept until the last scan */
 #define MAX_COEFFICIENTS ((uint64_t)1 << 30) /* bytes; 108 megapixels of CMYK in several scans fit */
@@ -80,7 +80,7 @@ static void on_progress(j_common_ptr common)
             r->n_visits += (uint64_t)c->cur_comp_info[i]->width_in_blocks * c->cur_comp_info[i]->height_in_blocks;
     }
     r->status = fvlm_stop_check(r->job->stop, r->err);
-    if (!r->status && (r->scan > MAX_SCANS || r->n_visits > FREE_VISITS + MAX_VISITS * r->n_blocks))
+    if (!r->status && (r->scan > MAX_SCANS || r->n_visits > FREE_VISITS + MAX_VISITS(c->arith_code) * r->n_blocks))
         r->status =
             fvlm_fail(r->err, FVLM_LIMIT,
                       "JPEG of %u x %u pixels in %d or more scans, which takes too long: save it with fewer scans",

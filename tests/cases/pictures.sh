@@ -52,11 +52,11 @@ refused "[bomb-arithmetic.jpg] sibling: WebP" "\"e.webp\": WebP of 16384 x 16384
 jpeg ca 55f0 3 498 >"$dir/f.jpg"
 refused "[bomb-498-scans.jpg] refused by name" "\"f.jpg\": JPEG of 22000 x 22000 pixels in $(wc -c <"$dir/f.jpg") bytes: $small" "$dir/f.jpg"
 jpeg ca 0bb8 3 498 >"$dir/g.jpg" # 3000 pixels a side: the memory is fair, the scans are not
-refused "[bomb-498-scans.jpg] sibling: smaller" "\"g.jpg\": JPEG of 3000 x 3000 pixels in 96 or more scans, which takes too long: save it with fewer scans" "$dir/g.jpg"
+refused "[bomb-498-scans.jpg] sibling: smaller" "\"g.jpg\": JPEG of 3000 x 3000 pixels in 36 or more scans, which takes too long: save it with fewer scans" "$dir/g.jpg"
 jpeg ca 0040 1 600 >"$dir/h.jpg"
 refused "[bomb-498-scans.jpg] sibling: tiny, gray" "\"h.jpg\": JPEG of 64 x 64 pixels in 501 or more scans, which takes too long: save it with fewer scans" "$dir/h.jpg"
 jpeg ca 0800 1 498 >"$dir/i.jpg"
-refused "[bomb-498-scans.jpg] sibling: gray" "\"i.jpg\": JPEG of 2048 x 2048 pixels in 37 or more scans, which takes too long: save it with fewer scans" "$dir/i.jpg"
+refused "[bomb-498-scans.jpg] sibling: gray" "\"i.jpg\": JPEG of 2048 x 2048 pixels in 17 or more scans, which takes too long: save it with fewer scans" "$dir/i.jpg"
 
 { bytes 89504e470d0a1a0a0000000d; printf IHDR; bytes "001e8480000000010800000000 11a88195 00000001"; printf IDAT; } >"$dir/wide.png"
 refused "[bomb-arithmetic.jpg] sibling: a PNG row of two million pixels" \
