@@ -70,4 +70,29 @@ static inline void fuzz_remove(const char *name)
     unlink(path);
 }
 
+/* Writes the files that data..end holds with a zero byte between them; an empty one is absent. Returns what follows. */
+static inline const uint8_t *fuzz_split(const uint8_t *data, const uint8_t *end, const char *const *names,
+                                        size_t n_names)
+{
+    for (size_t i = 0; i < n_names; i++) {
+        const uint8_t *next = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
+        const size_t n = next ? (size_t)(next - data) : (size_t)(end - data);
+        if (n)
+            fuzz_write(names[i], data, n);
+        else
+            fuzz_remove(names[i]);
+        data = next ? next + 1 : end;
+    }
+    return data;
+}
+
+/* A model.safetensors of one number, without which no folder is a checkpoint. */
+static inline void fuzz_write_weights(void)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    uint8_t bytes[8 + sizeof header - 1 + 4] = {sizeof header - 1};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    fuzz_write("model.safetensors", bytes, sizeof bytes);
+}
+
 #endif

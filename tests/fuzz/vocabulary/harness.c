@@ -33,19 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *end = data + size;
     const fvlm_vocabulary_options o = {.use = *data == 't' ? "tokenizer.json" : *data == 'v' ? "vocab.json" : NULL};
     data++;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const uint8_t *next = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
-        const size_t n = next ? (size_t)(next - data) : (size_t)(end - data);
-        if (n)
-            fuzz_write(names[i], data, n);
-        else
-            fuzz_remove(names[i]);
-        data = next ? next + 1 : end;
-    }
-    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
-    uint8_t bytes[8 + sizeof header - 1 + 4] = {sizeof header - 1};
-    memcpy(bytes + 8, header, sizeof header - 1);
-    fuzz_write("model.safetensors", bytes, sizeof bytes);
+    data = fuzz_split(data, end, names, sizeof names / sizeof *names);
+    fuzz_write_weights();
     fvlm_err err = {0};
     fvlm_source *src;
     char *json;
