@@ -40,10 +40,10 @@ say "4. Block by block beside PyTorch: outputs that timm and transformers record
 show "$fvlm" verify "$out/tiny.fvlm" --against-activations "$tiny/pytorch.safetensors"
 
 say "5. What int4 costs, beside the same model fused by PyTorch in f64, over 19 pictures"
-pictures="printf -- ' --image %s' $tiny/heldout/0[01]?.png"
-echo "\$ $fvlm verify $out/tiny-int4.fvlm --against $tiny/fused --prompt \"Describe the picture.\" \$($pictures)"
-# shellcheck disable=SC2046
-"$fvlm" verify "$out/tiny-int4.fvlm" --against "$tiny/fused" --prompt "Describe the picture." $(eval "$pictures") \
+pictures=$(printf -- ' --image %s' "$tiny"/heldout/0[01]?.png)
+echo "\$ $fvlm verify $out/tiny-int4.fvlm --against $tiny/fused --prompt \"Describe the picture.\" \$(printf -- ' --image %s' $tiny/heldout/0[01]?.png)"
+# shellcheck disable=SC2086
+"$fvlm" verify "$out/tiny-int4.fvlm" --against "$tiny/fused" --prompt "Describe the picture." $pictures \
     >"$out/verdict" || { cat "$out/verdict"; exit 1; }
 grep -v '^vision.stage\|^llm.layer' "$out/verdict"
 

@@ -26,7 +26,7 @@ reads() {
     same "$1" "$rc $? ${got//"$dir/"/}" "0 0 ${3:+fvlm: warning: $3}"
 }
 
-# kind WHAT FOLDER KIND EVIDENCE [TODO]
+# kind WHAT FOLDER KIND EVIDENCE [ADVICE]
 kind() { refuses "$1" 1 "\"$2\" is $3 ($4); ${5:-$apple}" "$2" -o "$dir/x.fvlm"; }
 
 # index FILE [NAME FILE]...: an index that puts the tensors of the plain checkpoint into FILE, but for those named.
@@ -204,7 +204,7 @@ reads "[wrapped-names] sibling: FSDP around the whole model" "$ck" 'names begin 
 
 # --- lfs-pointer, html-download: in every file of a checkpoint
 pointer() { printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 1240000000\n' 7; }
-# broken ROW FILE KIND TODO: what stdin holds, as FILE
+# broken ROW FILE KIND ADVICE: what stdin holds, as FILE
 broken() {
     fresh broken
     cat >"$ck/$2"
@@ -309,7 +309,7 @@ folder() {
     for f; do case $f in */) mkdir -p "$ck/$f" ;; *) mkdir -p "$ck/$(dirname "$f")"; echo x >"$ck/$f" ;; esac; done
 }
 n_kinds=0
-# files KIND EVIDENCE TODO FILE...
+# files KIND EVIDENCE ADVICE FILE...
 files() {
     local what=$1 evidence=$2 todo=$3
     shift 3
@@ -359,7 +359,7 @@ folder; cp "$plain"/*.json "$plain/merges.txt" "$ck"
 refuses "[foreign-kinds] everything but the weights" 1 "\"$ck\" has config.json, but no weights: neither $SINGLE nor $INDEX; download them" "$ck" --dry-run
 
 # --- foreign-kinds: by config.json
-# config KEY JSON KIND TODO [SHOWN]
+# config KEY JSON KIND ADVICE [SHOWN]
 config() {
     n_kinds=$((n_kinds + 1))
     fresh foreign config '{' "{\"$1\": $2, " config '"model_type": "llava_qwen2", ' "$([ "$1" = model_type ] || echo '"model_type": "llava_qwen2", ')"
@@ -391,7 +391,7 @@ reads "[foreign-kinds] quantization_config: null is no quantization" "$ck"
 
 # --- foreign-kinds: by the names of tensors
 T=model.vision_tower.vision_tower.model.
-# tensors KIND EVIDENCE TODO CHANGE...
+# tensors KIND EVIDENCE ADVICE CHANGE...
 tensors() {
     local what=$1 evidence=$2 todo=$3
     shift 3
