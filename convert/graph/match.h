@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* match.h - private to graph/: the weights of a FastVLM network found in graphs by structure, under the names that
+ * Apple's checkpoint has for them (names/ knows those), and what the graphs say about the network besides. */
+#ifndef FVLM_CONVERT_GRAPH_MATCH_H
+#define FVLM_CONVERT_GRAPH_MATCH_H
+
+#include "convert/graph/net.h"
+#include "format/config.h"
+
+/* Rows of a weight [out, in, ...]: all of it, or a part of a packed one. */
+typedef struct {
+    fvlm_net_weight weight;
+    bool transposed;            /* its logical shape here is [in, out]: a MatMul's right side */
+    uint64_t first_row, n_rows; /* of the outputs */
+} fvlm_match_part;
+
+#define FVLM_MATCH_PARTS 3
+
+typedef struct {
+    char *name; /* malloc'd: "model.vision_tower.vision_tower.model.patch_embed.0.reparam_conv.weight" */
+    unsigned rank;
+    uint64_t dims[FVLM_GRAPH_MAX_RANK]; /* as Apple stores it: [out, in, k, k], [out, in], [out], [c, 1, 1] */
+    unsigned n_parts;                   /* stacked along the outputs; 0: every element is 'fill' */
+    fvlm_match_part parts[FVLM_MATCH_PARTS];
+    const double *numbers;       /* a small computed constant instead (n_elems of it); borrowed from the net; or NULL */
+    float fill;                  /* for what an exporter folded away: a layer scale of 1, a bias of 0 */
+    const fvlm_graph_node *node; /* that uses it */
+} fvlm_match_tensor;
+
+typedef struct {
+    fvlm_match_tensor *tensors;
+    size_t n, capacity;
+    bool has_tower, has_projector, has_embedding, has_llm, has_head;
+    uint32_t image_size;   /* that the tower was matched at; its input may be dynamic */
+    uint64_t vision_width; /* of what the vision encoder puts out */
+    fvlm_config config;       /* its llm: what the decoder shows; fields that it does not show are 0 */
+} fvlm_match;
+
+/* Appends a tensor without parts; the caller fills the rest. NULL if out of memory (in *err). */
+fvlm_match_tensor *fvlm_match_add(fvlm_match *m, fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(3, 4);
+void fvlm_match_free(fvlm_match *m);
+
+/* What a graph is, by its inputs and outputs. */
+typedef enum { FVLM_GRAPH_FOREIGN, FVLM_GRAPH_VISION, FVLM_GRAPH_EMBEDDING, FVLM_GRAPH_DECODER } fvlm_graph_role;
+fvlm_graph_role fvlm_match_role(const fvlm_graph *g);
+
+/* Each adds to m. image_size: for a graph whose input is dynamic; 0: 1024. */
+fvlm_status fvlm_match_vision(fvlm_match *m, const fvlm_graph *g, uint32_t image_size, fvlm_err *err);
+fvlm_status fvlm_match_embedding(fvlm_match *m, const fvlm_graph *g, fvlm_err *err);
+fvlm_status fvlm_match_decoder(fvlm_match *m, const fvlm_graph *g, fvlm_err *err);
+
+#endif
