@@ -133,22 +133,24 @@ def honest_cases():
             ("JPEG CMYK", image.convert("CMYK"), "JPEG", dict(quality=90)),
             ("JPEG gray", gray, "JPEG", dict(quality=90)),
         ]
-        if mp == "12 MP":
-            kinds += [
-                ("PNG 8", image, "PNG", dict(compress_level=1)),
-                ("PNG 16 gray", Image.frombytes("I;16", (w, h), os.urandom(2 * w * h)), "PNG", dict(compress_level=1)),
-                ("PNG palette", image.quantize(64, method=Image.FASTOCTREE), "PNG", dict(compress_level=1)),
-                ("WebP lossy", image, "WEBP", dict(quality=80, method=0)),
-                ("WebP lossless", image, "WEBP", dict(lossless=True, quality=0, method=0)),
-            ]
+        kinds += [
+            ("PNG 8", image, "PNG", dict(compress_level=1)),
+            ("PNG 16 gray", Image.frombytes("I;16", (w, h), (os.urandom(w) * 2 + bytes(w * 2)) * (h // 2)), "PNG", dict(compress_level=1)),
+            ("PNG palette", image.quantize(64, method=Image.FASTOCTREE), "PNG", dict(compress_level=1)),
+            ("WebP lossy", image, "WEBP", dict(quality=80, method=0)),
+            ("WebP lossless", image, "WEBP", dict(lossless=True, quality=0, method=0)),
+        ]
         for name, im, kind, options in kinds:
             for turn, more in (("", {}), (", turned", {"exif": EXIF6})):
                 yield f"{mp} {name}{turn}", saved(im, kind, **options, **more), w * h, None
-        if mp == "12 MP":
-            grain = os.urandom(w * 6)
-            yield "12 MP PNG 8 interlaced", png(w, h, 8, 2, adam7(w, h, 3, lambda n: grain[:n]), 1, level=1), w * h, None
-            yield "12 MP PNG 16 RGBA interlaced", png(w, h, 16, 6, adam7(w, h, 8, lambda n: (grain * 2)[:n]), 1, level=1), w * h, None
-            yield "12 MP PNG 16 RGB", png(w, h, 16, 2, (b"\0" + grain[:6 * w] for _ in range(h)), level=1), w * h, None
+        grain = os.urandom(512) * (w * 6 // 512 + 1)
+        for turn, more in (("", b""), (", turned", chunk(b"eXIf", EXIF6[6:]))):
+            yield f"{mp} PNG 8 interlaced{turn}", \
+                png(w, h, 8, 2, adam7(w, h, 3, lambda n: grain[:n]), 1, more, 1), w * h, None
+            yield f"{mp} PNG 16 RGBA interlaced{turn}", \
+                png(w, h, 16, 6, adam7(w, h, 8, lambda n: (grain * 2)[:n]), 1, more, 1), w * h, None
+            yield f"{mp} PNG 16 RGB{turn}", png(w, h, 16, 2, (b"\0" + grain[:6 * w] for _ in range(h)), 0, more, 1), w * h, None
+
 
 def jpeg_cases():
     """Yields (name, file, pixels, file of the honest picture that it is compared with or None)."""
