@@ -31,7 +31,7 @@ static fvlm_status refuse_file(const char *path, fvlm_err *err)
     return st ? st : fvlm_magic_refuse_file(first, n, path, err);
 }
 
-static fvlm_status open_folder(fvlm_source *src, const char *folder, fvlm_err *err)
+static fvlm_status enter_folder(fvlm_source *src, const char *folder, fvlm_err *err)
 {
     size_t n = strlen(folder);
     free(src->folder);
@@ -55,7 +55,7 @@ static fvlm_status enter_snapshot(fvlm_source *src, fvlm_err *err)
     char *snapshot;
     if (has_weights(src)) return FVLM_OK;
     fvlm_status st = fvlm_hub_find_snapshot(&snapshot, src->folder, err);
-    if (!st && snapshot) st = open_folder(src, snapshot, err);
+    if (!st && snapshot) st = enter_folder(src, snapshot, err);
     free(snapshot);
     return st;
 }
@@ -102,22 +102,26 @@ static fvlm_status add_weights(fvlm_source *src, fvlm_err *err)
     return st ? st : fvlm_kinds_check_wraps(src, err);
 }
 
-fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err)
+fvlm_status fvlm_source_open_bare(fvlm_source **out, const char *folder, fvlm_err *err)
 {
-    *out = NULL;
-    fvlm_source *src = fvlm_alloc(1, sizeof *src);
+    fvlm_source *src = *out = fvlm_alloc(1, sizeof *src);
     if (!src) return fvlm_fail_nomem(err);
     src->dir = -1;
     src->files = fvlm_alloc(FVLM_SOURCE_MAX_FILES, sizeof *src->files);
     src->prefix = fvlm_strdup("");
-    fvlm_status st = src->files && src->prefix ? open_folder(src, folder, err) : fvlm_fail_nomem(err);
-    if (!st) st = enter_snapshot(src, err);
-    if (!st) st = add_weights(src, err);
-    st = fvlm_source_check_unchanged(src, st, err);
-    if (st)
-        fvlm_source_close(&src);
-    else
-        *out = src;
+    fvlm_status st = src->files && src->prefix ? enter_folder(src, folder, err) : fvlm_fail_nomem(err);
+    if (st) fvlm_source_close(out);
+    return st;
+}
+
+fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err)
+{
+    fvlm_status st = fvlm_source_open_bare(out, folder, err);
+    if (st) return st;
+    st = enter_snapshot(*out, err);
+    if (!st) st = add_weights(*out, err);
+    st = fvlm_source_check_unchanged(*out, st, err);
+    if (st) fvlm_source_close(out);
     return st;
 }
 
@@ -142,6 +146,8 @@ void fvlm_source_close(fvlm_source **src)
         free(s->files[i].header);
     }
     for (size_t i = 0; i < s->n_warnings; i++) free(s->warnings[i]);
+    for (size_t i = 0; i < s->n_notes; i++) free(s->notes[i]);
+    fvlm_source_free_views(s);
     if (s->dir >= 0) close(s->dir);
     free(s->files);
     free(s->tensors);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* source.h - a checkpoint folder as a table of named tensors, each a byte range of a file.
+/* source.h - a checkpoint as a table of named tensors, each a byte range of a file, or computed (views.h).
  *
  *   fvlm_source *src;
  *   if (fvlm_source_open(&src, "FastVLM-0.5B", &err)) return complain(&err);
@@ -7,7 +7,7 @@
  *   fvlm_source_read(src, t, 0, t->n_bytes, buffer, &err);
  *   fvlm_source_close(&src);
  *
- * Weights are read with pread, never mapped: the contents of a mapping can change or vanish at any time. */
+ * Files of safetensors are read with pread, never mapped: the contents of a mapping can change or vanish at any time. */
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_H
 #define FVLM_CONVERT_SOURCE_SOURCE_H
 
@@ -42,6 +42,11 @@ fvlm_status fvlm_source_warn(fvlm_source *src, fvlm_err *err, const char *fmt, .
 size_t fvlm_source_n_warnings(const fvlm_source *src);
 const char *fvlm_source_warning_at(const fvlm_source *src, size_t i);
 
+/* The same for lines of the report about what was found, at most 16. */
+fvlm_status fvlm_source_note(fvlm_source *src, fvlm_err *err, const char *fmt, ...) FVLM_PRINTF(3, 4);
+size_t fvlm_source_n_notes(const fvlm_source *src);
+const char *fvlm_source_note_at(const fvlm_source *src, size_t i);
+
 size_t fvlm_source_n_tensors(const fvlm_source *src);
 const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i); /* sorted by name */
 
@@ -65,7 +70,7 @@ fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, u
 
 bool fvlm_source_has(const fvlm_source *src, const char *name); /* or a link of this name, even if it dangles */
 
-size_t fvlm_source_n_files(const fvlm_source *src);
+size_t fvlm_source_n_files(const fvlm_source *src); /* the files of views first */
 fvlm_source_file fvlm_source_file_at(const fvlm_source *src, size_t i);
 
 /* Hashes weights file i (text files are hashed as they are read). Threads may hash different files at once. */

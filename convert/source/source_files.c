@@ -139,17 +139,31 @@ fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const ch
 
 size_t fvlm_source_n_files(const fvlm_source *src)
 {
-    return src->n_files;
+    return src->n_view_files + src->n_files;
 }
 
 fvlm_source_file fvlm_source_file_at(const fvlm_source *src, size_t i)
 {
-    const fvlm_open_file *f = &src->files[i];
+    if (i < src->n_view_files) {
+        const fvlm_view_file *v = &src->view_files[i];
+        return (fvlm_source_file){v->name, v->n_bytes, v->hash};
+    }
+    const fvlm_open_file *f = &src->files[i - src->n_view_files];
     return (fvlm_source_file){f->name, f->stamp.n_bytes, f->hash};
+}
+
+static fvlm_status hash_view_file(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err)
+{
+    fvlm_view_file *v = &src->view_files[i];
+    const fvlm_status st = v->hashed ? FVLM_OK : src->reader->hash(src->reader_ctx, i, &v->hash, stop, err);
+    v->hashed = !st;
+    return st;
 }
 
 fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err)
 {
+    if (i < src->n_view_files) return hash_view_file(src, i, stop, err);
+    i -= src->n_view_files;
     fvlm_open_file *f = &src->files[i];
     if (f->hashed) return FVLM_OK;
     fvlm_hasher *hasher = NULL;
@@ -176,6 +190,8 @@ bool fvlm_source_holds(const fvlm_source *src, const char *path)
     for (size_t i = 0; i < src->n_files; i++)
         if (fstat(src->files[i].fd, &ours) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
             return true;
+    for (size_t i = 0; i < src->n_view_files; i++)
+        if (fvlm_file_same(src->reader->path(src->reader_ctx, i), path)) return true;
     return false;
 }
 
@@ -184,5 +200,5 @@ fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, 
     char path[MAX_PATH];
     for (size_t i = 0; i < src->n_files; i++)
         st = fvlm_stamp_check_unchanged(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
-    return st;
+    return src->reader ? src->reader->check_unchanged(src->reader_ctx, st, err) : st;
 }

@@ -3,7 +3,7 @@
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_INTERNAL_H
 #define FVLM_CONVERT_SOURCE_SOURCE_INTERNAL_H
 
-#include "convert/source/source.h"
+#include "convert/source/views.h"
 #include "format/base/file.h"
 
 typedef struct {
@@ -16,6 +16,14 @@ typedef struct {
 } fvlm_open_file;
 
 #define FVLM_SOURCE_MAX_WARNINGS 16
+
+/* A file that views are computed from. */
+typedef struct {
+    char *name;
+    uint64_t n_bytes;
+    fvlm_hash hash;
+    bool hashed;
+} fvlm_view_file;
 
 /* A name that __metadata__ gives as another name of a stored tensor; both texts are owned by a header. */
 typedef struct {
@@ -34,9 +42,20 @@ struct fvlm_source {
     const char **unlisted; /* names of tensors that the index does not list; owned by the headers */
     size_t n_unlisted;
     char *prefix; /* stripped from every name; "" if none */
-    char *warnings[FVLM_SOURCE_MAX_WARNINGS];
-    size_t n_warnings;
+    char *warnings[FVLM_SOURCE_MAX_WARNINGS], *notes[FVLM_SOURCE_MAX_WARNINGS];
+    size_t n_warnings, n_notes;
+    const fvlm_source_reader *reader; /* of views; NULL if there are none */
+    void *reader_ctx;
+    fvlm_view_file *view_files;
+    size_t n_view_files;
+    char **view_texts; /* names and origins of the tensors */
+    size_t n_view_texts;
 };
+
+/* Sorts the tensors by name; refuses an empty table, and a tensor that is there twice. */
+fvlm_status fvlm_source_sort(fvlm_source *src, fvlm_err *err);
+
+void fvlm_source_free_views(fvlm_source *src);
 
 /* Opens a regular file of the folder; *index = its number. */
 fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *index, fvlm_err *err);

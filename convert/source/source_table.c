@@ -68,7 +68,13 @@ static int by_name(const void *a, const void *b)
     return order ? order : x->file < y->file ? -1 : 1;
 }
 
-static fvlm_status sort(fvlm_source *src, fvlm_err *err)
+/* For messages. */
+static const char *file_name(const fvlm_source *src, const fvlm_source_tensor *t)
+{
+    return t->file == FVLM_SOURCE_NO_FILE ? t->origin : src->files[t->file].name;
+}
+
+fvlm_status fvlm_source_sort(fvlm_source *src, fvlm_err *err)
 {
     if (src->n_tensors == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no tensors", src->folder);
     qsort(src->tensors, src->n_tensors, sizeof *src->tensors, by_name);
@@ -77,7 +83,7 @@ static fvlm_status sort(fvlm_source *src, fvlm_err *err)
         if (!strcmp(a->name, b->name))
             return fvlm_fail(err, FVLM_BAD_INPUT,
                              "tensor \"%.200s\" is in \"%s\" and in \"%s\"; download the folder again", a->name,
-                             src->files[a->file].name, src->files[b->file].name);
+                             file_name(src, a), file_name(src, b));
     }
     return FVLM_OK;
 }
@@ -173,7 +179,7 @@ fvlm_status fvlm_source_add_weights(fvlm_source *src, const char *const *names, 
         if (!st) st = add_tensors(src, file, err);
         if (st) return st;
     }
-    fvlm_status st = sort(src, err);
+    fvlm_status st = fvlm_source_sort(src, err);
     return st ? st : keep_aliases(src, err);
 }
 
@@ -183,5 +189,7 @@ fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t
     if (at > t->n_bytes || n_bytes > t->n_bytes - at)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\" has no %zu bytes at offset %" PRIu64, t->name, n_bytes,
                          at);
+    if (t->file == FVLM_SOURCE_NO_FILE)
+        return src->reader->read(src->reader_ctx, (size_t)t->offset, at, n_bytes, out, err);
     return fvlm_source_read_file(src, t->file, t->offset + at, n_bytes, out, err);
 }

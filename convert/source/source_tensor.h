@@ -3,9 +3,10 @@
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_TENSOR_H
 #define FVLM_CONVERT_SOURCE_SOURCE_TENSOR_H
 
-#include "format/base/base.h"
+#include "format/types.h"
 
 #define FVLM_SOURCE_MAX_RANK 8
+#define FVLM_SOURCE_NO_FILE UINT32_MAX
 
 /* The first three hold weights. FVLM_SOURCE_OTHER and up are the format's other types: their tensors are listed, so
  * that a checkpoint of another kind can be named, but never read. */
@@ -21,11 +22,17 @@ typedef struct {
     const char *name; /* owned by the source */
     uint8_t type;     /* fvlm_source_type */
     uint8_t rank;
-    uint32_t file; /* which file of the source */
+    uint32_t file; /* which file of the source; FVLM_SOURCE_NO_FILE: a view (views.h) */
     uint64_t dims[FVLM_SOURCE_MAX_RANK];
     uint64_t n_elems;
-    uint64_t offset; /* from the start of the file; may be unaligned */
+    uint64_t offset; /* from the start of the file, may be unaligned; of a view: its number */
     uint64_t n_bytes;
+    /* Of views: */
+    const char *origin; /* what it is in the file; owned by the source; or NULL */
+    fvlm_type codes;    /* stored as integers of this type, but for the rounding of its scales; kind 0: it is not */
+    bool dequantized;   /* stored as integers that no type fits */
+    bool filled;        /* stored nowhere: every element is 'fill' */
+    float fill;
 } fvlm_source_tensor;
 
 unsigned fvlm_source_type_parse(const char *name); /* 0: unknown */
