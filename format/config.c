@@ -73,19 +73,27 @@ static json_t *stage_to_json(const fvlm_stage *s)
     return object;
 }
 
-json_t *fvlm_config_to_json(const fvlm_config *c)
+static json_t *eos_to_json(const fvlm_config *c)
 {
-    json_t *eos = json_array(), *stages = json_array(), *all = json_object();
-    json_t *vision = fields_to_json(c, vision_fields, COUNT(vision_fields));
+    json_t *eos = json_array();
     for (uint32_t i = 0; i < c->n_eos && i < FVLM_MAX_EOS; i++)
         fvlm_json_append(&eos, json_integer((json_int_t)c->eos[i]));
+    return eos;
+}
+
+json_t *fvlm_config_to_json(const fvlm_config *c)
+{
+    json_t *stages = json_array(), *all = json_object();
+    json_t *vision = fields_to_json(c, vision_fields, COUNT(vision_fields));
     for (uint32_t i = 0; i < c->vision.n_stages && i < FVLM_MAX_STAGES; i++)
         fvlm_json_append(&stages, stage_to_json(&c->vision.stage[i]));
     fvlm_json_set(&vision, "stages", stages);
     fvlm_json_set(&all, "vision", vision);
-    fvlm_json_set(&all, "projector", fields_to_json(c, projector_fields, COUNT(projector_fields)));
+    if (fvlm_config_has_projector(c))
+        fvlm_json_set(&all, "projector", fields_to_json(c, projector_fields, COUNT(projector_fields)));
+    if (!fvlm_config_has_llm(c)) return all;
     fvlm_json_set(&all, "llm", fields_to_json(c, llm_fields, COUNT(llm_fields)));
-    fvlm_json_set(&all, "eos", eos);
+    fvlm_json_set(&all, "eos", eos_to_json(c));
     fvlm_json_set(&all, "prompt", json_string(c->prompt));
     return all;
 }
@@ -239,12 +247,39 @@ static fvlm_status check_llm(const fvlm_config *c, fvlm_err *err)
     return FVLM_OK;
 }
 
+static fvlm_status read_projector(fvlm_config *out, const json_t *projector, fvlm_err *err)
+{
+    return read_flat(out, "config.projector", projector, projector_fields, COUNT(projector_fields), err);
+}
+
+/* What is left of a model without its language model. */
+static fvlm_status read_tower_only(fvlm_config *out, fvlm_json_fields *s, fvlm_err *err)
+{
+    static const char *const of_llm[] = {"eos", "prompt"};
+    for (size_t i = 0; i < COUNT(of_llm); i++)
+        if (json_object_get(s->object, of_llm[i]))
+            return fvlm_fail(err, FVLM_BAD_INPUT, "config.llm is missing, but config.%s is given", of_llm[i]);
+    const bool has_projector = json_object_get(s->object, "projector");
+    const json_t *vision = fvlm_json_fields_child(s, "vision", JSON_OBJECT);
+    const json_t *projector = has_projector ? fvlm_json_fields_child(s, "projector", JSON_OBJECT) : NULL;
+    fvlm_status st = s->st;
+    if (!st) st = read_vision(out, vision, err);
+    if (!st && projector) st = read_projector(out, projector, err);
+    if (!st) st = check_vision(out, err);
+    if (!st && projector && out->projector.in != out->vision.out_dim)
+        st = fvlm_fail(err, FVLM_BAD_INPUT,
+                       "config.projector begins with %" PRIu32 " channels, but the tower ends in %" PRIu32,
+                       out->projector.in, out->vision.out_dim);
+    return st;
+}
+
 fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err *err)
 {
     memset(out, 0, sizeof *out);
     if (!json_is_object(json))
         return fvlm_fail(err, FVLM_BAD_INPUT, "config is %s, expected an object", fvlm_json_kind(json));
     fvlm_json_fields s = {.object = json, .name = "config", .err = err};
+    if (!json_object_get(json, "llm")) return read_tower_only(out, &s, err);
     const json_t *vision = fvlm_json_fields_child(&s, "vision", JSON_OBJECT);
     const json_t *projector = fvlm_json_fields_child(&s, "projector", JSON_OBJECT);
     const json_t *llm = fvlm_json_fields_child(&s, "llm", JSON_OBJECT);
@@ -253,12 +288,27 @@ fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err
     fvlm_status st = s.st;
     if (!st) st = read_vision(out, vision, err);
     if (!st) st = read_flat(out, "config.llm", llm, llm_fields, COUNT(llm_fields), err);
-    if (!st) st = read_flat(out, "config.projector", projector, projector_fields, COUNT(projector_fields), err);
+    if (!st) st = read_projector(out, projector, err);
     if (!st) st = check_vision(out, err);
     if (!st) st = check_llm(out, err);
     if (!st) st = read_eos(out, eos, err);
     if (!st) st = read_prompt(out, prompt, err);
     return st;
+}
+
+bool fvlm_config_has_projector(const fvlm_config *c)
+{
+    return c->projector.in > 0;
+}
+
+bool fvlm_config_has_llm(const fvlm_config *c)
+{
+    return c->llm.layers > 0;
+}
+
+uint32_t fvlm_config_image_width(const fvlm_config *c)
+{
+    return fvlm_config_has_projector(c) ? c->projector.out : c->vision.out_dim;
 }
 
 bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id)

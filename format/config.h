@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.h - the architecture of a model. convert derives it from tensor names, shapes and config.json; the metadata
  * holds it as JSON (SPEC.md, section 5). A config that a reader returns has passed all checks.
- * tensors.h lists the tensors that it demands. */
+ * tensors.h lists the tensors that it demands.
+ *
+ * A vision tower alone, with or without a projector, is a model, too: its config has no llm, eos and prompt. */
 #ifndef FVLM_FORMAT_CONFIG_H
 #define FVLM_FORMAT_CONFIG_H
 
@@ -47,9 +49,9 @@ typedef struct {
         double norm_eps;   /* LayerNormChannel, 1e-5 */
     } vision;
     struct {
-        uint32_t in, hidden, out; /* 3072, H, H */
+        uint32_t in, hidden, out; /* 3072, H, H; all 0: there is none */
     } projector;
-    struct {
+    struct { /* all 0: there is none */
         uint32_t hidden, layers, heads, kv_heads, head_dim, intermediate;
         uint32_t vocab;   /* rows of llm.embed.weight, e.g. 151646 */
         uint32_t context; /* maximum number of positions (tokenizer_model_max_length, 8192) */
@@ -67,6 +69,13 @@ struct json_t *fvlm_config_to_json(const fvlm_config *c);
 /* Reads every field and checks that it is present, of its type, within its limits, and consistent with the others.
  * Messages name the field: "config.vision.stages[2].dim". */
 fvlm_status fvlm_config_from_json(fvlm_config *out, const struct json_t *json, fvlm_err *err);
+
+/* Both look at the fields above. A config with a language model has a projector. */
+bool fvlm_config_has_projector(const fvlm_config *c);
+bool fvlm_config_has_llm(const fvlm_config *c);
+
+/* The width of an image token as it leaves the vision part: the projector's, or without one the tower's. */
+uint32_t fvlm_config_image_width(const fvlm_config *c);
 
 /* Whether the token ends an answer. */
 bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id);

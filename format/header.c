@@ -113,9 +113,9 @@ fvlm_status fvlm_header_decode(fvlm_header *out, const uint8_t bytes[FVLM_HEADER
     out->must_understand = fvlm_cursor_take_u64(&c);
     out->may_ignore = fvlm_cursor_take_u64(&c);
     out->file_bytes = fvlm_cursor_take_u64(&c);
-    if (out->must_understand)
-        return fvlm_fail(err, FVLM_UNSUPPORTED, "needs features %#" PRIx64 " that this fvlm does not have",
-                         out->must_understand);
+    const uint64_t unknown = out->must_understand & ~(uint64_t)FVLM_FEATURE_NO_LLM;
+    if (unknown)
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "needs features %#" PRIx64 " that this fvlm does not have", unknown);
     if (out->file_bytes != file_bytes)
         return fvlm_refuse(err, file_bytes, "%s: it has %" PRIu64 " bytes, its header says %" PRIu64,
                            file_bytes < out->file_bytes ? "cut short" : "too long", file_bytes, out->file_bytes);

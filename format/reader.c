@@ -36,6 +36,19 @@ static fvlm_status read_index(fvlm_reader *r, fvlm_err *err)
     return st ? fvlm_err_prefix(err, "\"%s\"", r->path) : FVLM_OK;
 }
 
+/* The header says what the config has, and a file without a language model has no tokenizer. */
+static fvlm_status check_features(const fvlm_reader *r, fvlm_err *err)
+{
+    const bool no_llm = r->header.must_understand & FVLM_FEATURE_NO_LLM;
+    const fvlm_section *tokenizer = &r->header.section[FVLM_SECTION_TOKENIZER - 1];
+    if (no_llm == fvlm_config_has_llm(&r->config))
+        return fvlm_refuse(err, 16, "its header says that it has %s language model, its config that it has %s",
+                           no_llm ? "no" : "a", no_llm ? "one" : "none");
+    if (no_llm && tokenizer->raw_bytes > 0)
+        return fvlm_refuse(err, tokenizer->offset, "it has a tokenizer, but no language model");
+    return FVLM_OK;
+}
+
 static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
 {
     const fvlm_section *s = &r->header.section[FVLM_SECTION_META - 1];
@@ -46,6 +59,7 @@ static fvlm_status read_meta(fvlm_reader *r, fvlm_err *err)
     free(text);
     if (!st && !json_is_object(r->meta)) st = fvlm_refuse(err, s->offset, "metadata is not a JSON object");
     if (!st) st = fvlm_config_from_json(&r->config, json_object_get(r->meta, "config"), err);
+    if (!st) st = check_features(r, err);
     return st ? fvlm_err_prefix(err, "\"%s\"", r->path) : FVLM_OK;
 }
 

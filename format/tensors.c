@@ -159,9 +159,12 @@ static bool occurs(const fvlm_tensors *x)
     case FVLM_MODULE_PROJ:
         return s->mixer == FVLM_ATTENTION;
     case FVLM_MODULE_HEAD:
-        return !x->config->llm.tied;
+        return fvlm_config_has_llm(x->config) && !x->config->llm.tied;
+    case FVLM_MODULE_PROJECTOR_0:
+    case FVLM_MODULE_PROJECTOR_2:
+        return fvlm_config_has_projector(x->config);
     default:
-        return true;
+        return x->module < FVLM_MODULE_EMBED || fvlm_config_has_llm(x->config);
     }
 }
 

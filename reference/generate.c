@@ -34,13 +34,6 @@ static void free_generation(generation *g)
     fvlm_sampler_destroy(&g->sampler);
 }
 
-static double lap(double *since)
-{
-    const double now = fvlm_clock_seconds(), took = now - *since;
-    *since = now;
-    return took;
-}
-
 /* Prompt ids, sizes and all memory, so that whatever can be refused is refused before the first pass. */
 static fvlm_status prepare(generation *g, fvlm_err *err)
 {
@@ -49,7 +42,8 @@ static fvlm_status prepare(generation *g, fvlm_err *err)
     const fvlm_question *q = g->q;
     fvlm_answer *out = g->out;
     const bool with_image = q->image || q->rows;
-    fvlm_status st = q->image ? fvlm_model_check_side(m, g->side, err) : FVLM_OK;
+    fvlm_status st = fvlm_model_require_llm(m, err);
+    if (!st && q->image) st = fvlm_model_check_side(m, g->side, err);
     if (!st) st = fvlm_sampler_create(&g->sampler, &q->sampling, c->llm.vocab, err);
     if (!st) st = fvlm_prompt_ids(m, q->text, with_image, &g->prompt, &out->prompt_tokens, &g->split, err);
     if (st) return st;
@@ -75,38 +69,24 @@ static fvlm_status encode_image(generation *g, fvlm_err *err)
 {
     const size_t hidden = g->m->config->llm.hidden;
     float *rows = g->embeddings + g->split * hidden;
-    fvlm_timing *t = &g->out->timing;
-    if (!g->q->image) {
-        if (g->q->rows) memcpy(rows, g->q->rows, g->q->n_rows * hidden * sizeof *rows);
-        return FVLM_OK;
-    }
-
-    fvlm_pixels pixels = {0};
-    double since = fvlm_clock_seconds();
-    const fvlm_pixels_options o = {
-        .side = g->side, .picture = g->q->picture, .cpu = fvlm_exec_cpu(g->m->exec), .stop = g->m->options.stop};
-    fvlm_status st = fvlm_pixels_load(&pixels, g->q->image, &o, err);
-    g->out->picture_notes = pixels.notes;
-    t->image = lap(&since);
-    if (!st) st = fvlm_model_tower(g->m, &pixels, g->features, err);
-    t->vision = lap(&since);
-    if (!st) st = fvlm_model_project(g->m, g->features, g->out->image_tokens, rows, err);
-    t->projector = lap(&since);
-    fvlm_pixels_free(&pixels);
-    return st;
+    const fvlm_image image = {g->q->image, g->q->picture, g->side};
+    if (image.path)
+        return fvlm_model_encode_into(g->m, &image, g->features, rows, &g->out->timing, &g->out->picture_notes, err);
+    if (g->q->rows) memcpy(rows, g->q->rows, g->q->n_rows * hidden * sizeof *rows);
+    return FVLM_OK;
 }
 
 static fvlm_status prefill(generation *g, fvlm_err *err)
 {
     fvlm_model *m = g->m;
     const size_t n_after = g->out->prompt_tokens - g->split, after = g->n_positions - n_after;
-    double since = fvlm_clock_seconds();
+    const double since = fvlm_clock_seconds();
     fvlm_model_reset(m);
     fvlm_status st = fvlm_model_embed(m, g->prompt, g->split, g->embeddings, err);
     if (!st)
         st = fvlm_model_embed(m, g->prompt + g->split, n_after, g->embeddings + after * m->config->llm.hidden, err);
     if (!st) st = fvlm_model_forward(m, g->embeddings, g->n_positions, false, g->logits, err);
-    g->out->timing.prefill = lap(&since);
+    g->out->timing.prefill = fvlm_clock_seconds() - since;
     return st;
 }
 

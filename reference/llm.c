@@ -129,10 +129,12 @@ static size_t rows_at_once(const fvlm_model *m, size_t n)
 
 fvlm_status fvlm_model_reserve(fvlm_model *m, size_t prompt, size_t positions, fvlm_err *err)
 {
+    fvlm_status st = fvlm_model_require_llm(m, err);
+    if (st) return st;
     if (positions > fvlm_model_context(m))
         return fvlm_fail(err, FVLM_LIMIT, "the text takes %zu positions, the context holds %zu", positions,
                          fvlm_model_context(m));
-    const fvlm_status st = reserve_cache(m, positions, err);
+    st = reserve_cache(m, positions, err);
     return st ? st : reserve_rows(m, rows_at_once(m, prompt), err);
 }
 
@@ -221,16 +223,16 @@ void fvlm_model_rewind(fvlm_model *m, size_t positions)
 
 fvlm_status fvlm_model_embed(fvlm_model *m, const uint32_t *ids, size_t n, float *embeddings, fvlm_err *err)
 {
-    for (size_t i = 0; i < n; i++) {
+    fvlm_status st = fvlm_model_require_llm(m, err);
+    for (size_t i = 0; i < n && !st; i++) {
         if (ids[i] >= m->config->llm.vocab)
             return fvlm_fail(err, FVLM_BAD_INPUT, "token %u has no row in the embedding of %u", ids[i],
                              m->config->llm.vocab);
         float *row = embeddings + i * m->config->llm.hidden;
         fvlm_weight_row(&m->weights.llm.embed.weight, ids[i], row);
-        const fvlm_status st = fvlm_model_check_embedding(m, ids[i], row, err);
-        if (st) return st;
+        st = fvlm_model_check_embedding(m, ids[i], row, err);
     }
-    return FVLM_OK;
+    return st;
 }
 
 fvlm_status fvlm_model_forward(fvlm_model *m, const float *embeddings, size_t n, bool all_logits, float *logits,

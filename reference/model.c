@@ -34,8 +34,9 @@ static fvlm_status bind_parts(fvlm_model *m, const char *path, fvlm_err *err)
     const char *json;
     size_t n_bytes;
     fvlm_status st = fvlm_model_weights_bind(&m->weights, m->reader, err);
-    if (!st) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
-    if (!st) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, m->options.stop, err);
+    const bool has_llm = fvlm_config_has_llm(m->config);
+    if (!st && has_llm) st = fvlm_reader_tokenizer(m->reader, &json, &n_bytes, err);
+    if (!st && has_llm) st = fvlm_tokenizer_create(&m->tokenizer, json, n_bytes, m->options.stop, err);
     return st ? fvlm_err_prefix(err, "\"%s\"", path) : FVLM_OK;
 }
 
@@ -103,7 +104,8 @@ fvlm_exec *fvlm_model_exec(fvlm_model *m)
 
 size_t fvlm_model_count_blocks(const fvlm_config *c)
 {
-    size_t n = 6 + c->llm.layers; /* stem, final convolution, projector, embedding, norm, logits */
+    size_t n = 2 + fvlm_config_has_projector(c);                /* stem, final convolution */
+    if (fvlm_config_has_llm(c)) n += 3 + (size_t)c->llm.layers; /* embedding, norm, logits */
     for (uint32_t i = 0; i < c->vision.n_stages; i++) n += c->vision.stage[i].depth + c->vision.stage[i].pos + (i > 0);
     return n;
 }

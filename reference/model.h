@@ -46,6 +46,15 @@ void fvlm_tower_memory_free(fvlm_tower_memory *t);
 /* llm.c */
 void fvlm_llm_memory_free(fvlm_llm_memory *l);
 
+/* encode.c. Picture to rows [tokens, image width]; features [tokens, vision.out_dim] is scratch, which a model without
+ * a projector does not need. image->side is given. Adds to *t what it took. */
+fvlm_status fvlm_model_encode_into(fvlm_model *m, const fvlm_image *image, float *features, float *rows, fvlm_timing *t,
+                                   unsigned *notes, fvlm_err *err);
+
+/* parts.c. Each refuses a model that lacks the part. */
+fvlm_status fvlm_model_require_llm(const fvlm_model *m, fvlm_err *err);
+fvlm_status fvlm_model_require_projector(const fvlm_model *m, fvlm_err *err);
+
 /* observe.c. Called after each block: passes its output x [rows, cols] to the observer. Fails when the kernels could
  * not allocate their scratch, when a value of the block was not finite, and when the caller asked to stop. The second
  * is for blocks that end with something else than a product, which checks its results (ops.h). */

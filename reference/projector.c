@@ -9,6 +9,8 @@ fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t toke
 {
     const fvlm_linear *first = &m->weights.projector0, *second = &m->weights.projector2;
     const size_t need = tokens * m->config->projector.hidden;
+    const fvlm_status st = fvlm_model_require_projector(m, err);
+    if (st) return st;
     if (need > m->n_projector_hidden) {
         free(m->projector_hidden);
         m->projector_hidden = fvlm_alloc(need, sizeof(float));

@@ -48,7 +48,8 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
 {
     *ids = NULL;
     *n = *split = 0;
-    fvlm_status st = check(question, err);
+    fvlm_status st = fvlm_model_require_llm(m, err);
+    if (!st) st = check(question, err);
     if (st) return st;
     char *text = fill_template(m->config->prompt, question);
     if (!text) return fvlm_fail_nomem(err);

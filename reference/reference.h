@@ -53,7 +53,7 @@ fvlm_status fvlm_model_open(fvlm_model **out, const char *path, const fvlm_model
 void fvlm_model_close(fvlm_model **m);
 const fvlm_config *fvlm_model_config(const fvlm_model *m);
 const fvlm_reader *fvlm_model_reader(const fvlm_model *m);
-const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m);
+const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m); /* NULL without a language model */
 fvlm_exec *fvlm_model_exec(fvlm_model *m);
 size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 
@@ -68,12 +68,14 @@ size_t fvlm_model_image_tokens(const fvlm_config *c, uint32_t side);
 /* Refuses a side that is not a multiple of the stride, or above 4096. */
 fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *err);
 
-/* Tower: pixels to features [tokens, vision.out_dim]. Projector: features to rows [tokens, llm.hidden]. The caller
- * owns both. The first pass of a size allocates its scratch, later ones allocate nothing. */
+/* Tower: pixels to features [tokens, vision.out_dim]. Projector: features to rows [tokens, projector.out]; a model
+ * without one refuses. The caller owns both. The first pass of a size allocates its scratch, later ones allocate
+ * nothing. */
 fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *features, fvlm_err *err);
 fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t tokens, float *rows, fvlm_err *err);
 
-/* ---- the language model: llm.c ---- */
+/* ---- the language model: llm.c ----
+ * A file may hold the vision part alone (config.h). Its model refuses what follows, except for the image alone. */
 
 /* Empties the KV cache; the second keeps the first positions, at most those that it holds. */
 void fvlm_model_reset(fvlm_model *m);
@@ -123,6 +125,8 @@ typedef struct {
     void *emit_ctx;
 } fvlm_question;
 
+/* ---- an image alone: encode.c ---- */
+
 typedef struct {
     double image, vision, projector, prefill, decode; /* seconds */
     /* Time to first token: from the call of fvlm_model_answer, before the picture's file is opened, until the token is
@@ -130,6 +134,26 @@ typedef struct {
     double ttft;
     size_t decode_steps; /* forward passes in decode: one per token after the first, including the end token */
 } fvlm_timing;
+
+typedef struct {
+    const char *path; /* of a JPEG, PNG or WebP file; "-": standard input */
+    fvlm_picture picture;
+    uint32_t side; /* pixels a side that it is resized to; 0: the model's own */
+} fvlm_image;
+
+typedef struct {
+    float *values; /* [rows, cols], malloc'd: a row for each image token, as the language model would receive it;
+                      without a projector as the tower puts it out */
+    size_t rows, cols;
+    unsigned picture_notes; /* fvlm_pixels.notes */
+    fvlm_timing timing;     /* image, vision, projector */
+} fvlm_embedding;
+
+/* On failure *out is empty. */
+fvlm_status fvlm_model_encode(fvlm_model *m, const fvlm_image *image, fvlm_embedding *out, fvlm_err *err);
+void fvlm_embedding_free(fvlm_embedding *e);
+
+/* ---- the answer ---- */
 
 typedef struct {
     uint32_t *ids; /* malloc'd; freed by fvlm_answer_free */

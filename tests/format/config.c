@@ -97,6 +97,8 @@ static void every_number(void **state)
         expect(reals[i], json_true(), FVLM_BAD_INPUT, NULL);
     }
     static const char *const parts[] = {"vision", "projector", "llm", "eos", "prompt", "vision.stages"};
+    expect("llm", NULL, FVLM_BAD_INPUT, "config.llm is missing, but config.eos is given");
+    expect("projector", NULL, FVLM_BAD_INPUT, "config.projector is missing, expected an object");
     for (size_t i = 0; i < 6; i++) {
         expect(parts[i], NULL, FVLM_BAD_INPUT, NULL);
         expect(parts[i], json_integer(1), FVLM_BAD_INPUT, NULL);
@@ -202,6 +204,38 @@ static void rules(void **state)
            "config.prompt has 1024 bytes, at most 1023 are allowed");
 }
 
+/* Every subset of the five parts: all, or the tower with or without the projector; everything else is refused. */
+static void parts_missing(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"vision", "projector", "llm", "eos", "prompt"};
+    for (unsigned left_out = 0; left_out < 32; left_out++) {
+        fvlm_config c;
+        fvlm_err err = {0};
+        test_config(&c);
+        json_t *j = fvlm_config_to_json(&c);
+        for (unsigned i = 0; i < 5; i++)
+            if (left_out >> i & 1) json_object_del(j, parts[i]);
+        const bool tower = left_out == 0x1c || left_out == 0x1e;
+        const fvlm_status st = fvlm_config_from_json(&c, j, &err);
+        if (st != (left_out == 0 || tower ? FVLM_OK : FVLM_BAD_INPUT)) fail_msg("%#x: %d %s", left_out, st, err.msg);
+        json_t *again = st ? NULL : fvlm_config_to_json(&c);
+        if (!st) {
+            assert_true(json_equal(j, again));
+            assert_int_equal(fvlm_config_has_llm(&c), !tower);
+            assert_int_equal(fvlm_config_has_projector(&c), left_out != 0x1e);
+            assert_int_equal(fvlm_config_image_width(&c), left_out == 0x1e ? c.vision.out_dim : c.projector.out);
+        }
+        json_decref(again);
+        if (left_out == 0x1c) {
+            json_object_set_new(json_object_get(j, "projector"), "in", json_integer(65));
+            assert_int_equal(fvlm_config_from_json(&c, j, &err), FVLM_BAD_INPUT);
+            assert_string_equal(err.msg, "config.projector begins with 65 channels, but the tower ends in 64");
+        }
+        json_decref(j);
+    }
+}
+
 static void stage_count(void **state)
 {
     (void)state;
@@ -226,6 +260,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(there_and_back), cmocka_unit_test(every_number),
                                        cmocka_unit_test(messages),       cmocka_unit_test(ranges),
                                        cmocka_unit_test(end_tokens),     cmocka_unit_test(rules),
-                                       cmocka_unit_test(stage_count)};
+                                       cmocka_unit_test(parts_missing),  cmocka_unit_test(stage_count)};
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static uint64_t value_of(const char *s, size_t n, const fvlm_config *c, unsigned
         {"R", c->vision.se_dim},
         {"I", c->projector.in},
         {"J", c->projector.hidden},
-        {"W", c->llm.hidden},
+        {"W", c->projector.out},
         {"V", c->llm.vocab},
         {"F", c->llm.intermediate},
         {"Q", (uint64_t)c->llm.heads * c->llm.head_dim},
@@ -97,8 +97,10 @@ static bool present(const row *r, const fvlm_config *c, unsigned stage)
     if (!strcmp(r->present, "pos")) return s->pos;
     if (!strcmp(r->present, "repmixer")) return s->mixer == FVLM_REPMIXER;
     if (!strcmp(r->present, "attention")) return s->mixer == FVLM_ATTENTION;
-    assert_string_equal(r->present, "not tied");
-    return !c->llm.tied;
+    if (!strcmp(r->present, "projector")) return fvlm_config_has_projector(c);
+    if (!strcmp(r->present, "llm")) return fvlm_config_has_llm(c);
+    assert_string_equal(r->present, "llm, not tied");
+    return fvlm_config_has_llm(c) && !c->llm.tied;
 }
 
 /* The next tensors of the list are those of row r. */
@@ -166,6 +168,10 @@ static void spec_and_list_agree(void **state)
         c.vision.stage[0].depth = 1 + k % 5;
         c.vision.n_stages = k & 8 ? 1 : 3;
         c.vision.stage[2] = (fvlm_stage){.dim = 64, .depth = 2, .hidden = 100, .mixer = FVLM_REPMIXER, .pos = k & 16};
+        expect_table(&c);
+        memset(&c.llm, 0, sizeof c.llm);
+        expect_table(&c);
+        memset(&c.projector, 0, sizeof c.projector);
         expect_table(&c);
     }
 }

@@ -35,7 +35,7 @@ def unique(pairs):
 
 def demanded(config):
     """(name, layout, shape) of every tensor of section 6, in its order; 0 in a shape is a kernel's side."""
-    v, p, l = config["vision"], config["projector"], config["llm"]
+    v, p, l = config["vision"], config.get("projector"), config.get("llm")
     first, rows, panels, taps, out = v["stages"][0]["dim"], 1, 2, 3, []
 
     def module(name, layout, *shape, bias=True):
@@ -68,9 +68,12 @@ def demanded(config):
     depthwise("vision.final.dw", v["out_dim"])
     conv1("vision.final.se.reduce", v["se_dim"], v["out_dim"])
     conv1("vision.final.se.expand", v["out_dim"], v["se_dim"])
+    if p:
+        module("projector.0", panels, p["hidden"], p["in"])
+        module("projector.2", panels, p["out"], p["hidden"])
+    if not l:
+        return out
     w, q, g = l["hidden"], l["heads"] * l["head_dim"], l["kv_heads"] * l["head_dim"]
-    module("projector.0", panels, p["hidden"], p["in"])
-    module("projector.2", panels, w, p["hidden"])
     module("llm.embed", panels, l["vocab"], w, bias=False)
     for i in range(l["layers"]):
         at = f"llm.layer{i}."
@@ -96,7 +99,7 @@ class Fvlm:
         magic, version, n, must, _, size, zero = struct.unpack_from("<8sIIQQQQ", h)
         need(magic == b"\x89FVLM\r\n\x1a", "not a .fvlm file")
         need(digest(h[:4080]) == h[4080:], "header hash")
-        need(version == 1 and must == zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
+        need(version == 1 and must <= 1 and zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
         need(not any(h[48 + 64 * n:4080]), "header padding")
         self.identity, self.covered, self.sections, end = h[4080:].hex(), [(0, 4096)], [], 4096
         for i in range(n):
@@ -108,6 +111,9 @@ class Fvlm:
         self.read_index()
         self.meta = json.loads(self.text(self.sections[2], 16 << 20), object_pairs_hook=unique)
         self.config = self.meta["config"]
+        keys = self.config.keys() & {"projector", "llm", "eos", "prompt"}
+        need(len(keys) == 4 if not must else keys <= {"projector"}, "config and features")
+        need(not must or self.sections[3].raw == 0, "a tokenizer without a language model")
         self.tokenizer = json.loads(self.text(self.sections[3], 64 << 20) or "null", object_pairs_hook=unique)
         at = 0
         for begin, stop in sorted(self.covered):

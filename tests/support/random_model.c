@@ -102,14 +102,19 @@ static void list_vision(list *l)
     add_linear(l, c->vision.out_dim, c->vision.se_dim, true, "vision.final.se.expand");
 }
 
+static void list_projector(list *l)
+{
+    const fvlm_config *c = &l->r->config;
+    add_linear(l, c->projector.hidden, c->projector.in, true, "projector.0");
+    add_linear(l, c->projector.out, c->projector.hidden, true, "projector.2");
+}
+
 static void list_llm(list *l)
 {
     const fvlm_config *c = &l->r->config;
     const uint64_t h = c->llm.hidden, q = (uint64_t)c->llm.heads * c->llm.head_dim,
                    kv = (uint64_t)c->llm.kv_heads * c->llm.head_dim, f = c->llm.intermediate;
     char n[72];
-    add_linear(l, c->projector.hidden, c->projector.in, true, "projector.0");
-    add_linear(l, c->projector.out, c->projector.hidden, true, "projector.2");
     add_linear(l, c->llm.vocab, h, false, "llm.embed");
     add_vector(l, h, 1, 0.3, "llm.norm.weight");
     if (!c->llm.tied) add_linear(l, c->llm.vocab, h, false, "llm.head");
@@ -268,6 +273,15 @@ random_model random_model_small(void)
     return r;
 }
 
+void random_model_without_llm(random_model *r, bool projector)
+{
+    fvlm_config *c = &r->config;
+    memset(&c->llm, 0, sizeof c->llm);
+    c->n_eos = 0;
+    c->prompt[0] = '\0';
+    if (!projector) memset(&c->projector, 0, sizeof c->projector);
+}
+
 static fvlm_status declare(fvlm_writer *w, const list *l, fvlm_err *err)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -286,7 +300,8 @@ fvlm_status random_model_write(const random_model *r, const char *path, fvlm_err
     list *l = fvlm_alloc(1, sizeof *l);
     l->r = r;
     list_vision(l);
-    list_llm(l);
+    if (r->config.projector.in) list_projector(l);
+    if (r->config.llm.layers) list_llm(l);
     if (r->extra) add_vector(l, 4, 0, 1, r->extra);
 
     fvlm_writer *w = NULL;
@@ -296,7 +311,7 @@ fvlm_status random_model_write(const random_model *r, const char *path, fvlm_err
     for (size_t i = 0; i < l->n && st == FVLM_OK; i++) st = write_entry(w, i, &l->entries[i], &rng, err);
     if (st == FVLM_OK) {
         json_t *meta = json_pack("{s:o}", "config", fvlm_config_to_json(&r->config));
-        char *tokenizer = tokenizer_json();
+        char *tokenizer = r->config.llm.layers ? tokenizer_json() : fvlm_strdup("");
         st = fvlm_writer_publish(&w, meta, tokenizer, strlen(tokenizer), err);
         free(tokenizer);
         json_decref(meta);

@@ -20,6 +20,9 @@ typedef struct {
 /* Five stages (widths 12 24 24 48 96: no multiple of 16, one downsample that does not widen), three
  * layers of grouped-query attention, 263 tokens: every byte, four merges, three special tokens. All f32. */
 random_model random_model_small(void);
+
+/* Leaves the tower, and perhaps the projector. */
+void random_model_without_llm(random_model *r, bool projector);
 fvlm_status random_model_write(const random_model *r, const char *path, fvlm_err *err);
 
 #endif
