@@ -9,12 +9,16 @@ OPT     ?= -O3
 SAN     ?=
 WERROR  ?= 0
 PREFIX  ?= /usr/local
-PKG     := libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng libwebp zlib
+# The schema of ONNX, from libonnx-dev, and the compiler that makes C of it.
+ONNX_PROTO ?= $(firstword $(wildcard $(addsuffix /onnx/onnx.proto,/usr/include /usr/local/include /opt/homebrew/include)))
+PROTOC_C   ?= $(if $(shell command -v protoc-c),protoc-c,protoc)
+GENERATED  := $(BUILD)/generated
+PKG     := libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng libwebp zlib libprotobuf-c
 
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wvla $(if $(filter 1,$(WERROR)),-Werror)
 # No -ffast-math, no contraction, no -march=native: one answer on every machine.
 CFLAGS  := -std=c11 -D_GNU_SOURCE $(OPT) -g -ffp-contract=off -fno-math-errno -fno-trapping-math \
-           -fPIC -fno-semantic-interposition $(WARN) $(SAN) -I. $(EXTRA_CFLAGS)
+           -fPIC -fno-semantic-interposition $(WARN) $(SAN) -I. -I$(GENERATED) $(EXTRA_CFLAGS)
 # Read only when something is compiled, so that set-up may install them first.
 PKG_CFLAGS = $(shell $(PKG_ENV) pkg-config --cflags $(PKG))
 PKG_LIBS   = $(shell $(PKG_ENV) pkg-config --libs $(PKG))
@@ -49,7 +53,7 @@ $(BUILD)/fvlm: $(BUILD)/fvlm.o $(CLI) $(LIB)
 $(CLI): $(COMMANDS:%.c=$(BUILD)/%.o)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(LIB): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(SRC)))
+$(LIB): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(SRC))) $(GENERATED)/onnx.pb-c.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(SHARED): $(LIB) tests/exported.list
@@ -63,6 +67,17 @@ $(HELPERS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(CLI) $(LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+# The package's name becomes the prefix of every symbol.
+$(GENERATED)/onnx.pb-c.c: $(ONNX_PROTO) | libraries
+	@mkdir -p $(@D)
+	$(Q)sed 's/^package onnx;/package fvlm_onnx;/' $(ONNX_PROTO) >$(@D)/onnx.proto
+	$(Q)$(PROTOC_C) --proto_path=$(@D) --c_out=$(@D) onnx.proto
+
+$(GENERATED)/onnx.pb-c.o: $(GENERATED)/onnx.pb-c.c
+	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -w -c -o $@ $<
+
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard convert/graph/*.c)): | $(GENERATED)/onnx.pb-c.c
+
 $(BUILD)/%.o: %.c Makefile | libraries
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
@@ -70,10 +85,10 @@ $(BUILD)/%.o: %.c Makefile | libraries
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 libraries:  # stops and names what is missing
-	@$(PKG_ENV) tests/setup.sh --check $(PKG)
+	@$(PKG_ENV) ONNX_PROTO="$(ONNX_PROTO)" tests/setup.sh --check $(PKG)
 
 setup:  # installs what is missing, where apt can; elsewhere names it
-	@tests/setup.sh --install $(PKG) cmocka
+	@ONNX_PROTO="$(ONNX_PROTO)" tests/setup.sh --install $(PKG) cmocka
 
 demo: setup  ## demo: install what is missing, build, convert + quantize + verify + run the shipped model
 	@echo "building $(BUILD)/fvlm"
@@ -143,7 +158,7 @@ install: $(BUILD)/fvlm  ## install: the stripped binary, its man page and comple
 uninstall:  ## uninstall: remove what install put below PREFIX
 	$(Q)for f in $(INSTALLED); do rm -f "$(DESTDIR)$(PREFIX)/$$f"; done
 
-compile_commands.json:  ## compile_commands.json: how every file is compiled, for editors and clang-tidy
+compile_commands.json: $(GENERATED)/onnx.pb-c.c  ## compile_commands.json: how every file is compiled, for editors and clang-tidy
 	@for f in fvlm.c $(SRC) $(TEST_SRC) $(wildcard tests/support/*.c tests/tools/*.c tests/bench/*.c); do \
 	  printf '{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$(CURDIR)" $$f '$(strip $(CC) $(CFLAGS) $(PKG_CFLAGS))' $$f; \
 	done | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' >$@

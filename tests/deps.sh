@@ -14,19 +14,21 @@ format              format/base
 format/cli          format/base
 convert/source      format format/base
 convert/vocabulary  convert/source format format/base
-convert             convert/source convert/vocabulary format format/base
+convert/graph       convert/source format format/base
+convert             convert/source convert/vocabulary convert/graph format format/base
 quant               format format/base
 reference/image     format format/base
 reference/tokenizer format format/base
 reference/ops       format format/base
 reference           reference/image reference/tokenizer reference/ops format format/base
 verify              public
+verify/judge        convert/graph format/base
 verify/info         public format/cli
 verify/report       public format/cli
 commands            public format/cli'
 
 # Everything in format and format/base is public, too, except *_internal.h.
-public='convert/convert.h convert/conversion_report.h convert/source/safetensors.h quant/quant.h quant/quantization_report.h
+public='convert/convert.h convert/conversion_report.h convert/source/safetensors.h convert/graph/graph.h quant/quant.h quant/quantization_report.h
 reference/reference.h reference/ops/ops.h
 reference/bench.h verify/*.h verify/info/*.h verify/report/*.h'
 
@@ -40,6 +42,8 @@ zlib.h      reference/image
 utf8proc.h  reference/tokenizer
 pcre2.h     reference/tokenizer quant
 zstd.h      format
+protobuf-c/protobuf-c.h convert/graph
+onnx.pb-c.h convert/graph
 immintrin.h format/base reference/ops/kernels quant/search
 arm_neon.h  format/base reference/ops/kernels
 cpuid.h     format/base

@@ -20,12 +20,17 @@ libjpeg          libjpeg-dev       libjpeg-turbo-devel  libjpeg-turbo  libjpeg-t
 libpng           libpng-dev        libpng-devel         libpng         libpng-dev         libpng16-devel    libpng
 libwebp          libwebp-dev       libwebp-devel        libwebp        libwebp-dev        libwebp-devel     webp
 zlib             zlib1g-dev        zlib-devel           zlib           zlib-dev           zlib-devel        zlib
+libprotobuf-c    libprotobuf-c-dev protobuf-c-devel     protobuf-c     protobuf-c-dev     libprotobuf-c-devel protobuf-c
+protoc-c         protobuf-c-compiler protobuf-c-compiler protobuf-c    protobuf-c-compiler protobuf-c       protobuf-c
+onnx.proto       libonnx-dev       onnx-devel           python-onnx    -                  -                 onnx
 cmocka           libcmocka-dev     libcmocka-devel      cmocka         cmocka-dev         libcmocka-devel   cmocka'
 
 # Prints the libraries that are missing, one a line.
 missing_libraries() {
     command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null || echo compiler
     command -v pkg-config >/dev/null || echo pkg-config
+    command -v protoc-c >/dev/null || command -v protoc-gen-c >/dev/null || echo protoc-c
+    [ -n "${ONNX_PROTO-/usr/include/onnx/onnx.proto}" ] && [ -f "${ONNX_PROTO-/usr/include/onnx/onnx.proto}" ] || echo onnx.proto
     for l in "$@"; do pkg-config --exists "$l" 2>/dev/null || echo "$l"; done
 }
 
@@ -81,6 +86,9 @@ case $mode in
     if [ "$(id -u)" != 0 ] && [ $column != 7 ]; then install="${install:+sudo $install}"; fi
     if [ -n "$install" ]; then echo "install with: $install ${packages% }" >&2
     else echo "this distribution is not known here; Debian calls them: ${packages% }" >&2; fi
+    case " $(echo $missing) " in
+    *" onnx.proto "*) echo "Python's onnx package has onnx.proto, too: make ONNX_PROTO=.../site-packages/onnx/onnx.proto" >&2 ;;
+    esac
     exit 1 ;;
 *)
     missing=

@@ -14,7 +14,7 @@
 #include "format/base/file.h"
 #include "format/base/utf8.h"
 
-#define N_SLOTS 64 /* a command maps at most four files; further mappings are not listed */
+#define N_SLOTS 1088 /* an ONNX model may name 1024 files; further mappings are not listed */
 
 /* begin is written last and cleared first: while it is set, the rest is valid. The thread that faults is using its
  * mapping, so that mapping is not being closed. */
