@@ -22,10 +22,14 @@ static inline float float_at(const fvlm_stored_array *a, uint64_t i)
 {
     if (!a->bytes) return a->constant;
     switch (a->type) {
-    case FVLM_SOURCE_F32: return fvlm_f32_from_bits(fvlm_load_u32(a->bytes + 4 * i));
-    case FVLM_SOURCE_F16: return fvlm_f16_to_f32(fvlm_load_u16(a->bytes + 2 * i));
-    case FVLM_SOURCE_BF16: return fvlm_bf16_to_f32(fvlm_load_u16(a->bytes + 2 * i));
-    default: return (float)integer_at(a, i);
+    case FVLM_SOURCE_F32:
+        return fvlm_f32_from_bits(fvlm_load_u32(a->bytes + 4 * i));
+    case FVLM_SOURCE_F16:
+        return fvlm_f16_to_f32(fvlm_load_u16(a->bytes + 2 * i));
+    case FVLM_SOURCE_BF16:
+        return fvlm_bf16_to_f32(fvlm_load_u16(a->bytes + 2 * i));
+    default:
+        return (float)integer_at(a, i);
     }
 }
 
@@ -161,4 +165,18 @@ void fvlm_stored_codes(const fvlm_stored *s, uint64_t first, size_t n_rows, fvlm
             out.scales[r * n_groups + g] = float_at(&s->scales, number);
             out.zeros[r * n_groups + g] = float_at(&s->zeros, number);
         }
+}
+
+fvlm_type fvlm_stored_type(const fvlm_stored *s)
+{
+    const fvlm_type none = {0};
+    const uint64_t g = s->group;
+    if (s->elements.type || s->table) return none;
+    const bool named = !s->per_axis && (g == 32 || g == 64 || g == 128);
+    if (!named && g < s->columns) return none;
+    fvlm_type t = {.kind = FVLM_INT, .bits = (uint8_t)s->elements.bits, .group = (uint16_t)(named ? g : 0)};
+    const float middle = (float)(1u << (s->elements.bits - 1));
+    const uint64_t n = s->zeros.bytes ? s->n_zeros : 1;
+    for (uint64_t i = 0; i < n && !t.asymmetric; i++) t.asymmetric = float_at(&s->zeros, i) != middle;
+    return t;
 }

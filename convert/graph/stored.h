@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stored.h - private to graph/: a part of a weight as rows of floats, or as integers with their scales, however the file
- * stores it: transposed, in blocks, in nibbles. Element (row, column) of the part is number
- * row * row_step + column * column_step of what is stored. */
+/* stored.h - private to graph/: a part of a weight as rows of floats, or as integers with their scales, however the
+ * file stores it: transposed, in blocks, in nibbles. Element (row, column) of the part is number row * row_step +
+ * column * column_step of what is stored. */
 #ifndef FVLM_CONVERT_GRAPH_STORED_H
 #define FVLM_CONVERT_GRAPH_STORED_H
 
@@ -29,7 +29,8 @@ typedef struct {
     const float *table; /* of the 16 values of a code, for FVLM_PACKED_BNB4 */
     uint64_t outer_size, outer_scales, along, block;
     bool per_axis;
-    uint64_t group; /* columns that share a scale: 0, group, 2 * group, ... begin one; 1 if they do not lie so */
+    uint64_t n_zeros; /* of the whole weight */
+    uint64_t group;   /* columns that share a scale: 0, group, 2 * group, ... begin one; 1 if they do not lie so */
 } fvlm_stored;
 
 /* Interprets a part of a tensor with this many columns. Refuses what does not fit, with text in front: "tensor "x" of
