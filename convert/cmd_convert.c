@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_convert.c - `fvlm convert`: turns a checkpoint folder into a .fvlm file. */
+/* cmd_convert.c - `fvlm convert`: turns a checkpoint into a .fvlm file. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "format/cli/terminal.h"
 
 static struct {
-    const char *output, *type, *tokenizer, *head;
+    const char *output, *type, *tokenizer, *head, *variant, *quantized;
     bool dry_run, json, verbose, quiet, force;
     uint64_t threads;
 } opt;
@@ -38,6 +38,18 @@ static const fvlm_cli_option options[] = {
      .choices = "own|tied",
      .preset = "refuse",
      .text = &opt.head},
+    {.name = "variant",
+     .arg = "SUFFIX",
+     .help = "files of an ONNX folder to take: fp16, q4, q4f16, int8, uint8, quantized, bnb4, ...; fp32 has no suffix",
+     .preset = "fp32, or the only one there is",
+     .text = &opt.variant},
+    {.name = "quantized",
+     .arg = "HOW",
+     .help = "quantized weights of an ONNX file: keep their codes where one of fvlm's types has the same groups, or "
+             "store them as float",
+     .choices = "keep|float",
+     .preset = "keep, float with --type",
+     .text = &opt.quantized},
     FVLM_CLI_DRY_RUN(&opt.dry_run),
     FVLM_CLI_FORCE(&opt.force),
     FVLM_CLI_VERBOSE(&opt.verbose),
@@ -47,11 +59,13 @@ static const fvlm_cli_option options[] = {
     {0},
 };
 
+static int type_width = 5; /* of the table's column */
+
 static void print_row(const char *part, const char *type, size_t tensors, size_t fused, uint64_t params, uint64_t bytes)
 {
     char size[16], number[24] = "-";
     if (fused) snprintf(number, sizeof number, "%zu", fused);
-    printf("%-16s %-5s %8zu %6s %13" PRIu64 " %9s\n", part, type, tensors, number, params,
+    printf("%-16s %-*s %8zu %6s %13" PRIu64 " %9s\n", part, type_width, type, tensors, number, params,
            fvlm_human_bytes(bytes, size));
 }
 
@@ -59,7 +73,9 @@ static void print_plan(const fvlm_conversion_report *r)
 {
     uint64_t params = 0;
     size_t fused = 0;
-    printf("%-16s %-5s %8s %6s %13s %9s\n", "part", "type", "tensors", "fused", "parameters", "size");
+    for (size_t i = 0; i < r->n_shares; i++)
+        if (r->shares[i].type.kind == FVLM_INT) type_width = 13;
+    printf("%-16s %-*s %8s %6s %13s %9s\n", "part", type_width, "type", "tensors", "fused", "parameters", "size");
     for (size_t i = 0; i < r->n_shares; i++) {
         const fvlm_conversion_share *s = &r->shares[i];
         char type[24];
@@ -89,6 +105,7 @@ static void print_tensors(const fvlm_conversion *c, const fvlm_conversion_report
         fvlm_terminal_print(stdout, "%-40s %zu source%s", o.name, o.n_from, o.n_from == 1 ? "" : "s");
         for (size_t j = 0; j < o.n_steps; j++) fvlm_terminal_print(stdout, "%s %s", j ? "," : ":", o.steps[j]);
         if (o.error >= 0 && r->written) printf(" (error %.1e)", o.error);
+        if (o.rounding > 0 && r->written) printf(" (scales rounded to bf16, error %.1e)", o.rounding);
         putchar('\n');
     }
 }
@@ -102,6 +119,23 @@ static void print_summary(const fvlm_conversion_report *r, uint64_t file_bytes)
     if (r->worst_module)
         fvlm_terminal_print(stdout, "fused     %zu modules; fused and unfused differ by at most %.1e in f64 (%s)\n",
                             r->n_fused, r->worst_error, r->worst_module);
+}
+
+static void print_quantized(const fvlm_conversion_report *r)
+{
+    if (r->n_codes)
+        fvlm_terminal_print(stdout, "quantized %zu weight%s: codes kept", r->n_codes, r->n_codes == 1 ? "" : "s");
+    if (r->n_codes && r->written && !r->worst_rounded) printf(", every value exactly as in the source");
+    if (r->n_codes && r->written && r->worst_rounded)
+        fvlm_terminal_print(stdout,
+                            ", %zu exactly; rounding the scales to bf16 changed the others, by %.1e of all (relative "
+                            "root mean square), %.1e at most (%s)",
+                            r->n_codes_exact, r->rounding, r->worst_rounding, r->worst_rounded);
+    if (r->n_codes) putchar('\n');
+    if (r->n_dequantized)
+        fvlm_terminal_print(
+            stdout, "quantized %zu weight%s: stored as floats, of which 'fvlm quant' makes int8 or int4 again\n",
+            r->n_dequantized, r->n_dequantized == 1 ? "" : "s");
 }
 
 /* A folder of Hugging Face's cache led to another. */
@@ -128,11 +162,13 @@ static fvlm_status print_report(const fvlm_conversion *c, const char *given, fvl
     }
     if (opt.quiet) return FVLM_OK;
     print_source(&r, given);
+    for (size_t i = 0; i < r.n_notes; i++) fvlm_terminal_print(stdout, "onnx      %s\n", r.notes[i]);
     if (opt.verbose) print_tensors(c, &r);
     if (r.written)
         print_summary(&r, file_bytes);
     else
         print_plan(&r);
+    print_quantized(&r);
     print_dropped(&r);
     return FVLM_OK;
 }
@@ -160,6 +196,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_convert_options o = {.type = opt.type,
                               .tokenizer = opt.tokenizer,
                               .head = opt.head,
+                              .variant = opt.variant,
+                              .quantized = opt.quantized,
                               .threads = (unsigned)opt.threads,
                               .force = opt.force,
                               .progress = fvlm_progress_update,

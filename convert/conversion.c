@@ -14,9 +14,22 @@
 
 /* ---- plan ---- */
 
+/* A weight that is stored as integers of one of our types, and that nothing is folded into, stays so. */
+static bool keeps_codes(const fvlm_recipe *m)
+{
+    return !m->fused && m->layout == FVLM_PANELS && m->branch[0].kernel->codes.kind;
+}
+
 static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *err)
 {
     fvlm_type forced = {0};
+    const char *quantized = c->options.quantized;
+    if (quantized && strcmp(quantized, "keep") && strcmp(quantized, "float"))
+        return fvlm_fail(err, FVLM_USAGE, "quantized \"%.40s\" is not keep or float", quantized);
+    const bool keep = quantized ? !strcmp(quantized, "keep") : !type;
+    if (keep && type)
+        return fvlm_fail(err, FVLM_USAGE,
+                         "a type for every tensor, and quantized weights kept as they are: give one of the two");
     if (type) {
         fvlm_status st = fvlm_type_parse(&forced, type, err);
         if (st || forced.kind == FVLM_INT)
@@ -27,13 +40,19 @@ static fvlm_status choose_types(fvlm_conversion *c, const char *type, fvlm_err *
     for (size_t i = 0; i < c->names.recipes.n; i++) {
         const fvlm_recipe *m = &c->names.recipes.items[i];
         fvlm_planned *p = &c->planned[i];
-        p->packing.weight = forced.kind ? forced : fvlm_pack_weight_type(m);
+        p->packing.weight = forced.kind              ? forced
+                            : keep && keeps_codes(m) ? m->branch[0].kernel->codes
+                                                     : fvlm_pack_weight_type(m);
         p->packing.bias = forced.kind ? forced : fvlm_pack_bias_type(m);
         fvlm_status st = fvlm_type_tensor_bytes(&p->weight_bytes, p->packing.weight, m->layout, m->rank, m->dims, err);
         if (!st && m->has_bias)
             st = fvlm_type_tensor_bytes(&p->bias_bytes, p->packing.bias, FVLM_ROWS, 1, &m->out, err);
         if (st) return fvlm_err_prefix(err, "\"%s\"", m->name);
         if (m->fused) c->n_fused++;
+        if (p->packing.weight.kind == FVLM_INT)
+            c->n_codes++;
+        else if (fvlm_recipe_is_quantized(m))
+            c->n_dequantized++;
         c->n_tensors += m->has_bias ? 2 : 1;
         c->tensor_bytes += p->weight_bytes + p->bias_bytes;
     }

@@ -21,8 +21,8 @@ struct fvlm_conversion {
     fvlm_source *source;
     fvlm_checkpoint checkpoint;
     fvlm_names names;
-    fvlm_planned *planned; /* for each recipe */
-    size_t n_tensors, n_fused;
+    fvlm_planned *planned;                             /* for each recipe */
+    size_t n_tensors, n_fused, n_codes, n_dequantized; /* the last two: weights */
     uint64_t tensor_bytes;
     bool written;
     double seconds;

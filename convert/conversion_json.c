@@ -28,6 +28,7 @@ static json_t *origins_json(const fvlm_conversion *c, bool measured)
         for (size_t j = 0; j < o.n_steps; j++) fvlm_json_append(&steps, json_string(o.steps[j]));
         json_t *origin = json_pack("{s:o, s:o}", "from", from, "steps", steps);
         if (o.error >= 0 && measured) fvlm_json_set(&origin, "error", error_json(o.error));
+        if (o.rounding >= 0 && measured) fvlm_json_set(&origin, "rounding", error_json(o.rounding));
         fvlm_json_set(&all, o.name, origin);
     }
     return all;
@@ -53,6 +54,8 @@ static json_t *options_json(const fvlm_conversion *c)
     json_t *options = json_pack("{s:s}", "type", c->options.type ? c->options.type : "keep");
     if (c->options.tokenizer) fvlm_json_set(&options, "tokenizer", json_string(c->options.tokenizer));
     if (c->names.head_chosen) fvlm_json_set(&options, "head", json_string(c->options.head));
+    if (c->options.variant) fvlm_json_set(&options, "variant", json_string(c->options.variant));
+    if (c->options.quantized) fvlm_json_set(&options, "quantized", json_string(c->options.quantized));
     return options;
 }
 
@@ -90,6 +93,19 @@ static json_t *dropped_json(const fvlm_conversion_report *r)
     return list;
 }
 
+/* Weights that the source has quantized. */
+static json_t *quantized_json(const fvlm_conversion_report *r)
+{
+    json_t *j =
+        json_pack("{s:I, s:I}", "codes_kept", (json_int_t)r->n_codes, "dequantized", (json_int_t)r->n_dequantized);
+    if (!r->written || !r->n_codes) return j;
+    fvlm_json_set(&j, "exact", json_integer((json_int_t)r->n_codes_exact));
+    fvlm_json_set(&j, "rounding", error_json(r->rounding));
+    fvlm_json_set(&j, "worst_rounding", error_json(r->worst_rounding));
+    if (r->worst_rounded) fvlm_json_set(&j, "worst_rounded", json_string(r->worst_rounded));
+    return j;
+}
+
 json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_conversion_report *r, bool origins)
 {
     json_t *warnings = json_array();
@@ -101,6 +117,12 @@ json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_convers
                           "parts", shares_json(r), "dropped", dropped_json(r), "warnings", warnings, "sources",
                           files_json(c, r->written), "config", fvlm_config_to_json(r->config));
     fvlm_json_set(&j, "folder", fvlm_json_lossy_string(r->folder));
+    if (r->n_notes) {
+        json_t *notes = json_array();
+        for (size_t i = 0; i < r->n_notes; i++) fvlm_json_append(&notes, fvlm_json_lossy_string(r->notes[i]));
+        fvlm_json_set(&j, "notes", notes);
+    }
+    if (r->n_codes || r->n_dequantized) fvlm_json_set(&j, "quantized", quantized_json(r));
     if (origins) fvlm_json_set(&j, "origins", origins_json(c, r->written));
     if (!r->written) return j;
     fvlm_json_set(&j, "worst_error", error_json(r->worst_error));

@@ -3,6 +3,7 @@
 #include "convert/conversion_report.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,7 +14,7 @@
 
 static void add_source(fvlm_conversion_origin *o, const fvlm_source_tensor *t)
 {
-    if (t) o->from[o->n_from++] = t->name;
+    if (t) o->from[o->n_from++] = t->origin ? t->origin : t->name;
 }
 
 /* Every source tensor that the weight, or the bias, is computed from. */
@@ -55,8 +56,23 @@ static void list_steps(fvlm_conversion_origin *o, const fvlm_recipe *m, bool bia
     if (m->residual && !bias) add_step(o, "identity added");
     if (!bias && !m->fused && m->out < m->branch[0].kernel->dims[0])
         add_step(o, "rows 0 to %" PRIu64 " kept", m->out - 1);
-    if (m->fused || !fvlm_type_equal(type, bias ? fvlm_pack_bias_type(m) : fvlm_pack_weight_type(m)))
+    if (type.kind == FVLM_INT)
+        add_step(o, "%s codes kept", fvlm_type_name(type, name));
+    else if (!bias && fvlm_recipe_is_quantized(m))
+        add_step(o, "dequantized");
+    if (type.kind != FVLM_INT &&
+        (m->fused || !fvlm_type_equal(type, bias ? fvlm_pack_bias_type(m) : fvlm_pack_weight_type(m))))
         add_step(o, "stored as %s", fvlm_type_name(type, name));
+}
+
+static double relative(double wrong, double all)
+{
+    return all > 0 ? sqrt(wrong / all) : 0;
+}
+
+static double rounding_of(const fvlm_packing *p)
+{
+    return relative(p->wrong, p->all);
 }
 
 void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_conversion_origin *o)
@@ -65,7 +81,8 @@ void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_co
     for (; i > m->has_bias; m++) i -= 1u + m->has_bias;
     const fvlm_packing *p = &c->planned[m - c->names.recipes.items].packing;
     const bool bias = i == 1;
-    *o = (fvlm_conversion_origin){.error = m->fused ? p->error : -1};
+    *o = (fvlm_conversion_origin){.error = m->fused ? p->error : -1,
+                                  .rounding = !bias && p->weight.kind == FVLM_INT ? rounding_of(p) : -1};
     snprintf(o->name, sizeof o->name, "%s.%s", m->name, bias ? "bias" : "weight");
     list_sources(o, m, bias);
     list_steps(o, m, bias, bias ? p->bias : p->weight);
@@ -73,9 +90,16 @@ void fvlm_conversion_describe_tensor(const fvlm_conversion *c, size_t i, fvlm_co
 
 /* ---- the whole ---- */
 
+static size_t type_number(fvlm_type t)
+{
+    if (t.kind != FVLM_INT) return t.kind - FVLM_F32;
+    const unsigned group = t.group == 32 ? 0 : t.group == 64 ? 1 : t.group == 128 ? 2 : 3;
+    return 3u + (t.bits == 4 ? 8u : 0u) + 4u * t.asymmetric + group;
+}
+
 static void add_share(fvlm_conversion_share shares[], const fvlm_recipe *m, fvlm_type type, bool bias, uint64_t n_bytes)
 {
-    fvlm_conversion_share *s = &shares[3 * m->part + type.kind - FVLM_F32];
+    fvlm_conversion_share *s = &shares[FVLM_CONVERSION_TYPES * m->part + type_number(type)];
     s->part = m->part;
     s->type = type;
     s->n_tensors++;
@@ -96,6 +120,24 @@ static void list_shares(const fvlm_conversion *c, fvlm_conversion_report *out)
         if (out->shares[i].n_tensors) out->shares[out->n_shares++] = out->shares[i];
 }
 
+static void add_rounding(const fvlm_conversion *c, fvlm_conversion_report *out)
+{
+    double wrong = 0, all = 0;
+    for (size_t i = 0; i < c->names.recipes.n; i++) {
+        const fvlm_packing *p = &c->planned[i].packing;
+        if (p->weight.kind != FVLM_INT) continue;
+        const double one = rounding_of(p);
+        wrong += p->wrong;
+        all += p->all;
+        if (p->wrong > 0 && one >= out->worst_rounding) {
+            out->worst_rounding = one;
+            out->worst_rounded = c->names.recipes.items[i].name;
+        }
+        if (!(p->wrong > 0)) out->n_codes_exact++;
+    }
+    out->rounding = relative(wrong, all);
+}
+
 static void add_measurements(const fvlm_conversion *c, fvlm_conversion_report *out)
 {
     size_t worst = 0;
@@ -103,6 +145,7 @@ static void add_measurements(const fvlm_conversion *c, fvlm_conversion_report *o
         if (c->planned[i].packing.error > c->planned[worst].packing.error) worst = i;
     out->worst_error = c->planned[worst].packing.error;
     out->worst_module = c->n_fused ? c->names.recipes.items[worst].name : NULL;
+    add_rounding(c, out);
     out->seconds = c->seconds;
     out->peak_anonymous_bytes = fvlm_memory_peak_anonymous_bytes();
 }
@@ -120,6 +163,8 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .n_dropped = c->names.n_dropped,
                                     .folder = fvlm_source_folder(c->source),
                                     .head_stored = c->names.head_stored,
+                                    .n_codes = c->n_codes,
+                                    .n_dequantized = c->n_dequantized,
                                     .config = &c->names.config};
     if (c->names.head_chosen)
         out->warnings[out->n_warnings++] =
@@ -128,6 +173,8 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                 : "the checkpoint contradicts itself about its head; the embedding is used, because of --head tied";
     for (size_t i = 0; i < fvlm_source_n_warnings(c->source); i++)
         out->warnings[out->n_warnings++] = fvlm_source_warning_at(c->source, i);
+    for (size_t i = 0; i < fvlm_source_n_notes(c->source); i++)
+        out->notes[out->n_notes++] = fvlm_source_note_at(c->source, i);
     list_shares(c, out);
     if (c->written) add_measurements(c, out);
 }

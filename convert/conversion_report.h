@@ -23,6 +23,8 @@ typedef struct {
     uint64_t n_params, n_bytes;
 } fvlm_conversion_share;
 
+#define FVLM_CONVERSION_TYPES 19 /* f32, f16, bf16; 8 and 4 bits, symmetric and asymmetric, four groups */
+
 /* Source tensors that are left out on purpose. */
 typedef struct {
     const char *rule; /* "BatchNorm counters" */
@@ -37,7 +39,9 @@ typedef struct {
     size_t n_from;
     char steps[8][40]; /* "batch norm folded" */
     size_t n_steps;
-    double error; /* after writing: of the fusion, relative, in f64; -1 if nothing is fused */
+    double error;    /* after writing: of the fusion, relative, in f64; -1 if nothing is fused */
+    double rounding; /* after writing, of kept codes: what rounding their scales to bf16 changed, as relative root mean
+                        square; -1 if it is not such a weight */
 } fvlm_conversion_origin;
 
 typedef struct {
@@ -45,7 +49,7 @@ typedef struct {
     bool written;
     size_t n_tensors, n_fused;                            /* n_fused: modules */
     uint64_t tensor_bytes, tokenizer_bytes, rows_dropped; /* rows_dropped: of the embedding, beyond the tokenizer */
-    fvlm_conversion_share shares[3 * FVLM_N_PARTS];       /* in the order of the file */
+    fvlm_conversion_share shares[FVLM_CONVERSION_TYPES * FVLM_N_PARTS]; /* in the order of the file */
     size_t n_shares;
     const fvlm_conversion_dropped *dropped;
     size_t n_dropped;
@@ -53,10 +57,17 @@ typedef struct {
     bool head_stored;   /* lm_head.weight is a tensor of its own in the checkpoint */
     const char *warnings[24];
     size_t n_warnings;
+    const char *notes[16]; /* what was found in an ONNX file */
+    size_t n_notes;
+    size_t n_codes, n_dequantized; /* quantized weights: whose codes are kept; that become floats */
     const fvlm_config *config;
     /* after writing: */
     double worst_error;       /* of all fusions */
     const char *worst_module; /* NULL: nothing was fused */
+    size_t n_codes_exact;     /* of n_codes: not even a scale was rounded */
+    double rounding;          /* of all kept codes: see fvlm_conversion_origin */
+    double worst_rounding;
+    const char *worst_rounded; /* module; NULL: all are exact */
     double seconds;
     uint64_t peak_anonymous_bytes; /* of the whole process so far */
 } fvlm_conversion_report;

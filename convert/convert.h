@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* convert.h - turns a checkpoint folder into a .fvlm file.
+/* convert.h - turns a checkpoint, safetensors or ONNX, into a .fvlm file.
  *
  *   fvlm_conversion *c;
  *   fvlm_convert_options o = {.type = "bf16"};
@@ -23,6 +23,9 @@ typedef struct {
     const char *tokenizer; /* "tokenizer.json" or "vocab.json": which to believe where they disagree; NULL: refuse */
     const char *head;      /* "own" (lm_head.weight) or "tied" (the embedding): which to use where config.json says
                               tie_word_embeddings and both differ, or denies it and no head is stored; NULL: refuse */
+    const char *variant;   /* of an ONNX folder: the suffix of its files, such as "q4f16"; NULL: see graph/folder.h */
+    const char *quantized; /* of an ONNX file's quantized weights: "keep" the codes where a type of ours has the same
+                              groups, or make them "float"; NULL: keep, unless type is given */
     unsigned threads;      /* 0 = all */
     bool force;            /* replace an existing file */
     fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */

@@ -10,6 +10,7 @@
 
 #include "convert/elements.h"
 #include "convert/fuse.h"
+#include "convert/pack_codes.h"
 #include "convert/prove.h"
 
 #define BLOCK_BYTES ((size_t)1 << 18)
@@ -213,8 +214,9 @@ fvlm_status fvlm_pack_recipe(const fvlm_recipe *m, const fvlm_source *src, fvlm_
 {
     packer k = {.m = m, .src = src, .sink = sink, .p = p, .err = err};
     p->error = 0;
-    fvlm_status st = prepare(&k);
-    for (uint64_t first = 0; !st && first < m->out; first += k.rows) {
+    const bool codes = p->weight.kind == FVLM_INT;
+    fvlm_status st = codes ? fvlm_pack_codes(m, src, p, sink, bytes_done, stop, err) : prepare(&k);
+    for (uint64_t first = 0; !st && !codes && first < m->out; first += k.rows) {
         size_t n = m->out - first < k.rows ? (size_t)(m->out - first) : k.rows;
         st = fvlm_stop_check(stop, err);
         if (!st) st = read_rows(&k, first, n, bytes_done);

@@ -19,6 +19,8 @@ typedef struct {
     fvlm_type weight, bias;    /* types to store */
     size_t weight_id, bias_id; /* passed to the sink; bias_id is unused without a bias */
     double error;              /* out: fvlm_proof_error; 0 if nothing was fused */
+    double wrong, all;         /* out, of an integer weight: sums of squares of what rounding its scales changed, and of
+                                  the weights */
 } fvlm_packing;
 
 /* Streams one recipe a few rows at a time, in a few hundred kilobytes of memory. Adds the source bytes that it reads to

@@ -79,6 +79,31 @@ void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad)
     m->fused = m->n_branches != 1 || m->branch[0].bn.gamma || m->residual || !m->branch[0].kernel;
 }
 
+static bool is_filled(const fvlm_source_tensor *t, float with)
+{
+    return t && t->filled && fvlm_f32_bits(t->fill) == fvlm_f32_bits(with);
+}
+
+void fvlm_recipe_simplify(fvlm_recipe *m)
+{
+    const fvlm_branch *b = &m->branch[0];
+    if (is_filled(m->layer_scale, 1)) m->layer_scale = NULL;
+    if (is_filled(m->norm_gain, 1) && is_filled(m->norm_shift, 0)) m->norm_gain = m->norm_shift = NULL;
+    const bool bare = m->n_branches == 1 && b->kernel && !b->bn.gamma && !m->residual && !m->layer_scale &&
+                      !m->norm_gain && !m->q_rows && (b->bias || !m->has_bias);
+    if (bare) m->fused = false;
+}
+
+bool fvlm_recipe_is_quantized(const fvlm_recipe *m)
+{
+    bool found = false;
+    for (unsigned b = 0; b < m->n_branches; b++) {
+        const fvlm_source_tensor *t = m->branch[b].kernel;
+        found |= t && (t->codes.kind || t->dequantized);
+    }
+    return found;
+}
+
 static fvlm_status check_tensor(const fvlm_recipe *m, bool bias, fvlm_tensors *demand, fvlm_err *err)
 {
     char name[FVLM_MAX_NAME + 8];

@@ -77,6 +77,13 @@ void fvlm_recipe_set_conv(fvlm_recipe *m, fvlm_conv_shape shape, fvlm_err *bad);
 void fvlm_recipe_set_linear(fvlm_recipe *m, const fvlm_source_tensor *weight, const fvlm_source_tensor *bias,
                             uint64_t out, uint64_t in, fvlm_err *bad);
 
+/* Leaves out a layer scale of ones, and a norm without gain and shift, where the source has none of its own
+ * (fvlm_source_tensor.filled): so a bare kernel stays as it is stored. */
+void fvlm_recipe_simplify(fvlm_recipe *m);
+
+/* Whether the source stores one of its kernels as integers. */
+bool fvlm_recipe_is_quantized(const fvlm_recipe *m);
+
 /* Checks that the recipes make exactly the tensors that config demands (format/tensors.h), in that order, and sets the
  * part of each. config must be valid: see fvlm_config_from_json. */
 fvlm_status fvlm_recipes_check(fvlm_recipes *all, const fvlm_config *config, fvlm_err *err);

@@ -2,7 +2,6 @@
 /* stored_bind.c - finds out how a weight is stored: see stored.h. The formats of quantized weights are those of
  * https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "convert/graph/stored.h"
 #include "format/base/bits.h"
@@ -263,10 +262,7 @@ fvlm_status fvlm_stored_bind(fvlm_stored *out, const fvlm_match_part *p, uint64_
     take_shape(&b);
     if (b.packed->kind) return bind_integers(&b);
     const unsigned type = float_type(b.t->type);
-    char what[96];
-    snprintf(what, sizeof what, "weights of type %s; export the model in float32 or float16",
-             fvlm_onnx_type_name(b.t->type));
-    if (!type) return refuse(&b, what);
+    if (!type) return refuse(&b, "weights that are not FLOAT, FLOAT16 or BFLOAT16; export the model in float32");
     out->elements = (fvlm_stored_array){.bytes = b.t->bytes, .type = type};
     return bind_shape(&b);
 }

@@ -48,6 +48,7 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
     fvlm_apple_tower_resolve(&r);
     if (!r.st) fvlm_apple_projector_resolve(&r);
     if (!r.st) fvlm_apple_llm_resolve(&r);
+    for (size_t i = 0; i < out->recipes.n; i++) fvlm_recipe_simplify(&out->recipes.items[i]);
     if (!r.st) drop_by_rule(&r);
     if (!r.st) r.st = fvlm_resolver_balance(&r);
     if (!r.st && out->config.vision.out_dim != out->config.projector.in)
