@@ -18,12 +18,15 @@
 #include "format/base/stop.h"
 #include "format/reader.h"
 
+/* The community's suffixes of ONNX files; transformers.js calls quantized "q8". */
+#define FVLM_CONVERT_VARIANTS "fp32|fp16|q4|q4f16|int8|uint8|q8|quantized|bnb4"
+
 typedef struct {
     const char *type;      /* "f32", "bf16", "f16", or NULL: keep the checkpoint's types, store fused tensors as f32 */
     const char *tokenizer; /* "tokenizer.json" or "vocab.json": which to believe where they disagree; NULL: refuse */
     const char *head;      /* "own" (lm_head.weight) or "tied" (the embedding): which to use where config.json says
                               tie_word_embeddings and both differ, or denies it and no head is stored; NULL: refuse */
-    const char *variant;   /* of an ONNX folder: the suffix of its files, such as "q4f16"; NULL: see graph/folder.h */
+    const char *variant;   /* of an ONNX folder: one of those; NULL: fp32, or the only one that is there */
     const char *quantized; /* of an ONNX file's quantized weights: "keep" the codes where a type of ours has the same
                               groups, or make them "float"; NULL: keep, unless type is given */
     unsigned threads;      /* 0 = all */
