@@ -82,6 +82,7 @@ typedef struct {
     size_t n_inputs, n_outputs;
     fvlm_net_value **inputs; /* NULL where one is left out */
     fvlm_net_value **outputs;
+    size_t index; /* fvlm_net_node_at(net, index) is this one */
     /* Attributes, with defaults filled in and axes counted from the front. Those that the operator does not have are
      * 0. */
     unsigned axis;                      /* Softmax, Concat, Gather, LayerNormalization, RMSNormalization */
@@ -165,7 +166,7 @@ typedef struct {
 fvlm_status fvlm_net_probe(double **out, const fvlm_net *net, const fvlm_net_value *v, const fvlm_net_given *given,
                            size_t n_given, fvlm_err *err);
 
-/* Refuses: "node "...": expected a depthwise 7x7 convolution, found Add". */
+/* Refuses: "node "/conv/Conv" (Conv): expected TEXT". */
 fvlm_status fvlm_net_expected(const fvlm_net *net, const fvlm_net_node *n, fvlm_err *err, const char *fmt, ...)
     FVLM_PRINTF(4, 5);
 

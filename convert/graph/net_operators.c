@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* net_operators.c - which operators are known: domain, name, handler, how many inputs. */
+#include "convert/graph/net_operators.h"
+
+#include <limits.h>
+#include <string.h>
+
+#define MANY UINT_MAX
+#define FLOATS FVLM_NET_TAKES_FLOATS
+#define MOVED FVLM_NET_TAKES_MOVED
+#define QUANTIZED FVLM_NET_TAKES_QUANTIZED
+#define MICROSOFT "com.microsoft"
+
+/* clang-format off */
+static const fvlm_net_operator operators[] = { /* sorted by domain, then name */
+    {"", "Abs", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Acos", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Add", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "And", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "ArgMax", fvlm_net_op_arg, 1, 1, FLOATS},
+    {"", "ArgMin", fvlm_net_op_arg, 1, 1, FLOATS},
+    {"", "Asin", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Atan", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Attention", fvlm_net_op_attention, 3, 7, FLOATS},
+    {"", "AveragePool", fvlm_net_op_pool, 1, 1, FLOATS},
+    {"", "BatchNormalization", fvlm_net_op_batch_norm, 5, 5, FLOATS},
+    {"", "BitShift", fvlm_net_op_mod, 2, 2, FLOATS},
+    {"", "BitwiseAnd", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "BitwiseNot", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "BitwiseOr", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "BitwiseXor", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "Cast", fvlm_net_op_cast, 1, 1, QUANTIZED},
+    {"", "CastLike", fvlm_net_op_cast_like, 2, 2, FLOATS},
+    {"", "Ceil", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Clip", fvlm_net_op_clip, 1, 3, FLOATS},
+    {"", "Concat", fvlm_net_op_concat, 1, MANY, FLOATS},
+    {"", "ConstantOfShape", fvlm_net_op_constant_of_shape, 1, 1, FLOATS},
+    {"", "Conv", fvlm_net_op_conv, 2, 3, FLOATS},
+    {"", "ConvInteger", fvlm_net_op_integer, 2, 4, QUANTIZED},
+    {"", "Cos", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Cosh", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "CumSum", fvlm_net_op_cumsum, 2, 2, FLOATS},
+    {"", "DequantizeLinear", fvlm_net_op_dequantize_linear, 2, 3, QUANTIZED},
+    {"", "Div", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "Dropout", fvlm_net_op_dropout, 1, 3, MOVED},
+    {"", "DynamicQuantizeLinear", fvlm_net_op_dynamic_quantize, 1, 1, FLOATS},
+    {"", "Elu", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Equal", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "Erf", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Exp", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Expand", fvlm_net_op_expand, 2, 2, MOVED},
+    {"", "Flatten", fvlm_net_op_flatten, 1, 1, MOVED},
+    {"", "Floor", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Gather", fvlm_net_op_gather, 2, 2, MOVED},
+    {"", "GatherElements", fvlm_net_op_elements, 2, 2, FLOATS},
+    {"", "GatherND", fvlm_net_op_nd, 2, 2, FLOATS},
+    {"", "Gelu", fvlm_net_op_gelu, 1, 1, FLOATS},
+    {"", "Gemm", fvlm_net_op_gemm, 2, 3, FLOATS},
+    {"", "GlobalAveragePool", fvlm_net_op_global_pool, 1, 1, FLOATS},
+    {"", "GlobalMaxPool", fvlm_net_op_global_pool, 1, 1, FLOATS},
+    {"", "Greater", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "GreaterOrEqual", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "HardSigmoid", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "HardSwish", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Identity", fvlm_net_op_identity, 1, 1, MOVED},
+    {"", "IsInf", fvlm_net_op_is_nan, 1, 1, FLOATS},
+    {"", "IsNaN", fvlm_net_op_is_nan, 1, 1, FLOATS},
+    {"", "LayerNormalization", fvlm_net_op_layer_norm, 2, 3, FLOATS},
+    {"", "LeakyRelu", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Less", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "LessOrEqual", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "Log", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "MatMul", fvlm_net_op_matmul, 2, 2, FLOATS},
+    {"", "MatMulInteger", fvlm_net_op_integer, 2, 4, QUANTIZED},
+    {"", "Max", fvlm_net_op_variadic, 1, MANY, FLOATS},
+    {"", "MaxPool", fvlm_net_op_pool, 1, 1, MOVED},
+    {"", "Mean", fvlm_net_op_variadic, 1, MANY, FLOATS},
+    {"", "Min", fvlm_net_op_variadic, 1, MANY, FLOATS},
+    {"", "Mod", fvlm_net_op_mod, 2, 2, FLOATS},
+    {"", "Mul", fvlm_net_op_mul, 2, 2, QUANTIZED},
+    {"", "Neg", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "NonZero", fvlm_net_op_nonzero, 1, 1, FLOATS},
+    {"", "Not", fvlm_net_op_not, 1, 1, FLOATS},
+    {"", "Or", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "PRelu", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "Pad", fvlm_net_op_pad, 1, 4, FLOATS},
+    {"", "Pow", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "QLinearConv", fvlm_net_op_qlinear_conv, 8, 9, QUANTIZED},
+    {"", "QLinearMatMul", fvlm_net_op_qlinear_matmul, 8, 8, QUANTIZED},
+    {"", "QuantizeLinear", fvlm_net_op_quantize_linear, 2, 3, FLOATS},
+    {"", "RMSNormalization", fvlm_net_op_layer_norm, 2, 2, FLOATS},
+    {"", "Range", fvlm_net_op_range, 3, 3, FLOATS},
+    {"", "Reciprocal", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "ReduceL1", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceL2", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceMax", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceMean", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceMin", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceProd", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceSum", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "ReduceSumSquare", fvlm_net_op_reduce, 1, 2, FLOATS},
+    {"", "Relu", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Reshape", fvlm_net_op_reshape, 1, 2, MOVED},
+    {"", "RotaryEmbedding", fvlm_net_op_rotary, 3, 4, FLOATS},
+    {"", "Round", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Scatter", fvlm_net_op_elements, 3, 3, FLOATS},
+    {"", "ScatterElements", fvlm_net_op_elements, 3, 3, FLOATS},
+    {"", "ScatterND", fvlm_net_op_nd, 3, 3, FLOATS},
+    {"", "Shape", fvlm_net_op_shape, 1, 1, QUANTIZED},
+    {"", "Sigmoid", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Sign", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "SimplifiedLayerNormalization", fvlm_net_op_layer_norm, 2, 2, FLOATS},
+    {"", "Sin", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Sinh", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Size", fvlm_net_op_size, 1, 1, QUANTIZED},
+    {"", "Slice", fvlm_net_op_slice, 1, 5, MOVED},
+    {"", "Softmax", fvlm_net_op_softmax, 1, 1, FLOATS},
+    {"", "Softplus", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Softsign", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Split", fvlm_net_op_split, 1, 2, MOVED},
+    {"", "Sqrt", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Squeeze", fvlm_net_op_squeeze, 1, 2, MOVED},
+    {"", "Sub", fvlm_net_op_binary, 2, 2, FLOATS},
+    {"", "Sum", fvlm_net_op_variadic, 1, MANY, FLOATS},
+    {"", "Swish", fvlm_net_op_quick_gelu, 1, 1, FLOATS},
+    {"", "Tan", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Tanh", fvlm_net_op_unary, 1, 1, FLOATS},
+    {"", "Tile", fvlm_net_op_tile, 2, 2, MOVED},
+    {"", "Transpose", fvlm_net_op_transpose, 1, 1, MOVED},
+    {"", "Trilu", fvlm_net_op_trilu, 1, 2, FLOATS},
+    {"", "Unsqueeze", fvlm_net_op_unsqueeze, 1, 2, MOVED},
+    {"", "Where", fvlm_net_op_where, 3, 3, FLOATS},
+    {"", "Xor", fvlm_net_op_binary, 2, 2, FLOATS},
+    {MICROSOFT, "Attention", fvlm_net_op_attention, 2, 7, FLOATS},
+    {MICROSOFT, "BiasGelu", fvlm_net_op_bias_gelu, 2, 2, FLOATS},
+    {MICROSOFT, "DequantizeLinear", fvlm_net_op_dequantize_linear, 2, 3, QUANTIZED},
+    {MICROSOFT, "DynamicQuantizeMatMul", fvlm_net_op_dynamic_matmul, 3, 5, FLOATS},
+    {MICROSOFT, "FastGelu", fvlm_net_op_bias_gelu, 1, 2, FLOATS},
+    {MICROSOFT, "FusedConv", fvlm_net_op_fused_conv, 2, 4, FLOATS},
+    {MICROSOFT, "FusedGemm", fvlm_net_op_gemm, 2, 3, FLOATS},
+    {MICROSOFT, "FusedMatMul", fvlm_net_op_fused_matmul, 2, 2, FLOATS},
+    {MICROSOFT, "GatherBlockQuantized", fvlm_net_op_gather_blocks, 3, 4, FLOATS},
+    {MICROSOFT, "Gelu", fvlm_net_op_gelu, 1, 1, FLOATS},
+    {MICROSOFT, "GroupQueryAttention", fvlm_net_op_gqa, 7, 14, FLOATS},
+    {MICROSOFT, "MatMulBnb4", fvlm_net_op_bnb4, 3, 3, FLOATS},
+    {MICROSOFT, "MatMulIntegerToFloat", fvlm_net_op_integer_to_float, 4, 7, QUANTIZED},
+    {MICROSOFT, "MatMulNBits", fvlm_net_op_nbits, 3, 6, FLOATS},
+    {MICROSOFT, "MultiHeadAttention", fvlm_net_op_mha, 1, 10, FLOATS},
+    {MICROSOFT, "QLinearAdd", fvlm_net_op_qlinear_binary, 7, 8, QUANTIZED},
+    {MICROSOFT, "QLinearGlobalAveragePool", fvlm_net_op_qlinear_unary, 4, 5, QUANTIZED},
+    {MICROSOFT, "QLinearMul", fvlm_net_op_qlinear_binary, 7, 8, QUANTIZED},
+    {MICROSOFT, "QLinearSigmoid", fvlm_net_op_qlinear_unary, 4, 5, QUANTIZED},
+    {MICROSOFT, "QuantizeLinear", fvlm_net_op_quantize_linear, 2, 3, FLOATS},
+    {MICROSOFT, "QuickGelu", fvlm_net_op_quick_gelu, 1, 1, FLOATS},
+    {MICROSOFT, "RotaryEmbedding", fvlm_net_op_rotary, 4, 4, FLOATS},
+    {MICROSOFT, "SimplifiedLayerNormalization", fvlm_net_op_layer_norm, 2, 2, FLOATS},
+    {MICROSOFT, "SkipLayerNormalization", fvlm_net_op_skip_norm, 3, 5, FLOATS},
+    {MICROSOFT, "SkipSimplifiedLayerNormalization", fvlm_net_op_skip_norm, 3, 4, FLOATS},
+    {MICROSOFT, "TransposeMatMul", fvlm_net_op_fused_matmul, 2, 2, FLOATS},
+};
+/* clang-format on */
+
+const fvlm_net_operator *fvlm_net_operator_of(const fvlm_graph_node *n)
+{
+    const char *domain = strcmp(n->domain, "ai.onnx") == 0 ? "" : n->domain;
+    size_t low = 0, high = sizeof operators / sizeof *operators;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int order = strcmp(domain, operators[mid].domain);
+        if (order == 0) order = strcmp(n->op, operators[mid].op);
+        if (order == 0) return &operators[mid];
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return NULL;
+}
