@@ -99,11 +99,6 @@ typedef struct {
 double fvlm_net_operand_at(const fvlm_net_operand *o, uint64_t i);
 /* Known, or stored as plain elements. */
 bool fvlm_net_is_readable(const fvlm_net_value *v);
-/* The integers of an input that must be known, such as axes: *out lives as long as the net. What it is, for the
- * message. */
-fvlm_status fvlm_net_ints(const int64_t **out, size_t *n, fvlm_net *net, const fvlm_net_value *v, const char *what,
-                          fvlm_err *err);
-
 /* ---- net_compute*.c: what an operator does, in double ---- */
 
 typedef fvlm_status fvlm_net_kernel(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err);
@@ -198,6 +193,10 @@ fvlm_status fvlm_net_attr_text(const char **out, const fvlm_graph_node *n, const
                                fvlm_err *err);
 /* Refuses any other value of an integer attribute. */
 fvlm_status fvlm_net_attr_refuse(const fvlm_graph_node *n, const char *name, int64_t only, fvlm_err *err);
+/* The integers of an input that must be known, such as axes: *out lives as long as the net. What it is, for the
+ * message. */
+fvlm_status fvlm_net_ints(const int64_t **out, size_t *n, fvlm_net *net, const fvlm_net_value *v, const char *what,
+                          fvlm_err *err);
 /* Integers that older versions of an operator have as an attribute, newer ones as an input (NULL: left out). *n is 0 if
  * there are none. */
 fvlm_status fvlm_net_input_or_attr(const int64_t **out, size_t *n, fvlm_net *net, const fvlm_graph_node *node,

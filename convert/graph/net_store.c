@@ -139,7 +139,7 @@ fvlm_status fvlm_net_new_uniform(fvlm_net_value **out, fvlm_net *net, int32_t ty
     uint64_t n;
     fvlm_status st = fvlm_net_count(&n, shape->rank, shape->dims, err);
     if (!st) st = fvlm_net_spend(net, n <= FVLM_NET_SMALL ? n : 1, err);
-    double *numbers;
+    double *numbers = NULL;
     if (!st && n <= FVLM_NET_SMALL) {
         st = fvlm_net_new_const(out, &numbers, net, type, shape, err);
         for (uint64_t i = 0; i < n && !st; i++) numbers[i] = x;
