@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantized.h - private to judge/: what quantized operators share. Defined in op_quantized.c. */
+#ifndef FVLM_VERIFY_JUDGE_QUANTIZED_H
+#define FVLM_VERIFY_JUDGE_QUANTIZED_H
+
+#include "verify/judge/call.h"
+
+/* The least and most integer of a quantized type of at most 16 bits; false for other types. */
+bool fvlm_quantized_limits(int32_t type, double *least, double *most);
+
+/* DynamicQuantizeLinear. */
+void fvlm_quantize_dynamically(const float *x, uint64_t n, uint8_t *y, float *scale, uint8_t *zero);
+
+#endif
