@@ -140,12 +140,17 @@ static fvlm_status convert_floats(const fvlm_chunk *c, fvlm_chunk_scratch *s, fv
 fvlm_status fvlm_chunk_encode(const fvlm_chunk *c, const fvlm_reader *source, fvlm_chunk_scratch *s, fvlm_err *err)
 {
     const fvlm_tensor *t = c->item->source;
-    const size_t width = fvlm_type_float_bytes(t->type);
+    const bool copied = t->type.kind == FVLM_INT; /* c->n is in bytes */
+    const size_t width = copied ? 1 : fvlm_type_float_bytes(t->type);
     char where[FVLM_MAX_ELEMENT_NAME];
     s->sums[0] = s->sums[1] = 0;
     s->n_in = c->n * width;
     fvlm_status st = fvlm_reader_read(source, t, c->first * width, s->n_in, s->in, err);
     if (st) return st;
+    if (copied) {
+        memcpy(s->out, s->in, s->n_out = s->n_in);
+        return FVLM_OK;
+    }
     fvlm_decode_floats(t->type, s->in, c->n, s->x);
     const size_t bad = first_beyond(s->x, c->n, FLT_MAX);
     if (bad < c->n)

@@ -146,24 +146,41 @@ static fvlm_status check_used(const rule_list *r, fvlm_quantization *q, fvlm_err
 
 /* ---- the plan ---- */
 
-/* item->source and item->part are given. */
+static fvlm_status refuse_again(const fvlm_tensor *t, fvlm_err *err)
+{
+    char name[24];
+    return fvlm_fail(err, FVLM_UNSUPPORTED,
+                     "quantized already (\"%s\" is %s); quantize the float file it was made from", t->name,
+                     fvlm_type_name(t->type, name));
+}
+
+/* item->source, part and role are given. */
 static fvlm_status plan_item(fvlm_quant_item *item, const char *type, rule_list *rules, fvlm_err *err)
 {
     const fvlm_tensor *t = item->source;
-    char name[24];
-    item->role = role_of(t, item->part);
+    const bool integer = t->type.kind == FVLM_INT; /* stays as it is */
     item->type = t->type;
     item->n_weights = fvlm_tensor_n_elems(t);
-    if (t->type.kind == FVLM_INT)
-        return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "quantized already (\"%s\" is %s); quantize the float file it was made from", t->name,
-                         fvlm_type_name(t->type, name));
     fvlm_status st = FVLM_OK;
-    if (item->role == FVLM_QUANT_TAPS) item->type = f16;
-    if (item->role == FVLM_QUANT_MATRIX) st = matrix_type(&item->type, type, item->part, err);
+    if (item->role == FVLM_QUANT_TAPS && !integer) item->type = f16;
+    if (item->role == FVLM_QUANT_MATRIX && !integer) st = matrix_type(&item->type, type, item->part, err);
     if (!st) st = apply_rules(rules, t, &item->type, err);
+    if (!st && integer && !fvlm_type_equal(item->type, t->type)) st = refuse_again(t, err);
     if (st) return st;
     return fvlm_type_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
+}
+
+/* convert keeps what an ONNX file has quantized; the rest can be quantized. Refuses a file where nothing is left. */
+static fvlm_status check_left(const fvlm_quantization *q, fvlm_err *err)
+{
+    const fvlm_tensor *first = NULL;
+    for (size_t i = 0; i < q->n_items; i++) {
+        const fvlm_quant_item *item = &q->items[i];
+        const bool integer = item->source->type.kind == FVLM_INT;
+        if (item->role == FVLM_QUANT_MATRIX && !integer) return FVLM_OK;
+        if (integer && !first) first = item->source;
+    }
+    return first ? refuse_again(first, err) : FVLM_OK;
 }
 
 static int by_offset(const void *a, const void *b)
@@ -189,6 +206,8 @@ static fvlm_status plan_items(fvlm_quantization *q, rule_list *rules, fvlm_err *
 {
     uint64_t before = 0, after = 0;
     fvlm_status st = list_items(q, err);
+    for (size_t i = 0; !st && i < q->n_items; i++) q->items[i].role = role_of(q->items[i].source, q->items[i].part);
+    if (!st) st = check_left(q, err);
     if (st) return st;
     for (size_t i = 0; i < q->n_items; i++) {
         fvlm_quant_item *item = &q->items[i];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quant.h - quantize a float .fvlm file to int8 or int4.
+/* quant.h - quantize the float matrices of a .fvlm file to int8 or int4.
  *
  *   fvlm_quantization *q;  fvlm_err err;
  *   fvlm_quant_options o = {.type = "int4"};
@@ -11,6 +11,7 @@
  *   matrices (1x1 convolutions, attention, SE, projector, LLM, embedding, head)   the type asked for
  *   depthwise taps and the 3x3 stem (1 % of the tower)                            f16
  *   biases and norms                                                              unchanged
+ *   what is integer already (convert keeps what an ONNX file has quantized)       unchanged
  * Presets: "int8" means int8-sym-g64. "int4" means int4-asym-g64, but int8-sym-g64 for the embedding, the head and the
  * layers without a residual connection (stem, downsampling, projector: 1 % of the model). A full type name such as
  * "int4-sym-g32" applies to every matrix. Rules override all of this: of those that match a tensor and whose type fits
@@ -42,7 +43,8 @@ typedef struct {
 typedef struct fvlm_quantization fvlm_quantization;
 
 /* Opens the file and decides the type of every tensor; reads no weights. What o points to must live until
- * fvlm_quantization_free. On failure *out is NULL. Refuses a file that is quantized already (FVLM_UNSUPPORTED), and
+ * fvlm_quantization_free. On failure *out is NULL. Refuses a file whose matrices are all quantized already
+ * (FVLM_UNSUPPORTED), and
  * types and rules that make no sense (FVLM_USAGE). */
 fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, const fvlm_quant_options *o,
                                    fvlm_err *err);

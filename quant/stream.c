@@ -10,13 +10,14 @@ enum { CHUNK_BYTES = 1 << 20 }; /* of the source */
 fvlm_status fvlm_stream_plan(fvlm_stream *s, fvlm_quant_item *item, fvlm_writer *w, fvlm_err *err)
 {
     const fvlm_tensor *t = item->source;
-    *s = (fvlm_stream){.item = item, .integer = item->type.kind == FVLM_INT, .unit_elems = 1};
+    const bool copied = t->type.kind == FVLM_INT; /* as bytes */
+    *s = (fvlm_stream){.item = item, .integer = item->type.kind == FVLM_INT && !copied, .unit_elems = 1};
     if (s->integer) {
         fvlm_status st = fvlm_matrix_layout(&s->m, item->type, t->dims[0], item->n_weights / t->dims[0], err);
         if (st) return fvlm_err_prefix(err, "\"%s\"", t->name);
         s->unit_elems = s->m.k * FVLM_PANEL;
     }
-    const uint64_t unit_bytes = (uint64_t)s->unit_elems * fvlm_type_float_bytes(t->type);
+    const uint64_t unit_bytes = (uint64_t)s->unit_elems * (copied ? 1 : fvlm_type_float_bytes(t->type));
     s->n_units = t->n_bytes / unit_bytes;
     if (s->n_units * unit_bytes != t->n_bytes)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has %" PRIu64 " bytes, not a whole number of panels", t->name,

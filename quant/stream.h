@@ -16,7 +16,8 @@ typedef struct {
     size_t id;                     /* the writer's */
     bool integer;                  /* encoded in panels; floats keep the source's layout */
     fvlm_matrix m;                 /* integer: layout of the result */
-    size_t unit_elems;             /* source elements of a unit, as stored: a panel, or one float */
+    size_t unit_elems;             /* source elements of a unit, as stored: a panel, one float, or a byte of what
+                                      is integer already */
     uint64_t n_units, chunk_units; /* a chunk has chunk_units units, the last one fewer */
     size_t first_chunk, n_chunks;  /* first_chunk: its number among the chunks of all tensors */
     size_t n_appended;             /* chunks; the caller counts them */
