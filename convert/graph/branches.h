@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* branches.h - private to graph/: a value as a sum of branches that read one map: convolutions, each perhaps with
+ * BatchNorm, the map itself, and others. That is all of a module before its branches are fused, and all of a residual
+ * block but its inner layers. */
+#ifndef FVLM_CONVERT_GRAPH_BRANCHES_H
+#define FVLM_CONVERT_GRAPH_BRANCHES_H
+
+#include "convert/graph/map.h"
+
+typedef enum {
+    FVLM_BRANCH_IDENTITY, /* the map itself, perhaps normalized */
+    FVLM_BRANCH_CONV,     /* a convolution of the map */
+    FVLM_BRANCH_OTHER     /* anything else */
+} fvlm_branch_kind;
+
+typedef struct {
+    fvlm_branch_kind kind;
+    int sign;                            /* +1 or -1 in the sum */
+    fvlm_net_value *scale;               /* a number for each channel, or one, that multiplies the branch; NULL: 1 */
+    fvlm_map top;                        /* what is added, before scale */
+    fvlm_net_node *conv;                 /* FVLM_BRANCH_CONV */
+    fvlm_net_node *bn;                   /* BatchNormalization after it; NULL */
+    fvlm_net_value *gain, *shift;        /* the same spelled as Mul and Add, a number for each channel; NULL */
+    uint64_t k, stride, groups, in, out; /* of the convolution, a square one with padding k / 2 */
+} fvlm_net_branch;
+
+#define FVLM_NET_BRANCHES 12
+
+typedef struct {
+    fvlm_net_branch branch[FVLM_NET_BRANCHES];
+    unsigned n;
+} fvlm_net_sum;
+
+/* Takes y apart until x, or what is no sum. A convolution of x that is not square, dilated or padded otherwise is
+ * FVLM_BRANCH_OTHER. Refuses more branches than FVLM_NET_BRANCHES. */
+fvlm_status fvlm_net_sum_match(fvlm_net_sum *out, const fvlm_net *net, fvlm_map y, const fvlm_map *x, fvlm_err *err);
+
+/* "a 7x7 convolution, stride 2, 96 groups, 96 -> 192 channels, padding 3", for messages. */
+const char *fvlm_net_conv_text(const fvlm_net_node *n, char out[160]);
+
+#endif

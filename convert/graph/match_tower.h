@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* match_tower.h - private to match_*.c: matching FastViTHD layer by layer, from the image to the tokens. */
+#ifndef FVLM_CONVERT_GRAPH_MATCH_TOWER_H
+#define FVLM_CONVERT_GRAPH_MATCH_TOWER_H
+
+#include "convert/graph/branches.h"
+#include "convert/graph/chain.h"
+
+#define FVLM_MATCH_TOWER "model.vision_tower.vision_tower.model."
+#define FVLM_MATCH_PROJECTOR "model.mm_projector."
+
+/* Where the matcher is: x is what has been matched so far. */
+typedef struct {
+    const fvlm_net *net;
+    fvlm_match *m;
+    fvlm_err *err;
+    fvlm_chain chain;
+    size_t at; /* chain.link[at] is x.v */
+    fvlm_map x;
+    unsigned index; /* of the next network.N */
+} fvlm_tower;
+
+/* What follows x, up to the next link: one layer with its affine parts, one block. */
+typedef struct {
+    enum { FVLM_SEGMENT_END, FVLM_SEGMENT_CONV, FVLM_SEGMENT_RESIDUAL, FVLM_SEGMENT_OTHER } kind;
+    fvlm_net_value *first; /* the first link that is computed, not only rearranged; END: NULL */
+    size_t end;            /* the link that is the segment's output */
+    fvlm_map y;            /* that output; y.v is NULL if it is no map */
+    fvlm_net_sum sum;      /* CONV: convolutions and normalized identities, and perhaps x. RESIDUAL: x and one branch */
+} fvlm_segment;
+
+/* Reads the segment that follows x at chain.link[at]. */
+fvlm_segment fvlm_tower_segment(const fvlm_tower *t, const fvlm_map *x, size_t at);
+/* Makes the segment's output x. */
+void fvlm_tower_advance(fvlm_tower *t, const fvlm_segment *s);
+
+/* What a convolution must be. 0: any. */
+typedef struct {
+    uint64_t k, stride;
+    bool depthwise;   /* groups = input channels; else 1 */
+    bool same;        /* as many outputs as inputs */
+    const char *what; /* "the stem's first convolution" */
+} fvlm_wanted_conv;
+fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fvlm_wanted_conv want);
+
+/* The next segment is the exact GELU; advances. */
+fvlm_status fvlm_tower_pass_gelu(fvlm_tower *t, const char *what);
+
+/* The branch of a residual block that is not x, and what it is. */
+typedef struct {
+    const fvlm_net_branch *branch;
+    fvlm_linear last; /* fc2 or proj */
+    fvlm_linear fc1;  /* an FFN's */
+    fvlm_net_sum conv;
+    fvlm_attention attention;
+    fvlm_layer_norm norm;
+    bool is_attention;
+} fvlm_block;
+fvlm_status fvlm_block_match(fvlm_block *out, const fvlm_tower *t, const fvlm_map *x, const fvlm_segment *s);
+
+/* ---- under which names (match_names.c) ---- */
+
+/* A weight [out, in, k, k] or, for rank 2, [out, in], and its bias [out], zeros if it has none: NAME.weight and
+ * NAME.bias. */
+fvlm_status fvlm_emit_conv(fvlm_tower *t, const fvlm_net_branch *b, const char *name);
+fvlm_status fvlm_emit_linear(fvlm_tower *t, const fvlm_linear *l, unsigned rank, const char *name);
+/* A whole module, fused (PREFIX.reparam_conv) or as branches (PREFIX.rbr_conv.K, .rbr_scale, .rbr_skip). */
+fvlm_status fvlm_emit_mobile_one(fvlm_tower *t, const fvlm_segment *s, const char *prefix);
+fvlm_status fvlm_emit_downsample(fvlm_tower *t, const fvlm_segment *s, const char *prefix);
+fvlm_status fvlm_emit_position(fvlm_tower *t, const fvlm_segment *s, const char *prefix);
+fvlm_status fvlm_emit_repmixer(fvlm_tower *t, const fvlm_segment *s, const char *prefix);
+fvlm_status fvlm_emit_ffn(fvlm_tower *t, const fvlm_block *b, const char *prefix, const char *scale);
+fvlm_status fvlm_emit_attention(fvlm_tower *t, const fvlm_block *b, const char *prefix);
+fvlm_status fvlm_emit_squeeze(fvlm_tower *t, const fvlm_squeeze *s, const char *prefix);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* match_vision.c - see match.h: FastViTHD and the projector, from the image to the tokens.
+ *
+ *   tower  = stem stage+ final                      stem: three convolutions, a GELU after each
+ *   stage  = [downsample] [position] block+         final: convolution, squeeze-and-excitation, GELU
+ *   block  = RepMixer | attention, then a ConvFFN
+ *   vision = tower [linear GELU linear] */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "convert/graph/match_tower.h"
+
+#define DEFAULT_SIZE 1024
+#define NAME 128
+
+typedef enum { NO_BLOCKS, REPMIXER, ATTENTION } mixer;
+
+/* Blocks of a stage share network.N. */
+typedef struct {
+    mixer mixer;
+    unsigned n_blocks;
+} stage;
+
+static fvlm_status match_stem(fvlm_tower *t)
+{
+    static const fvlm_wanted_conv want[] = {
+        {.k = 3, .stride = 2, .what = "the first convolution of FastViTHD's stem"},
+        {.k = 3, .stride = 2, .depthwise = true, .same = true, .what = "the stem's second convolution"},
+        {.k = 1, .stride = 1, .same = true, .what = "the stem's third convolution"}};
+    fvlm_status st = FVLM_OK;
+    for (unsigned i = 0; i < 3 && !st; i++) {
+        char name[NAME];
+        const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
+        snprintf(name, sizeof name, FVLM_MATCH_TOWER "patch_embed.%u", i);
+        st = fvlm_tower_check_conv(t, &s, want[i]);
+        if (!st) st = fvlm_emit_mobile_one(t, &s, name);
+        if (!st) fvlm_tower_advance(t, &s);
+        if (!st) st = fvlm_tower_pass_gelu(t, "after the stem's convolution");
+    }
+    return st;
+}
+
+/* s is the depthwise convolution with stride 2. */
+static fvlm_status match_downsample(fvlm_tower *t, const fvlm_segment *s)
+{
+    char name[NAME];
+    const fvlm_wanted_conv depthwise = {.stride = 2, .depthwise = true, .what = "a downsample's first convolution"};
+    const fvlm_wanted_conv pointwise = {.k = 1, .stride = 1, .same = true, .what = "a downsample's second convolution"};
+    fvlm_status st = fvlm_tower_check_conv(t, s, depthwise);
+    snprintf(name, sizeof name, FVLM_MATCH_TOWER "network.%u.proj.0", t->index);
+    if (!st) st = fvlm_emit_downsample(t, s, name);
+    if (!st) fvlm_tower_advance(t, s);
+    if (!st) st = fvlm_tower_pass_gelu(t, "after a downsample's first convolution");
+    if (st) return st;
+    const fvlm_segment next = fvlm_tower_segment(t, &t->x, t->at);
+    st = fvlm_tower_check_conv(t, &next, pointwise);
+    snprintf(name, sizeof name, FVLM_MATCH_TOWER "network.%u.proj.1", t->index++);
+    if (!st) st = fvlm_emit_mobile_one(t, &next, name);
+    if (!st) fvlm_tower_advance(t, &next);
+    return st ? st : fvlm_tower_pass_gelu(t, "after a downsample's second convolution");
+}
+
+/* Opens the stage's blocks, or goes on with them. Sets name to the block's. */
+static fvlm_status open_block(fvlm_tower *t, stage *now, mixer found, const fvlm_segment *s, char name[NAME])
+{
+    static const char *const names[] = {"", "a RepMixer block", "an attention block"};
+    if (now->mixer != NO_BLOCKS && now->mixer != found)
+        return fvlm_match_expected(t->net, s->first, names[found], t->err, "%s, as before in this stage",
+                                   names[now->mixer]);
+    now->mixer = found;
+    snprintf(name, NAME, FVLM_MATCH_TOWER "network.%u.%u", t->index, now->n_blocks++);
+    return FVLM_OK;
+}
+
+/* s is the FFN that follows x. */
+static fvlm_status match_ffn(fvlm_tower *t, const fvlm_segment *s, const char *block, const char *scale)
+{
+    fvlm_block ffn;
+    if (s->kind != FVLM_SEGMENT_RESIDUAL)
+        return fvlm_match_expected(t->net, s->first ? s->first : t->x.v, s->first ? NULL : "the output", t->err,
+                                   "a ConvFFN that is added to its input");
+    fvlm_status st = fvlm_block_match(&ffn, t, &t->x, s);
+    if (!st && ffn.is_attention)
+        st = fvlm_match_expected(t->net, s->first, "attention", t->err, "a ConvFFN after the mixer");
+    if (!st) st = fvlm_emit_ffn(t, &ffn, block, scale);
+    if (!st) fvlm_tower_advance(t, s);
+    return st;
+}
+
+static fvlm_status match_attention_block(fvlm_tower *t, stage *now, const fvlm_segment *s)
+{
+    char name[NAME];
+    fvlm_block block;
+    fvlm_status st = fvlm_block_match(&block, t, &t->x, s);
+    if (!st && !block.is_attention)
+        st = fvlm_match_expected(t->net, s->first, "a ConvFFN", t->err, "a RepMixer or attention before it");
+    if (!st) st = open_block(t, now, ATTENTION, s, name);
+    if (!st) st = fvlm_emit_attention(t, &block, name);
+    if (st) return st;
+    fvlm_tower_advance(t, s);
+    const fvlm_segment next = fvlm_tower_segment(t, &t->x, t->at);
+    return match_ffn(t, &next, name, ".layer_scale_2");
+}
+
+static fvlm_status match_repmixer_block(fvlm_tower *t, stage *now, const fvlm_segment *s)
+{
+    char name[NAME];
+    fvlm_status st = open_block(t, now, REPMIXER, s, name);
+    if (!st) st = fvlm_emit_repmixer(t, s, name);
+    if (st) return st;
+    fvlm_tower_advance(t, s);
+    const fvlm_segment next = fvlm_tower_segment(t, &t->x, t->at);
+    return match_ffn(t, &next, name, ".layer_scale");
+}
+
+static fvlm_status match_position(fvlm_tower *t, const stage *now, const fvlm_segment *s)
+{
+    char name[NAME];
+    if (now->mixer != NO_BLOCKS)
+        return fvlm_match_expected(t->net, s->first, "a position encoding", t->err, "another block or a downsample");
+    snprintf(name, sizeof name, FVLM_MATCH_TOWER "network.%u", t->index++);
+    fvlm_status st = fvlm_emit_position(t, s, name);
+    if (!st) fvlm_tower_advance(t, s);
+    return st;
+}
+
+static fvlm_status match_final(fvlm_tower *t, const fvlm_segment *s)
+{
+    const fvlm_wanted_conv want = {.stride = 1, .depthwise = true, .what = "the tower's last convolution"};
+    fvlm_status st = fvlm_tower_check_conv(t, s, want);
+    if (!st) st = fvlm_emit_mobile_one(t, s, FVLM_MATCH_TOWER "conv_exp");
+    if (st) return st;
+    fvlm_tower_advance(t, s);
+    fvlm_squeeze squeeze;
+    const fvlm_segment gate = fvlm_tower_segment(t, &t->x, t->at);
+    if (!gate.first) return fvlm_match_expected(t->net, t->x.v, "the output", t->err, "squeeze-and-excitation");
+    fvlm_map m = {gate.first, t->x.channels, t->x.pixels, t->x.channels_last};
+    st = fvlm_squeeze_match(&squeeze, t->net, &m, t->err);
+    if (!st && !fvlm_map_same(&m, &t->x))
+        st = fvlm_match_expected(t->net, gate.first, NULL, t->err, "squeeze-and-excitation of the last convolution");
+    if (!st) st = fvlm_emit_squeeze(t, &squeeze, FVLM_MATCH_TOWER "conv_exp");
+    if (st) return st;
+    while (t->chain.link[t->at] != gate.first) t->at++;
+    t->x.v = gate.first;
+    return fvlm_tower_pass_gelu(t, "after squeeze-and-excitation");
+}
+
+/* What a depthwise convolution with stride 1 is shows in what follows: a ConvFFN, then it is a RepMixer; another
+ * convolution or attention, then a position encoding; else the last convolution. */
+static fvlm_status match_depthwise(fvlm_tower *t, stage *now, const fvlm_segment *s, bool *final)
+{
+    const fvlm_wanted_conv want = {.stride = 1, .depthwise = true, .what = "a mixer, a position encoding or the end"};
+    fvlm_status st = fvlm_tower_check_conv(t, s, want);
+    if (st) return st;
+    fvlm_block block;
+    const fvlm_segment next = fvlm_tower_segment(t, &s->y, s->end);
+    if (s->y.channels == t->x.channels && next.kind == FVLM_SEGMENT_RESIDUAL) {
+        st = fvlm_block_match(&block, t, &s->y, &next);
+        if (st) return st;
+        return block.is_attention ? match_position(t, now, s) : match_repmixer_block(t, now, s);
+    }
+    if (s->y.channels == t->x.channels && next.kind == FVLM_SEGMENT_CONV) return match_position(t, now, s);
+    *final = true;
+    return match_final(t, s);
+}
+
+static fvlm_status match_stages(fvlm_tower *t)
+{
+    stage now = {0};
+    bool final = false;
+    fvlm_status st = FVLM_OK;
+    while (!st && !final) {
+        const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
+        if (s.kind == FVLM_SEGMENT_RESIDUAL) {
+            st = match_attention_block(t, &now, &s);
+        } else if (s.kind == FVLM_SEGMENT_CONV && s.sum.branch[0].stride != 1 &&
+                   s.sum.branch[0].kind == FVLM_BRANCH_CONV) {
+            if (now.mixer == NO_BLOCKS)
+                return fvlm_match_expected(t->net, s.first, "a downsample", t->err, "the stage's first block");
+            t->index++; /* after the blocks */
+            now = (stage){0};
+            st = match_downsample(t, &s);
+        } else if (s.kind == FVLM_SEGMENT_CONV) {
+            st = match_depthwise(t, &now, &s, &final);
+        } else {
+            char found[160];
+            const fvlm_net_node *n = s.first ? s.first->producer : NULL;
+            return fvlm_match_expected(t->net, s.first ? s.first : t->x.v,
+                                       n ? fvlm_net_conv_text(n, found) : "the output", t->err,
+                                       "a RepMixer or attention block, a downsample or the tower's last convolution");
+        }
+    }
+    return st;
+}
+
+static fvlm_status match_linear(fvlm_tower *t, const char *name, const char *what)
+{
+    fvlm_linear layer;
+    const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
+    if (!s.y.v) return fvlm_match_expected(t->net, s.first, NULL, t->err, "%s, or the tokens as the output", what);
+    fvlm_map m = s.y;
+    fvlm_status st = fvlm_linear_match(&layer, t->net, &m, what, t->err);
+    if (st) return st;
+    fvlm_map_back(&m);
+    if (!fvlm_map_same(&m, &t->x))
+        return fvlm_match_expected(t->net, s.first, NULL, t->err, "%s, of the tower's features", what);
+    st = fvlm_emit_linear(t, &layer, 2, name);
+    if (!st) fvlm_tower_advance(t, &s);
+    return st;
+}
+
+static fvlm_status match_projector(fvlm_tower *t)
+{
+    fvlm_status st = match_linear(t, FVLM_MATCH_PROJECTOR "0", "the projector's first layer");
+    if (!st) st = fvlm_tower_pass_gelu(t, "between the projector's layers");
+    if (!st) st = match_linear(t, FVLM_MATCH_PROJECTOR "2", "the projector's second layer");
+    t->m->has_projector = !st;
+    return st;
+}
+
+/* The output is x: tokens [.., pixels, channels], or the map [1, channels, height, width]. */
+static fvlm_status match_output(fvlm_tower *t, fvlm_net_value *output)
+{
+    fvlm_map m = t->x;
+    const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
+    if (s.first)
+        return fvlm_match_expected(t->net, s.first, NULL, t->err,
+                                   "the tokens, [%" PRIu64 ", %" PRIu64 "], as the output", m.pixels, m.channels);
+    if (!fvlm_map_forward(&m, output) || (!fvlm_map_has_order(&m, true) && output->rank != 4) ||
+        (m.channels_last && output->dims[output->rank - 1] != m.channels))
+        return fvlm_match_expected(t->net, output, NULL, t->err,
+                                   "the tokens in rows of the picture, [%" PRIu64 ", %" PRIu64 "]", m.pixels,
+                                   m.channels);
+    t->m->vision_width = m.channels;
+    return FVLM_OK;
+}
+
+static fvlm_status match_tower(fvlm_tower *t, fvlm_net_value *input, fvlm_net_value *output)
+{
+    t->x = (fvlm_map){input, 3, input->dims[2] * input->dims[3], false};
+    fvlm_status st = fvlm_chain_find(&t->chain, t->net, input, output, t->err);
+    if (!st) st = match_stem(t);
+    if (!st) st = match_stages(t);
+    if (st) return st;
+    t->m->has_tower = true;
+    const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
+    if (s.first) st = match_projector(t);
+    return st ? st : match_output(t, output);
+}
+
+/* The output with tokens: of three dimensions, or the feature map. A pooled one may stand beside it. */
+static fvlm_net_value *choose_output(const fvlm_net *net, const fvlm_graph *g)
+{
+    fvlm_net_value *best = NULL;
+    for (size_t i = 0; i < fvlm_graph_n_outputs(g); i++) {
+        fvlm_net_value *v = fvlm_net_output_value(net, fvlm_graph_value_at(g, fvlm_graph_output_at(g, i))->name);
+        if (v && (!best || (v->rank == 3 && best->rank != 3) || (v->rank == 4 && best->rank < 3))) best = v;
+    }
+    return best;
+}
+
+/* The concrete picture. */
+static fvlm_status choose_input(fvlm_net_input *out, const fvlm_graph_value *v, uint32_t image_size, fvlm_err *err)
+{
+    const uint64_t side = v->dims[2] > 0   ? (uint64_t)v->dims[2]
+                          : v->dims[3] > 0 ? (uint64_t)v->dims[3]
+                          : image_size     ? image_size
+                                           : DEFAULT_SIZE;
+    *out = (fvlm_net_input){.name = v->name, .rank = 4, .dims = {1, 3, side, side}};
+    for (unsigned i = 0; i < 4; i++)
+        if (v->dims[i] >= 0 && (uint64_t)v->dims[i] != out->dims[i])
+            return fvlm_fail(err, FVLM_UNSUPPORTED,
+                             "input \"%s\" has the shape [%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
+                             "]; one square picture, [1, 3, S, S], or dynamic sizes are needed",
+                             v->name, v->dims[0], v->dims[1], v->dims[2], v->dims[3]);
+    if (side > FVLM_MAX_SIDE)
+        return fvlm_fail(err, FVLM_LIMIT,
+                         "input \"%s\" is a picture of %" PRIu64 " pixels a side; at most %d are supported", v->name,
+                         side, FVLM_MAX_SIDE);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_match_vision(fvlm_match *m, const fvlm_graph *g, uint32_t image_size, fvlm_err *err)
+{
+    if (fvlm_match_role(g) != FVLM_GRAPH_VISION)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\" is not a vision encoder: its only input must be a picture, [batch, 3, height, width]",
+                         fvlm_graph_path(g));
+    const fvlm_graph_value *v = fvlm_graph_value_at(g, fvlm_graph_input_at(g, 0));
+    fvlm_net_input picture;
+    fvlm_net *net = NULL;
+    fvlm_status st = choose_input(&picture, v, image_size, err);
+    if (!st) st = fvlm_net_create(&net, g, &picture, 1, err);
+    if (st) return st;
+    fvlm_tower t = {.net = net, .m = m, .err = err};
+    fvlm_net_value *input = fvlm_net_input_value(net, v->name), *output = choose_output(net, g);
+    if (input && output)
+        st = match_tower(&t, input, output);
+    else
+        st =
+            fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" puts nothing out that depends on its picture", fvlm_graph_path(g));
+    if (!st) m->image_size = (uint32_t)picture.dims[2];
+    fvlm_chain_free(&t.chain);
+    fvlm_net_destroy(&net);
+    return st;
+}
