@@ -16,8 +16,10 @@ typedef struct {
     double *times; /* [FVLM_BENCH_PARTS][o->runs] */
 } inputs;
 
-bool fvlm_bench_has_part(const fvlm_bench_options *o, fvlm_bench_part part)
+bool fvlm_bench_has_part(const fvlm_model *m, const fvlm_bench_options *o, fvlm_bench_part part)
 {
+    if (part > FVLM_BENCH_PROJECTOR && !fvlm_config_has_llm(m->config)) return false;
+    if (part == FVLM_BENCH_PROJECTOR && !fvlm_config_has_projector(m->config)) return false;
     return o->image || (part != FVLM_BENCH_IMAGE && part != FVLM_BENCH_TTFT);
 }
 
@@ -74,13 +76,28 @@ static fvlm_status make_inputs(inputs *in, const fvlm_model *m, const fvlm_bench
     const size_t n_pixels = o->image ? 0 : (size_t)l->side * l->side * 3;
     in->pixels = (fvlm_pixels){.side = l->side, .values = fvlm_alloc(n_pixels, sizeof(float))};
     in->features = fvlm_alloc(l->image_tokens * c->vision.out_dim, sizeof(float));
-    in->rows = fvlm_alloc(l->positions * c->llm.hidden, sizeof(float));
+    const size_t n_rows = l->positions * fvlm_config_image_width(c);
+    in->rows = fvlm_alloc(n_rows, sizeof(float));
     in->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
     in->times = fvlm_alloc(FVLM_BENCH_PARTS * o->runs, sizeof *in->times);
     if (!in->pixels.values || !in->features || !in->rows || !in->logits || !in->times) return fvlm_fail_nomem(err);
     fill(in->pixels.values, n_pixels, 0, 1);
-    fill(in->rows, l->positions * c->llm.hidden, -0.05f, 0.05f);
+    fill(in->rows, n_rows, -0.05f, 0.05f);
     return FVLM_OK;
+}
+
+/* From the picture's bytes to the rows that stand for it. */
+static fvlm_status encode(fvlm_model *m, const fvlm_bench_options *o, uint32_t side, double times[FVLM_BENCH_PARTS],
+                          fvlm_err *err)
+{
+    const fvlm_image image = {o->image, o->picture, side};
+    fvlm_embedding e;
+    const fvlm_status st = fvlm_model_encode(m, &image, &e, err);
+    times[FVLM_BENCH_IMAGE] = e.timing.image;
+    times[FVLM_BENCH_VISION] = e.timing.vision;
+    times[FVLM_BENCH_PROJECTOR] = e.timing.projector;
+    fvlm_embedding_free(&e);
+    return st;
 }
 
 /* From the picture's bytes to the first token. */
@@ -102,15 +119,17 @@ static fvlm_status answer_first(fvlm_model *m, const fvlm_bench_options *o, uint
 static fvlm_status pass_random(fvlm_model *m, inputs *in, const fvlm_bench_line *l, double times[FVLM_BENCH_PARTS],
                                fvlm_err *err)
 {
-    float *image_rows = in->rows + (l->positions - l->image_tokens) * m->config->llm.hidden;
+    float *image_rows = in->rows + (l->positions - l->image_tokens) * fvlm_config_image_width(m->config);
+    const bool has_llm = fvlm_config_has_llm(m->config);
     double t[4];
     t[0] = fvlm_clock_seconds();
     fvlm_status st = fvlm_model_tower(m, &in->pixels, in->features, err);
     t[1] = fvlm_clock_seconds();
-    if (!st) st = fvlm_model_project(m, in->features, l->image_tokens, image_rows, err);
+    if (!st && fvlm_config_has_projector(m->config))
+        st = fvlm_model_project(m, in->features, l->image_tokens, image_rows, err);
     t[2] = fvlm_clock_seconds();
     fvlm_model_reset(m);
-    if (!st) st = fvlm_model_forward(m, in->rows, l->positions, false, in->logits, err);
+    if (!st && has_llm) st = fvlm_model_forward(m, in->rows, l->positions, false, in->logits, err);
     t[3] = fvlm_clock_seconds();
     for (int i = 0; i < 3; i++) times[FVLM_BENCH_VISION + i] = t[i + 1] - t[i];
     return st;
@@ -128,12 +147,15 @@ static fvlm_status decode(fvlm_model *m, inputs *in, double *seconds, fvlm_err *
 fvlm_status fvlm_bench_measure(fvlm_bench_line *l, fvlm_model *m, const fvlm_bench_options *o, fvlm_err *err)
 {
     inputs in = {0};
-    fvlm_status st = fvlm_model_reserve(m, l->positions, l->positions + DECODED, err);
+    const bool has_llm = fvlm_config_has_llm(m->config);
+    fvlm_status st = has_llm ? fvlm_model_reserve(m, l->positions, l->positions + DECODED, err) : FVLM_OK;
     if (!st) st = make_inputs(&in, m, o, l, err);
     for (size_t run = 0; run <= o->runs && !st; run++) {
         double times[FVLM_BENCH_PARTS] = {0};
-        st = o->image ? answer_first(m, o, l->side, times, err) : pass_random(m, &in, l, times, err);
-        if (!st) st = decode(m, &in, &times[FVLM_BENCH_DECODE], err);
+        st = !o->image ? pass_random(m, &in, l, times, err)
+             : has_llm ? answer_first(m, o, l->side, times, err)
+                       : encode(m, o, l->side, times, err);
+        if (!st && has_llm) st = decode(m, &in, &times[FVLM_BENCH_DECODE], err);
         if (run == 0) continue; /* maps the file in, allocates, warms up */
         for (size_t i = 0; i < FVLM_BENCH_PARTS; i++) in.times[i * o->runs + run - 1] = times[i];
     }
@@ -141,10 +163,11 @@ fvlm_status fvlm_bench_measure(fvlm_bench_line *l, fvlm_model *m, const fvlm_ben
     free_inputs(&in);
     if (st) return st;
     l->vision_rate = fvlm_work_tower_macs(m, l->side) / l->seconds[FVLM_BENCH_VISION][FVLM_BENCH_MEDIAN];
+    l->memory = fvlm_model_memory_bytes(m);
+    if (!has_llm) return FVLM_OK;
     l->prefill_rate =
         fvlm_work_prefill_macs(m, (double)l->positions) / l->seconds[FVLM_BENCH_PREFILL][FVLM_BENCH_MEDIAN];
     l->decode_bandwidth = fvlm_work_decode_bytes(m) / l->seconds[FVLM_BENCH_DECODE][FVLM_BENCH_MEDIAN];
-    l->memory = fvlm_model_memory_bytes(m);
     return FVLM_OK;
 }
 
@@ -152,8 +175,8 @@ static fvlm_status text_positions(const fvlm_model *m, const fvlm_bench_options 
 {
     uint32_t *ids = NULL;
     size_t split;
-    *n = o->text;
-    if (!o->image) return FVLM_OK;
+    *n = fvlm_config_has_llm(m->config) ? o->text : 0;
+    if (!o->image || *n == 0) return FVLM_OK;
     const fvlm_status st = fvlm_prompt_ids(m, o->prompt, true, &ids, n, &split, err);
     free(ids);
     return st;
@@ -170,7 +193,7 @@ static fvlm_status plan_line(fvlm_bench_line *l, uint32_t side, size_t text, fvl
     l->image_tokens = fvlm_model_image_tokens(m->config, side);
     l->positions = l->image_tokens + text;
     const size_t context = fvlm_model_context(m);
-    if (l->positions + DECODED <= context) return FVLM_OK;
+    if (l->positions + DECODED <= context || !fvlm_config_has_llm(m->config)) return FVLM_OK;
     return fvlm_fail(err, FVLM_LIMIT,
                      "at %" PRIu32 " pixels a side, image and prompt take %zu positions and the answer %d; the context "
                      "holds %zu",

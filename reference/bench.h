@@ -3,7 +3,7 @@
  *
  * With a picture every run is an fvlm_model_answer, so that the time to first token is what fvlm_timing says. Without
  * one pixels and text rows are random (only their number matters) and there is no such time, because it begins with the
- * picture's bytes. */
+ * picture's bytes. A model without a language model is timed as far as it goes. */
 #ifndef FVLM_REFERENCE_BENCH_H
 #define FVLM_REFERENCE_BENCH_H
 
@@ -47,8 +47,8 @@ typedef struct {
     size_t memory;                    /* bytes of activations and cache */
 } fvlm_bench_line;
 
-/* Whether a part is measured with these options, and whether there are runs enough for a quantile. */
-bool fvlm_bench_has_part(const fvlm_bench_options *o, fvlm_bench_part part);
+/* Whether a part of this model is measured with these options, and whether there are runs enough for a quantile. */
+bool fvlm_bench_has_part(const fvlm_model *m, const fvlm_bench_options *o, fvlm_bench_part part);
 bool fvlm_bench_has_quantile(const fvlm_bench_options *o, fvlm_bench_quantile q);
 
 /* Fills in lines[n], but for what is measured, for images of those sides. Refuses all if one cannot be run. */

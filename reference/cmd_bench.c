@@ -76,8 +76,13 @@ static void print_heading(const fvlm_model *m, const fvlm_bench_options *o)
 {
     fvlm_terminal_print(stdout, "%s with %s kernels; %zu run%s after one to warm up\n", fvlm_reader_path(m->reader),
                         fvlm_exec_cpu(m->exec), o->runs, o->runs == 1 ? "" : "s");
-    if (o->image)
+    const bool has_llm = fvlm_config_has_llm(m->config);
+    if (o->image && has_llm)
         fvlm_terminal_print(stdout, "picture %s, prompt \"%s\"\n", o->image, o->prompt);
+    else if (o->image)
+        fvlm_terminal_print(stdout, "picture %s; there is no language model\n", o->image);
+    else if (!has_llm)
+        puts("random pixels; there is no language model");
     else
         puts("random pixels; give --image FILE for the time to first token, which begins with a picture's bytes");
 }
@@ -94,7 +99,7 @@ static void print_remark(const fvlm_bench_line *l, fvlm_bench_part part, double 
                l->decode_bandwidth * 1e-9);
 }
 
-static void print_line(const fvlm_bench_line *l, const fvlm_bench_options *o, double peak)
+static void print_line(const fvlm_model *m, const fvlm_bench_line *l, const fvlm_bench_options *o, double peak)
 {
     static const char *const labels[] = {"image", "vision", "projector", "prefill", "TTFT", "decode"};
     static const char *const heads[] = {"min", "median", "90 %", "99 %"};
@@ -105,7 +110,7 @@ static void print_line(const fvlm_bench_line *l, const fvlm_bench_options *o, do
         if (fvlm_bench_has_quantile(o, q)) printf(" %11s", heads[q]);
     putchar('\n');
     for (fvlm_bench_part i = 0; i < FVLM_BENCH_PARTS; i++) {
-        if (!fvlm_bench_has_part(o, i)) continue;
+        if (!fvlm_bench_has_part(m, o, i)) continue;
         printf("%-10s", labels[i]);
         for (fvlm_bench_quantile q = 0; q < FVLM_BENCH_QUANTILES; q++)
             if (fvlm_bench_has_quantile(o, q)) printf(" %8.2f ms", l->seconds[i][q] * 1e3);
@@ -114,8 +119,8 @@ static void print_line(const fvlm_bench_line *l, const fvlm_bench_options *o, do
     }
 }
 
-static void set_seconds(json_t **line, const char *key, const fvlm_bench_line *l, const fvlm_bench_options *o,
-                        fvlm_bench_quantile q)
+static void set_seconds(json_t **line, const char *key, const fvlm_model *m, const fvlm_bench_line *l,
+                        const fvlm_bench_options *o, fvlm_bench_quantile q)
 {
     static const char *const parts[] = {"image", "vision", "projector", "prefill", "ttft", "decode_token"};
     json_t *seconds = json_object();
@@ -124,27 +129,29 @@ static void set_seconds(json_t **line, const char *key, const fvlm_bench_line *l
         return;
     }
     for (fvlm_bench_part i = 0; i < FVLM_BENCH_PARTS; i++)
-        if (fvlm_bench_has_part(o, i)) fvlm_json_set(&seconds, parts[i], json_real(l->seconds[i][q]));
+        if (fvlm_bench_has_part(m, o, i)) fvlm_json_set(&seconds, parts[i], json_real(l->seconds[i][q]));
     fvlm_json_set(line, key, seconds);
 }
 
-static json_t *line_json(const fvlm_bench_line *l, const fvlm_bench_options *o, double peak)
+static json_t *line_json(const fvlm_model *m, const fvlm_bench_line *l, const fvlm_bench_options *o, double peak)
 {
+    const bool has_llm = fvlm_config_has_llm(m->config);
     json_t *line = json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:I}", "cpu", l->cpu, "threads", (int)l->threads,
                              "activations", fvlm_act_name(l->act), "size", (int)l->side, "image_tokens",
                              (int)l->image_tokens, "positions", (int)l->positions, "runs", (json_int_t)o->runs);
     if (o->image) fvlm_json_set(&line, "image", fvlm_json_lossy_string(o->image));
-    if (o->image) fvlm_json_set(&line, "prompt", fvlm_json_lossy_string(o->prompt));
-    set_seconds(&line, "seconds", l, o, FVLM_BENCH_MEDIAN);
-    set_seconds(&line, "seconds_min", l, o, FVLM_BENCH_MIN);
-    set_seconds(&line, "seconds_p90", l, o, FVLM_BENCH_P90);
-    set_seconds(&line, "seconds_p99", l, o, FVLM_BENCH_P99);
-    fvlm_json_set(&line, "decode_tokens_per_second", json_real(1 / l->seconds[FVLM_BENCH_DECODE][FVLM_BENCH_MEDIAN]));
-    fvlm_json_set(&line, "decode_bytes_per_second", json_real(l->decode_bandwidth));
+    if (o->image && has_llm) fvlm_json_set(&line, "prompt", fvlm_json_lossy_string(o->prompt));
+    set_seconds(&line, "seconds", m, l, o, FVLM_BENCH_MEDIAN);
+    set_seconds(&line, "seconds_min", m, l, o, FVLM_BENCH_MIN);
+    set_seconds(&line, "seconds_p90", m, l, o, FVLM_BENCH_P90);
+    set_seconds(&line, "seconds_p99", m, l, o, FVLM_BENCH_P99);
     fvlm_json_set(&line, "peak_macs_per_second", json_real(peak));
     fvlm_json_set(&line, "vision_of_peak", json_real(l->vision_rate / peak));
-    fvlm_json_set(&line, "prefill_of_peak", json_real(l->prefill_rate / peak));
     fvlm_json_set(&line, "activation_bytes", json_integer((json_int_t)l->memory));
+    if (!has_llm) return line;
+    fvlm_json_set(&line, "decode_tokens_per_second", json_real(1 / l->seconds[FVLM_BENCH_DECODE][FVLM_BENCH_MEDIAN]));
+    fvlm_json_set(&line, "decode_bytes_per_second", json_real(l->decode_bandwidth));
+    fvlm_json_set(&line, "prefill_of_peak", json_real(l->prefill_rate / peak));
     return line;
 }
 
@@ -162,9 +169,9 @@ static fvlm_status bench_sizes(fvlm_model *m, const fvlm_bench_options *o, json_
         st = fvlm_reader_check_unchanged(m->reader, fvlm_bench_measure(&lines[i], m, o, err), err);
         if (st) break;
         if (json_array_size(*report) == 0 && !opt.json && !opt.quiet) print_heading(m, o);
-        fvlm_json_append(report, line_json(&lines[i], o, peak));
+        fvlm_json_append(report, line_json(m, &lines[i], o, peak));
         if (opt.json || opt.quiet) continue;
-        print_line(&lines[i], o, peak);
+        print_line(m, &lines[i], o, peak);
         st = fvlm_cli_flush(st, err);
     }
     return st;
@@ -181,6 +188,8 @@ static fvlm_status bench_model(const char *path, unsigned threads, const char *a
                                   .runs = opt.runs};
     fvlm_status st = fvlm_model_options_act(&model, act, err);
     if (!st) st = fvlm_model_open(&m, path, &model, err);
+    if (!st && !fvlm_config_has_llm(m->config) && (opt.prompt || opt.text))
+        st = fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" has no language model; leave out --prompt and --text", path);
     if (!st) st = bench_sizes(m, &o, report, err);
     fvlm_model_close(&m);
     return st;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_run.c - `fvlm run`: streams an answer about an image, then prints what it cost. */
+/* cmd_run.c - `fvlm run`: streams an answer about an image, or prints its embedding, then what it cost. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +12,16 @@
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
 #include "format/cli/terminal.h"
-#include "reference/reference.h"
+#include "reference/cmd_run.h"
+
+enum { MAX_TOKENS = 256 };
 
 static struct {
-    const char *act, *cpu, *picture;
+    const char *act, *cpu, *picture, *output;
     uint64_t threads, size, max_tokens, seed;
     double temperature, top_p;
-    bool json, quiet, tokens_only, no_check;
-} opt = {.max_tokens = 256, .top_p = 1};
+    bool json, quiet, tokens_only, no_check, embedding, force;
+} opt = {.max_tokens = MAX_TOKENS, .top_p = 1};
 
 static const fvlm_cli_option options[] = {
     {.name = "max-tokens",
@@ -36,7 +38,7 @@ static const fvlm_cli_option options[] = {
      .real = &opt.temperature},
     {.name = "top-p",
      .arg = "P",
-     .help = "draw only from the likeliest tokens of total probability P",
+     .help = "draw from the likeliest tokens of total probability P",
      .min = 1e-6,
      .max = 1,
      .real = &opt.top_p},
@@ -47,7 +49,7 @@ static const fvlm_cli_option options[] = {
      .number = &opt.seed},
     {.name = "size",
      .arg = "PIXELS",
-     .help = "side the image is resized to, a multiple of 64",
+     .help = "side of the image, a multiple of 64",
      .min = 64,
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
@@ -61,6 +63,11 @@ static const fvlm_cli_option options[] = {
      .text = &opt.act},
     {.name = "no-check", .help = "skip the model's checksums", .flag = &opt.no_check},
     {.name = "tokens-only", .help = "print the answer's token ids instead of its text", .flag = &opt.tokens_only},
+    {.name = "embedding",
+     .help = "print what the vision part makes of the image; leave out PROMPT",
+     .flag = &opt.embedding},
+    FVLM_CLI_OUTPUT(&opt.output),
+    FVLM_CLI_FORCE(&opt.force),
     FVLM_CLI_JSON(&opt.json),
     FVLM_CLI_QUIET(&opt.quiet),
     FVLM_CLI_THREADS(&opt.threads),
@@ -108,27 +115,14 @@ static double decode_rate(const fvlm_timing *t)
 static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, double open_seconds)
 {
     const fvlm_timing *t = &a->timing;
-    char peak[16], own[16];
-    char notes[FVLM_PIXELS_NOTES_CHARS];
-    if (a->picture_notes) fprintf(stderr, "\npicture    %s", fvlm_pixels_describe_notes(a->picture_notes, notes));
-    fprintf(stderr, "\nopen       %8.1f ms\n", open_seconds * 1e3);
-    if (a->image_tokens) {
-        fprintf(stderr, "image      %8.1f ms   to %" PRIu32 " x %" PRIu32 " pixels\n", t->image * 1e3, side, side);
-        fprintf(stderr, "vision     %8.1f ms   %zu image tokens\n", t->vision * 1e3, a->image_tokens);
-        fprintf(stderr, "projector  %8.1f ms\n", t->projector * 1e3);
-    }
+    fvlm_run_cost_begin(a->picture_notes, open_seconds);
+    if (a->image_tokens) fvlm_run_cost_image(m, t, side);
     fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
     fprintf(stderr, "TTFT       %8.1f ms   from %s to first token\n", t->ttft * 1e3,
             a->image_tokens ? "image" : "prompt");
     if (decode_rate(t) > 0)
         fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", decode_rate(t), a->n_ids, a->n_ids == 1 ? "" : "s");
-    fprintf(stderr, "memory     peak %s (%s besides the mapped model)\n",
-            fvlm_human_bytes(fvlm_memory_peak_bytes(), peak),
-            fvlm_human_bytes(fvlm_memory_peak_anonymous_bytes(), own));
-    fvlm_exec *e = fvlm_model_exec(m);
-    const unsigned threads = fvlm_pool_threads(fvlm_exec_pool(e));
-    fprintf(stderr, "with       %s activations, %s, %u thread%s\n", fvlm_act_name(fvlm_exec_mode(e)), fvlm_exec_cpu(e),
-            threads, threads == 1 ? "" : "s");
+    fvlm_run_cost_end(m);
 }
 
 static const char *why_stopped(const fvlm_answer *a)
@@ -203,6 +197,50 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     return st;
 }
 
+static fvlm_status embed(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
+{
+    const fvlm_run_embedding_options o = {
+        .model = args->items[0],
+        .image = {args->items[1], fvlm_picture_named(opt.picture), (uint32_t)opt.size},
+        .output = opt.output,
+        .force = opt.force,
+        .json = opt.json,
+        .quiet = opt.quiet,
+        .open_seconds = open_seconds};
+    s->blocks = 0; /* it ends before a bar would help */
+    return fvlm_run_embedding(m, &o, err);
+}
+
+static fvlm_status check_usage(const fvlm_cli_list *args, fvlm_err *err)
+{
+    const bool answer = args->n == 3;
+    if (opt.json && opt.tokens_only)
+        return fvlm_fail(err, FVLM_USAGE, "--json includes the token ids; leave out --tokens-only");
+    if (answer && opt.embedding) return fvlm_fail(err, FVLM_USAGE, "--embedding asks no question; leave out PROMPT");
+    if (answer && (opt.output || opt.force))
+        return fvlm_fail(err, FVLM_USAGE, "--output and --force are for an embedding; leave out PROMPT");
+    if (answer) return FVLM_OK;
+    if (opt.tokens_only || opt.temperature > 0 || opt.top_p < 1 || opt.seed || opt.max_tokens != MAX_TOKENS)
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--max-tokens, --temperature, --top-p, --seed and --tokens-only need a PROMPT");
+    if (!strcmp(args->items[1], "none"))
+        return fvlm_fail(err, FVLM_USAGE, "without a PROMPT there must be an image; \"none\" has no embedding");
+    return FVLM_OK;
+}
+
+/* Whether what is asked for fits the model: an answer, or an embedding. */
+static fvlm_status check_model(const fvlm_model *m, const fvlm_cli_list *args, fvlm_err *err)
+{
+    const bool has_llm = fvlm_config_has_llm(fvlm_model_config(m));
+    if (args->n == 3 && !has_llm)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\" has no language model; leave out the prompt to get the image's embedding",
+                         args->items[0]);
+    if (args->n < 3 && has_llm && !opt.embedding)
+        return fvlm_fail(err, FVLM_USAGE, "no PROMPT; give one, or --embedding for the image's embedding");
+    return FVLM_OK;
+}
+
 static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
     screen s = {0};
@@ -215,11 +253,12 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                             .observer = show_progress,
                             .observer_ctx = &s,
                             .observe_chunks = true};
-    if (opt.json && opt.tokens_only)
-        return fvlm_fail(err, FVLM_USAGE, "--json includes the token ids; leave out --tokens-only");
-    fvlm_status st = fvlm_model_options_act(&o, opt.act, err);
+    fvlm_status st = check_usage(args, err);
+    if (!st) st = fvlm_model_options_act(&o, opt.act, err);
     if (!st) st = fvlm_model_open(&m, args->items[0], &o, err);
-    if (!st) st = answer(m, args, fvlm_clock_seconds() - started, &s, err);
+    if (!st) st = check_model(m, args, err);
+    const double open_seconds = fvlm_clock_seconds() - started;
+    if (!st) st = args->n == 3 ? answer(m, args, open_seconds, &s, err) : embed(m, args, open_seconds, &s, err);
     fvlm_model_close(&m);
     return st;
 }
@@ -227,11 +266,11 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 const fvlm_cli_command fvlm_run_command = {
     .name = "run",
     .summary = "answer a question about an image (JPEG, PNG or WebP; \"-\" from a pipe, \"none\" for no image)",
-    .args = "MODEL.fvlm IMAGE PROMPT",
-    .min_args = 3,
+    .args = "MODEL.fvlm IMAGE [PROMPT]",
+    .min_args = 2,
     .max_args = 3,
     .options = options,
     .examples = "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
-                "fvlm run fastvlm.fvlm photo.jpg \"Describe it.\" --temperature 0.2 --top-p 0.9 --seed 7\n",
+                "fvlm run fastvlm.fvlm photo.jpg --embedding -o photo.npy\n",
     .run = run,
 };

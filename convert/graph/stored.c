@@ -15,7 +15,7 @@ static inline unsigned integer_at(const fvlm_stored_array *a, uint64_t i)
     if (a->row) i = i / a->row * a->stride + i % a->row;
     if (a->bits == 8) return a->bytes[i] ^ a->flip;
     const unsigned shift = ((unsigned)i & 1) == a->high_first ? 0 : 4;
-    return (a->bytes[i >> 1] >> shift & 15u) ^ a->flip;
+    return ((unsigned)a->bytes[i >> 1] >> shift & 15u) ^ a->flip;
 }
 
 static inline float float_at(const fvlm_stored_array *a, uint64_t i)

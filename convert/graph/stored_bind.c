@@ -65,7 +65,7 @@ static bool is_nibble(int32_t type)
 static fvlm_stored_array integers(const fvlm_graph_tensor *t, unsigned bits)
 {
     return (fvlm_stored_array){
-        .bytes = t->bytes, .bits = bits, .flip = is_signed(t->type) ? (uint8_t)(1u << (bits - 1)) : 0};
+        .bytes = t->bytes, .bits = bits, .flip = (uint8_t)(is_signed(t->type) ? 1u << (bits - 1) : 0)};
 }
 
 /* Two 4-bit elements to a byte, in a tensor of bytes. */
@@ -95,7 +95,7 @@ static fvlm_status bind_shape(binding *b)
 {
     fvlm_stored *s = b->out;
     const uint64_t n_rows = s->columns ? b->n / s->columns : 0;
-    uint64_t end, leading = 1;
+    uint64_t end = UINT64_MAX, leading = 1;
     if (n_rows == 0 || b->n % s->columns) return misfit(b, "elements, a multiple of the columns", b->n, s->columns);
     if (!fvlm_checked_add(s->first_row, s->n_rows, &end) || end > n_rows) return misfit(b, "rows", n_rows, end);
     for (unsigned i = 0; i < b->rank && leading < n_rows; i++) leading *= b->dims[i]; /* divides n */
@@ -194,7 +194,7 @@ static fvlm_status bind_nbits(binding *b)
     if (!fvlm_checked_mul(n_blocks, block, &stride) || !fvlm_checked_mul(stride, n_rows, &n))
         return refuse(b, "a weight that is too large");
     if (b->t->rank == 0 || b->t->n_bytes != n / per_byte) return misfit(b, "bytes", b->t->n_bytes, n / per_byte);
-    if (s->first_row + s->n_rows > n_rows) return misfit(b, "rows", n_rows, s->first_row + s->n_rows);
+    if (s->first_row > n_rows || s->n_rows > n_rows - s->first_row) return misfit(b, "rows", n_rows, s->n_rows);
     s->row_step = s->outer_size = stride;
     s->column_step = s->along = 1;
     s->outer_scales = n_blocks;

@@ -36,9 +36,10 @@ void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, cons
     FVLM_FORMAT_NAME(at, fmt);
     fvlm_branch *b = add_branch(r, m, sign);
     b->kernel = fvlm_resolver_require(r, "%s.conv.weight", at);
-    if (fvlm_resolver_has(r, "%s.conv.bias", at)) b->bias = fvlm_resolver_require(r, "%s.conv.bias", at);
+    const bool has_bias = fvlm_resolver_has(r, "%s.conv.bias", at);
+    if (has_bias) b->bias = fvlm_resolver_require(r, "%s.conv.bias", at);
     snprintf(bn, sizeof bn, "%s.bn", at);
-    require_bn(r, b, bn);
+    if (!has_bias || fvlm_resolver_has_prefix(r, "%s.", bn)) require_bn(r, b, bn);
 }
 
 void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, fvlm_mobile_one has, const char *fmt,

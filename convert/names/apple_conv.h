@@ -16,7 +16,8 @@ typedef struct {
 
 void fvlm_apple_require_fused(fvlm_resolver *r, fvlm_recipe *m, const char *fmt, ...) FVLM_PRINTF(3, 4);
 
-/* AT.conv and AT.bn: a convolution, usually without bias, then BatchNorm. */
+/* AT.conv and AT.bn: a convolution, usually without bias, then BatchNorm; or one that BatchNorm was folded into, with
+ * a bias and without AT.bn. */
 void fvlm_apple_require_conv_bn(fvlm_resolver *r, fvlm_recipe *m, int sign, const char *fmt, ...) FVLM_PRINTF(4, 5);
 
 void fvlm_apple_require_mobile_one(fvlm_resolver *r, fvlm_recipe *m, int sign, fvlm_mobile_one has, const char *fmt,

@@ -104,11 +104,7 @@ static uint64_t resolve_ffn(fvlm_resolver *r, const char *name, const char *bloc
                             const char *scale)
 {
     fvlm_recipe *m = fvlm_resolver_new_recipe(r, "%s.ffn.dw", name);
-    if (fvlm_resolver_has(r, "%s.convffn.conv.conv.bias", block) &&
-        !fvlm_resolver_has_prefix(r, "%s.convffn.conv.bn.", block))
-        fvlm_apple_require_fused(r, m, "%s.convffn.conv.conv", block);
-    else
-        fvlm_apple_require_conv_bn(r, m, 1, "%s.convffn.conv", block);
+    fvlm_apple_require_conv_bn(r, m, 1, "%s.convffn.conv", block);
     fvlm_recipe_set_conv(m, depthwise(c), &r->shape);
     m = fvlm_resolver_new_recipe(r, "%s.ffn.fc1", name);
     fvlm_apple_require_fused(r, m, "%s.convffn.fc1", block);

@@ -69,6 +69,10 @@ fvlm_status fvlm_source_text(fvlm_source *src, const char *name, uint64_t max_by
  * absent. */
 fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, uint64_t max_bytes, fvlm_err *err);
 
+/* Reads a JSON file of the folder without adding it to the list of files. *out is NULL if it is absent or damaged. */
+fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
+                                  fvlm_err *err);
+
 bool fvlm_source_has(const fvlm_source *src, const char *name); /* or a link of this name, even if it dangles */
 
 size_t fvlm_source_n_files(const fvlm_source *src); /* the files of views first */

@@ -64,10 +64,6 @@ fvlm_status fvlm_source_add_file(fvlm_source *src, const char *name, size_t *ind
 fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t at, size_t n_bytes, void *out,
                                   fvlm_err *err);
 
-/* Reads a JSON file of the folder without adding it to the list of files. *out is NULL if it is absent or damaged. */
-fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
-                                  fvlm_err *err);
-
 /* Opens these weights files, reads their headers and sorts the tensors by name. Refuses an empty table, and a tensor
  * that is in two files. */
 fvlm_status fvlm_source_add_weights(fvlm_source *src, const char *const *names, size_t n, fvlm_err *err);

@@ -67,7 +67,7 @@ typedef struct {
     }
 #define FVLM_CLI_PICTURE(t)                                                                                            \
     {                                                                                                                  \
-        .name = "picture", .arg = "HOW", .help = "read it as people see it, or as Apple's predict.py does",            \
+        .name = "picture", .arg = "HOW", .help = "as people see it, or as Apple's predict.py does",                    \
         .choices = "seen|apple", .preset = "seen", .text = (t)                                                         \
     }
 #define FVLM_CLI_QUIET(t)                                                                                              \

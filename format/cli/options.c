@@ -43,6 +43,7 @@ static bool names_argument(const char *args, const char *name)
 {
     const char *word;
     for (size_t n, i; (n = fvlm_cli_next_word(&args, &word)) > 0;) {
+        if (*word == '[') word++, n -= 2; /* optional */
         for (i = 0; name[i] && i < n && word[i] == (name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);) i++;
         if (!name[i] && (i == n || word[i] == '.' || word[i] == '_')) return true;
     }

@@ -304,10 +304,10 @@ says "[wrong-arguments] -o -" 2 "--output: \"-\" is not a file name; fvlm does n
 says "[wrong-arguments] --size 0" 2 "--size: 0 is out of range, 64 to 4096$help run --help'" run "$m" "$photo" what --size 0
 says "[wrong-arguments] --help of an unknown command" 2 "unknown command \"qunat\", did you mean \"quant\"?" qunat --help
 says "[wrong-arguments] sibling: help of an unknown command" 2 "unknown command \"wibble\"$help --help'" help wibble
-says "[wrong-arguments] picture and prompt swapped" 2 "\"What is this?\" is not a file, but the prompt \"$photo\" is; usage: fvlm run MODEL.fvlm IMAGE PROMPT" \
+says "[wrong-arguments] picture and prompt swapped" 2 "\"What is this?\" is not a file, but the prompt \"$photo\" is; usage: fvlm run MODEL.fvlm IMAGE [PROMPT]" \
     run "$m" "What is this?" "$photo"
-says "[wrong-arguments] sibling: model and picture swapped" 1 "\"$photo\" is a picture, not a .fvlm model; usage: fvlm run MODEL.fvlm IMAGE PROMPT" run "$photo" "$m" what
-says "[wrong-arguments] an unquoted prompt" 2 "expected MODEL.fvlm IMAGE PROMPT, got 5 arguments; a prompt of several words goes in quotes$help run --help'" \
+says "[wrong-arguments] sibling: model and picture swapped" 1 "\"$photo\" is a picture, not a .fvlm model; usage: fvlm run MODEL.fvlm IMAGE [PROMPT]" run "$photo" "$m" what
+says "[wrong-arguments] an unquoted prompt" 2 "expected MODEL.fvlm IMAGE [PROMPT], got 5 arguments; a prompt of several words goes in quotes$help run --help'" \
     run "$m" "$photo" what is this
 says "[wrong-arguments] a folder as model" 1 "\"$tiny/fused\" is a checkpoint folder; convert it first: 'fvlm convert'" run "$tiny/fused" "$photo" what
 says "[wrong-arguments] a URL as picture" 1 "\"https://example.org/a.jpg\" is a URL; download it first" run "$m" https://example.org/a.jpg what

@@ -161,25 +161,25 @@ done <<'END'
 2 quant model.fvlm folder -o new.fvlm
   expected MODEL.fvlm, got 2 arguments; try 'fvlm quant --help'
 2 run
-  expected MODEL.fvlm IMAGE PROMPT, got 0 arguments; try 'fvlm run --help'
+  expected MODEL.fvlm IMAGE [PROMPT], got 0 arguments; try 'fvlm run --help'
 2 run model.fvlm
-  expected MODEL.fvlm IMAGE PROMPT, got 1 argument; try 'fvlm run --help'
+  expected MODEL.fvlm IMAGE [PROMPT], got 1 argument; try 'fvlm run --help'
 2 run model.fvlm photo.png
-  expected MODEL.fvlm IMAGE PROMPT, got 2 arguments; try 'fvlm run --help'
+  no PROMPT; give one, or --embedding for the image's embedding
 2 run model.fvlm photo.png ''
   the prompt is empty
 2 run model.fvlm photo.png What is this?
-  expected MODEL.fvlm IMAGE PROMPT, got 5 arguments; a prompt of several words goes in quotes; try 'fvlm run --help'
+  expected MODEL.fvlm IMAGE [PROMPT], got 5 arguments; a prompt of several words goes in quotes; try 'fvlm run --help'
 2 run model.fvlm 'What is this?' photo.png
-  "What is this?" is not a file, but the prompt "photo.png" is; usage: fvlm run MODEL.fvlm IMAGE PROMPT
+  "What is this?" is not a file, but the prompt "photo.png" is; usage: fvlm run MODEL.fvlm IMAGE [PROMPT]
 1 run photo.png model.fvlm 'What is this?'
-  "photo.png" is a picture, not a .fvlm model; usage: fvlm run MODEL.fvlm IMAGE PROMPT
+  "photo.png" is a picture, not a .fvlm model; usage: fvlm run MODEL.fvlm IMAGE [PROMPT]
 2 run model.fvlm model.fvlm 'What is this?'
-  "model.fvlm" is a .fvlm model, not a picture; usage: fvlm run MODEL.fvlm IMAGE PROMPT
+  "model.fvlm" is a .fvlm model, not a picture; usage: fvlm run MODEL.fvlm IMAGE [PROMPT]
 2 run model.fvlm --image photo.png 'What is this?'
-  "--image" is an argument, not an option: fvlm run MODEL.fvlm IMAGE PROMPT; try 'fvlm run --help'
+  "--image" is an argument, not an option: fvlm run MODEL.fvlm IMAGE [PROMPT]; try 'fvlm run --help'
 2 run model.fvlm photo.png --prompt 'What is this?'
-  "--prompt" is an argument, not an option: fvlm run MODEL.fvlm IMAGE PROMPT; try 'fvlm run --help'
+  "--prompt" is an argument, not an option: fvlm run MODEL.fvlm IMAGE [PROMPT]; try 'fvlm run --help'
 1 run ck photo.png 'What is this?'
   "ck" is a checkpoint folder; convert it first: 'fvlm convert'
 1 run folder photo.png 'What is this?'
@@ -229,7 +229,7 @@ done <<'END'
 2 run model.fvlm photo.png hello --cpu gpu
   --cpu: "gpu" is not scalar, avx2, avx512, neon or dotprod; try 'fvlm run --help'
 2 run model.fvlm photo.png hello -o answer.txt
-  unknown option "-o"; an argument that begins with - goes after --; try 'fvlm run --help'
+  --output and --force are for an embedding; leave out PROMPT
 2 run model.fvlm photo.png hello --maxtokens 5
   unknown option "--maxtokens", did you mean "--max-tokens"?; try 'fvlm run --help'
 2 run model.fvlm photo.png hello --json --tokens-only

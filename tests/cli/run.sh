@@ -63,9 +63,9 @@ same "--max-tokens ends the answer" "$("$FVLM" run "$m" "$picture" "Describe the
 # --- refusals: the exact line, nothing on stdout, the exit code ---
 printf 'not a picture' >"$dir/text.png"
 printf 'not a model, but long enough to be looked at' >"$dir/text.fvlm"
-refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 0 arguments; try 'fvlm run --help'"
-refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 2 arguments; try 'fvlm run --help'" "$m" "$picture"
-refuses 2 "expected MODEL.fvlm IMAGE PROMPT, got 4 arguments; a prompt of several words goes in quotes; try 'fvlm run --help'" "$m" "$picture" what now
+refuses 2 "expected MODEL.fvlm IMAGE [PROMPT], got 0 arguments; try 'fvlm run --help'"
+refuses 2 "no PROMPT; give one, or --embedding for the image's embedding" "$m" "$picture"
+refuses 2 "expected MODEL.fvlm IMAGE [PROMPT], got 4 arguments; a prompt of several words goes in quotes; try 'fvlm run --help'" "$m" "$picture" what now
 refuses 2 "the prompt is empty" "$m" "$picture" ""
 refuses 2 "the prompt is empty" "$m" "$picture" "   "
 refuses 2 "the prompt may not contain <image>: the model fixes where the image goes" "$m" "$picture" "<image> what?"

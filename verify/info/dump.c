@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dump.c - `fvlm info --dump`: writes one tensor as a .npy file of f32 in logical order, whatever its type and layout.
  * The values are those the executor multiplies with, bit for bit. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "format/base/file.h"
+#include "format/base/npy.h"
 #include "format/base/output.h"
 #include "format/decode.h"
 #include "verify/info/info.h"
@@ -44,23 +44,6 @@ static void logical_row(const source *s, size_t n, uint8_t *out)
             value = float_at(s, n * s->k + k);
         fvlm_store_u32(out + 4 * k, fvlm_f32_bits(value));
     }
-}
-
-/* The header of NumPy's format 1.0: a Python dict, padded so that the data begin on 64 bytes. */
-static size_t npy_header(const fvlm_tensor *t, uint8_t out[256])
-{
-    char shape[96] = "";
-    for (unsigned d = 0, at = 0; d < t->rank; d++)
-        at +=
-            (unsigned)snprintf(shape + at, sizeof shape - at, "%" PRIu64 ",%s", t->dims[d], d + 1 < t->rank ? " " : "");
-    char *text = (char *)out + 10;
-    size_t n = (size_t)snprintf(text, 240, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
-    size_t total = (10 + n + 1 + 63) / 64 * 64;
-    memset(text + n, ' ', total - 10 - n);
-    memcpy(out, "\x93NUMPY\x01\x00", 8);
-    fvlm_store_u16(out + 8, (uint16_t)(total - 10));
-    out[total - 1] = '\n';
-    return total;
 }
 
 static fvlm_status write_rows(const source *s, fvlm_output *o, uint64_t at, const fvlm_stop *stop, fvlm_err *err)
@@ -104,13 +87,13 @@ fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *p
 {
     source s;
     fvlm_output *o = NULL;
-    uint8_t header[256];
+    uint8_t header[FVLM_NPY_MAX_HEADER];
     fvlm_status st = open_source(&s, r, name, err);
     if (!st && fvlm_file_same(fvlm_reader_path(r), path))
         st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
     if (!st) st = fvlm_output_create(&o, path, force, err);
     if (!st) {
-        size_t header_bytes = npy_header(s.t, header);
+        size_t header_bytes = fvlm_npy_header(s.t->rank, s.t->dims, header);
         uint64_t total;
         if (!fvlm_checked_mul(fvlm_tensor_n_elems(s.t), 4, &total) || !fvlm_checked_add(total, header_bytes, &total))
             st = fvlm_fail(err, FVLM_LIMIT, "tensor \"%s\" is too large to dump", name);

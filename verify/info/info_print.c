@@ -26,8 +26,15 @@ static void print_tower(FILE *to, const fvlm_config *c)
 static void print_architecture(FILE *to, const fvlm_config *c)
 {
     print_tower(to, c);
-    fprintf(to, "projector   %" PRIu32 " - %" PRIu32 " - %" PRIu32 "\n", c->projector.in, c->projector.hidden,
-            c->projector.out);
+    if (!fvlm_config_has_projector(c))
+        fprintf(to, "projector   none\n");
+    else
+        fprintf(to, "projector   %" PRIu32 " - %" PRIu32 " - %" PRIu32 "\n", c->projector.in, c->projector.hidden,
+                c->projector.out);
+    if (!fvlm_config_has_llm(c)) {
+        fprintf(to, "llm         none: pictures are encoded, questions not answered\n");
+        return;
+    }
     fprintf(to,
             "llm         %" PRIu32 " layers of %" PRIu32 ", %" PRIu32 " heads of %" PRIu32 " (%" PRIu32
             " for keys and values), ffn %" PRIu32 "\n",
@@ -122,9 +129,11 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
                         fvlm_reader_n_tensors(r));
     fputc('\n', to);
     print_architecture(to, c);
-    fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges, x->added,
-            fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
-    fvlm_terminal_print(to, "prompt      %s\n", c->prompt);
+    if (fvlm_config_has_llm(c)) {
+        fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges,
+                x->added, fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
+        fvlm_terminal_print(to, "prompt      %s\n", c->prompt);
+    }
     fputc('\n', to);
     print_shares(to, x, r);
     fputc('\n', to);

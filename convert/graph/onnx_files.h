@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* onnx_files.h - private to graph/: which files of a folder are the parts of a FastVLM.
+ *
+ * The community's names are PART[_VARIANT].onnx, in the folder or in its subfolder onnx/; PART is vision_encoder,
+ * embed_tokens, decoder_model_merged, decoder_model or model, VARIANT as in FVLM_CONVERT_VARIANTS, none for fp32. In a
+ * folder without such names, the graphs' inputs and outputs tell what they are (match.h). */
+#ifndef FVLM_CONVERT_GRAPH_ONNX_FILES_H
+#define FVLM_CONVERT_GRAPH_ONNX_FILES_H
+
+#include "convert/graph/match.h"
+#include "convert/source/listing.h"
+
+#define FVLM_ONNX_PARTS 3 /* vision, embedding, decoder */
+
+typedef struct {
+    char *name;           /* "onnx/vision_encoder_q4.onnx", relative to 'folder'; NULL: there is none */
+    const char *variant;  /* "fp32", ...; NULL: the name tells none */
+    fvlm_graph_role role; /* FVLM_GRAPH_FOREIGN: the graph will tell */
+} fvlm_onnx_file;
+
+typedef struct {
+    char *folder;  /* where config.json and the tokenizer are, or would be */
+    char *given;   /* the path, for messages */
+    bool one_file; /* a file was given, not a folder */
+    fvlm_onnx_file files[16];
+    size_t n_files;
+    const char *wanted; /* the variant that was asked for; NULL: none */
+    char *unused;       /* a file in the community's way that is not taken; NULL: there is none */
+    size_t n_unused;
+} fvlm_onnx_files;
+
+/* Whether path is an .onnx file, or a folder with such files and without safetensors ('prefer': or even with those). A
+ * folder of Hugging Face's cache counts as its snapshot. */
+bool fvlm_onnx_files_are(const char *path, bool prefer);
+
+/* Chooses the files to open. variant NULL: fp32, else the only one there is. A part that lacks the variant is taken as
+ * fp16 if that is what is closest, else as fp32. Refuses an ambiguous choice, and a variant that no part has, and says
+ * what there is. On failure *out is empty. */
+fvlm_status fvlm_onnx_files_find(fvlm_onnx_files *out, const char *path, const char *variant, fvlm_err *err);
+void fvlm_onnx_files_free(fvlm_onnx_files *f);
+
+#endif
