@@ -22,9 +22,9 @@ static struct {
     const char *against, *activations, *prompt, *act, *cpu, *picture;
     fvlm_cli_list images;
     uint64_t tokens, size, threads;
-    double max_kl, min_agree; /* below 0: not given */
+    double max_kl, min_agree, max_error; /* below 0: not given */
     bool json, quiet;
-} opt = {.max_kl = -1, .min_agree = -1};
+} opt = {.max_kl = -1, .min_agree = -1, .max_error = -1};
 
 static const fvlm_cli_option options[] = {
     {.name = "against",
@@ -60,6 +60,12 @@ static const fvlm_cli_option options[] = {
      .max = 100,
      .preset = "by grade",
      .real = &opt.min_agree},
+    {.name = "max-error",
+     .arg = "X",
+     .help = "highest error of embeddings that passes",
+     .max = 1000,
+     .preset = "by grade",
+     .real = &opt.max_error},
     {.name = "act",
      .arg = "MODE",
      .help = "activations",
@@ -86,16 +92,17 @@ static const fvlm_cli_option options[] = {
 
 static fvlm_status check_options(fvlm_err *err)
 {
-    const bool limits = opt.max_kl >= 0 || opt.min_agree >= 0;
+    const bool limits = opt.max_kl >= 0 || opt.min_agree >= 0 || opt.max_error >= 0;
     if (opt.against && opt.activations)
         return fvlm_fail(err, FVLM_USAGE, "give --against or --against-activations, not both");
     if (!opt.against && (opt.images.n || opt.prompt || opt.size || opt.tokens || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
-                         "--image, --picture, --prompt, --tokens, --size, --max-kl and --min-agree need --against "
-                         "SOURCE");
+                         "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need "
+                         "--against SOURCE");
     if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
-                         "--picture, --prompt, --tokens, --size, --act, --max-kl and --min-agree need --image FILE");
+                         "--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need "
+                         "--image FILE");
     size_t n_stdin = 0;
     for (size_t i = 0; i < opt.images.n; i++) {
         n_stdin += !strcmp(opt.images.items[i], "-");
@@ -107,6 +114,23 @@ static fvlm_status check_options(fvlm_err *err)
         return fvlm_fail(err, FVLM_USAGE, "--min-agree: %g is in percent; give 99 for 99 %%", opt.min_agree);
     if (!opt.against && !opt.activations && opt.act)
         return fvlm_fail(err, FVLM_USAGE, "--act needs --against SOURCE or --against-activations FILE");
+    return FVLM_OK;
+}
+
+/* Limits and questions fit what is compared: predictions, or without a language model embeddings. */
+static fvlm_status check_fit(const fvlm_reader *model, fvlm_err *err)
+{
+    const bool has_llm = fvlm_config_has_llm(fvlm_reader_config(model));
+    if (has_llm && opt.max_error >= 0)
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--max-error: \"%s\" has a language model; its predictions are judged (--max-kl, --min-agree)",
+                         fvlm_reader_path(model));
+    if (!has_llm && (opt.prompt || opt.tokens || opt.max_kl >= 0 || opt.min_agree >= 0))
+        return fvlm_fail(
+            err, FVLM_USAGE,
+            "--prompt, --tokens, --max-kl and --min-agree: \"%s\" has no language model; its embeddings are "
+            "judged (--max-error)",
+            fvlm_reader_path(model));
     return FVLM_OK;
 }
 
@@ -203,8 +227,10 @@ static fvlm_status compare_outputs(const char *model, const char *source, const 
                              .positions = FVLM_MIN_POSITIONS,
                              .limits = {.by_kl = opt.max_kl >= 0,
                                         .by_top1 = opt.min_agree >= 0,
+                                        .by_error = opt.max_error >= 0,
                                         .kl = opt.max_kl,
-                                        .top1 = opt.min_agree / 100},
+                                        .top1 = opt.min_agree / 100,
+                                        .error = opt.max_error},
                              .threads = (unsigned)opt.threads,
                              .cpu = opt.cpu,
                              .stop = fvlm_cli_stop(),
@@ -223,9 +249,12 @@ static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err
     fvlm_progress progress;
     fvlm_baseline against;
     fvlm_progress_start(&progress, "convert", opt.quiet || opt.json);
+    const fvlm_config *c = fvlm_reader_config(model);
     const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
     const fvlm_convert_options o = {.threads = (unsigned)opt.threads,
-                                    .head = fvlm_reader_config(model)->llm.tied ? "tied" : "own",
+                                    .head = !fvlm_config_has_llm(c) ? NULL
+                                            : c->llm.tied           ? "tied"
+                                                                    : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,
@@ -262,7 +291,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     if (!st && opt.against) st = fvlm_cli_check_source(opt.against, err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;
-    st = fvlm_pool_create(&f.pool, (unsigned)opt.threads, err);
+    st = check_fit(r, err);
+    if (!st) st = fvlm_pool_create(&f.pool, (unsigned)opt.threads, err);
     if (!st) st = check_hashes(r, &f, err);
     if (!st && opt.against) st = against_source(r, &f, err);
     if (!st && opt.activations) st = compare_outputs(args->items[0], NULL, opt.activations, &f, err);

@@ -86,10 +86,24 @@ static fvlm_status measure_logits(comparison *c, const fvlm_lockstep_block *show
     return st;
 }
 
+/* The picture's rows, where nothing follows them. */
+static void measure_embedding(comparison *c, const fvlm_lockstep_block *shown, const float *truth)
+{
+    for (unsigned a = 0; a < c->o->n_acts; a++)
+        fvlm_likeness_add(&c->out->likeness[a], truth, shown[a].x, shown->rows, shown->cols);
+    c->out->answers[c->out->n_answers - 1].positions += shown->rows;
+}
+
+static size_t positions_compared(const fvlm_parity *p)
+{
+    return p->embedding ? p->likeness[0].rows : p->agreement[0].compared;
+}
+
 /* Passes over general questions are not counted beforehand: the rest is estimated from the positions so far. */
 static void show_progress(comparison *c)
 {
-    const size_t done = c->out->agreement[0].positions, wanted = c->o->positions;
+    const size_t done = c->out->embedding ? c->out->likeness[0].rows : c->out->agreement[0].positions,
+                 wanted = c->o->positions;
     c->met++;
     if (!c->o->progress) return;
     const uint64_t total = done >= wanted ? c->met : done > 0 ? c->met * wanted / done : c->met + wanted;
@@ -107,6 +121,7 @@ static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err
     if (!st) st = w->kind->block(w, shown->name, shown->rows, shown->cols, &truth, err);
     if (!st && c->in_prompt) st = measure_block(c, shown, truth, err);
     if (st) return st;
+    if (c->out->embedding && !strcmp(shown->name, c->out->embedding)) measure_embedding(c, shown, truth);
     if (!strcmp(shown->name, "logits")) st = measure_logits(c, shown, truth, err);
     show_progress(c);
     if (w->kind->release) w->kind->release(w);
@@ -151,7 +166,7 @@ static fvlm_status compare_all(comparison *c, fvlm_err *err)
     while (!st && more) {
         fvlm_runner_input in;
         c->next = (fvlm_runner_token){0};
-        st = w->kind->begin(w, c->out->agreement[0].compared, &in, &more, err);
+        st = w->kind->begin(w, positions_compared(c->out), &in, &more, err);
         c->in_prompt = more && !in.same_start;
         if (!st && more) st = add_answer(c, &in, err);
         if (!st && more) st = run_candidates(c, &in, err);
@@ -204,6 +219,7 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
     memcpy(out->acts, o->acts, sizeof out->acts);
     fvlm_status st =
         o->recorded ? fvlm_witness_recorded_open(&c.witness, o, err) : fvlm_witness_model_open(&c.witness, o, err);
+    if (!st) out->embedding = c.witness->embedding;
     if (!st) st = open_candidates(&c, err);
     if (!st) st = compare_all(&c, err);
     if (!st) st = grade(&c, err);

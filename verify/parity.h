@@ -20,14 +20,16 @@
 #include "verify/bounds.h"
 #include "verify/divergence.h"
 #include "verify/grade.h"
+#include "verify/likeness.h"
 
 enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64, FVLM_MAX_TOKEN_TEXT = 40 };
 
 /* The user's own, which take the place of the grades and of the bounds on predictions. */
 typedef struct {
-    bool by_kl, by_top1;
-    double kl;   /* mean KL divergence, at most */
-    double top1; /* share of positions where the likeliest token agrees, at least */
+    bool by_kl, by_top1, by_error;
+    double kl;    /* mean KL divergence, at most */
+    double top1;  /* share of positions where the likeliest token agrees, at least */
+    double error; /* relative L2 of the pictures' rows, at most; where there are no predictions */
 } fvlm_parity_limits;
 
 typedef struct {
@@ -69,8 +71,8 @@ typedef struct {
 
 typedef struct {
     const char *image;  /* path, borrowed from the options; NULL: a drawn picture */
-    const char *prompt; /* NULL: recorded */
-    size_t positions;
+    const char *prompt; /* NULL: recorded, or none */
+    size_t positions;   /* of the answer; without one, of the picture */
     fvlm_parting parting[FVLM_MAX_CANDIDATES];
 } fvlm_parity_answer;
 
@@ -84,6 +86,10 @@ typedef struct {
     unsigned n_acts;
     fvlm_act_mode acts[FVLM_MAX_CANDIDATES];
     fvlm_bound bounds[FVLM_MAX_CANDIDATES];
+    /* The block that ends a comparison without a language model, "projector" or "vision.final", and its rows. Else
+     * NULL, and predictions are compared. */
+    const char *embedding;
+    fvlm_likeness likeness[FVLM_MAX_CANDIDATES];
     fvlm_agreement agreement[FVLM_MAX_CANDIDATES];
     fvlm_statistics statistics[FVLM_MAX_CANDIDATES];
     fvlm_grading grading[FVLM_MAX_CANDIDATES];

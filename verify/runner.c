@@ -61,11 +61,12 @@ static fvlm_status encode_picture(fvlm_runner *r, fvlm_err *err)
     const fvlm_config *c = fvlm_model_config(r->m);
     r->n_image = fvlm_model_image_tokens(c, r->input->pixels->side);
     free(r->picture);
-    r->picture = fvlm_alloc(r->n_image * c->llm.hidden, sizeof(float));
+    const bool project = !r->input->embedding || !strcmp(r->input->embedding, "projector");
+    r->picture = fvlm_alloc(project ? r->n_image * c->projector.out : 0, sizeof(float));
     float *features = fvlm_alloc(r->n_image * c->vision.out_dim, sizeof(float));
     fvlm_status st = r->picture && features ? FVLM_OK : fvlm_fail_nomem(err);
     if (!st) st = fvlm_model_tower(r->m, r->input->pixels, features, err);
-    if (!st && !r->stopped) st = fvlm_model_project(r->m, features, r->n_image, r->picture, err);
+    if (!st && !r->stopped && project) st = fvlm_model_project(r->m, features, r->n_image, r->picture, err);
     free(features);
     return st;
 }
@@ -88,8 +89,9 @@ static fvlm_status run_prompt(fvlm_runner *r, scratch *s, fvlm_err *err)
 
 static fvlm_status run(fvlm_runner *r, scratch *s, fvlm_err *err)
 {
-    fvlm_status st = create_scratch(r, s, err);
     r->in_prompt = !r->input->same_start;
+    if (r->input->embedding) return encode_picture(r, err);
+    fvlm_status st = create_scratch(r, s, err);
     if (!st && !r->input->same_pixels) st = encode_picture(r, err);
     if (!st && !r->stopped) st = run_prompt(r, s, err);
     r->in_prompt = false;

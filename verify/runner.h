@@ -19,7 +19,8 @@ typedef struct {
     const char *prompt;  /* NULL if it was recorded */
     const uint32_t *ids; /* of the prompt; the picture's rows go in after the first 'split' of them */
     size_t n_ids, split;
-    size_t n_tokens; /* predictions of the answer, at most; the first is that of the prompt's pass */
+    const char *embedding; /* "projector" or "vision.final": the pass ends with this block, and there are no ids */
+    size_t n_tokens;       /* predictions of the answer, at most; the first is that of the prompt's pass */
 } fvlm_runner_input;
 
 /* What follows the logits that were met last. */
@@ -37,7 +38,7 @@ typedef struct {
     unsigned n_meets;              /* for each block: 2 keeps it in hand from the first to the second */
     const fvlm_runner_token *next; /* may change while the logits are met */
     /* Inside: */
-    float *picture; /* [n_image, llm.hidden]: the rows of the picture */
+    float *picture; /* [n_image, image width]: the rows of the picture */
     size_t n_image;
     pthread_t thread;
     bool started, in_prompt, stopped;

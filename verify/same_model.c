@@ -49,7 +49,10 @@ static char *describe(const difference *d)
 {
     char *a = value_text(d->a), *b = value_text(d->b);
     const bool both = a && b, fits = both && strlen(a) + strlen(b) < 80;
-    char *out = !both ? NULL : fits ? fvlm_asprintf("%s is %s and %s", d->path, a, b) : strdup(d->path);
+    char *out = !both                       ? NULL
+                : !fits && (!d->a || !d->b) ? fvlm_asprintf("%s is in only one of them", d->path)
+                : fits                      ? fvlm_asprintf("%s is %s and %s", d->path, a, b)
+                                            : strdup(d->path);
     free(a);
     free(b);
     return out;
@@ -111,7 +114,7 @@ fvlm_status fvlm_same_model_describe(fvlm_reader *model, fvlm_reader *source, ch
         difference d = {.a = json_object_get(part ? json_object_get(a, part) : a, usage[i][1]),
                         .b = json_object_get(part ? json_object_get(b, part) : b, usage[i][1])};
         snprintf(d.path, sizeof d.path, "%s%s%s", part ? part : "", part ? "." : "", usage[i][1]);
-        if (!json_equal(d.a, d.b)) st = append(differences, describe(&d), err);
+        if (d.a != d.b && !json_equal(d.a, d.b)) st = append(differences, describe(&d), err);
     }
     if (!st) st = fvlm_reader_tokenizer(model, &tokenizers[0], &n_bytes[0], err);
     if (!st) st = fvlm_reader_tokenizer(source, &tokenizers[1], &n_bytes[1], err);

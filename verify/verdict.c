@@ -40,11 +40,23 @@ static bool is_graded(const fvlm_parity *p)
 }
 
 /* The user's limits and the bounds count an infinite KL as too large, and nothing compared as not agreeing. */
+static fvlm_failure fail_embedding(const fvlm_parity *p, unsigned act)
+{
+    const fvlm_likeness *l = &p->likeness[act];
+    if (l->rows == 0) return FVLM_FAILURE_NOT_JUDGED;
+    if (p->limits.by_error)
+        return fvlm_likeness_error(l) <= p->limits.error ? FVLM_FAILURE_NONE : FVLM_FAILURE_MAX_ERROR;
+    if (!is_graded(p)) return fvlm_likeness_error(l) <= p->bounds[act].block ? FVLM_FAILURE_NONE : FVLM_FAILURE_BOUNDS;
+    if (!fvlm_likeness_is_judged(l)) return FVLM_FAILURE_NOT_JUDGED;
+    return fvlm_likeness_grade(l) <= FVLM_GRADE_CLOSE ? FVLM_FAILURE_NONE : FVLM_FAILURE_GRADE;
+}
+
 fvlm_failure fvlm_verdict_predictions(const fvlm_parity *p, unsigned act)
 {
     const fvlm_parity_limits *l = &p->limits;
     const fvlm_grading *g = &p->grading[act];
     const double kl = p->statistics[act].kl.value, top1 = p->statistics[act].top1.value;
+    if (p->embedding) return fail_embedding(p, act);
     if (p->agreement[act].compared == 0) return FVLM_FAILURE_NOT_JUDGED;
     if (!g->judged && (is_graded(p) || l->by_kl || l->by_top1)) return FVLM_FAILURE_NOT_JUDGED;
     if (l->by_kl && !(kl <= l->kl)) return FVLM_FAILURE_MAX_KL;
@@ -68,6 +80,26 @@ bool fvlm_verdict_ok(const fvlm_parity *p)
     return ok;
 }
 
+static fvlm_status describe_embedding(const fvlm_parity *p, unsigned act, fvlm_failure failure, const char *model,
+                                      fvlm_err *err)
+{
+    const fvlm_likeness *l = &p->likeness[act];
+    const char *with = fvlm_act_name(p->acts[act]);
+    const double error = fvlm_likeness_error(l);
+    if (failure == FVLM_FAILURE_NOT_JUDGED)
+        return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": not judged: %d rows are needed, and there %s %zu", model,
+                         FVLM_MIN_POSITIONS, l->rows == 1 ? "is" : "are", l->rows);
+    if (failure == FVLM_FAILURE_MAX_ERROR)
+        return fvlm_fail(err, FVLM_MISMATCH,
+                         "\"%s\" with %s activations: the embedding's error of %.3g exceeds --max-error %g", model,
+                         with, error, p->limits.error);
+    if (failure == FVLM_FAILURE_GRADE)
+        return fvlm_fail(err, FVLM_MISMATCH,
+                         "\"%s\" with %s activations: %s: the embedding's error is %.3g (close: at most %g)", model,
+                         with, fvlm_grade_name(fvlm_likeness_grade(l)), error, fvlm_likeness_limit(FVLM_GRADE_CLOSE));
+    return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": out of the bounds for %s", model, fvlm_precision_name(p->precision));
+}
+
 /* Why the outputs fail with one activation mode; FVLM_OK if they do not. */
 static fvlm_status check_act(const fvlm_parity *p, unsigned act, const char *model, fvlm_err *err)
 {
@@ -78,6 +110,9 @@ static fvlm_status check_act(const fvlm_parity *p, unsigned act, const char *mod
     const bool blocks_ok = fvlm_verdict_first_bad(p, act) == p->n_blocks;
     char value[32], limit[32];
     if (fvlm_verdict_act_ok(p, act)) return FVLM_OK;
+    if (p->embedding)
+        return describe_embedding(p, act, blocks_ok ? fvlm_verdict_predictions(p, act) : FVLM_FAILURE_BOUNDS, model,
+                                  err);
     switch (blocks_ok ? fvlm_verdict_predictions(p, act) : FVLM_FAILURE_BOUNDS) {
     case FVLM_FAILURE_NOT_JUDGED:
         return fvlm_fail(err, FVLM_MISMATCH, "\"%s\": not judged: %d positions are needed, and there %s %zu", model,

@@ -5,13 +5,15 @@
 
 #include "verify/parity.h"
 
-/* What the predictions fail by. Float types have bounds (bounds.h). Quantized ones are graded (grade.h): "visibly
- * worse" and "broken" fail, and so does too few positions. The user's limits take the place of both. */
+/* What the predictions, or without a language model the pictures' rows, fail by. Float types have bounds (bounds.h).
+ * Quantized ones are graded (grade.h): "visibly worse" and "broken" fail, and so does too few positions. The user's
+ * limits take the place of both. */
 typedef enum {
     FVLM_FAILURE_NONE,
     FVLM_FAILURE_NOT_JUDGED,
     FVLM_FAILURE_MAX_KL,
     FVLM_FAILURE_MIN_TOP1,
+    FVLM_FAILURE_MAX_ERROR,
     FVLM_FAILURE_GRADE,
     FVLM_FAILURE_BOUNDS
 } fvlm_failure;

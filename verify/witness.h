@@ -6,7 +6,7 @@
  *   accept                          once for every model
  *   begin                           for every input, until there is none
  *     block, release                for every block of the prompt's pass, unless it has the same start
- *     block, next, release          for every step's logits
+ *     block, next, release          for every step's logits; not if the comparison ends with the picture's rows
  *   end
  *   check_unchanged, close
  */
@@ -47,6 +47,7 @@ struct fvlm_witness {
     const fvlm_witness_kind *kind;
     const fvlm_reader *source; /* the .fvlm file that the model was made from; NULL if there is none */
     unsigned n_models;         /* that run beside the candidates and share their threads */
+    const char *embedding;     /* the block that ends it, see fvlm_parity; NULL: "logits" */
 };
 
 /* The model o->source, run beside the candidates in f32 over the inputs of inputs.h, following its own greedy answers.

@@ -45,7 +45,7 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     if (!st)
         st = fvlm_same_model_check(fvlm_model_reader(m), fvlm_model_reader(source),
                                    fvlm_reader_path(fvlm_model_reader(source)), err);
-    if (st || strcmp(fvlm_model_config(m)->prompt, fvlm_model_config(source)->prompt)) return st;
+    if (st || base->embedding || strcmp(fvlm_model_config(m)->prompt, fvlm_model_config(source)->prompt)) return st;
     st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
     if (!st && (n != w->n_ids || split != w->split || memcmp(ids, w->ids, n * sizeof *ids)))
         st = fvlm_fail(err, FVLM_MISMATCH, "the two files tokenize the prompt differently");
@@ -61,11 +61,21 @@ static fvlm_status hand_over(void *ctx, const fvlm_lockstep_block *shown, fvlm_e
     return fvlm_lockstep_check_same(&shown[RUNNER], &shown[ASKER], err);
 }
 
+/* Without a language model: every picture of the user's, and drawn ones while there are too few positions. */
+static bool find_picture(model_witness *w, size_t positions)
+{
+    w->picture += w->question;
+    w->question = 0;
+    w->loaded = false;
+    return w->picture < w->o->n_images || (positions < w->o->positions && w->picture < w->o->n_images + FVLM_N_DRAWN);
+}
+
 /* Goes on to the next input if it is needed. Every picture of the user's gets the user's prompt, and its share of the
  * positions wanted. */
 static bool find_input(model_witness *w, size_t positions)
 {
     const fvlm_parity_options *o = w->o;
+    if (w->base.embedding) return find_picture(w, positions);
     for (; w->picture < o->n_images + FVLM_N_DRAWN; w->picture++, w->question = 0, w->loaded = false) {
         const bool own = w->picture < o->n_images;
         const size_t share = own ? o->positions * (w->picture + 1) / o->n_images : o->positions;
@@ -108,10 +118,11 @@ static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input
     *in = (fvlm_runner_input){.pixels = &w->pixels,
                               .same_pixels = w->loaded,
                               .image = w->picture < w->o->n_images ? w->o->images[w->picture] : NULL,
-                              .prompt = prompt_of(w),
+                              .prompt = base->embedding ? NULL : prompt_of(w),
+                              .embedding = base->embedding,
                               .n_tokens = w->o->tokens};
     fvlm_status st = w->loaded ? FVLM_OK : load_pixels(w, err);
-    if (!st) st = take_prompt(w, in, err);
+    if (!st && !base->embedding) st = take_prompt(w, in, err);
     if (!st) st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
     if (st) return st;
     w->loaded = true;
@@ -188,12 +199,15 @@ fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_option
     if (!w) return fvlm_fail_nomem(err);
     *w = (model_witness){.o = o, .runner = {.index = RUNNER, .n_meets = 2, .next = &w->next}};
     fvlm_status st = fvlm_runner_open(&w->runner, o->source, FVLM_ACT_F32, o->n_acts + 1, o, err);
-    if (!st) st = fvlm_prompt_ids(w->runner.m, o->prompt, true, &w->ids, &w->n_ids, &w->split, err);
+    const fvlm_config *c = st ? NULL : fvlm_model_config(w->runner.m);
+    if (!st && fvlm_config_has_llm(c))
+        st = fvlm_prompt_ids(w->runner.m, o->prompt, true, &w->ids, &w->n_ids, &w->split, err);
     if (st) {
         close_witness(&w->base);
         return st;
     }
     w->base = (fvlm_witness){.kind = &kind, .source = fvlm_model_reader(w->runner.m), .n_models = 1};
+    if (!fvlm_config_has_llm(c)) w->base.embedding = fvlm_config_has_projector(c) ? "projector" : "vision.final";
     *out = &w->base;
     return FVLM_OK;
 }

@@ -127,6 +127,10 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
 {
     recorded_witness *r = (recorded_witness *)base;
     const int64_t vocab = fvlm_model_config(m)->llm.vocab;
+    if (!fvlm_config_has_llm(fvlm_model_config(m)))
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\" has no language model; recorded activations are those of a whole model",
+                         fvlm_reader_path(fvlm_model_reader(m)));
     fvlm_status st = fvlm_model_check_side(m, r->pixels.side, err);
     if (!st) st = take_prompt(r, vocab, err);
     for (size_t i = 0; i < r->n_greedy && !st; i++)

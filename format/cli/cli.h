@@ -67,8 +67,8 @@ typedef struct {
     }
 #define FVLM_CLI_PICTURE(t)                                                                                            \
     {                                                                                                                  \
-        .name = "picture", .arg = "HOW", .help = "as people see it, or as Apple's predict.py does",                    \
-        .choices = "seen|apple", .preset = "seen", .text = (t)                                                         \
+        .name = "picture", .arg = "HOW", .help = "as people see it, or as Apple does", .choices = "seen|apple",        \
+        .preset = "seen", .text = (t)                                                                                  \
     }
 #define FVLM_CLI_QUIET(t)                                                                                              \
     {                                                                                                                  \
@@ -81,7 +81,7 @@ typedef struct {
     }
 #define FVLM_CLI_CPU(t)                                                                                                \
     {                                                                                                                  \
-        .name = "cpu", .arg = "LEVEL", .help = "fastest kernels to use", .choices = "scalar|avx2|avx512|neon|dotprod", \
+        .name = "cpu", .arg = "LEVEL", .help = "kernels", .choices = "scalar|avx2|avx512|neon|dotprod",                \
         .preset = "any", .text = (t)                                                                                   \
     }
 

@@ -80,3 +80,20 @@ refused "bench --text" 1 "\"$t\" has no language model; leave out --prompt and -
 same "downsampling and projector stay at 8 bits" \
     "$("$FVLM" info "$dir/int4.fvlm" --tensors | awk '/downsample.pw.weight|projector.0.weight/ { print $2 }' | sort -u)" int8-sym-g64
 "$FVLM" run "$dir/int4.fvlm" "$picture" -q -o "$dir/int4.npy"; ok "and runs" $?
+
+# --- verify ---
+"$FVLM" verify "$dir/int4.fvlm" "$p" --image "$picture" >"$dir/out" 2>"$dir/err"; ok "verify grades the embedding" $?
+grep -qE '^embedding \(projector\), 256 rows: relative error 0\.[0-9]+; cosine of a row: mean 0\.9' "$dir/out"; ok "its figures" $?
+grep -qE '^grade: indistinguishable \(relative error up to 0.08: indistinguishable, 0.2: close, 0.6: visibly worse\)' "$dir/out"
+ok "its grade and the limits" $?
+! grep -qE 'differ in use|KL|token' "$dir/out"; ok "nothing about tokens" $?
+"$FVLM" verify "$dir/int4.fvlm" "$p" --image "$picture" --json >"$dir/json"; ok "verify --json" $?
+same "--json: an embedding and no predictions" "$(grep -oE '"(embedding|predictions|cosine_lowest)"' "$dir/json" | sort | uniq -c | tr -d '\n')" \
+    '      2 "cosine_lowest"      2 "embedding"'
+refused "verify with a model of another kind" 1 "\"$t\" and \"$m\" are not the same model: llm is in only one of them" \
+    "$FVLM" verify "$t" "$m" -q
+refused "--max-kl" 2 "--prompt, --tokens, --max-kl and --min-agree: \"$t\" has no language model; its embeddings are judged (--max-error)" \
+    "$FVLM" verify "$t" "$p" --image "$picture" --max-kl 1
+refused "--max-error of a whole model" 2 \
+    "--max-error: \"$m\" has a language model; its predictions are judged (--max-kl, --min-agree)" \
+    "$FVLM" verify "$m" "$m.2" --image "$picture" --max-error 1

@@ -99,8 +99,8 @@ got=$("$FVLM" verify "$m" --against "$dir/bad.fvlm" 2>&1 >/dev/null); rc=$?
 help="; try 'fvlm verify --help'"
 refuses "no model" 2 "expected MODEL.fvlm [SOURCE], got 0 arguments$help"
 refuses "three models" 2 "expected MODEL.fvlm [SOURCE], got 3 arguments$help" "$m" "$m" "$m"
-refuses "--act without a picture" 2 "--picture, --prompt, --tokens, --size, --act, --max-kl and --min-agree need --image FILE" "$m" --against "$m" --act f32
-refuses "a picture without --against" 2 "--image, --picture, --prompt, --tokens, --size, --max-kl and --min-agree need --against SOURCE" "$m" --image "$picture"
+refuses "--act without a picture" 2 "--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need --image FILE" "$m" --against "$m" --act f32
+refuses "a picture without --against" 2 "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need --against SOURCE" "$m" --image "$picture"
 refuses "two things to compare with" 2 "give --against or --against-activations, not both" \
     "$m" --against "$m" --against-activations x --image "$picture"
 refuses "--act alone" 2 "--act needs --against SOURCE or --against-activations FILE" "$m" --act f32

@@ -53,10 +53,22 @@ static json_t *predictions_json(const fvlm_parity *p, unsigned act)
                      fvlm_verdict_predictions(p, act) == FVLM_FAILURE_NONE);
 }
 
+static json_t *embedding_json(const fvlm_parity *p, unsigned act)
+{
+    const fvlm_likeness *l = &p->likeness[act];
+    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:b}", "block", p->embedding, "rows", (json_int_t)l->rows,
+                     "relative_l2", number(fvlm_likeness_error(l)), "cosine_mean", number(fvlm_likeness_cosine(l)),
+                     "cosine_lowest", number(l->lowest), "ok", fvlm_verdict_predictions(p, act) == FVLM_FAILURE_NONE);
+}
+
 /* null if there were too few positions. */
 static json_t *grade_json(const fvlm_parity *p, unsigned act)
 {
     const fvlm_grading *g = &p->grading[act];
+    if (p->embedding)
+        return fvlm_likeness_is_judged(&p->likeness[act])
+                   ? json_pack("{s:s}", "grade", fvlm_grade_name(fvlm_likeness_grade(&p->likeness[act])))
+                   : json_null();
     if (!g->judged) return json_null();
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "grade", fvlm_grade_name(g->grade), "best",
                      fvlm_grade_name(g->low), "worst", fvlm_grade_name(g->high), "kl_mean",
@@ -74,7 +86,8 @@ static json_t *act_json(const fvlm_parity *p, unsigned act)
     const size_t at = fvlm_verdict_largest_step(p, act, &step);
     return json_pack("{s:s, s:{s:o, s:o, s:f}, s:o, s:o, s:o, s:s?, s:s?, s:b}", "act", fvlm_act_name(p->acts[act]),
                      "bounds", "relative_l2", number(bound->block), "kl_mean", number(bound->kl), "top1", bound->top1,
-                     "blocks", blocks, "predictions", predictions_json(p, act), "grade", grade_json(p, act),
+                     "blocks", blocks, p->embedding ? "embedding" : "predictions",
+                     p->embedding ? embedding_json(p, act) : predictions_json(p, act), "grade", grade_json(p, act),
                      "largest_step", step > 0 ? p->blocks[at].name : NULL, "first_out_of_bounds",
                      bad < p->n_blocks ? p->blocks[bad].name : NULL, "ok", fvlm_verdict_act_ok(p, act));
 }
@@ -95,10 +108,16 @@ static json_t *answer_json(const fvlm_parity *p, const fvlm_parity_answer *a)
 }
 
 /* {"kl_mean": [0.006, 0.05, 0.45], ...}: the worst values that are still indistinguishable, close, visibly worse. */
-static json_t *limits_json(void)
+static json_t *limits_json(bool embedding)
 {
     static const char *const keys[] = {"kl_mean", "top1", "dp_rms"};
     json_t *all = json_object();
+    if (embedding) {
+        json_t *limits = json_array();
+        for (fvlm_grade g = 0; g < FVLM_GRADE_BROKEN; g++) fvlm_json_append(&limits, json_real(fvlm_likeness_limit(g)));
+        fvlm_json_set(&all, "relative_l2", limits);
+        return all;
+    }
     for (fvlm_figure f = 0; f < FVLM_N_FIGURES; f++) {
         json_t *limits = json_array();
         for (fvlm_grade g = 0; g < FVLM_GRADE_BROKEN; g++) fvlm_json_append(&limits, json_real(fvlm_grade_limit(f, g)));
@@ -127,7 +146,7 @@ static void add_parity(json_t **report, const fvlm_parity *p)
     fvlm_json_set(report, "drawn", json_integer((json_int_t)p->n_drawn));
     fvlm_json_set(report, "picture_notes", json_string(fvlm_pixels_describe_notes(p->picture_notes, notes)));
     fvlm_json_set(report, "positions_needed", json_integer(FVLM_MIN_POSITIONS));
-    fvlm_json_set(report, "grade_limits", limits_json());
+    fvlm_json_set(report, "grade_limits", limits_json(p->embedding));
     fvlm_json_set(report, "seconds", json_real(p->seconds));
     fvlm_json_set(report, "activations", acts);
     fvlm_json_set(report, "answers", answers);

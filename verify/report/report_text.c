@@ -152,6 +152,27 @@ static void print_bounds(FILE *to, const fvlm_parity *p, unsigned act, bool pred
     fprintf(to, "\n");
 }
 
+/* The rows of pictures, and their grade. */
+static void print_embedding(FILE *to, const fvlm_parity *p, unsigned act)
+{
+    const fvlm_likeness *l = &p->likeness[act];
+    const fvlm_failure failure = fvlm_verdict_predictions(p, act);
+    fprintf(to, "embedding (%s), %zu rows: relative error %.3g; cosine of a row: mean %.6f, lowest %.6f\n",
+            p->embedding, l->rows, fvlm_likeness_error(l), fvlm_likeness_cosine(l), l->lowest);
+    print_bounds(to, p, act, false);
+    if (fvlm_likeness_is_judged(l))
+        fprintf(to, "grade: %s (relative error up to %g: %s, %g: %s, %g: %s)\n",
+                fvlm_grade_name(fvlm_likeness_grade(l)), fvlm_likeness_limit(FVLM_GRADE_INDISTINGUISHABLE),
+                fvlm_grade_name(FVLM_GRADE_INDISTINGUISHABLE), fvlm_likeness_limit(FVLM_GRADE_CLOSE),
+                fvlm_grade_name(FVLM_GRADE_CLOSE), fvlm_likeness_limit(FVLM_GRADE_VISIBLY_WORSE),
+                fvlm_grade_name(FVLM_GRADE_VISIBLY_WORSE));
+    else if (failure == FVLM_FAILURE_NOT_JUDGED)
+        fprintf(to, "NOT JUDGED: %d rows are needed, and there %s %zu\n", FVLM_MIN_POSITIONS,
+                l->rows == 1 ? "is" : "are", l->rows);
+    if (p->limits.by_error)
+        fprintf(to, "at most %g asked for%s\n", p->limits.error, failure == FVLM_FAILURE_MAX_ERROR ? ": EXCEEDED" : "");
+}
+
 static void print_verdict(FILE *to, const fvlm_parity *p, unsigned act)
 {
     const fvlm_grading *g = &p->grading[act];
@@ -184,6 +205,10 @@ static void print_parity(FILE *to, const fvlm_parity *p)
         if (p->n_drawn) fprintf(to, " and %zu drawn picture%s", p->n_drawn, p->n_drawn == 1 ? "" : "s");
         fprintf(to, "\n");
         print_blocks(to, p, act);
+        if (p->embedding) {
+            print_embedding(to, p, act);
+            continue;
+        }
         print_statistics(to, p, act);
         print_partings(to, p, act);
         print_verdict(to, p, act);

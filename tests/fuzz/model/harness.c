@@ -18,14 +18,15 @@
 #include "tests/support/support.h"
 #include "reference/reference.h"
 
-enum { N_TYPES = 4, ENTRY = 48, ENTRY_BYTES = 64, SIDE = 16 };
+enum { N_TYPES = 4, N_PARTS = 3, ENTRY = 48, ENTRY_BYTES = 64, SIDE = 16 };
 
 typedef struct {
     test_image image;
     size_t at[16], n_bytes[16], n_tensors; /* of the first tensors in the file */
 } base_model;
 
-static void make_base(base_model *b, fvlm_type type)
+/* parts: 0 a whole model, 1 without its language model, 2 without projector, too. */
+static void make_base(base_model *b, fvlm_type type, unsigned parts)
 {
     random_model r = random_model_small();
     fvlm_config *c = &r.config;
@@ -41,6 +42,7 @@ static void make_base(base_model *b, fvlm_type type)
     c->vision.se_dim = 4;
     c->llm.layers = 1;
     c->llm.context = 64;
+    if (parts) random_model_without_llm(&r, parts == 1);
     snprintf(path, sizeof path, "%s/model.fvlm", fuzz_folder());
     MUST(!random_model_write(&r, path, &err));
     fvlm_reader *reader;
@@ -124,7 +126,7 @@ static fvlm_status run(fvlm_model *m, fvlm_err *err)
     const size_t tokens = fvlm_model_image_tokens(c, SIDE);
     fvlm_pixels pixels = {.side = SIDE, .values = fvlm_alloc(SIDE * SIDE * 3, sizeof(float))};
     float *features = fvlm_alloc(tokens * c->vision.out_dim, sizeof(float));
-    float *rows = fvlm_alloc(tokens * c->llm.hidden, sizeof(float));
+    float *rows = fvlm_alloc(tokens * fvlm_config_image_width(c), sizeof(float));
     MUST(pixels.values && features && rows);
     for (size_t i = 0; i < SIDE * SIDE * 3; i++) pixels.values[i] = (float)(i % 256) / 255;
     fvlm_status st = fvlm_model_tower(m, &pixels, features, err);
@@ -146,11 +148,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const fvlm_type types[N_TYPES] = {
         {.kind = FVLM_F32}, {.kind = FVLM_BF16}, {FVLM_INT, 8, 0, 32}, {FVLM_INT, 4, 1, 64}};
-    static base_model bases[N_TYPES];
+    static base_model bases[N_TYPES * N_PARTS];
     const uint8_t *type = take(&data, &size, 1);
     if (!type) return 0;
-    base_model *b = &bases[*type % N_TYPES];
-    if (!b->image.bytes) make_base(b, types[*type % N_TYPES]);
+    base_model *b = &bases[*type % (N_TYPES * N_PARTS)];
+    if (!b->image.bytes) make_base(b, types[*type % N_TYPES], *type / N_TYPES % N_PARTS);
     test_image x = {malloc(b->image.n_bytes), b->image.n_bytes};
     MUST(x.bytes);
     memcpy(x.bytes, b->image.bytes, x.n_bytes);
