@@ -11,7 +11,7 @@
 #include "convert/source/magic.h"
 #include "format/base/mapped.h"
 
-#define MAX_MEMORY ((size_t)512 << 20) /* of the arena; a large network takes 20 MB */
+#define MAX_MEMORY ((size_t)256 << 20) /* of the arena; a large network takes 20 MB */
 #define HASH_BLOCK ((size_t)1 << 20)
 
 /* ---- opening ---- */

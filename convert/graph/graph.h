@@ -129,7 +129,7 @@ fvlm_status fvlm_graph_attr_float(float *out, const fvlm_graph_node *n, const ch
 fvlm_status fvlm_graph_attr_ints(const int64_t **out, size_t *n_out, const fvlm_graph_node *n, const char *name,
                                  fvlm_err *err);
 
-/* "node "/stages.0/Conv" (Conv)", or by its first output if it has no name, for messages. */
+/* "node "/stages.0/Conv" (Conv)", or without a name: "the node (Conv) that computes "..."", for messages. */
 const char *fvlm_graph_node_text(const fvlm_graph *g, const fvlm_graph_node *n, char out[192]);
 
 /* The model's file, then those of external data. */

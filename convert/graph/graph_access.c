@@ -75,12 +75,13 @@ uint32_t fvlm_graph_output_at(const fvlm_graph *g, size_t i)
 
 const char *fvlm_graph_node_text(const fvlm_graph *g, const fvlm_graph_node *n, char out[192])
 {
-    const bool no_output = n->n_outputs == 0 || n->outputs[0] == FVLM_GRAPH_NONE;
+    const bool unnamed = n->n_outputs == 0 || n->outputs[0] == FVLM_GRAPH_NONE;
     if (n->name[0])
         snprintf(out, 192, "node \"%.120s\" (%.40s)", n->name, n->op);
+    else if (unnamed)
+        snprintf(out, 192, "a node (%.40s) without a name", n->op);
     else
-        snprintf(out, 192, "the %.40s node that computes \"%.120s\"", n->op,
-                 no_output ? "" : g->values[n->outputs[0]].name);
+        snprintf(out, 192, "the node (%.40s) that computes \"%.110s\"", n->op, g->values[n->outputs[0]].name);
     return out;
 }
 

@@ -76,6 +76,11 @@ static const char *domain_of(const char *domain)
     return domain && strcmp(domain, "ai.onnx") ? domain : "";
 }
 
+static const char *shown(const char *domain)
+{
+    return domain[0] ? domain : "ai.onnx";
+}
+
 static fvlm_status read_opsets(fvlm_graph *g, const FvlmOnnx__ModelProto *m, fvlm_err *err)
 {
     fvlm_graph_opset_row *opsets = fvlm_graph_take(g, m->n_opset_import, sizeof *opsets, err);
@@ -85,10 +90,10 @@ static fvlm_status read_opsets(fvlm_graph *g, const FvlmOnnx__ModelProto *m, fvl
         const FvlmOnnx__OperatorSetIdProto *p = m->opset_import[i];
         const char *domain = domain_of(p->domain);
         if (fvlm_graph_opset(g, domain))
-            return fvlm_fail(err, FVLM_BAD_INPUT, "imports the operators of \"%s\" twice", domain);
+            return fvlm_fail(err, FVLM_BAD_INPUT, "imports the operators of \"%s\" twice", shown(domain));
         if (p->version < 1)
             return fvlm_fail(err, FVLM_BAD_INPUT, "imports version %" PRId64 " of the operators of \"%s\"", p->version,
-                             domain);
+                             shown(domain));
         opsets[g->n_opsets++] = (fvlm_graph_opset_row){domain, p->version};
     }
     return FVLM_OK;
@@ -201,9 +206,9 @@ static fvlm_status read_node(fvlm_graph *g, const FvlmOnnx__NodeProto *p, fvlm_e
     n->n_inputs = p->n_input;
     n->n_outputs = p->n_output;
     if (!n->op[0]) st = fvlm_fail(err, FVLM_BAD_INPUT, "has no op_type");
-    if (!st && !n->domain[0] && !fvlm_graph_opset(g, ""))
-        st = fvlm_fail(err, FVLM_BAD_INPUT,
-                       "the model does not say which version of ONNX's operators it uses (opset_import)");
+    if (!st && !fvlm_graph_opset(g, n->domain))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "the model does not import the operators of \"%s\" (opset_import)",
+                       shown(n->domain));
     if (!st) st = fvlm_graph_read_attributes(n, g, p, err);
     const bool constant = !strcmp(n->op, "Constant") && !n->domain[0];
     fvlm_graph_tensor *t = constant ? fvlm_graph_take(g, 1, sizeof *t, err) : NULL;

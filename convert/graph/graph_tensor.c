@@ -179,8 +179,8 @@ static fvlm_status check_count(const fvlm_graph_tensor *out, unsigned field, uin
     char text[256];
     const uint64_t expected = field == RAW || types[out->type].bits == 4 ? out->n_bytes : out->n_elems;
     if (n == expected) return FVLM_OK;
-    return fvlm_fail(err, FVLM_BAD_INPUT, "%s has %" PRIu64 " %s, but %s needs %" PRIu64, field_names[field], n,
-                     field == RAW ? "bytes" : "numbers", shape_text(out, text), expected);
+    return fvlm_fail(err, FVLM_BAD_INPUT, "%s has %" PRIu64 " %s%s, but %s needs %" PRIu64, field_names[field], n,
+                     field == RAW ? "byte" : "number", n == 1 ? "" : "s", shape_text(out, text), expected);
 }
 
 static void store(uint8_t *to, unsigned bits, uint64_t v)

@@ -59,14 +59,17 @@ static fvlm_status name_context(copier *k)
         const frame *f = &k->stack[i];
         switch (f->rules->shown) {
         case NODE:
-            peek_name(f, 3, name);
             peek_name(f, 4, op);
-            if (name[0])
+            peek_name(f, 3, name);
+            if (name[0]) {
                 fvlm_err_prefix(k->err, "node \"%s\" (%s)", name, op);
-            else {
-                peek_name(f, 2, name);
-                fvlm_err_prefix(k->err, "the %s node that computes \"%s\"", op, name);
+                break;
             }
+            peek_name(f, 2, name);
+            if (name[0])
+                fvlm_err_prefix(k->err, "the node (%s) that computes \"%s\"", op, name);
+            else
+                fvlm_err_prefix(k->err, "a node (%s) without a name", op);
             break;
         case ATTRIBUTE:
             peek_name(f, 1, name);
@@ -246,10 +249,11 @@ static fvlm_status refuse(copier *k, const char *text)
     return name_context(k);
 }
 
-/* Does the rule's field occur too often? */
+/* Does the rule's field occur too often? All members of a oneof (there is one at most in a message) share a bit. */
 static bool again(frame *f, const rule *r, const ProtobufCFieldDescriptor *d)
 {
-    const uint32_t bit = 1u << (r - f->rules->rules);
+    const bool oneof = d->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+    const uint32_t bit = oneof ? 1u << 31 : 1u << (r - f->rules->rules);
     const bool seen = f->seen & bit;
     f->seen |= bit;
     return seen && d->label != PROTOBUF_C_LABEL_REPEATED;
@@ -268,7 +272,8 @@ static fvlm_status keep(copier *k, const rule *r, const fvlm_wire_field *f, cons
         return damaged(k, at, fault);
     }
     if (again(top, r, d)) {
-        snprintf(fault, sizeof fault, "%s of %s is given twice", d->name, top->rules->type->short_name);
+        snprintf(fault, sizeof fault, "%s of %s is given twice",
+                 d->flags & PROTOBUF_C_FIELD_FLAG_ONEOF ? "the value" : d->name, top->rules->type->short_name);
         return damaged(k, at, fault);
     }
     if (r->action == DATA) return FVLM_OK;

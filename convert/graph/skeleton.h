@@ -11,8 +11,8 @@
 
 #include "format/base/base.h"
 
-#define FVLM_SKELETON_MAX_BYTES ((size_t)16 << 20)
-#define FVLM_SKELETON_MAX_MESSAGES (1u << 20)
+#define FVLM_SKELETON_MAX_BYTES ((size_t)8 << 20)
+#define FVLM_SKELETON_MAX_MESSAGES (1u << 19)
 #define FVLM_SKELETON_MAX_NAME 4096
 #define FVLM_SKELETON_IR_VERSION 14 /* newest version whose fields are known */
 
