@@ -141,7 +141,7 @@ static const fvlm_net_operator operators[] = { /* sorted by domain, then name */
     {MICROSOFT, "FusedMatMul", fvlm_net_op_fused_matmul, 2, 2, FLOATS},
     {MICROSOFT, "GatherBlockQuantized", fvlm_net_op_gather_blocks, 3, 4, FLOATS},
     {MICROSOFT, "Gelu", fvlm_net_op_gelu, 1, 1, FLOATS},
-    {MICROSOFT, "GroupQueryAttention", fvlm_net_op_gqa, 7, 14, FLOATS},
+    {MICROSOFT, "GroupQueryAttention", fvlm_net_op_gqa, 1, 14, FLOATS},
     {MICROSOFT, "MatMulBnb4", fvlm_net_op_bnb4, 3, 3, FLOATS},
     {MICROSOFT, "MatMulIntegerToFloat", fvlm_net_op_integer_to_float, 4, 7, QUANTIZED},
     {MICROSOFT, "MatMulNBits", fvlm_net_op_nbits, 3, 6, FLOATS},
