@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* match_inputs.c - see match_inputs.h. What an input is, is decided by its type and rank; its name decides between
+ * inputs that look alike. Dimensions that the file fixes are kept. */
+#include "convert/graph/match_inputs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_NEW 4096 /* of a decoder whose number of tokens is fixed */
+
+typedef enum {
+    EMBEDS,
+    IDS,
+    MASK,
+    POSITIONS,
+    CACHE_POSITIONS,
+    CACHE,
+    LOGITS_KEPT,
+    PAST_LENGTH,
+    TOTAL_LENGTH,
+    LAST_KEY,
+    UNKNOWN
+} kind;
+
+static bool is_int(int32_t t)
+{
+    return t == FVLM_ONNX_I64 || t == FVLM_ONNX_I32;
+}
+
+static bool is_float(int32_t t)
+{
+    return t == FVLM_ONNX_F32 || t == FVLM_ONNX_F16 || t == FVLM_ONNX_BF16;
+}
+
+static kind kind_of(const fvlm_graph_value *v)
+{
+    static const struct {
+        const char *part;
+        unsigned rank;
+        kind is;
+    } ints[] = {
+        {"num_logits_to_keep", 0, LOGITS_KEPT},
+        {"logits_to_keep", 1, LOGITS_KEPT},
+        {"seqlens_k", 1, LAST_KEY},
+        {"past_seq", 0, PAST_LENGTH},
+        {"past_length", 0, PAST_LENGTH},
+        {"total_seq", 0, TOTAL_LENGTH},
+        {"cache_position", 1, CACHE_POSITIONS},
+        {"attention_mask", 2, MASK},
+        {"position_ids", 2, POSITIONS},
+        {"ids", 2, IDS},
+        {"tokens", 2, IDS},
+    };
+    if (is_float(v->type) && v->rank == 3) return EMBEDS;
+    if (is_float(v->type) && v->rank == 4) return CACHE;
+    if (v->type == FVLM_ONNX_BOOL && v->rank == 2 && strstr(v->name, "mask")) return MASK;
+    if (!is_int(v->type)) return UNKNOWN;
+    for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
+        if (strstr(v->name, ints[i].part) && (v->rank == ints[i].rank || (v->rank <= 1 && ints[i].rank <= 1)))
+            return ints[i].is;
+    return UNKNOWN;
+}
+
+/* A declared size, or the chosen one. */
+static uint64_t size_or(int64_t declared, uint64_t chosen)
+{
+    return declared >= 0 ? (uint64_t)declared : chosen;
+}
+
+static const fvlm_graph_value *value_at(const fvlm_graph *g, size_t i)
+{
+    return fvlm_graph_value_at(g, fvlm_graph_input_at(g, i));
+}
+
+/* Which sizes the file fixes. */
+static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_err *err)
+{
+    bool has_cache = false;
+    int64_t total = -1, past = -1, new = -1;
+    for (size_t i = 0; i < fvlm_graph_n_inputs(g); i++) {
+        const fvlm_graph_value *v = value_at(g, i);
+        if (!v->has_shape)
+            return fvlm_fail(err, FVLM_UNSUPPORTED,
+                             "input \"%.200s\": it has no declared shape; export the decoder again", v->name);
+        const kind k = kind_of(v);
+        if ((k == EMBEDS || k == IDS || k == POSITIONS) && v->dims[1] >= 0) new = v->dims[1];
+        if (k == MASK && v->dims[1] >= 0) total = v->dims[1];
+        if (k == CACHE_POSITIONS && v->rank && v->dims[0] >= 0) new = v->dims[0];
+        if (k == CACHE && v->dims[2] >= 0) past = v->dims[2];
+        has_cache = has_cache || k == CACHE;
+    }
+    if (!has_cache) past = 0;
+    if (total >= 0 && new < 0 && past >= 0) new = total - past;
+    if (total >= 0 && new >= 0 && past < 0) past = total - new;
+    in->is_dynamic = new < 0;
+    in->n_new = size_or(new, in->n_new);
+    in->n_past = size_or(past, in->n_past);
+    if (in->n_new < 1 || in->n_new > MAX_NEW || in->n_past > MAX_NEW || new == 0 || (total >= 0 && new < -1))
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "decoder: its inputs have %" PRId64 " tokens after %" PRId64
+                         "; up to %d are supported, or dynamic sizes",
+                         new, past, MAX_NEW);
+    return FVLM_OK;
+}
+
+/* Sets shape and contents of input i. */
+static fvlm_status choose(fvlm_decoder_inputs *in, fvlm_net_input *x, const fvlm_graph_value *v, fvlm_err *err)
+{
+    const uint64_t total = in->n_past + in->n_new;
+    const double *scalars = in->numbers + 2 * total; /* 1, past, total, total - 1 */
+    const double *const scalar[] = {
+        [LOGITS_KEPT] = scalars, [PAST_LENGTH] = scalars + 1, [TOTAL_LENGTH] = scalars + 2, [LAST_KEY] = scalars + 3};
+    const kind k = kind_of(v);
+    *x = (fvlm_net_input){.name = v->name, .rank = v->rank};
+    for (unsigned i = 0; i < v->rank; i++) x->dims[i] = size_or(v->dims[i], 1);
+    if (k == UNKNOWN || v->rank > 4)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "input \"%.200s\": expected input_ids or inputs_embeds, attention_mask, "
+                         "position_ids and caches [batch, heads, positions, size], found %s of rank %u",
+                         v->name, fvlm_onnx_type_name(v->type), v->rank);
+    if (k <= POSITIONS && x->dims[0] != 1)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "input \"%.200s\": its batch is %" PRIu64 "; expected 1 or a dynamic one", v->name,
+                         x->dims[0]);
+    if (k <= POSITIONS) x->dims[1] = size_or(v->dims[1], k == MASK ? total : in->n_new);
+    if (k == EMBEDS && v->dims[2] < 1)
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "input \"%.200s\": its last dimension, the hidden size, is not fixed",
+                         v->name);
+    if (k == EMBEDS) in->embeds = v->name;
+    if (k == IDS) in->ids = v->name;
+    if (k == MASK) x->numbers = in->numbers;
+    if (k == POSITIONS) x->numbers = in->numbers + total;
+    if (k == CACHE_POSITIONS) {
+        if (v->rank) x->dims[0] = in->n_new;
+        x->numbers = in->numbers + total;
+    }
+    if (k == CACHE) {
+        if (v->dims[1] < 1 || v->dims[3] < 1)
+            return fvlm_fail(err, FVLM_UNSUPPORTED,
+                             "input \"%.200s\": expected a cache [batch, heads, positions, size] of "
+                             "fixed heads and size",
+                             v->name);
+        x->dims[2] = in->n_past;
+    }
+    if (k >= LOGITS_KEPT) x->numbers = scalar[k];
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_decoder_inputs_choose(fvlm_decoder_inputs *out, const fvlm_graph *g, uint64_t n_past, uint64_t n_new,
+                                       fvlm_err *err)
+{
+    *out = (fvlm_decoder_inputs){.n_past = n_past, .n_new = n_new};
+    fvlm_status st = fix_sizes(out, g, err);
+    if (st) return st;
+    const uint64_t total = out->n_past + out->n_new;
+    out->n = fvlm_graph_n_inputs(g);
+    out->inputs = fvlm_alloc(out->n, sizeof *out->inputs);
+    out->numbers = fvlm_alloc(2 * total + 4, sizeof *out->numbers);
+    if (!out->inputs || !out->numbers) return fvlm_fail_nomem(err);
+    for (uint64_t i = 0; i < total; i++) {
+        out->numbers[i] = 1;
+        out->numbers[total + i] = (double)(out->n_past + i);
+    }
+    const double scalars[] = {1, (double)out->n_past, (double)total, (double)total - 1};
+    memcpy(out->numbers + 2 * total, scalars, sizeof scalars);
+    for (size_t i = 0; i < out->n && !st; i++) st = choose(out, &out->inputs[i], value_at(g, i), err);
+    if (!st && !out->embeds == !out->ids)
+        st = fvlm_fail(err, FVLM_UNSUPPORTED, "decoder: expected either inputs_embeds or input_ids, found %s",
+                       out->ids ? "both" : "neither");
+    return st;
+}
+
+void fvlm_decoder_inputs_free(fvlm_decoder_inputs *in)
+{
+    free(in->inputs);
+    free(in->numbers);
+    *in = (fvlm_decoder_inputs){0};
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* match_inputs.h - private to graph/: concrete inputs for a decoder: a few new tokens after a short past. */
+#ifndef FVLM_CONVERT_GRAPH_MATCH_INPUTS_H
+#define FVLM_CONVERT_GRAPH_MATCH_INPUTS_H
+
+#include "convert/graph/match.h"
+
+typedef struct {
+    fvlm_net_input *inputs;
+    size_t n;
+    uint64_t n_past, n_new;
+    double *numbers;    /* [n_past + n_new] each: ones, then positions from n_past on, then the scalars */
+    const char *embeds; /* the input of embeddings, or NULL */
+    const char *ids;    /* the input of token ids, or NULL */
+    bool is_dynamic;    /* another n_new can be chosen */
+} fvlm_decoder_inputs;
+
+/* n_past and n_new: for what the graph leaves open. Refuses inputs that a Qwen2 decoder does not have. *out is to be
+ * freed, also on failure. */
+fvlm_status fvlm_decoder_inputs_choose(fvlm_decoder_inputs *out, const fvlm_graph *g, uint64_t n_past, uint64_t n_new,
+                                       fvlm_err *err);
+void fvlm_decoder_inputs_free(fvlm_decoder_inputs *in);
+
+#endif
