@@ -40,7 +40,7 @@ fvlm_status fvlm_match_embedding(fvlm_match *m, const fvlm_graph *g, fvlm_err *e
     fvlm_status st = fvlm_net_create(&net, g, &ids, 1, err);
     if (st) return st;
     fvlm_net_value *out = fvlm_net_output_value(net, fvlm_graph_value_at(g, fvlm_graph_output_at(g, 0))->name);
-    fvlm_embedding e;
+    fvlm_embedding e = {0};
     if (!fvlm_embedding_find(&e, out, fvlm_net_input_value(net, in->name)))
         st = fvlm_match_expected(net, fvlm_net_skip_reshapes(out), NULL, err,
                                  "the embedding, a Gather of rows of a constant by the "

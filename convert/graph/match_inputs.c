@@ -73,6 +73,21 @@ static const fvlm_graph_value *value_at(const fvlm_graph *g, size_t i)
     return fvlm_graph_value_at(g, fvlm_graph_input_at(g, i));
 }
 
+/* Heads of the cache and their size, where the file leaves them open: an attention node has them as attributes. */
+static void find_heads(uint64_t *kv_heads, uint64_t *dim, const fvlm_graph *g, uint64_t hidden)
+{
+    for (size_t i = 0; i < fvlm_graph_n_nodes(g); i++) {
+        const fvlm_graph_node *n = fvlm_graph_node_at(g, i);
+        const fvlm_graph_attr *heads = fvlm_graph_attr_find(n, "num_heads"),
+                              *kv = fvlm_graph_attr_find(n, "kv_num_heads");
+        if (!heads || !kv || heads->kind != FVLM_ATTR_INT || kv->kind != FVLM_ATTR_INT) continue;
+        if (heads->i < 1 || kv->i < 1 || hidden % (uint64_t)heads->i) return;
+        *kv_heads = (uint64_t)kv->i;
+        *dim = hidden / (uint64_t)heads->i;
+        return;
+    }
+}
+
 /* Which sizes the file fixes. */
 static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_err *err)
 {
@@ -88,6 +103,7 @@ static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_
         if (k == MASK && v->dims[1] >= 0) total = v->dims[1];
         if (k == CACHE_POSITIONS && v->rank && v->dims[0] >= 0) new = v->dims[0];
         if (k == CACHE && v->dims[2] >= 0) past = v->dims[2];
+        if (k == EMBEDS && v->dims[2] > 0) find_heads(&in->kv_heads, &in->head_dim, g, (uint64_t)v->dims[2]);
         has_cache = has_cache || k == CACHE;
     }
     if (!has_cache) past = 0;
@@ -136,7 +152,9 @@ static fvlm_status choose(fvlm_decoder_inputs *in, fvlm_net_input *x, const fvlm
         x->numbers = in->numbers + total;
     }
     if (k == CACHE) {
-        if (v->dims[1] < 1 || v->dims[3] < 1)
+        x->dims[1] = size_or(v->dims[1], in->kv_heads);
+        x->dims[3] = size_or(v->dims[3], in->head_dim);
+        if (!x->dims[1] || !x->dims[3])
             return fvlm_fail(err, FVLM_UNSUPPORTED,
                              "input \"%.200s\": expected a cache [batch, heads, positions, size] of "
                              "fixed heads and size",

@@ -9,6 +9,7 @@ typedef struct {
     fvlm_net_input *inputs;
     size_t n;
     uint64_t n_past, n_new;
+    uint64_t kv_heads, head_dim; /* as an attention node has them; 0: unknown */
     double *numbers;    /* [n_past + n_new] each: ones, then positions from n_past on, then the scalars */
     const char *embeds; /* the input of embeddings, or NULL */
     const char *ids;    /* the input of token ids, or NULL */
