@@ -95,17 +95,25 @@ static long last_number(const char *s)
     return x;
 }
 
-static fvlm_status check_cache_name(decoder *d, const fvlm_net_value *cache, size_t index, const char *kind)
+/* Where a word occurs last; NULL: nowhere. */
+static const char *last_word(const char *s, const char *word)
+{
+    const char *at = NULL;
+    for (s = strstr(s, word); s; s = strstr(s + 1, word)) at = s;
+    return at;
+}
+
+/* Names say what they are for, "past_key_values.12.key", or nothing. */
+static fvlm_status check_cache_name(decoder *d, const fvlm_net_value *cache, size_t index, bool for_keys)
 {
     if (!cache) return FVLM_OK;
     const long number = last_number(cache->name);
-    if ((number >= 0 && (size_t)number != index) || (strstr(cache->name, "key") && strcmp(kind, "key")) ||
-        (strstr(cache->name, "value") && strcmp(kind, "value") && !strstr(cache->name, "key")))
-        return fvlm_fail(d->err, FVLM_UNSUPPORTED,
-                         "input \"%.200s\": expected the cache of another layer, found it used for the "
-                         "%ss of layer %zu",
-                         cache->name, kind, index);
-    return FVLM_OK;
+    const char *key = last_word(cache->name, "key"), *value = last_word(cache->name, "value");
+    if ((number < 0 || (size_t)number == index) && ((!key && !value) || (key > value) == for_keys)) return FVLM_OK;
+    return fvlm_fail(d->err, FVLM_UNSUPPORTED,
+                     "input \"%.200s\": expected what its name says, found the cache of the %s of "
+                     "layer %zu",
+                     cache->name, for_keys ? "keys" : "values", index);
 }
 
 static fvlm_status check_layer(decoder *d, size_t index)
@@ -114,8 +122,8 @@ static fvlm_status check_layer(decoder *d, size_t index)
     const fvlm_attention *a = &l->attention, *b = &first->attention;
     const fvlm_net_value *out = l->down.out;
     const uint64_t hidden = d->norm.width;
-    fvlm_status st = check_cache_name(d, a->key_cache, index, "key");
-    if (!st) st = check_cache_name(d, a->value_cache, index, "value");
+    fvlm_status st = check_cache_name(d, a->key_cache, index, true);
+    if (!st) st = check_cache_name(d, a->value_cache, index, false);
     if (st) return st;
     if (a->heads != b->heads || a->kv_heads != b->kv_heads || a->dim != b->dim || l->gate.n != first->gate.n)
         return fvlm_match_expected(d->frame.net, out, "other ones", d->err,
