@@ -45,9 +45,8 @@ static double shortest(double x, int32_t type)
         char text[40];
         snprintf(text, sizeof text, "%.*e", digits, x);
         const double y = strtod(text, NULL);
-        const double back =
-            type == FVLM_ONNX_F16 ? (double)fvlm_f16_to_f32(fvlm_f32_to_f16((float)y)) : (double)(float)y;
-        if (back == x || (float)back == (float)x) return y;
+        const float f = (float)y;
+        if (f == (float)x || (type == FVLM_ONNX_F16 && fvlm_f16_to_f32(fvlm_f32_to_f16(f)) == (float)x)) return y;
     }
     return x;
 }
@@ -71,7 +70,7 @@ fvlm_status fvlm_decoder_add(fvlm_match *m, const fvlm_decoder *d)
     m->config.llm.intermediate = (uint32_t)d->layers[0].gate.n;
     m->config.llm.vocab = (uint32_t)d->head.n_out;
     m->config.llm.rope_theta = d->frame.rope.theta;
-    m->config.llm.norm_eps = shortest(d->norm.eps, d->norm.in->type);
+    m->config.llm.norm_eps = shortest(d->norm.eps, d->norm.eps_type);
     return FVLM_OK;
 }
 

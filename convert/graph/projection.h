@@ -33,6 +33,7 @@ typedef struct {
     const fvlm_net_value *gamma; /* NULL: ones */
     const fvlm_net_node *node;   /* that multiplies by gamma */
     double eps;
+    int32_t eps_type; /* that the file rounded it to */
     uint64_t width;
 } fvlm_rms_norm;
 

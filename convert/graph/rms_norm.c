@@ -23,25 +23,26 @@ static bool is_mean_square(fvlm_net_value **x, fvlm_net_value *v)
 }
 
 /* mean(x^2) + eps */
-static bool is_mean_and_eps(fvlm_net_value **x, double *eps, fvlm_net_value *v)
+static bool is_mean_and_eps(fvlm_net_value **x, fvlm_rms_norm *norm, fvlm_net_value *v)
 {
     fvlm_net_value *constant, *mean;
     v = fvlm_net_skip_reshapes(v);
     if (!fvlm_net_is(v, "Add") || !fvlm_net_split_const(v->producer, &constant, &mean)) return false;
     if (constant->n_elems != 1 || !constant->numbers) return false;
-    *eps = constant->numbers[0];
+    norm->eps = constant->numbers[0];
+    norm->eps_type = constant->type;
     return is_mean_square(x, mean);
 }
 
 /* Factor k of f is 1 / sqrt(mean(x^2) + eps). */
-static bool is_inverse_rms(fvlm_net_value **x, double *eps, const fvlm_factors *f, unsigned k)
+static bool is_inverse_rms(fvlm_net_value **x, fvlm_rms_norm *norm, const fvlm_factors *f, unsigned k)
 {
     fvlm_net_value *v = fvlm_net_skip_reshapes(f->v[k]);
     if (v->is_const || !v->producer) return false;
     const fvlm_net_node *n = v->producer;
-    if (!strcmp(n->op, "Sqrt")) return f->inverted[k] && is_mean_and_eps(x, eps, n->inputs[0]);
+    if (!strcmp(n->op, "Sqrt")) return f->inverted[k] && is_mean_and_eps(x, norm, n->inputs[0]);
     if (strcmp(n->op, "Pow") != 0 || !n->inputs[1]->is_const) return false;
-    return fvlm_net_all(n->inputs[1], f->inverted[k] ? 0.5 : -0.5) && is_mean_and_eps(x, eps, n->inputs[0]);
+    return fvlm_net_all(n->inputs[1], f->inverted[k] ? 0.5 : -0.5) && is_mean_and_eps(x, norm, n->inputs[0]);
 }
 
 /* Takes the product apart: gamma, the inverse RMS, and what is left: x. */
@@ -52,10 +53,8 @@ static bool is_spelled_out(fvlm_rms_norm *out, fvlm_net_value *v)
     if (!fvlm_factors_find(&f, v)) return false;
     for (unsigned k = 0; k < f.n; k++) {
         fvlm_net_value *x = NULL;
-        double eps = 0;
-        if (!squared && is_inverse_rms(&x, &eps, &f, k)) {
+        if (!squared && is_inverse_rms(&x, out, &f, k)) {
             squared = x;
-            out->eps = eps;
         } else if (f.inverted[k]) {
             return false;
         } else if (f.v[k]->is_const && !out->gamma) {
@@ -80,6 +79,7 @@ fvlm_status fvlm_rms_norm_find(fvlm_rms_norm *out, const fvlm_net *net, fvlm_net
         out->in = n->inputs[0];
         out->gamma = n->inputs[1];
         out->eps = n->epsilon;
+        out->eps_type = FVLM_ONNX_F32;
     } else if (v->is_const || !v->producer || !is_spelled_out(out, v)) {
         return fvlm_match_expected(net, v, NULL, err, WHAT ": gamma * x / sqrt(mean(x^2) + eps)");
     }
