@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert/conversion.h"
+#include "convert/graph/onnx_source.h"
 #include "format/base/clock.h"
 #include "format/base/memory.h"
 #include "format/base/pool.h"
@@ -70,6 +71,37 @@ static fvlm_status check_config(const fvlm_config *config, fvlm_err *err)
     return st;
 }
 
+/* What checkpoint.h reads from files, for a vision tower that has none. */
+static void describe_tower(fvlm_checkpoint *out, const fvlm_onnx_facts *facts)
+{
+    *out = (fvlm_checkpoint){0};
+    out->config.vision.image_size = facts->config.vision.image_size;
+    out->config.projector.in = facts->config.projector.in;
+    out->config.projector.hidden = facts->config.projector.hidden;
+    out->config.projector.out = facts->config.projector.out;
+}
+
+/* Opens the source and reads what lies beside it. */
+static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *err)
+{
+    const fvlm_convert_options *o = &c->options;
+    const fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
+    if (!o->variant && !fvlm_onnx_is_source(path, false)) {
+        fvlm_status st = fvlm_source_open(&c->source, path, err);
+        return st ? st : fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
+    }
+    fvlm_onnx_facts *facts = fvlm_alloc(1, sizeof *facts);
+    fvlm_status st = facts ? fvlm_onnx_open(&c->source, facts, path, o->variant, err) : fvlm_fail_nomem(err);
+    if (!st && facts->has_llm) {
+        st = fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
+        if (!st) st = fvlm_onnx_check(facts, c->source, &c->checkpoint.config, &c->checkpoint.embed_rows, err);
+    } else if (!st) {
+        describe_tower(&c->checkpoint, facts);
+    }
+    free(facts);
+    return st;
+}
+
 fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, const fvlm_convert_options *o,
                                  fvlm_err *err)
 {
@@ -77,9 +109,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
     fvlm_conversion *c = fvlm_alloc(1, sizeof *c);
     if (!c) return fvlm_fail_nomem(err);
     c->options = *o;
-    fvlm_status st = fvlm_source_open(&c->source, folder, err);
-    const fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
-    if (!st) st = fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
+    fvlm_status st = read_source(c, folder, err);
     if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, o->head, err);
     if (!st) st = check_config(&c->names.config, err);
     if (!st) st = fvlm_recipes_check(&c->names.recipes, &c->names.config, err);

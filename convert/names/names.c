@@ -46,12 +46,13 @@ fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fv
     r.used = fvlm_alloc(fvlm_source_n_tensors(src), sizeof *r.used);
     if (!r.used) return fvlm_fail_nomem(err);
     fvlm_apple_tower_resolve(&r);
-    if (!r.st) fvlm_apple_projector_resolve(&r);
-    if (!r.st) fvlm_apple_llm_resolve(&r);
+    const bool projector = fvlm_config_has_projector(&checkpoint->config);
+    if (!r.st && projector) fvlm_apple_projector_resolve(&r);
+    if (!r.st && fvlm_config_has_llm(&checkpoint->config)) fvlm_apple_llm_resolve(&r);
     for (size_t i = 0; i < out->recipes.n; i++) fvlm_recipe_simplify(&out->recipes.items[i]);
     if (!r.st) drop_by_rule(&r);
     if (!r.st) r.st = fvlm_resolver_balance(&r);
-    if (!r.st && out->config.vision.out_dim != out->config.projector.in)
+    if (!r.st && projector && out->config.vision.out_dim != out->config.projector.in)
         r.st =
             fvlm_fail(err, FVLM_BAD_INPUT,
                       "\"config.json\": \"mm_hidden_size\" is %" PRIu32 ", but the tower ends in %" PRIu32 " channels",
