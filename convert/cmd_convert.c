@@ -138,11 +138,11 @@ static void print_quantized(const fvlm_conversion_report *r)
             r->n_dequantized, r->n_dequantized == 1 ? "" : "s");
 }
 
-/* A folder of Hugging Face's cache led to another. */
+/* A folder of Hugging Face's cache led to another, which is not in the path that was given. */
 static void print_source(const fvlm_conversion_report *r, const char *given)
 {
     const size_t n = strlen(r->folder);
-    if (strncmp(given, r->folder, n) || given[n + strspn(given + n, "/")])
+    if (strcmp(r->folder, ".") && (strncmp(given, r->folder, n) || (given[n] && given[n] != '/')))
         fvlm_terminal_print(stdout, "source    %s\n", r->folder);
 }
 

@@ -94,7 +94,7 @@ static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *e
     fvlm_status st = facts ? fvlm_onnx_open(&c->source, facts, path, o->variant, err) : fvlm_fail_nomem(err);
     if (!st && facts->has_llm) {
         st = fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
-        if (!st) st = fvlm_onnx_check(facts, c->source, &c->checkpoint.config, &c->checkpoint.embed_rows, err);
+        if (!st) st = fvlm_onnx_check(facts, &c->checkpoint.config, &c->checkpoint.embed_rows, err);
     } else if (!st) {
         describe_tower(&c->checkpoint, facts);
     }

@@ -175,6 +175,9 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
         out->warnings[out->n_warnings++] = fvlm_source_warning_at(c->source, i);
     for (size_t i = 0; i < fvlm_source_n_notes(c->source); i++)
         out->notes[out->n_notes++] = fvlm_source_note_at(c->source, i);
+    if (c->names.head_as_graph)
+        out->notes[out->n_notes++] = "the head differs from the embedding; the graph's own is used, although "
+                                     "config.json says tie_word_embeddings";
     list_shares(c, out);
     if (c->written) add_measurements(c, out);
 }

@@ -206,14 +206,14 @@ static fvlm_status add_note(opener *o, size_t i, size_t n_weights)
     const fvlm_weights_graph *w = &o->graphs[i];
     char rounding[120] = "", variant[80] = "";
     const char *producer = fvlm_graph_producer(w->graph);
-    const size_t n = count_rounding(w->graph);
+    const size_t n = count_rounding(w->graph), n_nodes = fvlm_graph_n_nodes(w->graph);
     if (n) snprintf(rounding, sizeof rounding, "; activations stay floats (the graph rounds them %zu times)", n);
     if (o->files.wanted && o->variants[i] && strcmp(o->files.wanted, o->variants[i]))
         snprintf(variant, sizeof variant, " in %s, since there is no %s", o->variants[i], o->files.wanted);
-    return fvlm_source_note(o->src, o->err,
-                            "%s: %s%s, by %.60s, opset %" PRId64 ", %zu weights by structure from %zu nodes%s", w->name,
-                            part_names[i], variant, producer[0] ? producer : "an unnamed exporter",
-                            fvlm_graph_opset(w->graph, ""), n_weights, fvlm_graph_n_nodes(w->graph), rounding);
+    return fvlm_source_note(
+        o->src, o->err, "%s: %s%s, by %.60s, opset %" PRId64 ", %zu weight%s by structure from %zu node%s%s", w->name,
+        part_names[i], variant, producer[0] ? producer : "an unnamed exporter", fvlm_graph_opset(w->graph, ""),
+        n_weights, n_weights == 1 ? "" : "s", n_nodes, n_nodes == 1 ? "" : "s", rounding);
 }
 
 static fvlm_status add_notes(opener *o)
@@ -303,8 +303,7 @@ static fvlm_status contradiction(const char *file, const char *what, double show
                      what, shown, key, said);
 }
 
-fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, fvlm_source *src, const fvlm_config *config, uint32_t *rows,
-                            fvlm_err *err)
+fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *config, uint32_t *rows, fvlm_err *err)
 {
     const fvlm_config *g = &facts->config, *c = config;
     const struct {
@@ -336,10 +335,6 @@ fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, fvlm_source *src, cons
                          "the tokenizer has ids up to %" PRIu32 ", but the embedding has %" PRIu32
                          " rows; tokenizer and weights do not belong together",
                          c->llm.vocab - 1, facts->rows);
-    fvlm_status st = fvlm_source_warn(src, err,
-                                      "\"config.json\" says \"vocab_size\" %" PRIu32 ", the embedding has %" PRIu32
-                                      " rows; the tokenizer needs %" PRIu32,
-                                      *rows, facts->rows, c->llm.vocab);
-    *rows = facts->rows;
-    return st;
+    *rows = facts->rows; /* exporters cut the embedding to the tokenizer */
+    return FVLM_OK;
 }

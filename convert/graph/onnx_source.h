@@ -27,7 +27,6 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
 
 /* Compares config.json with the graphs; a contradiction is refused and names both. *rows, of the embedding as
  * config.json has it, becomes what is stored. */
-fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, fvlm_source *src, const fvlm_config *config, uint32_t *rows,
-                            fvlm_err *err);
+fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *config, uint32_t *rows, fvlm_err *err);
 
 #endif

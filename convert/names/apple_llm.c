@@ -94,7 +94,8 @@ static void refuse_contradiction(fvlm_resolver *r, uint64_t row)
 }
 
 /* Is the head tied to the embedding? It is if the two are the same, or if none is stored and config.json does not
- * object. Where config.json and the tensors disagree, the user decides. */
+ * object. Where config.json and the tensors disagree, the user decides; but a graph is what its exporter's program
+ * computed, and decides itself: quantizers leave the embedding and change the head. */
 static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
 {
     const fvlm_checkpoint *k = r->checkpoint;
@@ -107,7 +108,8 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
         const fvlm_source_tensor *head = fvlm_resolver_require(r, HEAD);
         const fvlm_head_likeness like = compare_head(r, embed, head);
         tied = like.equal || (says_tied && like.equal_rounded);
-        if (!tied && says_tied && !r->st && !r->n_missing && !r->shape.code) {
+        out->head_as_graph = !tied && says_tied && !r->head && head && head->origin;
+        if (!tied && says_tied && !out->head_as_graph && !r->st && !r->n_missing && !r->shape.code) {
             if (!r->head) refuse_contradiction(r, like.first_row);
             out->head_chosen = true;
             tied = wants_tied;

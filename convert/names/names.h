@@ -23,6 +23,7 @@ typedef struct {
     unsigned n_dropped;
     uint64_t rows_dropped; /* rows of the embedding that no token id reaches */
     bool head_stored;      /* as a tensor of its own */
+    bool head_as_graph;    /* config.json ties it, but an ONNX file's own head differs, and is used */
     bool head_chosen;      /* the checkpoint contradicts itself about the head, and 'head' decided */
 } fvlm_names;
 
