@@ -323,6 +323,8 @@ static fvlm_status take_file(fvlm_onnx_files *out, const char *path, const char 
     if (variant)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is one file, and --variant chooses among those of a folder",
                          path);
+    struct stat about;
+    if (stat(path, &about)) return fvlm_fail_errno(err, "\"%s\"", path);
     const char *slash = strrchr(path, '/');
     char *place = slash && slash > path ? fvlm_asprintf("%.*s", (int)(slash - path), path)
                   : slash               ? fvlm_strdup("/")

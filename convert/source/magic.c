@@ -137,8 +137,9 @@ fvlm_status fvlm_magic_refuse_file(const void *first, size_t n, const char *path
     const magic *m = find(first, n, false);
     bool pickle = false;
     for (size_t i = 0; i < sizeof pickles / sizeof pickles[0]; i++) pickle |= ends_with(path, pickles[i]);
-    if (ends_with(path, ".onnx") || ends_with(path, ".onnx_data"))
-        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" is an ONNX file; " APPLE, path);
+    if (ends_with(path, ".onnx_data") || ends_with(path, ".onnx.data"))
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "\"%s\" is the data of an ONNX file; give the .onnx file beside it, or their folder", path);
     if (pickle && (!m || m->what != magics[0].what))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" is a pickled PyTorch checkpoint; " APPLE, path);
     if (m)
