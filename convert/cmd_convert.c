@@ -218,8 +218,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 
 const fvlm_cli_command fvlm_convert_command = {
     .name = "convert",
-    .summary = "fuse and pack a checkpoint folder (safetensors) into one .fvlm file",
-    .args = "CHECKPOINT_FOLDER",
+    .summary = "fuse and pack a checkpoint (safetensors or ONNX) into one .fvlm file",
+    .args = "CHECKPOINT",
     .min_args = 1,
     .max_args = 1,
     .options = options,

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "convert/graph/onnx_files.h"
-#include "convert/graph/weights.h"
+#include "convert/graph/onnx_weights.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 #define EMBED "model.embed_tokens.weight"
@@ -17,8 +17,8 @@
 typedef struct {
     fvlm_onnx_files files;
     fvlm_source *src;
-    fvlm_weights_graph graphs[FVLM_WEIGHTS_MAX_GRAPHS]; /* by role: vision, embedding, decoder; graph NULL: none */
-    const char *variants[FVLM_WEIGHTS_MAX_GRAPHS];
+    fvlm_onnx_weights_graph graphs[FVLM_ONNX_MAX_GRAPHS]; /* by role: vision, embedding, decoder; graph NULL: none */
+    const char *variants[FVLM_ONNX_MAX_GRAPHS];
     fvlm_match match;
     uint32_t side; /* of pictures, as config.json has it; 0: it does not say */
     bool tied;     /* config.json says so */
@@ -85,7 +85,8 @@ static fvlm_status refuse_foreign(const opener *o, const fvlm_graph *g)
 static fvlm_status open_graph(opener *o, const fvlm_onnx_file *f, bool skip_foreign)
 {
     fvlm_graph *g;
-    char *path = fvlm_asprintf("%s/%s", o->files.folder, f->name);
+    const bool here = !strcmp(o->files.folder, ".");
+    char *path = here ? fvlm_strdup(f->name) : fvlm_asprintf("%s/%s", o->files.folder, f->name);
     if (!path) return fvlm_fail_nomem(o->err);
     fvlm_status st = fvlm_graph_open(&g, o->files.one_file ? o->files.given : path, o->err);
     free(path);
@@ -106,7 +107,7 @@ static fvlm_status open_graph(opener *o, const fvlm_onnx_file *f, bool skip_fore
         fvlm_graph_close(&g);
         return st;
     }
-    o->graphs[i] = (fvlm_weights_graph){.graph = g, .name = f->name};
+    o->graphs[i] = (fvlm_onnx_weights_graph){.graph = g, .name = f->name};
     o->variants[i] = f->variant;
     return FVLM_OK;
 }
@@ -174,8 +175,8 @@ static fvlm_status match_graphs(opener *o)
 {
     fvlm_match *m = &o->match;
     fvlm_status st = FVLM_OK;
-    for (size_t i = 0; i < FVLM_WEIGHTS_MAX_GRAPHS && !st; i++) {
-        fvlm_weights_graph *w = &o->graphs[i];
+    for (size_t i = 0; i < FVLM_ONNX_MAX_GRAPHS && !st; i++) {
+        fvlm_onnx_weights_graph *w = &o->graphs[i];
         if (!w->graph) continue;
         st = i == VISION      ? fvlm_match_vision(m, w->graph, o->side, o->err)
              : i == EMBEDDING ? fvlm_match_embedding(m, w->graph, o->err)
@@ -203,7 +204,7 @@ static size_t count_rounding(const fvlm_graph *g)
 
 static fvlm_status add_note(opener *o, size_t i, size_t n_weights)
 {
-    const fvlm_weights_graph *w = &o->graphs[i];
+    const fvlm_onnx_weights_graph *w = &o->graphs[i];
     char rounding[120] = "", variant[80] = "";
     const char *producer = fvlm_graph_producer(w->graph);
     const size_t n = count_rounding(w->graph), n_nodes = fvlm_graph_n_nodes(w->graph);
@@ -220,7 +221,7 @@ static fvlm_status add_notes(opener *o)
 {
     size_t from = 0;
     fvlm_status st = FVLM_OK;
-    for (size_t i = 0; i < FVLM_WEIGHTS_MAX_GRAPHS && !st; i++) {
+    for (size_t i = 0; i < FVLM_ONNX_MAX_GRAPHS && !st; i++) {
         if (!o->graphs[i].graph) continue;
         st = add_note(o, i, o->graphs[i].end - from);
         from = o->graphs[i].end;
@@ -254,16 +255,16 @@ static void take_facts(opener *o, fvlm_onnx_facts *facts)
 
 static fvlm_status give_weights(opener *o)
 {
-    fvlm_weights *w;
-    fvlm_weights_graph graphs[FVLM_WEIGHTS_MAX_GRAPHS];
+    fvlm_onnx_weights *w;
+    fvlm_onnx_weights_graph graphs[FVLM_ONNX_MAX_GRAPHS];
     size_t n = 0;
-    for (size_t i = 0; i < FVLM_WEIGHTS_MAX_GRAPHS; i++) {
+    for (size_t i = 0; i < FVLM_ONNX_MAX_GRAPHS; i++) {
         if (!o->graphs[i].graph) continue;
         graphs[n++] = o->graphs[i];
         o->graphs[i].graph = NULL;
     }
-    fvlm_status st = fvlm_weights_create(&w, &o->match, graphs, n, o->err);
-    return st ? st : fvlm_weights_give(&w, o->src, o->err);
+    fvlm_status st = fvlm_onnx_weights_create(&w, &o->match, graphs, n, o->err);
+    return st ? st : fvlm_onnx_weights_give(&w, o->src, o->err);
 }
 
 fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char *path, const char *variant,
@@ -280,7 +281,7 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
     if (!st) take_facts(&o, facts);
     if (!st) st = add_notes(&o);
     if (!st) st = give_weights(&o);
-    for (size_t i = 0; i < FVLM_WEIGHTS_MAX_GRAPHS; i++) {
+    for (size_t i = 0; i < FVLM_ONNX_MAX_GRAPHS; i++) {
         if (o.graphs[i].graph) st = fvlm_graph_check_unchanged(o.graphs[i].graph, st, err);
         fvlm_graph_close(&o.graphs[i].graph);
     }

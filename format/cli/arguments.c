@@ -191,7 +191,7 @@ fvlm_status fvlm_cli_check_arguments(const fvlm_cli_command *cmd, const fvlm_cli
         const char *path = args->items[i];
         if (!strncmp(word, "MODEL.fvlm", n)) st = check_model(cmd, path, err);
         if (!strncmp(word, "IMAGE", n)) st = check_image(cmd, path, i + 1 < args->n ? args->items[i + 1] : NULL, err);
-        if (!strncmp(word, "CHECKPOINT_FOLDER", n)) st = check_checkpoint(path, err);
+        if (!strncmp(word, "CHECKPOINT", n)) st = check_checkpoint(path, err);
     }
     return st;
 }

@@ -7,7 +7,7 @@
 
 typedef const fvlm_cli_command *const *commands;
 
-/* "CHECKPOINT_FOLDER", "IMAGE", ...: whether the argument, or the option's value, is the name of a file. */
+/* "CHECKPOINT", "IMAGE", ...: whether the argument, or the option's value, is the name of a file. */
 static bool is_path(const char *arg)
 {
     static const char *const kinds[] = {"FILE", "FOLDER", "IMAGE", "SOURCE", ".fvlm"};

@@ -87,8 +87,10 @@ void fvlm_cli_write_man(const fvlm_cli_command *const *all, FILE *to)
         ".SH FILES\n"
         ".TP\n\\fI*.fvlm\\fR\n"
         "One model: configuration, tokenizer and tensors, each with a checksum.\n"
-        ".TP\n\\fICHECKPOINT_FOLDER\\fR\n"
-        "A FastVLM checkpoint as downloaded: config.json, model*.safetensors and the tokenizer\\(aqs files.\n"
+        ".TP\n\\fICHECKPOINT\\fR\n"
+        "A FastVLM checkpoint as downloaded: config.json, model*.safetensors or onnx/*.onnx, and the tokenizer\\(aqs "
+        "files; "
+        "or one .onnx file of the vision encoder.\n"
         ".TP\n\\fBTMPDIR\\fR\n"
         "Where \\fBfvlm verify \\-\\-against\\fR keeps a converted checkpoint while it compares (default: /tmp).\n");
 }

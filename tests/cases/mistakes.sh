@@ -10,9 +10,9 @@ cp -r "$tiny/unfused" "$dir/here/ck"
 cp "$tiny/heldout/000.png" "$dir/here/photo.png"
 cd "$dir/here" || give_up "a folder"
 "$fvlm" convert ck -o model.fvlm -q && "$fvlm" quant model.fvlm -o int8.fvlm -q || give_up "models for it"
-mkdir folder ro bin onnx gguf
+mkdir folder ro bin ox gguf
 printf 'GGUF\3\0\0\0and so on' >gguf/model.gguf
-printf '\10\7\22\7pytorch' >onnx/model.onnx
+printf '\10\7\22\7pytorch' >ox/model.onnx
 printf 'PK\3\4and so on' >bin/pytorch_model.bin
 cp ck/config.json bin/
 echo 'a note' >note.txt
@@ -45,7 +45,7 @@ done <<'END'
 2 help wibble
   unknown command "wibble"; try 'fvlm --help'
 2 convert
-  expected CHECKPOINT_FOLDER, got 0 arguments; try 'fvlm convert --help'
+  expected CHECKPOINT, got 0 arguments; try 'fvlm convert --help'
 2 convert ck
   no output file; give -o FILE, or --dry-run to see the plan
 3 convert chk -o new.fvlm
@@ -68,8 +68,12 @@ done <<'END'
   "." is the folder above a checkpoint; give "./ck"
 1 convert gguf -o new.fvlm
   "gguf" is GGUF (llama.cpp) ("model.gguf"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face
-1 convert onnx -o new.fvlm
-  "onnx" is an ONNX export ("model.onnx"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face
+1 convert ox -o new.fvlm
+  "ox/model.onnx": holds no graph; is it an ONNX model?
+1 convert ox/model.onnx -o new.fvlm --variant q4
+  "ox/model.onnx" is one file, and --variant chooses among those of a folder
+1 convert ck -o new.fvlm --variant q4
+  "ck" has no .onnx file, and --variant chooses among such
 1 convert bin -o new.fvlm
   "bin" is pickled PyTorch weights, which fvlm does not read ("pytorch_model.bin"); load them in transformers, save_pretrained(..., safe_serialization=True), and give the result
 1 convert gguf/model.gguf -o new.fvlm
@@ -79,9 +83,9 @@ done <<'END'
 3 convert apple/FastVLM-0.5B -o new.fvlm
   "apple/FastVLM-0.5B": No such file or directory; to download it: hf download apple/FastVLM-0.5B --local-dir FastVLM-0.5B
 2 convert ck new.fvlm
-  expected CHECKPOINT_FOLDER, got 2 arguments; the output goes after -o; try 'fvlm convert --help'
+  expected CHECKPOINT, got 2 arguments; the output goes after -o; try 'fvlm convert --help'
 2 convert ck model.fvlm -o new.fvlm
-  expected CHECKPOINT_FOLDER, got 2 arguments; try 'fvlm convert --help'
+  expected CHECKPOINT, got 2 arguments; try 'fvlm convert --help'
 2 convert ck -o
   --output needs FILE; try 'fvlm convert --help'
 2 convert ck -o ''
@@ -188,8 +192,8 @@ done <<'END'
   "ck/model.safetensors" is a safetensors file, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'
 1 run gguf/model.gguf photo.png 'What is this?'
   "gguf/model.gguf" is a GGUF file, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'
-1 run onnx/model.onnx photo.png 'What is this?'
-  "onnx/model.onnx" is an ONNX file, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'
+1 run ox/model.onnx photo.png 'What is this?'
+  "ox/model.onnx" is an ONNX file, not a .fvlm model; make one of the checkpoint folder with 'fvlm convert'
 1 run cut.fvlm photo.png 'What is this?'
   "cut.fvlm": not a .fvlm file (only 3000 bytes)
 3 run modle.fvlm photo.png 'What is this?'

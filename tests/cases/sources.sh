@@ -331,8 +331,7 @@ files "pickled PyTorch weights, which fvlm does not read" pytorch_model.bin "$un
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model-00001-of-00002.bin "$unsafe" config.json pytorch_model-00001-of-00002.bin pytorch_model.bin.index.json
 files "pickled PyTorch weights, which fvlm does not read" mobileclip_s0.pth "$unsafe" mobileclip_s0.pth
 files "GGUF (llama.cpp)" FastVLM-Q4_K_M.gguf "$apple" FastVLM-Q4_K_M.gguf mmproj-FastVLM.gguf
-files "an ONNX export" onnx "$apple" config.json onnx/vision_encoder.onnx
-files "an ONNX export" decoder_model_merged_q4.onnx "$apple" decoder_model_merged_q4.onnx
+files "the data of an ONNX export without its .onnx file" model.onnx_data "download that, too" model.onnx_data
 files "a Core ML export" fastvithd.mlpackage "$apple" fastvithd.mlpackage/Manifest.json
 files "a LiteRT (TensorFlow Lite) export" model.litertlm "$apple" model.litertlm
 files "an export for another runtime" llm.mnn "$apple" llm.mnn visual.mnn
@@ -457,7 +456,9 @@ given "a compressed archive" 1 "\"$dir/x.tgz\" is compressed with gzip; unpack i
 printf 'GGUF\3\0\0\0' >"$dir/x.gguf"
 given "a GGUF file" 1 "\"$dir/x.gguf\" is a GGUF file (llama.cpp); give Apple's own checkpoint, in safetensors" "$dir/x.gguf"
 printf '\10\7\22\7pytorch' >"$dir/x.onnx"
-given "an ONNX file" 1 "\"$dir/x.onnx\" is an ONNX file; give Apple's own checkpoint, in safetensors" "$dir/x.onnx"
+given "an ONNX file without a graph" 1 "\"$dir/x.onnx\": holds no graph; is it an ONNX model?" "$dir/x.onnx"
+cp "$dir/x.onnx" "$dir/x.onnx_data"
+given "the data of an ONNX file" 1 "\"$dir/x.onnx_data\" is the data of an ONNX file; give the .onnx file beside it, or their folder" "$dir/x.onnx_data"
 given "a picture" 1 "\"$tiny/demo.png\" is a picture; 'fvlm run MODEL.fvlm PICTURE PROMPT' reads pictures" "$tiny/demo.png"
 
 # --- foreign-kinds: one tensor that does not fit

@@ -27,8 +27,8 @@ go() { refused "$1" "$2" "$ck" -o "$out"; }
 
 # --- usage ---
 fresh
-refused 2 "expected CHECKPOINT_FOLDER, got 0 arguments; try 'fvlm convert --help'"
-refused 2 "expected CHECKPOINT_FOLDER, got 2 arguments; try 'fvlm convert --help'" "$ck" "$ck" -o "$out"
+refused 2 "expected CHECKPOINT, got 0 arguments; try 'fvlm convert --help'"
+refused 2 "expected CHECKPOINT, got 2 arguments; try 'fvlm convert --help'" "$ck" "$ck" -o "$out"
 refused 2 "no output file; give -o FILE, or --dry-run to see the plan" "$ck"
 refused 2 "unknown option \"--typ\", did you mean \"--type\"?; try 'fvlm convert --help'" "$ck" --typ f32 -o "$out"
 refused 2 "--type: \"int4\" is not f32, bf16 or f16; for int8 and int4 run 'fvlm quant' on the result; try 'fvlm convert --help'" "$ck" --type int4 -o "$out"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weights.c - see weights.h. A weight is up to FVLM_MATCH_PARTS runs of rows, each stored in its own way (stored.h), or
- * computed numbers, or one value throughout. */
-#include "convert/graph/weights.h"
+/* onnx_weights.c - see onnx_weights.h. A weight is up to FVLM_MATCH_PARTS runs of rows, each stored in its own way
+ * (stored.h), or computed numbers, or one value throughout. */
+#include "convert/graph/onnx_weights.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,22 +20,22 @@ typedef struct {
     uint64_t columns;
 } weight;
 
-struct fvlm_weights {
+struct fvlm_onnx_weights {
     fvlm_match match;
-    fvlm_graph *graphs[FVLM_WEIGHTS_MAX_GRAPHS];
+    fvlm_graph *graphs[FVLM_ONNX_MAX_GRAPHS];
     size_t n_graphs;
     weight *weights; /* [match.n] */
     fvlm_source_tensor *tensors;
     char **origins;
     fvlm_source_file files[MAX_FILES]; /* of all graphs, one after the other */
     char *file_names[MAX_FILES];
-    size_t n_files, file_begin[FVLM_WEIGHTS_MAX_GRAPHS + 1];
+    size_t n_files, file_begin[FVLM_ONNX_MAX_GRAPHS + 1];
 };
 
 /* ---- reading ---- */
 
 /* Rows, or a piece of one. */
-static void read_range(const fvlm_weights *w, size_t view, fvlm_stored_range q, uint8_t *out)
+static void read_range(const fvlm_onnx_weights *w, size_t view, fvlm_stored_range q, uint8_t *out)
 {
     const weight *x = &w->weights[view];
     const unsigned type = w->tensors[view].type;
@@ -61,7 +61,7 @@ static void read_range(const fvlm_weights *w, size_t view, fvlm_stored_range q, 
 
 static fvlm_status read_view(const void *ctx, size_t view, uint64_t at, size_t n_bytes, void *out, fvlm_err *err)
 {
-    const fvlm_weights *w = ctx;
+    const fvlm_onnx_weights *w = ctx;
     const size_t size = fvlm_source_type_bytes(w->tensors[view].type);
     const uint64_t columns = w->weights[view].columns;
     if (at % size || n_bytes % size)
@@ -83,7 +83,7 @@ static fvlm_status read_codes(const void *ctx, size_t view, uint64_t first, size
                               fvlm_err *err)
 {
     (void)err;
-    const fvlm_weights *w = ctx;
+    const fvlm_onnx_weights *w = ctx;
     const weight *x = &w->weights[view];
     const fvlm_type type = w->tensors[view].codes;
     const uint64_t group = type.group ? type.group : x->columns, n_groups = (x->columns + group - 1) / group;
@@ -106,7 +106,7 @@ static fvlm_status read_codes(const void *ctx, size_t view, uint64_t first, size
 
 /* ---- files ---- */
 
-static size_t graph_of(const fvlm_weights *w, size_t file)
+static size_t graph_of(const fvlm_onnx_weights *w, size_t file)
 {
     size_t g = 0;
     while (file >= w->file_begin[g + 1]) g++;
@@ -115,35 +115,35 @@ static size_t graph_of(const fvlm_weights *w, size_t file)
 
 static fvlm_status hash_file(const void *ctx, size_t file, fvlm_hash *out, const fvlm_stop *stop, fvlm_err *err)
 {
-    const fvlm_weights *w = ctx;
+    const fvlm_onnx_weights *w = ctx;
     const size_t g = graph_of(w, file);
     return fvlm_graph_hash(out, w->graphs[g], file - w->file_begin[g], stop, err);
 }
 
 static const char *path_of(const void *ctx, size_t file)
 {
-    const fvlm_weights *w = ctx;
+    const fvlm_onnx_weights *w = ctx;
     const size_t g = graph_of(w, file);
     return fvlm_graph_file_at(w->graphs[g], file - w->file_begin[g]).path;
 }
 
 static fvlm_status check_unchanged(const void *ctx, fvlm_status st, fvlm_err *err)
 {
-    const fvlm_weights *w = ctx;
+    const fvlm_onnx_weights *w = ctx;
     for (size_t g = 0; g < w->n_graphs; g++) st = fvlm_graph_check_unchanged(w->graphs[g], st, err);
     return st;
 }
 
 static void close_weights(void *ctx)
 {
-    fvlm_weights *w = ctx;
-    fvlm_weights_destroy(&w);
+    fvlm_onnx_weights *w = ctx;
+    fvlm_onnx_weights_destroy(&w);
 }
 
 static const fvlm_source_reader reader = {read_view, read_codes, hash_file, path_of, check_unchanged, close_weights};
 
 /* The model's file under its name, its data under theirs, in the same folder. */
-static fvlm_status add_files(fvlm_weights *w, const fvlm_graph *g, const char *name, fvlm_err *err)
+static fvlm_status add_files(fvlm_onnx_weights *w, const fvlm_graph *g, const char *name, fvlm_err *err)
 {
     const char *slash = strrchr(name, '/');
     const char *model = fvlm_graph_file_at(g, 0).path, *model_slash = strrchr(model, '/');
@@ -208,7 +208,7 @@ static fvlm_status bind_parts(weight *x, const fvlm_match_tensor *t, const char 
     return FVLM_OK;
 }
 
-static fvlm_status make_tensor(fvlm_weights *w, size_t i, const char *file, fvlm_err *err)
+static fvlm_status make_tensor(fvlm_onnx_weights *w, size_t i, const char *file, fvlm_err *err)
 {
     const fvlm_match_tensor *t = &w->match.tensors[i];
     weight *x = &w->weights[i];
@@ -243,10 +243,10 @@ static fvlm_status make_tensor(fvlm_weights *w, size_t i, const char *file, fvlm
     return FVLM_OK;
 }
 
-fvlm_status fvlm_weights_create(fvlm_weights **out, fvlm_match *match, fvlm_weights_graph *graphs, size_t n,
-                                fvlm_err *err)
+fvlm_status fvlm_onnx_weights_create(fvlm_onnx_weights **out, fvlm_match *match, fvlm_onnx_weights_graph *graphs,
+                                     size_t n, fvlm_err *err)
 {
-    fvlm_weights *w = *out = fvlm_alloc(1, sizeof *w);
+    fvlm_onnx_weights *w = *out = fvlm_alloc(1, sizeof *w);
     if (!w) {
         for (size_t g = 0; g < n; g++) fvlm_graph_close(&graphs[g].graph);
         fvlm_match_free(match);
@@ -268,13 +268,13 @@ fvlm_status fvlm_weights_create(fvlm_weights **out, fvlm_match *match, fvlm_weig
         w->file_begin[g + 1] = w->n_files;
         for (; i < graphs[g].end && !st; i++) st = make_tensor(w, i, graphs[g].name, err);
     }
-    if (st) fvlm_weights_destroy(out);
+    if (st) fvlm_onnx_weights_destroy(out);
     return st;
 }
 
-void fvlm_weights_destroy(fvlm_weights **weights)
+void fvlm_onnx_weights_destroy(fvlm_onnx_weights **weights)
 {
-    fvlm_weights *w = *weights;
+    fvlm_onnx_weights *w = *weights;
     *weights = NULL;
     if (!w) return;
     for (size_t i = 0; w->origins && i < w->match.n; i++) free(w->origins[i]);
@@ -287,9 +287,9 @@ void fvlm_weights_destroy(fvlm_weights **weights)
     free(w);
 }
 
-fvlm_status fvlm_weights_give(fvlm_weights **weights, fvlm_source *src, fvlm_err *err)
+fvlm_status fvlm_onnx_weights_give(fvlm_onnx_weights **weights, fvlm_source *src, fvlm_err *err)
 {
-    fvlm_weights *w = *weights;
+    fvlm_onnx_weights *w = *weights;
     *weights = NULL;
     return fvlm_source_add_views(src, &reader, w, w->tensors, w->match.n, w->files, w->n_files, err);
 }

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weights.h - private to graph/: what matchers found, as the views of a source. */
-#ifndef FVLM_CONVERT_GRAPH_WEIGHTS_H
-#define FVLM_CONVERT_GRAPH_WEIGHTS_H
+/* onnx_weights.h - private to graph/: what matchers found, as the views of a source. */
+#ifndef FVLM_CONVERT_GRAPH_ONNX_WEIGHTS_H
+#define FVLM_CONVERT_GRAPH_ONNX_WEIGHTS_H
 
 #include "convert/graph/match.h"
 #include "convert/source/views.h"
 
-typedef struct fvlm_weights fvlm_weights;
+typedef struct fvlm_onnx_weights fvlm_onnx_weights;
 
-#define FVLM_WEIGHTS_MAX_GRAPHS 3
+#define FVLM_ONNX_MAX_GRAPHS 3
 
 typedef struct {
     fvlm_graph *graph;
     const char *name; /* of its file, for messages and the provenance */
     size_t end;       /* the match's tensors before this, and from the graph before it on, are of this graph */
-} fvlm_weights_graph;
+} fvlm_onnx_weights_graph;
 
 /* Takes over the graphs and the match, also on failure. Refuses weights that are stored in a way that is not known.
  * On failure *out is NULL. */
-fvlm_status fvlm_weights_create(fvlm_weights **out, fvlm_match *match, fvlm_weights_graph *graphs, size_t n,
-                                fvlm_err *err);
-void fvlm_weights_destroy(fvlm_weights **w); /* NULL is fine */
+fvlm_status fvlm_onnx_weights_create(fvlm_onnx_weights **out, fvlm_match *match, fvlm_onnx_weights_graph *graphs,
+                                     size_t n, fvlm_err *err);
+void fvlm_onnx_weights_destroy(fvlm_onnx_weights **w); /* NULL is fine */
 
 /* Adds them to a bare source, with all files that they come from; *w belongs to the source then, even on failure, and
  * is NULL. */
-fvlm_status fvlm_weights_give(fvlm_weights **w, fvlm_source *src, fvlm_err *err);
+fvlm_status fvlm_onnx_weights_give(fvlm_onnx_weights **w, fvlm_source *src, fvlm_err *err);
 
 #endif
