@@ -134,6 +134,12 @@ static fvlm_status evaluate(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
         if (n->outputs[i] != FVLM_GRAPH_NONE) net->name = fvlm_graph_value_at(net->g, n->outputs[i])->name;
     if (!op) {
         bool ours = strcmp(n->domain, "") == 0 || strcmp(n->domain, "ai.onnx") == 0;
+        if (strcmp(n->domain, "com.microsoft.nchwc") == 0)
+            return fvlm_fail(
+                err, FVLM_UNSUPPORTED,
+                "its weights are arranged for one kind of CPU (domain %s), of which the file does not tell "
+                "the block size; save the model at onnxruntime's level \"extended\" or below",
+                n->domain);
         return fvlm_fail(err, FVLM_UNSUPPORTED, "operator %.60s%s%.100s occurs in no export of FastVLM that is known",
                          n->op, ours ? "" : " of domain ", ours ? "" : n->domain);
     }

@@ -13,8 +13,9 @@
  *     integers, Reshape, Transpose, Slice, Expand that
  *     change nothing, Concat of one, Mul or Div by a
  *     scalar 1, Add or Sub of a scalar 0
- *   QuantizeLinear, DequantizeLinear of an activation   nothing, or Relu if the zero point cuts off negative values
- *                                                       that may occur; counted in n_fake_quantized
+ *   QuantizeLinear, DequantizeLinear of an activation   nothing; but Relu after a Conv if the zero point cuts off
+ *                                                       negative values (quantizers drop the Relu then); counted in
+ *                                                       n_fake_quantized
  *   Squeeze, Unsqueeze, Flatten, Transpose of 1s        Reshape (the target is the output's shape); two in a row: one
  *   Transpose after Transpose                           one Transpose
  *   Split; Gather of one index, or of a regular range   Slice, and a Reshape where a dimension goes

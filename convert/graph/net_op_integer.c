@@ -173,7 +173,7 @@ fvlm_status fvlm_net_op_qlinear_matmul(fvlm_net *net, const fvlm_graph_node *n, 
     fvlm_status st = dequantize(&a, net, in, 0, err);
     if (!st) st = dequantize(&b, net, in + 3, in[3]->rank ? in[3]->rank - 1 : 0, err);
     if (!st) st = fvlm_net_emit_matmul(&y, net, a, b, err);
-    return st ? st : fvlm_net_quantize(out, net, y, in[6], in[7], err);
+    return st ? st : fvlm_net_quantize(out, net, y, in[6], in[7], in[0]->type, err);
 }
 
 /* QLinearConv(x, scale, zero, w, scale, zero, scale and zero of the result, bias): the bias has the scale of x times
@@ -190,7 +190,7 @@ fvlm_status fvlm_net_op_qlinear_conv(fvlm_net *net, const fvlm_graph_node *n, fv
     if (!st && in[8]) st = fvlm_net_emit_binary(&scale, net, "Mul", in[1], in[4], err);
     if (!st && in[8]) st = dequantize_weight(&bias, net, in[8], scale, NULL, 0, err);
     if (!st) st = emit_product(&y, net, &q, w, bias, &shape, err);
-    return st ? st : fvlm_net_quantize(out, net, y, in[6], in[7], err);
+    return st ? st : fvlm_net_quantize(out, net, y, in[6], in[7], in[0]->type, err);
 }
 
 /* QLinearAdd, QLinearMul(a, scale, zero, b, scale, zero, scale and zero of the result). */
@@ -201,7 +201,7 @@ fvlm_status fvlm_net_op_qlinear_binary(fvlm_net *net, const fvlm_graph_node *n, 
     fvlm_status st = dequantize(&a, net, in, 0, err);
     if (!st) st = dequantize(&b, net, in + 3, 0, err);
     if (!st) st = fvlm_net_emit_binary(&y, net, n->op + strlen("QLinear"), a, b, err);
-    return st ? st : fvlm_net_quantize(out, net, y, in[6], in[7], err);
+    return st ? st : fvlm_net_quantize(out, net, y, in[6], in[7], in[0]->type, err);
 }
 
 /* QLinearSigmoid, QLinearGlobalAveragePool(x, scale, zero, scale and zero of the result). */
@@ -216,5 +216,5 @@ fvlm_status fvlm_net_op_qlinear_unary(fvlm_net *net, const fvlm_graph_node *n, f
         st = fvlm_net_emit_unary(&y, net, "Sigmoid", x, 0, err);
     else
         st = fvlm_net_op_global_pool(net, n, &x, &y, err);
-    return st ? st : fvlm_net_quantize(out, net, y, in[3], in[4], err);
+    return st ? st : fvlm_net_quantize(out, net, y, in[3], in[4], in[0]->type, err);
 }

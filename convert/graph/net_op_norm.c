@@ -16,7 +16,10 @@ static fvlm_status emit_norm(fvlm_net_value **out, fvlm_net *net, fvlm_net_node 
         uint64_t length = 1;
         for (unsigned d = proto->axis; d < x->rank; d++) length *= x->dims[d];
         if (p && p->n_elems != length && p->n_elems != 1)
-            return fvlm_fail(err, FVLM_BAD_INPUT, "%" PRIu64 " weights for %" PRIu64 " elements", p->n_elems, length);
+            return fvlm_fail(err, FVLM_UNSUPPORTED,
+                             "it normalizes %" PRIu64 " elements together, with %" PRIu64
+                             " weights; one for each element is supported",
+                             length, p->n_elems);
     }
     return fvlm_net_emit(out, net, proto, x->type, &shape, err);
 }

@@ -1,58 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* net_op_quantize.c - handlers of QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear. Integers of an activation
  * stand for the activation itself: what rounding changes is noise. But where the zero point is the smallest integer,
- * they cannot be negative, and a quantizer may have dropped a Relu for that reason. */
+ * they cannot be negative, and onnxruntime's quantizer drops a Relu before them for that reason. FastVLM's only Relu
+ * follows a convolution; what else is never negative was so in calibration. */
 #include "convert/graph/net_operators.h"
 
 #include <string.h>
 
-static bool never_negative(const fvlm_net_value *v, unsigned depth)
-{
-    static const char *const always[] = {"Relu", "Sigmoid", "Softmax", "Exp", "Sqrt", "Abs", "HardSigmoid", "Softplus"};
-    static const char *const as_input[] = {
-        "Reshape",   "Transpose",  "Slice", "Gather", "Expand",      "Concat",  "ReduceSum",  "ReduceMean", "ReduceMax",
-        "ReduceMin", "ReduceProd", "Add",   "Mul",    "AveragePool", "MaxPool", "Reciprocal", "Div",        "Tile"};
-    if (v->numbers || v->uniform) {
-        for (uint64_t i = 0; i < (v->numbers ? v->n_elems : 1); i++)
-            if (!((v->numbers ? v->numbers[i] : *v->uniform) >= 0)) return false;
-        return true;
-    }
-    const fvlm_net_node *n = v->producer;
-    if (!n || depth == 0) return false;
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        if (strcmp(n->op, always[i]) == 0) return true;
-    const fvlm_net_value *a = n->inputs[0], *b = n->n_inputs > 1 ? n->inputs[1] : NULL;
-    if (strcmp(n->op, "Mul") == 0 && a == b) return true;
-    if (strcmp(n->op, "Pow") == 0) return fvlm_net_all(b, 2);
-    if (strcmp(n->op, "Add") == 0) { /* 1 + erf(x) */
-        const fvlm_net_value *c = a->numbers ? a : b, *x = a->numbers ? b : a;
-        if ((fvlm_net_is(x, "Erf") || fvlm_net_is(x, "Tanh")) && fvlm_net_all(c, 1)) return true;
-    }
-    bool moves = false;
-    for (size_t i = 0; i < sizeof as_input / sizeof *as_input; i++) moves |= strcmp(n->op, as_input[i]) == 0;
-    size_t n_in = strcmp(n->op, "Gather") == 0 ? 1 : n->n_inputs;
-    if (n_in > 4) return false; /* bounds the work */
-    for (size_t i = 0; i < n_in && moves; i++) moves = n->inputs[i] && never_negative(n->inputs[i], depth - 1);
-    return moves;
-}
-
 static double smallest(int32_t type)
 {
-    double x = type == FVLM_ONNX_I8 ? -128 : type == FVLM_ONNX_I16 ? -32768 : type == FVLM_ONNX_I4 ? -8 : 0;
-    return x;
+    return type == FVLM_ONNX_I8 ? -128 : type == FVLM_ONNX_I16 ? -32768 : type == FVLM_ONNX_I4 ? -8 : 0;
 }
 
 fvlm_status fvlm_net_quantize(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *x, fvlm_net_value *scale,
-                              fvlm_net_value *zero, fvlm_err *err)
+                              fvlm_net_value *zero, int32_t type, fvlm_err *err)
 {
     fvlm_status st = FVLM_OK;
-    bool graph_input = x->is_input; /* pixels */
-    bool cuts = zero && zero->numbers && zero->n_elems == 1 && zero->numbers[0] == smallest(zero->type);
-    if (!zero) cuts = true; /* UINT8, zero point 0 */
-    if (cuts && !graph_input && !x->is_const && !never_negative(x, 8))
-        st = fvlm_net_emit_unary(&x, net, "Relu", x, 0, err);
+    if (zero) type = zero->type;
+    bool cuts = !zero || (zero->numbers && zero->n_elems == 1);
+    cuts = cuts && (zero ? zero->numbers[0] : 0) == smallest(type);
+    if (cuts && fvlm_net_is(x, "Conv")) st = fvlm_net_emit_unary(&x, net, "Relu", x, 0, err);
     fvlm_net_shape shape = fvlm_net_shape_of(x);
-    if (!st) st = fvlm_net_new_value(out, net, zero ? zero->type : FVLM_ONNX_U8, &shape, err);
+    if (!st) st = fvlm_net_new_value(out, net, type, &shape, err);
     if (st) return st;
     fvlm_net_quantized *q = fvlm_net_take(net, 1, sizeof *q, err);
     if (!q) return err->code;
@@ -65,10 +34,12 @@ fvlm_status fvlm_net_quantize(fvlm_net_value **out, fvlm_net *net, fvlm_net_valu
 fvlm_status fvlm_net_op_quantize_linear(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in,
                                         fvlm_net_value **out, fvlm_err *err)
 {
-    (void)n;
+    int64_t type = 0;
+    fvlm_status st = fvlm_graph_attr_int(&type, n, "output_dtype", 0, err);
+    if (st) return st;
     if (in[0]->quantized || !in[1]->numbers || (in[2] && !in[2]->numbers))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "scale and zero point must be constants");
-    return fvlm_net_quantize(out, net, in[0], in[1], in[2], err);
+    return fvlm_net_quantize(out, net, in[0], in[1], in[2], type > 0 && type < 99 ? (int32_t)type : FVLM_ONNX_U8, err);
 }
 
 static bool same_numbers(const fvlm_net_value *a, const fvlm_net_value *b)

@@ -33,9 +33,10 @@ fvlm_status fvlm_net_conv_window(const fvlm_net_window **out, fvlm_net_shape *sh
 /* Replaces *x by its activation ("": none), as FusedConv and FusedGemm name it. */
 fvlm_status fvlm_net_emit_activation(fvlm_net_value **x, fvlm_net *net, const fvlm_graph_node *n,
                                      const char *activation, fvlm_err *err);
-/* Integers that stand for x; and the activation that integers stand for, if they are read as they were made. */
+/* Integers that stand for x, of this type if there is no zero point; and the activation that integers stand for, if
+ * they are read as they were made. */
 fvlm_status fvlm_net_quantize(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *x, fvlm_net_value *scale,
-                              fvlm_net_value *zero, fvlm_err *err);
+                              fvlm_net_value *zero, int32_t type, fvlm_err *err);
 fvlm_status fvlm_net_dequantize(fvlm_net_value **out, const fvlm_net_value *x, const fvlm_net_value *scale,
                                 const fvlm_net_value *zero, fvlm_err *err);
 
