@@ -23,7 +23,7 @@ static fvlm_status whole_stream(fvlm_net_value **out, decoder *d, fvlm_net_value
     *out = v;
     if (v->is_const || !v->producer || (strcmp(v->producer->op, "Slice") && strcmp(v->producer->op, "Gather")))
         return FVLM_OK;
-    fvlm_status st = fvlm_origins_trace(&o, d->frame.net, v, d->err);
+    fvlm_status st = fvlm_origins_trace_moves(&o, d->frame.net, v, d->err);
     if (st) return st;
     fvlm_net_value *from = (fvlm_net_value *)o.source[0];
     bool ok = o.n_sources == 1 && o.n_elems > 0 && o.n_elems <= from->n_elems && from->rank && v->rank &&
@@ -51,8 +51,7 @@ static fvlm_status split_residual(fvlm_projection *branch, fvlm_net_value **resi
             return FVLM_OK;
         }
     }
-    return fvlm_match_expected(d->frame.net, v, NULL, d->err,
-                               "x + %s(norm(x)), as a residual Add of a MatMul by a constant", what);
+    return fvlm_match_expected(d->frame.net, v, fvlm_net_is(v, "Add") ? "another sum" : NULL, d->err, "%s", what);
 }
 
 static fvlm_status find_norm(fvlm_rms_norm *norm, decoder *d, fvlm_net_value *v, const fvlm_net_value *residual,
@@ -70,10 +69,12 @@ static fvlm_status find_layer(layer *l, decoder *d, fvlm_net_value **v)
 {
     fvlm_net_value *middle = NULL, *before = NULL;
     const fvlm_net *net = d->frame.net;
-    fvlm_status st = split_residual(&l->down, &middle, d, *v, "ffn");
+    fvlm_status st = split_residual(&l->down, &middle, d, *v,
+                                    "the decoder's input, or x + FFN(norm(x)), which ends in a MatMul by a constant");
     if (!st) st = fvlm_gate_find(&l->gate, &l->up, net, l->down.in, d->err);
     if (!st) st = find_norm(&l->ffn_norm, d, l->gate.of.in, middle, "the FFN");
-    if (!st) st = split_residual(&l->o, &before, d, middle, "attention");
+    if (!st)
+        st = split_residual(&l->o, &before, d, middle, "x + attention(norm(x)), which ends in a MatMul by a constant");
     if (!st) st = fvlm_attention_find(&l->attention, &d->frame, l->o.in, d->err);
     if (!st) st = find_norm(&l->attn_norm, d, l->attention.q.of.in, before, "the attention");
     *v = before;

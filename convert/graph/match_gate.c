@@ -67,7 +67,7 @@ fvlm_status fvlm_gate_find(fvlm_projection_rows *gate, fvlm_projection_rows *up,
     fvlm_net_value *g, *u;
     v = fvlm_net_skip_reshapes(v);
     if (!find_pair(&g, &u, v) || g->is_const || u->is_const || !g->rank || !u->rank)
-        return fvlm_match_expected(net, v, NULL, err, WHAT);
+        return fvlm_match_expected(net, v, fvlm_net_is(v, "Mul") ? "another product" : NULL, err, WHAT);
     fvlm_status st = find_rows(gate, net, g, "gate", err);
     if (!st) st = find_rows(up, net, u, "up", err);
     if (st) return st;

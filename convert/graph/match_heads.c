@@ -93,6 +93,11 @@ void fvlm_heads_free(fvlm_heads *h)
 
 /* ---- what they must be ---- */
 
+static const char *many(const char *what)
+{
+    return what[0] == 'q' ? "queries" : what[0] == 'k' ? "keys" : "values";
+}
+
 static const fvlm_origin *element(const fvlm_heads *h, uint64_t head, uint64_t position, uint64_t i)
 {
     return &h->origins.elems[(head * h->positions + position) * h->dim + i];
@@ -132,7 +137,7 @@ static fvlm_status check_unrotated(fvlm_heads_columns *out, const fvlm_heads *h,
                 const uint64_t want = (p - from) * width + out->first + k / out->group * h->dim + i;
                 if (e->n != 1 || e->index[0] != want || e->factor[0] != out->scale)
                     return fvlm_match_expected(net, h->value, "another order", err,
-                                               "the %ss of each head in the order of their projection", what);
+                                               "the %s of each head in the order of their projection", many(what));
             }
     return FVLM_OK;
 }
@@ -173,19 +178,19 @@ fvlm_status fvlm_heads_check_columns(fvlm_heads_columns *out, const fvlm_heads *
 {
     *out = (fvlm_heads_columns){0};
     if (from >= h->positions || !h->dim || !h->heads)
-        return fvlm_match_expected(net, h->value, "none", err, "%ss of the new tokens", what);
+        return fvlm_match_expected(net, h->value, "none", err, "%s of the new tokens", many(what));
     const unsigned source = element(h, 0, from, 0)->source[0];
     out->source = h->origins.source[source];
     for (uint64_t k = 0; k < h->heads; k++)
         for (uint64_t j = from * h->dim; j < h->positions * h->dim; j++) {
             const fvlm_origin *e = &h->origins.elems[k * h->positions * h->dim + j];
             if (!e->n || e->source[0] != source || (e->n == 2 && e->source[1] != source))
-                return fvlm_match_expected(net, h->value, "something else", err, "%ss that come from one projection",
-                                           what);
+                return fvlm_match_expected(net, h->value, "something else", err, "%s that come from one projection",
+                                           many(what));
         }
     if (!out->source->rank || !find_groups(out, h, from))
         return fvlm_match_expected(net, h->value, "another order", err,
-                                   "the %ss of each head in the order of their projection", what);
+                                   "the %s of each head in the order of their projection", many(what));
     if (!rope) return check_unrotated(out, h, net, from, what, err);
     if (h->dim % 2 || h->dim < 4)
         return fvlm_match_expected(net, h->value, "another", err, "an even size of heads, at least 4");
@@ -207,13 +212,14 @@ fvlm_status fvlm_heads_check_cache(const fvlm_net_value **out, const fvlm_heads 
                 if (!*out && from && from->is_input) *out = from;
                 if (!from || from != *out)
                     return fvlm_match_expected(net, h->value, "something else", err,
-                                               "%ss of past tokens that come from a cache, an input of the graph",
-                                               what);
+                                               "%s of past tokens that come from a cache, an input of the graph",
+                                               many(what));
                 if (e->index[0] != (k / columns->group * n + p) * h->dim + i ||
                     fabs(e->factor[0] - columns->scale) > allowed * fabs(columns->scale))
-                    return fvlm_match_expected(
-                        net, h->value, "another order", err,
-                        "%ss of past tokens as the cache has them: [1, heads, positions, %" PRIu64 "]", what, h->dim);
+                    return fvlm_match_expected(net, h->value, "another order", err,
+                                               "%s of past tokens as the cache has them: [1, heads, positions, %" PRIu64
+                                               "]",
+                                               many(what), h->dim);
             }
     return FVLM_OK;
 }

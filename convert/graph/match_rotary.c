@@ -40,7 +40,7 @@ bool fvlm_rope_check(const fvlm_rope *rope, const fvlm_rope_pair *p, double scal
     const double s1 = factor_of(p->second, a, b, true, &others) / scale;
     const double c1 = factor_of(p->second, a, b, false, &others) / scale;
     *wanted = (double)p->position * frequency(rope->theta, p->i, p->dim);
-    *angle = others || !(scale > 0) ? NAN : atan2(s0, c0);
+    *angle = others || !(scale > 0) ? NAN : atan2(s0, c0) + 0.0; /* no -0 */
     const double allowed = (p->coarse ? VALUE_F16 : VALUE_F32) + *wanted * (p->coarse ? ANGLE_F16 : ANGLE_F32);
     const double c = cos(*wanted), s = sin(*wanted);
     return !others && scale > 0 && fabs(c0 - c) <= allowed && fabs(c1 - c) <= allowed && fabs(s0 - s) <= allowed &&

@@ -138,7 +138,7 @@ fvlm_status fvlm_scores_find(const fvlm_net_node **matmul, double *scale, const 
     const uint64_t keys = f->n_past + f->n_new;
     if (!fvlm_net_is(at, "Softmax") || at->producer->axis + 1 != at->rank || at->rank < 3 ||
         at->dims[at->rank - 1] != keys || at->dims[at->rank - 2] != f->n_new || at->n_elems > 1u << 24)
-        return fvlm_match_expected(f->net, at, NULL, err,
+        return fvlm_match_expected(f->net, at, fvlm_net_is(at, "Softmax") ? "one of another axis or shape" : NULL, err,
                                    "a softmax over %" PRIu64 " keys for each of %" PRIu64 " queries", keys, f->n_new);
     scores s = {.f = f, .scale = 1, .n = at->n_elems, .err = err};
     const fvlm_net_value *softmax = at;

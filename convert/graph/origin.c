@@ -198,6 +198,8 @@ static fvlm_status elements(fvlm_origin **out, fvlm_origin_trace *t, const fvlm_
         st = chosen(e, t, n, v);
     else if (is_move(n))
         st = moved(e, t, n, v);
+    else if (t->only_moves)
+        st = source(e, t, v);
     else if (is_scaling(n))
         st = scaled(e, t, n, v);
     else if (is_sum(n))
@@ -214,11 +216,23 @@ static fvlm_status elements(fvlm_origin **out, fvlm_origin_trace *t, const fvlm_
     return st;
 }
 
-fvlm_status fvlm_origins_trace(fvlm_origins *out, const fvlm_net *net, const fvlm_net_value *v, fvlm_err *err)
+static fvlm_status trace(fvlm_origins *out, fvlm_origin_trace *t, const fvlm_net_value *v)
 {
     *out = (fvlm_origins){.n_elems = v->n_elems};
-    fvlm_origin_trace t = {.out = out, .net = net, .err = err};
-    fvlm_status st = elements(&out->elems, &t, v);
+    t->out = out;
+    fvlm_status st = elements(&out->elems, t, v);
     if (st) *out = (fvlm_origins){0};
     return st;
+}
+
+fvlm_status fvlm_origins_trace(fvlm_origins *out, const fvlm_net *net, const fvlm_net_value *v, fvlm_err *err)
+{
+    fvlm_origin_trace t = {.net = net, .err = err};
+    return trace(out, &t, v);
+}
+
+fvlm_status fvlm_origins_trace_moves(fvlm_origins *out, const fvlm_net *net, const fvlm_net_value *v, fvlm_err *err)
+{
+    fvlm_origin_trace t = {.net = net, .only_moves = true, .err = err};
+    return trace(out, &t, v);
 }

@@ -31,6 +31,8 @@ typedef struct {
 
 /* Traces v. On failure *out is empty; it refuses values that are too large or too far from their sources. */
 fvlm_status fvlm_origins_trace(fvlm_origins *out, const fvlm_net *net, const fvlm_net_value *v, fvlm_err *err);
+/* The same through operations that only move elements. */
+fvlm_status fvlm_origins_trace_moves(fvlm_origins *out, const fvlm_net *net, const fvlm_net_value *v, fvlm_err *err);
 void fvlm_origins_free(fvlm_origins *o); /* zeroed is fine */
 
 /* An element of a constant: small, uniform or stored as floats. False if it is none of these. */

@@ -14,6 +14,7 @@ typedef struct {
     const fvlm_net *net;
     uint64_t work;
     unsigned depth;
+    bool only_moves;
     fvlm_err *err;
 } fvlm_origin_trace;
 

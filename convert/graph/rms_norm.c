@@ -81,7 +81,8 @@ fvlm_status fvlm_rms_norm_find(fvlm_rms_norm *out, const fvlm_net *net, fvlm_net
         out->eps = n->epsilon;
         out->eps_type = FVLM_ONNX_F32;
     } else if (v->is_const || !v->producer || !is_spelled_out(out, v)) {
-        return fvlm_match_expected(net, v, NULL, err, WHAT ": gamma * x / sqrt(mean(x^2) + eps)");
+        return fvlm_match_expected(net, v, fvlm_net_is(v, "Mul") ? "another product" : NULL, err,
+                                   WHAT ": gamma * x / sqrt(mean(x^2) + eps)");
     }
     const fvlm_net_value *g = out->gamma;
     if (g && (g->n_elems != out->width || !g->rank || g->dims[g->rank - 1] != out->width))
