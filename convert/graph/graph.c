@@ -52,10 +52,8 @@ static fvlm_status unpack(FvlmOnnx__ModelProto **out, fvlm_graph *g, fvlm_err *e
     fvlm_status st = fvlm_skeleton_make(&copy, f->map, (size_t)f->stamp.n_bytes, f->path, err);
     if (!st) {
         *out = fvlm_onnx__model_proto__unpack(&allocator, copy.n_bytes, copy.bytes);
-        if (!*out)
-            st = fvlm_fail(err, FVLM_NOMEM,
-                           "\"%s\": the graph without its tensors takes more memory than there is, or over %zu MB",
-                           f->path, MAX_MEMORY >> 20);
+        if (!*out) st = fvlm_graph_fail_memory(g, err);
+        if (st) st = fvlm_err_prefix(err, "\"%s\"", f->path);
     }
     free(copy.bytes);
     return st;

@@ -4,15 +4,18 @@
 
 #include "convert/graph/graph_internal.h"
 
+fvlm_status fvlm_graph_fail_memory(const fvlm_graph *g, fvlm_err *err)
+{
+    if (!g->arena.full) return fvlm_fail_nomem(err);
+    return fvlm_fail(err, FVLM_LIMIT,
+                     "the graph without its tensors takes over %zu MB of memory; that is no FastVLM network",
+                     g->arena.limit >> 20);
+}
+
 void *fvlm_graph_take(fvlm_graph *g, size_t n, size_t size, fvlm_err *err)
 {
     void *p = fvlm_graph_arena_take(&g->arena, n, size);
-    if (!p && n <= g->arena.limit / size && n * size <= g->arena.limit - g->arena.used)
-        fvlm_fail_nomem(err);
-    else if (!p)
-        fvlm_fail(err, FVLM_LIMIT,
-                  "the graph without its tensors takes over %zu MB of memory; that is no FastVLM network",
-                  g->arena.limit >> 20);
+    if (!p) fvlm_graph_fail_memory(g, err);
     return p;
 }
 

@@ -11,7 +11,8 @@ void *fvlm_graph_arena_take(fvlm_graph_arena *a, size_t n, size_t size)
 {
     uint64_t bytes;
     if (!fvlm_checked_mul(n, size, &bytes) || !fvlm_checked_round_up(bytes ? bytes : 1, ALIGN, &bytes)) return NULL;
-    if (bytes > a->limit - a->used) return NULL;
+    a->full |= bytes > a->limit - a->used;
+    if (a->full) return NULL;
     if (bytes > a->left) {
         const size_t capacity = bytes > BLOCK ? (size_t)bytes : BLOCK;
         uint8_t *block = calloc(1, ALIGN + capacity);

@@ -11,6 +11,7 @@ typedef struct {
     uint8_t *at;
     size_t left;        /* of the newest block */
     size_t used, limit; /* bytes */
+    bool full;          /* more than the limit was asked for */
 } fvlm_graph_arena;
 
 /* Zeroed memory for n elements of size bytes, 16-byte aligned. NULL if memory is out or the limit is reached. */

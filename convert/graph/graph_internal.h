@@ -59,7 +59,10 @@ fvlm_status fvlm_graph_find_external(uint32_t *file, fvlm_graph *g, const char *
 fvlm_status fvlm_graph_read_tensor(fvlm_graph_tensor *out, fvlm_graph *g, const FvlmOnnx__TensorProto *t,
                                    fvlm_err *err);
 
-/* Zeroed memory of the graph; NULL if memory is out (in *err). */
+/* Why the arena gave no memory. */
+fvlm_status fvlm_graph_fail_memory(const fvlm_graph *g, fvlm_err *err);
+
+/* Zeroed memory of the graph; NULL on failure, with *err set. */
 void *fvlm_graph_take(fvlm_graph *g, size_t n, size_t size, fvlm_err *err);
 
 /* Nodes (all but Constant), values, inputs and outputs from the unpacked model. Messages begin without the path. */
