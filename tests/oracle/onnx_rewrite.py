@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people do to an exported graph before they publish it: half precision, onnxruntime's optimizers, its quantizers.
+And what a library may do when it writes one: other places for the same numbers."""
+
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization
+from onnxruntime.quantization.matmul_bnb4_quantizer import MatMulBnb4Quantizer
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+from onnxruntime.transformers import float16, optimizer
+
+for name in ("onnxruntime.quantization.matmul_nbits_quantizer", "onnxruntime.transformers", "root"):
+    logging.getLogger(name).setLevel(logging.ERROR)
+logging.getLogger().setLevel(logging.ERROR)
+ort.set_default_logger_severity(3)
+
+LEVELS = {
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
+def half(source, target, keep_io_types=True, **options):
+    model = float16.convert_float_to_float16(onnx.load(source), keep_io_types=keep_io_types, **options)
+    onnx.save(model, target)
+
+
+def optimized(source, target, level):
+    """The graph that a session of this level would run, saved."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = LEVELS[level]
+    options.optimized_model_filepath = str(target)
+    ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def transformers_fused(source, target, kind, heads, hidden):
+    """onnxruntime.transformers.optimizer: fusions written in Python, for `kind` of model."""
+    model = optimizer.optimize_model(str(source), model_type=kind, num_heads=heads, hidden_size=hidden, opt_level=0)
+    model.save_model_to_file(str(target))
+
+
+def nbits(source, target, bits=4, block=32, symmetric=True, gather=False, qdq=False, **options):
+    """MatMulNBits, and GatherBlockQuantized where the embedding is quantized too; or DequantizeLinear in blocks."""
+    form = quantization.QuantFormat.QDQ if qdq else quantization.QuantFormat.QOperator
+    quantizer = MatMulNBitsQuantizer(
+        onnx.load(source), bits, block, symmetric, quant_format=form, op_types_to_quantize=("Gather",) if gather else ("MatMul",),
+        quant_axes=(("MatMul", 0), ("Gather", 1)), **options,
+    )  # fmt: skip
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(target))
+
+
+def bnb4(source, target, kind, block=64):
+    kinds = {"fp4": MatMulBnb4Quantizer.FP4, "nf4": MatMulBnb4Quantizer.NF4}
+    quantizer = MatMulBnb4Quantizer(onnx.load(source), kinds[kind], block)
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(target))
+
+
+def dynamic(source, target, unsigned=False, per_channel=False):
+    """DynamicQuantizeLinear with MatMulInteger and ConvInteger."""
+    kind = quantization.QuantType.QUInt8 if unsigned else quantization.QuantType.QInt8
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantization.quantize_dynamic(source, target, weight_type=kind, per_channel=per_channel,
+                                      extra_options={"DefaultTensorType": TensorProto.FLOAT})  # fmt: skip
+
+
+class OnePicture(quantization.CalibrationDataReader):
+    def __init__(self, feeds):
+        self.feeds = iter([feeds])
+
+    def get_next(self):
+        return next(self.feeds, None)
+
+
+def static(source, target, feeds, per_channel=False, **options):
+    """QuantizeLinear and DequantizeLinear around everything, calibrated with one input."""
+    quantization.quantize_static(source, target, OnePicture(feeds), per_channel=per_channel, **options)
+
+
+def weight_only_qdq(source, target, per, bits=8, block=32):
+    """DequantizeLinear on the weights alone: one scale per tensor, per output channel or per block of inputs."""
+    model = onnx.load(source)
+    graph, stored = model.graph, {t.name: t for t in model.graph.initializer}
+    kind = {4: TensorProto.INT4, 8: TensorProto.INT8}[bits]
+    top = 2 ** (bits - 1) - 1
+    new_nodes = []
+    for node in graph.node:
+        weight = stored.get(node.input[1]) if node.op_type in ("MatMul", "Gemm", "Conv") and len(node.input) > 1 else None
+        conv = node.op_type == "Conv"
+        if weight is not None and len(weight.dims) >= 2 and (per != "block" or not conv):
+            w = numpy_helper.to_array(weight)
+            channel = 0 if conv else 1
+            if per == "tensor":
+                s, axis = np.abs(w).max() / top, {}
+                grid = s
+            elif per == "channel":
+                s = np.abs(w).max(axis=tuple(a for a in range(w.ndim) if a != channel)) / top
+                grid, axis = s.reshape([-1 if a == channel else 1 for a in range(w.ndim)]), {"axis": channel}
+            else:
+                s = np.abs(w.reshape(-1, block, w.shape[1])).max(axis=1) / top
+                grid, axis = np.repeat(s, block, axis=0), {"axis": 0, "block_size": block}
+            q = np.clip(np.rint(w / grid), -top - 1, top).astype(np.int8)
+            name = weight.name
+            tensors = [numpy_helper.from_array(np.asarray(s, np.float32), name + "_scale")]
+            if bits == 4:
+                low, high = (np.append(q.ravel(), [0] * (q.size % 2)).astype(np.uint8).reshape(-1, 2) & 15).T
+                tensors.append(helper.make_tensor(name + "_quantized", kind, q.shape, (low | high << 4).tobytes(), raw=True))
+            else:
+                tensors.append(numpy_helper.from_array(q, name + "_quantized"))
+            if f"{name}_scale" not in stored:
+                graph.initializer.extend(tensors)
+                stored[f"{name}_scale"] = tensors[0]
+                new_nodes.append(helper.make_node("DequantizeLinear", [name + "_quantized", name + "_scale"], [name + "_dequantized"], name + "_DequantizeLinear", **axis))  # fmt: skip
+            node.input[1] = name + "_dequantized"
+        new_nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(new_nodes)
+    used = {name for node in graph.node for name in node.input}
+    for t in [t for t in graph.initializer if t.name not in used]:
+        graph.initializer.remove(t)
+    if per == "block" or bits == 4:
+        model.opset_import[0].version, model.ir_version = 21, 10
+    onnx.save(model, target)
+
+
+def typed_fields(source, target):
+    """Every number in float_data, int64_data, int32_data (halves as their bits) instead of raw_data."""
+    model = onnx.load(source)
+
+    def moved(t):
+        a = numpy_helper.to_array(t)
+        values = a.view(np.uint16) if a.dtype == np.float16 else a
+        new = TensorProto(name=t.name, data_type=t.data_type, dims=t.dims)
+        field = {TensorProto.FLOAT: new.float_data, TensorProto.INT64: new.int64_data, TensorProto.DOUBLE: new.double_data}
+        field.get(t.data_type, new.int32_data).extend(values.ravel().tolist())
+        t.CopyFrom(new)
+
+    for t in model.graph.initializer:
+        moved(t)
+    for node in model.graph.node:
+        for a in node.attribute:
+            if a.type == onnx.AttributeProto.TENSOR:
+                moved(a.t)
+    onnx.save(model, target)
+
+
+def constant_nodes(source, target):
+    """No initializers: a Constant node for each, as some converters leave them."""
+    model = onnx.load(source)
+    nodes = [helper.make_node("Constant", [], [t.name], "Constant_" + t.name, value=t) for t in model.graph.initializer]
+    nodes += model.graph.node
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, target)
+
+
+def external(source, target, one_file=True):
+    """Weights beside the graph: in NAME.onnx_data, or in a file each."""
+    onnx.save(onnx.load(source), target, save_as_external_data=True, all_tensors_to_one_file=one_file,
+              location=target.name + "_data" if one_file else None, size_threshold=256)  # fmt: skip
+
+
+def anonymous(source, target):
+    """Nodes without names, values and weights with names that tell nothing, as minifiers write them."""
+    model = onnx.load(source)
+    graph = model.graph
+    kept = {v.name for v in [*graph.input, *graph.output]}
+    names = {"": ""}
+
+    def new(name):
+        return name if name in kept else names.setdefault(name, f"t{len(names)}")
+
+    for node in graph.node:
+        node.name = ""
+        for field in (node.input, node.output):
+            values = [new(name) for name in field]
+            del field[:]
+            field.extend(values)
+    for t in graph.initializer:
+        t.name = new(t.name)
+    del graph.value_info[:]
+    onnx.save(model, target)
