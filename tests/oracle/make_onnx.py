@@ -11,6 +11,7 @@ A variant is made from an earlier one where it can be; whatever lies in FOLDER i
 import argparse
 import copy
 import functools
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -150,6 +151,42 @@ for per in ("tensor", "channel"):
     rewritten(f"qdq-static-{per}", "ts17", rewrite.static, (VISION,), feeds={"pixel_values": pixels}, per_channel=per == "channel")
 
 
+SUFFIXES = {"": "community", "_fp16": "community-fp16", "_int8": "community-int8", "_quantized": "community-int8", "_uint8": "community-uint8",
+            "_q4": "community-q4", "_q4f16": "community-q4f16", "_bnb4": "community-bnb4"}  # fmt: skip
+PROCESSOR = {
+    "crop_size": {"height": 256, "width": 256}, "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True, "do_rescale": True,
+    "do_resize": True, "image_mean": [0.0, 0.0, 0.0], "image_processor_type": "CLIPImageProcessor", "image_std": [1.0, 1.0, 1.0],
+    "processor_class": "LlavaProcessor", "resample": 3, "rescale_factor": 0.00392156862745098, "size": {"shortest_edge": 256},
+}  # fmt: skip
+
+
+def make_community(root):
+    """Everything side by side as onnx-community/FastVLM-0.5B-ONNX has it: graphs with suffixes in onnx/, a tokenizer.json and
+    neither vocab.json nor merges.txt."""
+    folder = Path(root) / "onnx-community"
+    if folder.exists():
+        return folder
+    part = folder.with_name("onnx-community.part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "onnx").mkdir(parents=True)
+    for suffix, name in SUFFIXES.items():
+        for graph in GRAPHS:
+            shutil.copy(make(name, root) / graph, part / "onnx" / graph.replace(".onnx", suffix + ".onnx"))
+    config = json.loads((TINY / "fused/config.json").read_text())
+    config["transformers.js_config"] = {"kv_cache_dtype": {"fp16": "float16", "q4f16": "float16"}}
+    image = max(json.loads((TINY / "fused/added_tokens.json").read_text()).values()) + 1
+    config["image_token_index"] = image
+    (part / "config.json").write_text(json.dumps(config, indent=2))
+    (part / "preprocessor_config.json").write_text(json.dumps(PROCESSOR, indent=2))
+    processor = {"image_token": "<image>", "num_additional_image_tokens": 0, "patch_size": 64, "processor_class": "LlavaProcessor"}
+    (part / "processor_config.json").write_text(json.dumps(processor, indent=2))
+    for file in ("generation_config.json", "added_tokens.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copy(TINY / "fused" / file, part)
+    loaded("fused").tokenizer.save(str(part / "tokenizer.json"))
+    part.rename(folder)
+    return folder
+
+
 def make(name, root):
     """The variant's folder, made if it is not there."""
     folder, (base, write) = Path(root) / name, VARIANTS[name]
@@ -175,4 +212,4 @@ if __name__ == "__main__":
     if a.list or not a.folder:
         sys.exit("\n".join(VARIANTS))
     for name in a.names or VARIANTS:
-        print(make(name, a.folder), flush=True)
+        print(make_community(a.folder) if name == "onnx-community" else make(name, a.folder), flush=True)
