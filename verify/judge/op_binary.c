@@ -4,7 +4,7 @@
 
 #include "verify/judge/broadcast.h"
 
-typedef enum { ADD, SUB, MUL, DIV, POW, MIN, MAX, MOD, FMOD, PRELU, AND, OR, XOR, MEAN } kind;
+typedef enum { ADD, SUB, MUL, DIV, POW, MIN, MAX, MOD, FMOD, PRELU, AND, OR, XOR, MEAN, CLIP } kind;
 
 /* Types are computed as one of these: integers of 32 bits and less as int64_t, cut off afterwards. */
 typedef union {
@@ -47,6 +47,13 @@ typedef struct {
 /* As numpy and onnxruntime: a NaN operand gives NaN. */
 #define NAN_FIRST(less) (x[i] != x[i] ? x[i] : y[i] != y[i] ? y[i] : (less) ? x[i] : y[i])
 
+/* With the divisor's sign. */
+static double real_mod(double x, double y)
+{
+    const double r = fmod(x, y);
+    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+
 static void run_f32(kind k, size_t n, const void *a, const void *b, void *o)
 {
     switch (k) {
@@ -64,6 +71,8 @@ static void run_f32(kind k, size_t n, const void *a, const void *b, void *o)
         EACH(float, NAN_FIRST(x[i] < y[i]));
     case MAX:
         EACH(float, NAN_FIRST(x[i] > y[i]));
+    case MOD:
+        EACH(float, (float)real_mod((double)x[i], (double)y[i]));
     case FMOD:
         EACH(float, fmodf(x[i], y[i]));
     case PRELU:
@@ -90,6 +99,8 @@ static void run_f64(kind k, size_t n, const void *a, const void *b, void *o)
         EACH(double, NAN_FIRST(x[i] < y[i]));
     case MAX:
         EACH(double, NAN_FIRST(x[i] > y[i]));
+    case MOD:
+        EACH(double, real_mod(x[i], y[i]));
     case FMOD:
         EACH(double, fmod(x[i], y[i]));
     case PRELU:
@@ -231,15 +242,15 @@ static fvlm_status check_types(const fvlm_judge_call *c, kind k)
 {
     const int32_t type = c->in[0]->type;
     for (size_t i = 1; i < c->n_in && k != POW; i++) {
-        if (!c->in[i]) return fvlm_judge_refuse(c, "input %zu is missing", i);
-        if (c->in[i]->type != type)
+        if (!c->in[i] && k != CLIP) return fvlm_judge_refuse(c, "input %zu is missing", i);
+        if (c->in[i] && c->in[i]->type != type)
             return fvlm_judge_refuse(c, "input %zu is %s, input 0 is %s", i, fvlm_onnx_type_name(c->in[i]->type),
                                      fvlm_onnx_type_name(type));
     }
     const bool integer = fvlm_judge_is_integer(type), real = !integer && type != FVLM_ONNX_BOOL;
     const bool bits = k == AND || k == OR || k == XOR;
     if (type == FVLM_ONNX_BOOL || type == FVLM_ONNX_I4 || type == FVLM_ONNX_U4 || (bits && !integer) ||
-        (k == MOD && real))
+        (k == MOD && real && c->opset < 28))
         return fvlm_judge_refuse_type(c, 0);
     if (k == POW && (c->in[1]->type == FVLM_ONNX_BOOL)) return fvlm_judge_refuse_type(c, 1);
     return FVLM_OK;
@@ -310,7 +321,7 @@ static fvlm_status run_clip(fvlm_judge_call *c)
 {
     static const kind kinds[] = {MAX, MIN};
     static const char *const names[] = {"min", "max"};
-    fvlm_status st = check_types(c, ADD);
+    fvlm_status st = check_types(c, CLIP);
     if (c->opset < 11 && c->n_in > 1) return fvlm_judge_refuse(c, "more than one input before opset 11");
     if (c->opset >= 11 && c->node->n_attrs)
         return fvlm_judge_refuse(c, "\"min\" and \"max\" are inputs since opset 11");

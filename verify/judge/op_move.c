@@ -98,10 +98,11 @@ static fvlm_status run_space_depth(fvlm_judge_call *c)
                (uint64_t[]){x->dims[1] * plane, crd ? b * b * plane : plane, w, crd ? b * plane : b * channels * plane,
                             1, crd ? plane : channels * plane},
                6 * sizeof *t.step);
-    } else { /* out [n, by, bx, c, h / b, w / b] */
+    } else { /* out [n, by, bx, c, h / b, w / b], or [n, c, by, bx, ...] */
         memcpy(dims, (uint64_t[]){n, channels * b * b, h / b, w / b}, sizeof dims);
-        memcpy(t.dims, (uint64_t[]){n, b, b, channels, h / b, w / b}, 6 * sizeof *t.dims);
-        memcpy(t.step, (uint64_t[]){channels * h * w, w, 1, h * w, w * b, b}, 6 * sizeof *t.step);
+        memcpy(t.dims, (uint64_t[]){n, crd ? channels : b, b, crd ? b : channels, h / b, w / b}, 6 * sizeof *t.dims);
+        memcpy(t.step, (uint64_t[]){channels * h * w, crd ? h * w : w, crd ? w : 1, crd ? 1 : h * w, w * b, b},
+               6 * sizeof *t.step);
     }
     st = fvlm_judge_make(c, 0, x->type, 4, dims);
     return st ? st : copy_strided(c, &t);
@@ -238,6 +239,6 @@ const fvlm_judge_row fvlm_judge_rows_move[] = {
     {"", "Split", 2, 1, 2, FVLM_JUDGE_MANY, 0, 0, run_split, "axis split num_outputs"},
     {"", "Trilu", 14, 1, 2, 1, 0, 0, run_trilu, "upper"},
     {"", "DepthToSpace", 1, 1, 1, 1, 0, 1, run_space_depth, "blocksize mode"},
-    {"", "SpaceToDepth", 1, 1, 1, 1, 0, 0, run_space_depth, "blocksize"},
+    {"", "SpaceToDepth", 1, 1, 1, 1, 0, 0, run_space_depth, "blocksize mode"},
     {0},
 };

@@ -24,17 +24,23 @@ static void put(fvlm_judge_value *v, uint64_t i, double x)
 static void run_range(void *ctx, uint64_t first, uint64_t end)
 {
     const softmax *s = ctx;
-    for (uint64_t k = first; k < end; k++) {
-        const uint64_t at = k / s->inner * s->n * s->inner + k % s->inner;
+    for (uint64_t run = first; run < end; run++) {
+        const uint64_t at = run / s->inner * s->n * s->inner + run % s->inner;
         double largest = -INFINITY, sum = 0;
         for (uint64_t i = 0; i < s->n; i++) {
             const double v = fvlm_judge_get_f64(s->x, at + i * s->inner);
             if (v > largest) largest = v;
         }
-        for (uint64_t i = 0; i < s->n; i++) sum += exp(fvlm_judge_get_f64(s->x, at + i * s->inner) - largest);
         for (uint64_t i = 0; i < s->n; i++) {
-            const double v = fvlm_judge_get_f64(s->x, at + i * s->inner) - largest;
-            put(s->y, at + i * s->inner, s->log ? v - log(sum) : exp(v) / sum);
+            const double e = exp(fvlm_judge_get_f64(s->x, at + i * s->inner) - largest);
+            sum += e;
+            if (!s->log) put(s->y, at + i * s->inner, e); /* within a rounding of f32, which the quotient has, too */
+        }
+        const double logarithm = log(sum);
+        for (uint64_t i = 0; i < s->n; i++) {
+            const uint64_t k = at + i * s->inner;
+            put(s->y, k,
+                s->log ? fvlm_judge_get_f64(s->x, k) - largest - logarithm : fvlm_judge_get_f64(s->y, k) / sum);
         }
     }
 }
