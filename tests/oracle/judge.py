@@ -2,7 +2,6 @@
 """Runs verify/judge on ONNX models through build/tests/tools/onnx_judge, with numpy arrays for inputs and outputs."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -88,5 +87,6 @@ def distance(ours, theirs):
     return float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30)) if a.size else 0.0
 
 
-def available():
-    return TOOL.exists() and shutil.which(str(TOOL)) is not None
+def known_ops():
+    """Lines "com.microsoft QuickGelu" or "Conv"."""
+    return subprocess.run([TOOL], capture_output=True, text=True).stdout.splitlines()

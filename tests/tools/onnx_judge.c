@@ -5,7 +5,7 @@
  * TensorProto.DataType, for types that numpy does not have: BFLOAT16 from '<f4', INT4 and UINT4 from bytes. Writes
  * OUT/0.npy, OUT/1.npy, ..., for the graph's outputs in order, halves as '<f4', and prints for each its name, type and
  * shape; last, the most bytes that lived at once and the seconds of the run. With JUDGE_VALUES=1 also every value, as
- * OUT/vID.npy. Exit codes as fvlm's. */
+ * OUT/vID.npy. Exit codes as fvlm's. Without arguments it lists the known operators. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +113,12 @@ int main(int argc, char **argv)
     fvlm_graph *g = NULL;
     fvlm_judge *j = NULL;
     fvlm_pool *pool = NULL;
-    if (argc < 3) return 2;
+    if (argc < 3) {
+        const char *domain, *op;
+        for (size_t i = 0; (op = fvlm_judge_known_op(i, &domain)) != NULL; i++)
+            printf("%s%s%s\n", domain, *domain ? " " : "", op);
+        return 2;
+    }
     int first = 3;
     unsigned threads = 1;
     if (argc > 3 && !strchr(argv[3], '=')) threads = (unsigned)atoi(argv[first++]);

@@ -88,9 +88,11 @@ static fvlm_status attend(heads *h, fvlm_judge_call *c, int32_t type, const fvlm
         .out = c->out[0].data,
         .scale = scale != 0 ? (double)scale : 1 / sqrt((double)h->width),
         .left = -1,
-        .right = causal ? (int64_t)h->past + (int64_t)h->kv_length - (int64_t)h->length : -1,
+        .right = causal ? (int64_t)h->past : -1,
     };
-    if (causal && a.right < 0) return fvlm_judge_refuse(c, "more causal queries than keys");
+    if (causal && h->length != h->kv_length) /* onnxruntime's kernels do not agree with each other there */
+        return fvlm_judge_unsupported(c, "unidirectional with %" PRIu64 " queries and %" PRIu64 " new keys", h->length,
+                                      h->kv_length);
     if (bias) st = fvlm_attend_bias(&a, 0, c, bias);
     if (!st && h->mask.data) st = fvlm_attend_bias(&a, 1, c, &h->mask);
     return st ? st : fvlm_attend_run(c, &a);

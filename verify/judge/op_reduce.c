@@ -81,10 +81,21 @@ static double reduce_f64(const reduction *r, uint64_t base)
     }
 }
 
+/* The least or most integer of a type. */
+static int64_t limit_of(int32_t type, bool most)
+{
+    const unsigned bits = fvlm_onnx_type_bits(type);
+    const bool is_signed =
+        type == FVLM_ONNX_I8 || type == FVLM_ONNX_I16 || type == FVLM_ONNX_I32 || type == FVLM_ONNX_I64;
+    if (type == FVLM_ONNX_BOOL) return most;
+    if (!is_signed) return most ? (int64_t)(((uint64_t)1 << bits) - 1) : 0;
+    return most ? (int64_t)(((uint64_t)1 << (bits - 1)) - 1) : -(int64_t)(((uint64_t)1 << (bits - 1)) - 1) - 1;
+}
+
 static int64_t reduce_i64(const reduction *r, uint64_t base)
 {
     uint64_t sum = 0, product = 1;
-    int64_t best = 0;
+    int64_t best = limit_of(r->x->type, r->kind == MIN);
     for (uint64_t i = 0; i < r->n; i++) {
         const int64_t v = fvlm_judge_get_i64(r->x, base + offset_of(i, r->n_reduced, r->reduced, r->reduced_step));
         if (r->kind == SUM || r->kind == MEAN) sum += (uint64_t)v;
@@ -129,13 +140,10 @@ static fvlm_status read_axes(const fvlm_judge_call *c, uint32_t *mask, bool *noo
     return FVLM_OK;
 }
 
+/* Sums of nothing are 0, products 1, maxima of nothing the least value of the type; only a mean is not defined. */
 static fvlm_status want_elements(const fvlm_judge_call *c, const reduction *r)
 {
-    const bool has_neutral = r->kind == SUM || r->kind == PROD || r->kind == SUM_SQUARE || r->kind == L1 ||
-                             r->kind == L2 || r->kind == LOG_SUM || r->kind == LOG_SUM_EXP;
-    if (r->n || (has_neutral && !r->integer) || !r->y->n) return FVLM_OK;
-    if (r->integer && (r->kind == SUM || r->kind == PROD || r->kind == L1 || r->kind == SUM_SQUARE)) return FVLM_OK;
-    if (!r->integer && r->kind != MEAN) return FVLM_OK; /* -inf, inf */
+    if (r->n || r->kind != MEAN || !r->y->n) return FVLM_OK;
     return fvlm_judge_refuse(c, "no elements to reduce");
 }
 

@@ -111,13 +111,14 @@ static fvlm_status read_slices(const fvlm_judge_call *c, slices *s)
     return FVLM_OK;
 }
 
-/* The first index and the number of them, as in numpy. */
+/* The first index and the number of them. Unlike in numpy, a start before the first element counts as the first one,
+ * whatever the direction. */
 static void slice_range(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t *first, uint64_t *n)
 {
     const int64_t least = step > 0 ? 0 : -1, most = step > 0 ? dim : dim - 1;
     if (start < 0) start += dim;
     if (end < 0) end += dim;
-    start = start < least ? least : start > most ? most : start;
+    start = start > most ? most : start < 0 && most >= 0 ? 0 : start;
     end = end < least ? least : end > most ? most : end;
     const uint64_t distance =
         step > 0 ? (end > start ? (uint64_t)(end - start) : 0) : (start > end ? (uint64_t)(start - end) : 0);

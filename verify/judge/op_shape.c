@@ -11,7 +11,7 @@ static fvlm_status run_identity(fvlm_judge_call *c)
     return fvlm_judge_make_view(c, 0, c->in[0], c->in[0]->rank, c->in[0]->dims);
 }
 
-/* Inference: nothing is dropped, the mask is all true. */
+/* Inference: nothing is dropped. The mask is all true since opset 12; before, as in onnxruntime, all false. */
 static fvlm_status run_dropout(fvlm_judge_call *c)
 {
     const fvlm_judge_value *training = fvlm_judge_in(c, 2);
@@ -23,10 +23,7 @@ static fvlm_status run_dropout(fvlm_judge_call *c)
     if (st || !fvlm_judge_wants(c, 1)) return st;
     st = fvlm_judge_make_like(c, 1, c->opset < 10 ? c->in[0]->type : FVLM_ONNX_BOOL, c->in[0]);
     if (st) return st;
-    const int64_t one = 1;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(c->out[1].type));
-    for (uint64_t i = 0; i < c->out[1].n; i++)
-        fvlm_judge_convert((uint8_t *)c->out[1].data + i * bytes, c->out[1].type, &one, FVLM_ONNX_I64, 1);
+    memset(c->out[1].data, c->opset >= 12, fvlm_judge_form_bytes(fvlm_judge_form_of(c->out[1].type)) * c->out[1].n);
     return FVLM_OK;
 }
 

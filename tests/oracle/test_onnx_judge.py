@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""verify/judge, our interpreter of ONNX graphs, against what the onnx package and onnxruntime compute.
+
+Bars: floats to a relative L2 of 2e-5, integers exactly; every operator of the judge on at least 20 random cases; all of
+the onnx package's test data that holds only what the judge knows. Counts are printed."""
+
+import collections
+import zlib
+from pathlib import Path
+
+import judge_cases
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper, numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+from onnx.reference import ReferenceEvaluator
+
+import judge
+
+N_CASES, BAR = 24, 2e-5
+
+
+def model_of(case):
+    """A graph of one node, and its inputs by name."""
+    names = [f"x{i}" if x is not None else "" for i, x in enumerate(case.inputs)]
+    while names and not names[-1]:
+        names.pop()
+    given = {n: x for n, x in zip(names, case.inputs) if n}
+    constant = {f"x{i}" for i in case.constant} & set(given)
+    outputs = [f"y{i}" for i in range(case.n_outputs)] if isinstance(case.n_outputs, int) else \
+        [f"y{i}" if i in case.n_outputs else "" for i in range(max(case.n_outputs) + 1)]
+    attrs = {k: numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v for k, v in case.attrs.items()}
+    node = helper.make_node(case.op, names, outputs, domain=case.domain, **attrs)
+    info = lambda n: helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(given[n].dtype), given[n].shape)
+    graph = helper.make_graph([node], "g", [info(n) for n in given if n not in constant],
+                              [onnx.ValueInfoProto(name=o) for o in outputs if o],
+                              [numpy_helper.from_array(given[n], n) for n in sorted(constant)])
+    opsets = [helper.make_opsetid("", case.opset), helper.make_opsetid(judge_cases.MICROSOFT, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    return model, {n: x for n, x in given.items() if n not in constant}
+
+
+def onnxruntime_run(model, inputs):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = model if isinstance(model, str) else model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    feeds = {n: onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(x), judge.NUMBERS[x.dtype.type])
+             if x.dtype.type in judge.NUMBERS else onnxruntime.OrtValue.ortvalue_from_numpy(x) for n, x in inputs.items()}
+    names = [o.name for o in session.get_outputs()]
+    return dict(zip(names, [v.numpy() for v in session.run_with_ort_values(names, feeds)]))
+
+
+def complaint(ours, theirs, exact, off_by_one=0.0, bar=BAR):
+    """What is wrong with ours; None if nothing is."""
+    theirs = np.asarray(theirs)
+    if ours.shape != theirs.shape:
+        return f"shape {ours.shape}, expected {theirs.shape}"
+    if theirs.dtype.kind in "iub":
+        gap = np.abs(ours.astype(np.int64) - theirs.astype(np.int64))
+        if off_by_one and gap.size and gap.max() <= 1 and np.count_nonzero(gap) <= max(1, off_by_one * gap.size):
+            return None
+        return f"{np.count_nonzero(gap)} of {gap.size} integers differ" if gap.any() else None
+    d = judge.distance(ours.astype(np.float64), theirs.astype(np.float64))
+    return f"relative L2 {d:.2e}" if d > (0 if exact else bar) else None
+
+
+@pytest.mark.parametrize("name", judge_cases.CASES)
+def test_operator(name):
+    """Random shapes and attributes; onnx's own reference where onnxruntime lacks the operator or the type."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    done, by, refused = 0, collections.Counter(), []
+    for _ in range(4 * N_CASES):
+        if done == N_CASES:
+            break
+        case = judge_cases.CASES[name](rng)
+        model, inputs = model_of(case)
+        try:
+            assert not case.beyond_onnxruntime
+            theirs, who = onnxruntime_run(model, inputs), "onnxruntime"
+        except Exception as lacking:
+            if case.domain or case.op == "SimplifiedLayerNormalization":
+                refused.append(str(lacking))
+                continue
+            evaluator = ReferenceEvaluator(model)
+            try:
+                theirs, who = dict(zip(evaluator.output_names, evaluator.run(None, inputs))), "onnx.reference"
+            except Exception:
+                refused.append(str(lacking))
+                continue
+        ours = judge.run(model, inputs)
+        for output, expected in theirs.items():
+            wrong = complaint(ours[output], expected, case.exact, case.off_by_one)
+            shapes = [None if x is None else (x.dtype.name, x.shape) for x in case.inputs]
+            assert not wrong, f"{case.op} {output}: {wrong}; opset {case.opset}, {case.attrs}, inputs {shapes}, {who}"
+        done += 1
+        by[who] += 1
+    assert done == N_CASES, f"only {done} cases could be compared: {refused[-1][:300]}"
+    print(f"{name}: {done} cases, {dict(by)}, {len(refused)} refused by both")
+
+
+def test_every_operator_is_tested():
+    """The table of the judge and the list above name the same operators."""
+    known = {line.removeprefix("com.microsoft ").strip() for line in judge.known_ops()}
+    tested = {name.removeprefix("com.microsoft.").split(",")[0] for name in judge_cases.CASES}
+    assert known == tested, (known - tested, tested - known)
+
+
+# ---- the test data of the onnx package ----
+
+
+def array_of(x):
+    """None for what numpy or the judge has no form of: sequences, strings, complex numbers, 8-bit floats."""
+    x = numpy_helper.to_array(x) if isinstance(x, onnx.TensorProto) else x
+    if not isinstance(x, (np.ndarray, np.generic)):
+        return None
+    x = np.asarray(x)
+    ours = x.dtype.kind in "fiub" or x.dtype.type in judge.NUMBERS
+    return x if ours and not x.dtype.name.startswith(("float8", "float4", "int2", "uint2", "float6")) else None
+
+
+def as_declared(x, value):
+    """Older data has BFLOAT16 as bits."""
+    return x.view(ml_dtypes.bfloat16) if value.type.tensor_type.elem_type == 16 and x.dtype == np.uint16 else x
+
+
+def run_data(model, data_sets, rtol, atol):
+    """"passed", or why the model does not apply. Fails if the judge computes something else."""
+    initializers = {t.name for t in model.graph.initializer}
+    names = [i.name for i in model.graph.input if i.name not in initializers]
+    for inputs, outputs in data_sets:
+        inputs, outputs = [array_of(x) for x in inputs], [array_of(x) for x in outputs]
+        if any(x is None for x in inputs + outputs):
+            return "types: strings, sequences, complex numbers, floats below 16 bits"
+        try:
+            declared = {i.name: i for i in model.graph.input}
+            ours = judge.run(model, {n: as_declared(x, declared[n]) for n, x in zip(names, inputs)})
+        except judge.Refused as refusal:
+            assert refusal.code == 1, refusal
+            return str(refusal).split("): ")[-1].split(": ", 1)[-1]
+        for o, expected in zip(model.graph.output, outputs):
+            got = ours[o.name]
+            expected = as_declared(expected, o)
+            assert got.shape == expected.shape and got.dtype == expected.dtype, (o.name, got.shape, got.dtype, expected.shape)
+            if got.dtype == ml_dtypes.bfloat16:  # the data was computed in bfloat16: two roundings of 2^-8
+                rtol, atol = max(rtol, 2**-7), max(atol, 2**-7)
+            if got.dtype.kind != "f":
+                got, expected = got.astype(np.float64), expected.astype(np.float64)
+            np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol, err_msg=o.name)
+    return "passed"
+
+
+def report(what, results):
+    reasons = collections.Counter(r for r in results.values() if r != "passed")
+    passed = sum(r == "passed" for r in results.values())
+    print(f"{what}: {len(results)} models, {passed} passed, {len(results) - passed} not applicable:")
+    for reason, n in reasons.most_common():
+        print(f"  {n:4} {reason[:110]}")
+    return passed
+
+
+def only_unknown(results):
+    """Nothing that the judge knows was refused, apart from what these say."""
+    fine = ("types: ", "operator ", "training", "a cast to", "is not known", "outputs; ", "holds a graph", "is optional", "is not supported",
+            "is not the shape that the graph declares")  # of a few older data sets
+    odd = {name: r for name, r in results.items() if r != "passed" and not any(f in r for f in fine)}
+    assert not odd, odd
+
+
+def test_node_data():
+    """Node tests of the installed onnx package."""
+    results = {c.name: run_data(c.model, c.data_sets, c.rtol, c.atol) for c in collect_testcases(None) if c.model is not None}
+    passed = report("onnx node tests", results)
+    only_unknown(results)
+    assert passed >= 1200
+
+
+DEBIAN = Path("/usr/share/libonnx-testdata/data")
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="libonnx-testdata is not installed")
+@pytest.mark.parametrize("kind, least", [("node", 500), ("simple", 5), ("pytorch-operator", 20), ("pytorch-converted", 30)])
+def test_debian_data(kind, least):
+    """The older data of Debian's libonnx-testdata: earlier opsets."""
+    results = {}
+    for folder in sorted((DEBIAN / kind).iterdir()):
+        model = onnx.load(folder / "model.onnx")
+        sets = []
+        for data in sorted(folder.glob("test_data_set_*")):
+            read = lambda what: [load_value(f) for f in sorted(data.glob(f"{what}_*.pb"), key=lambda f: int(f.stem.split("_")[1]))]
+            sets.append((read("input"), read("output")))
+        results[folder.name] = run_data(model, sets, 1e-3, 1e-5)
+    passed = report(f"libonnx-testdata {kind}", results)
+    only_unknown(results)
+    assert passed >= least
+
+
+def load_value(path):
+    """A tensor, or None for sequences and optionals."""
+    try:
+        tensor = onnx.TensorProto.FromString(path.read_bytes())
+        numpy_helper.to_array(tensor)
+        return tensor
+    except Exception:
+        return None
