@@ -143,6 +143,12 @@ static fvlm_status evaluate(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
         return fvlm_fail(err, FVLM_UNSUPPORTED, "operator %.60s%s%.100s occurs in no export of FastVLM that is known",
                          n->op, ours ? "" : " of domain ", ours ? "" : n->domain);
     }
+    uint64_t known = 0;
+    for (size_t i = 0; i < n->n_inputs; i++) {
+        const fvlm_net_value *v = n->inputs[i] == FVLM_GRAPH_NONE ? NULL : net->values[n->inputs[i]];
+        if (v && v->numbers) known += v->n_elems;
+    }
+    if (fvlm_net_spend(net, known, err)) return err->code;
     if (n->n_outputs == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "it has no outputs");
     fvlm_status st = read_inputs(net, n, op, in, err);
     if (!st) st = handle(net, n, op, in, out, err);

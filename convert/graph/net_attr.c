@@ -74,7 +74,8 @@ fvlm_status fvlm_net_ints(const int64_t **out, size_t *n, fvlm_net *net, const f
                           fvlm_err *err)
 {
     if (!v->numbers)
-        return fvlm_fail(err, FVLM_UNSUPPORTED, "%s depends on values that are not known (\"%.200s\")", what, v->name);
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "its %s depends on values that are not known (\"%.200s\")", what,
+                         v->name);
     int64_t *ints = fvlm_net_take(net, (size_t)v->n_elems + 1, sizeof *ints, err);
     if (!ints) return err->code;
     for (uint64_t i = 0; i < v->n_elems; i++) ints[i] = fvlm_net_to_int(v->numbers[i]);

@@ -22,12 +22,11 @@ static fvlm_net_operand operand_of(const fvlm_net_value *v)
     return v ? (fvlm_net_operand){v, v->numbers, v->uniform} : (fvlm_net_operand){0};
 }
 
-static uint64_t work_of(const fvlm_net_node *n, fvlm_kernel_kind kind)
+/* Beside reading the inputs, which net.c counts. */
+static uint64_t work_of(const fvlm_net_node *n)
 {
     const fvlm_net_value *y = n->outputs[0];
     uint64_t work = y->n_elems;
-    for (size_t i = 0; i < n->n_inputs && kind == FVLM_KERNEL_PLAIN; i++)
-        if (n->inputs[i]) work += n->inputs[i]->n_elems;
     if (strcmp(n->op, "MatMul") == 0) { /* both factors are small */
         const fvlm_net_value *a = n->inputs[0];
         work += y->n_elems * a->dims[a->rank - 1];
@@ -35,10 +34,10 @@ static uint64_t work_of(const fvlm_net_node *n, fvlm_kernel_kind kind)
     return work;
 }
 
-static fvlm_status fold(fvlm_net *net, fvlm_net_node *n, fvlm_kernel_kind kind, fvlm_err *err)
+static fvlm_status fold(fvlm_net *net, fvlm_net_node *n, fvlm_err *err)
 {
     fvlm_net_value *v = n->outputs[0];
-    fvlm_status st = fvlm_net_spend(net, work_of(n, kind), err);
+    fvlm_status st = fvlm_net_spend(net, work_of(n), err);
     if (st) return st;
     double *numbers = fvlm_net_take(net, (size_t)v->n_elems + 1, sizeof *numbers, err);
     fvlm_net_operand *in = numbers ? malloc((n->n_inputs + 1) * sizeof *in) : NULL;
@@ -115,7 +114,7 @@ fvlm_status fvlm_net_emit(fvlm_net_value **out, fvlm_net *net, const fvlm_net_no
     fvlm_kernel_kind kind;
     bool computed = fvlm_net_kernel_of(n.op, &kind) && is_known(&n, kind);
     if (computed && v->n_elems <= FVLM_NET_SMALL)
-        st = fold(net, &n, kind, err);
+        st = fold(net, &n, err);
     else if (computed)
         fold_uniform(net, &n, kind, &st, err);
     if (!st && fvlm_net_view_weight(&n, v)) v->is_const = true;

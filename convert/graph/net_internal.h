@@ -10,7 +10,7 @@
 #include "convert/graph/net.h"
 
 #define FVLM_NET_MAX_BYTES (192u << 20)       /* of values, nodes and computed numbers */
-#define FVLM_NET_MAX_WORK (UINT64_C(1) << 29) /* elements that are computed or read */
+#define FVLM_NET_MAX_WORK (UINT64_C(1) << 27) /* elements of small constants that are read or computed */
 #define FVLM_NET_MAX_ELEMS (UINT64_C(1) << 48)
 #define FVLM_NET_MIN_SLOTS 16 /* inputs and outputs that a handler may read or write, whatever the node has */
 
@@ -193,7 +193,7 @@ fvlm_status fvlm_net_attr_text(const char **out, const fvlm_graph_node *n, const
                                fvlm_err *err);
 /* Refuses any other value of an integer attribute. */
 fvlm_status fvlm_net_attr_refuse(const fvlm_graph_node *n, const char *name, int64_t only, fvlm_err *err);
-/* The integers of an input that must be known, such as axes: *out lives as long as the net. What it is, for the
+/* The integers of an input that must be known, such as axes: *out lives as long as the net. what: "axes", for the
  * message. */
 fvlm_status fvlm_net_ints(const int64_t **out, size_t *n, fvlm_net *net, const fvlm_net_value *v, const char *what,
                           fvlm_err *err);

@@ -18,7 +18,8 @@ static fvlm_status positive(uint64_t *out, const fvlm_graph_node *n, const char 
 {
     int64_t i = 0;
     fvlm_status st = fvlm_graph_attr_int(&i, n, name, absent, err);
-    if (!st && (i < 1 || i > 1 << 20)) st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64, name, i);
+    if (!st && (i < 1 || i > 1 << 20))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64 "; it must be from 1 to 2^20", name, i);
     *out = (uint64_t)i;
     return st;
 }

@@ -76,7 +76,7 @@ static fvlm_status read_window(fvlm_net_window *w, fvlm_net_shape *shape, const 
     static const char *const known[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"};
     unsigned k = 0;
     while (k < 4 && strcmp(auto_pad, known[k]) != 0) k++;
-    if (k == 4) return fvlm_fail(err, FVLM_BAD_INPUT, "auto_pad = \"%.40s\"", auto_pad);
+    if (k == 4) return fvlm_fail(err, FVLM_BAD_INPUT, "auto_pad = \"%.40s\" is not known", auto_pad);
     if (k == 1) memset(w->pad_before, 0, sizeof w->pad_before), memset(w->pad_after, 0, sizeof w->pad_after);
     for (unsigned d = 0; d < w->n_spatial && !st; d++)
         st = count_positions(&shape->dims[2 + d], w, d, x->dims[2 + d], auto_pad, ceil_mode, err);

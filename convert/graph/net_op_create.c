@@ -35,13 +35,13 @@ fvlm_status fvlm_net_op_constant_of_shape(fvlm_net *net, const fvlm_graph_node *
     const int64_t *dims;
     size_t rank;
     const fvlm_graph_attr *value = fvlm_graph_attr_find(n, "value");
-    fvlm_status st = fvlm_net_ints(&dims, &rank, net, in[0], "the shape", err);
+    fvlm_status st = fvlm_net_ints(&dims, &rank, net, in[0], "shape", err);
     if (!st && value && (value->kind != FVLM_ATTR_TENSOR || value->tensor->n_elems != 1))
         st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute \"value\" must be a tensor of one element");
     if (!st && rank > FVLM_GRAPH_MAX_RANK) st = fvlm_fail(err, FVLM_LIMIT, "a shape of rank %zu", rank);
     fvlm_net_shape shape = {.rank = (unsigned)rank};
     for (size_t d = 0; d < rank && !st; d++) {
-        if (dims[d] < 0) return fvlm_fail(err, FVLM_BAD_INPUT, "the shape holds %" PRId64, dims[d]);
+        if (dims[d] < 0) return fvlm_fail(err, FVLM_BAD_INPUT, "its shape holds %" PRId64, dims[d]);
         shape.dims[d] = (uint64_t)dims[d];
     }
     if (st) return st;

@@ -113,7 +113,7 @@ static fvlm_status read_dims(fvlm_net_shape *shape, fvlm_net *net, const fvlm_ne
     if (n > FVLM_GRAPH_MAX_RANK) return fvlm_fail(err, FVLM_LIMIT, "a shape of rank %zu", n);
     shape->rank = (unsigned)n;
     for (size_t d = 0; d < n; d++) {
-        if (list[d] < 0) return fvlm_fail(err, FVLM_BAD_INPUT, "%s holds %" PRId64, what, list[d]);
+        if (list[d] < 0) return fvlm_fail(err, FVLM_BAD_INPUT, "its %s holds %" PRId64, what, list[d]);
         shape->dims[d] = (uint64_t)list[d];
     }
     return FVLM_OK;
@@ -125,7 +125,7 @@ fvlm_status fvlm_net_op_expand(fvlm_net *net, const fvlm_graph_node *n, fvlm_net
     (void)n;
     fvlm_net_node proto = {.op = "Expand", .n_inputs = 1, .inputs = in};
     fvlm_net_shape asked, shape;
-    fvlm_status st = read_dims(&asked, net, in[1], "the target shape", err);
+    fvlm_status st = read_dims(&asked, net, in[1], "target shape", err);
     if (st) return st;
     fvlm_net_value like = {.rank = asked.rank}, *both[] = {in[0], &like};
     memcpy(like.dims, asked.dims, sizeof like.dims);
@@ -143,7 +143,7 @@ fvlm_status fvlm_net_op_tile(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
     (void)n;
     fvlm_net_node proto = {.op = "Tile", .n_inputs = 1, .inputs = in};
     fvlm_net_shape repeats, shape = fvlm_net_shape_of(in[0]);
-    fvlm_status st = read_dims(&repeats, net, in[1], "the number of repeats", err);
+    fvlm_status st = read_dims(&repeats, net, in[1], "number of repeats", err);
     if (!st && repeats.rank != shape.rank)
         st = fvlm_fail(err, FVLM_BAD_INPUT, "%u repeats of a value of rank %u", repeats.rank, shape.rank);
     for (unsigned d = 0; d < shape.rank && !st; d++)

@@ -10,7 +10,8 @@ static fvlm_status positive(uint64_t *out, const fvlm_graph_node *n, const char 
 {
     int64_t i = 0;
     fvlm_status st = fvlm_graph_attr_int(&i, n, name, absent, err);
-    if (!st && (i < 1 || i > INT32_MAX)) st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64, name, i);
+    if (!st && (i < 1 || i > INT32_MAX))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64 "; it must be from 1 to 2^31 - 1", name, i);
     *out = (uint64_t)i;
     return st;
 }
@@ -26,7 +27,7 @@ static fvlm_status block_of(fvlm_packed *p, const fvlm_graph_node *n, int64_t ab
 static fvlm_status expect(const fvlm_net_value *v, const char *what, uint64_t n, fvlm_err *err)
 {
     if (v->n_elems == n) return FVLM_OK;
-    return fvlm_fail(err, FVLM_BAD_INPUT, "%s has %" PRIu64 " elements instead of %" PRIu64, what, v->n_elems, n);
+    return fvlm_fail(err, FVLM_BAD_INPUT, "%s: %" PRIu64 " elements instead of %" PRIu64, what, v->n_elems, n);
 }
 
 static fvlm_status new_packed(fvlm_net_value **out, fvlm_net *net, const fvlm_net_value *weight,
@@ -73,10 +74,10 @@ fvlm_status fvlm_net_op_nbits(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
     if (st) return st;
     p.bits = (unsigned)bits;
     uint64_t blocks = (k + p.block - 1) / p.block;
-    st = expect(in[1], "the packed weight", rows * blocks * (p.block * bits / 8), err);
-    if (!st) st = expect(in[2], "its scales", rows * blocks, err);
+    st = expect(in[1], "packed weight", rows * blocks * (p.block * bits / 8), err);
+    if (!st) st = expect(in[2], "scales", rows * blocks, err);
     if (!st && in[3])
-        st = expect(in[3], "its zero points",
+        st = expect(in[3], "zero points",
                     fvlm_net_is_float(in[3]->type) ? rows * blocks : rows * ((blocks * bits + 7) / 8), err);
     if (!st) st = check_order(in[4], k, p.block, err);
     fvlm_net_value *w = NULL;
@@ -104,7 +105,7 @@ fvlm_status fvlm_net_op_bnb4(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
         st = fvlm_fail(err, FVLM_BAD_INPUT, "quant_type = %" PRId64 " is neither 0 (FP4) nor 1 (NF4)", table);
     if (st) return st;
     p.table = (unsigned)table;
-    st = expect(in[1], "the packed weight", (rows * k + 1) / 2, err);
+    st = expect(in[1], "packed weight", (rows * k + 1) / 2, err);
     if (!st) st = expect(in[2], "absmax", (rows * k + p.block - 1) / p.block, err);
     fvlm_net_value *w = NULL;
     fvlm_net_shape shape = {.rank = 2, .dims = {k, rows}};

@@ -51,7 +51,7 @@ fvlm_status fvlm_net_op_cumsum(fvlm_net *net, const fvlm_graph_node *n, fvlm_net
     const int64_t *axis;
     size_t count;
     bool exclusive = false, reverse = false;
-    fvlm_status st = fvlm_net_ints(&axis, &count, net, in[1], "the axis", err);
+    fvlm_status st = fvlm_net_ints(&axis, &count, net, in[1], "axis", err);
     if (!st && count != 1) st = fvlm_fail(err, FVLM_BAD_INPUT, "%zu axes instead of one", count);
     if (!st) st = fvlm_net_axis(&proto.axis, axis[0], shape.rank, err);
     if (!st) st = fvlm_net_attr_bool(&exclusive, n, "exclusive", false, err);

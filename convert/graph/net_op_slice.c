@@ -160,7 +160,7 @@ fvlm_status fvlm_net_op_elements(fvlm_net *net, const fvlm_graph_node *n, fvlm_n
     fvlm_status st = fvlm_net_attr_axis(&proto.axis, n, "axis", 0, in[0]->rank, err);
     if (!st) st = fvlm_net_attr_text(&how, n, "reduction", "none", err);
     if (st) return st;
-    if (strcmp(how, "none") != 0) return fvlm_fail(err, FVLM_UNSUPPORTED, "reduction \"%.40s\"", how);
+    if (strcmp(how, "none") != 0) return fvlm_fail(err, FVLM_UNSUPPORTED, "reduction \"%.40s\" is not supported", how);
     fvlm_net_shape shape = fvlm_net_shape_of(scatters ? in[0] : in[1]), indices = fvlm_net_shape_of(in[1]);
     bool fits = in[0]->rank == in[1]->rank && (!scatters || fvlm_net_same_shape(in[2], &indices));
     for (unsigned d = 0; d < in[0]->rank && fits; d++) fits = d == proto.axis || in[1]->dims[d] <= in[0]->dims[d];
@@ -180,7 +180,7 @@ fvlm_status fvlm_net_op_nd(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_val
     fvlm_status st = fvlm_net_attr_text(&how, n, "reduction", "none", err);
     if (!st && !scatters) st = fvlm_graph_attr_int(&batch, n, "batch_dims", 0, err);
     if (st) return st;
-    if (strcmp(how, "none") != 0) return fvlm_fail(err, FVLM_UNSUPPORTED, "reduction \"%.40s\"", how);
+    if (strcmp(how, "none") != 0) return fvlm_fail(err, FVLM_UNSUPPORTED, "reduction \"%.40s\" is not supported", how);
     bool fits = indices->rank >= 1 && batch >= 0 && batch < (int64_t)indices->rank && batch < (int64_t)x->rank;
     uint64_t depth = fits ? indices->dims[indices->rank - 1] : 0;
     fits = fits && depth >= 1 && depth + (uint64_t)batch <= x->rank;
@@ -205,7 +205,7 @@ fvlm_status fvlm_net_op_trilu(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
     size_t count = 0;
     bool upper = true;
     fvlm_status st = fvlm_net_attr_bool(&upper, n, "upper", true, err);
-    if (!st && in[1]) st = fvlm_net_ints(&diagonal, &count, net, in[1], "the diagonal", err);
+    if (!st && in[1]) st = fvlm_net_ints(&diagonal, &count, net, in[1], "diagonal", err);
     if (st) return st;
     if (shape.rank < 2 || (in[1] && count != 1)) return fvlm_fail(err, FVLM_BAD_INPUT, "it needs a matrix");
     int64_t limit_at = (int64_t)FVLM_NET_MAX_ELEMS, k = count ? diagonal[0] : 0;

@@ -5,13 +5,11 @@
 
 #include "convert/graph/net.h"
 #include "tests/support/check.h"
-#include "tests/support/onnx_build.h"
+#include "tests/support/net_rows.h"
 #include "tests/support/support.h"
 
-/* tensors: "NAME:SHAPE" activations, "NAME=SHAPE" weights of floats, "NAME#SHAPE" weights of INT8, "NAME~SHAPE" of
- * UINT8, "NAME!1,2" INT64 constants, "NAME?0.5" a scalar. nodes: "OP INPUTS OUTPUTS ATTRIBUTES" between semicolons; "y"
- * is the graph's output. What is left: "OP[attributes](inputs)"; #0 is what node 0 puts out, w' a transposed weight,
- * w/4 a packed one (fvlm_packed_kind), =2 a scalar. The last item is the output and its shape. */
+/* tensors and nodes: see net_rows.h. What is left: "OP[attributes](inputs)"; #0 is what node 0 puts out, w' a transposed
+ * weight, w/4 a packed one (fvlm_packed_kind), =2 a scalar. The last item is the output and its shape. */
 static const struct {
     const char *tensors, *nodes, *left;
     int64_t opset;
@@ -127,34 +125,6 @@ static const struct {
      "Cast(i) Gather[0](q/4,#0) #1[2,3,16]", 0},
 };
 
-static int32_t type_of(char c)
-{
-    return c == '!' ? FVLM_ONNX_I64 : c == '#' ? FVLM_ONNX_I8 : c == '~' ? FVLM_ONNX_U8 : FVLM_ONNX_F32;
-}
-
-static void add_tensor(onnx_model *m, char *word)
-{
-    char *at = word + strcspn(word, ":=#~!?"), kind = *at;
-    *at++ = 0;
-    static uint8_t zeros[4096];
-    if (kind == ':') {
-        onnx_input(m, word, FVLM_ONNX_F32, at);
-    } else if (kind == '?') {
-        onnx_floats(m, word, "", (float[]){strtof(at, NULL)});
-    } else if (kind == '!') {
-        int64_t v[8];
-        char shape[8];
-        size_t n = 0;
-        for (char *p = at; *p; p += *p == ',') v[n++] = strtoll(p, &p, 10);
-        snprintf(shape, sizeof shape, "%zu", n);
-        onnx_int64s(m, word, shape, v);
-    } else if (kind == '=') {
-        onnx_weight(m, word, at, 7);
-    } else {
-        onnx_tensor(m, word, type_of(kind), at, zeros, (size_t)onnx_count(at));
-    }
-}
-
 static void say(char *text, const char *fmt, ...) FVLM_PRINTF(2, 3);
 static void say(char *text, const char *fmt, ...)
 {
@@ -209,28 +179,12 @@ static void say_attributes(char *text, const fvlm_net_node *n)
 
 static void check_row(size_t i, const char *path)
 {
-    onnx_model m = onnx_model_of(8, rows[i].opset ? rows[i].opset : 17);
-    char *tensors = fvlm_strdup(rows[i].tensors), *nodes = fvlm_strdup(rows[i].nodes), *save, text[2000] = "";
-    for (char *t = strtok_r(tensors, " ", &save); t; t = strtok_r(NULL, " ", &save)) add_tensor(&m, t);
-    for (char *n = strtok_r(nodes, ";", &save); n; n = strtok_r(NULL, ";", &save)) {
-        char *inner, *op = strtok_r(n, " ", &inner), *in = strtok_r(NULL, " ", &inner),
-                     *out = strtok_r(NULL, " ", &inner);
-        onnx_node(&m, op, in, out, inner ? inner : "");
-    }
-    onnx_output(&m, "y", FVLM_ONNX_F32, NULL);
-    onnx_save(&m, path);
+    char text[2000] = "";
     fvlm_err err = {0};
     fvlm_graph *g = NULL;
     fvlm_net *net = NULL;
-    must(fvlm_graph_open(&g, path, &err), &err);
-    fvlm_net_input in[4] = {0};
-    size_t n_in = fvlm_graph_n_inputs(g);
-    for (size_t k = 0; k < n_in; k++) {
-        const fvlm_graph_value *v = fvlm_graph_value_at(g, fvlm_graph_input_at(g, k));
-        in[k] = (fvlm_net_input){.name = v->name, .rank = v->rank};
-        for (unsigned d = 0; d < v->rank; d++) in[k].dims[d] = (uint64_t)v->dims[d];
-    }
-    if (fvlm_net_create(&net, g, in, n_in, &err)) fail_msg("row %zu: %s: %s", i, rows[i].nodes, err.msg);
+    if (test_net(&net, &g, path, rows[i].tensors, rows[i].nodes, rows[i].opset, &err))
+        fail_msg("row %zu: %s: %s", i, rows[i].nodes, err.msg);
     for (size_t k = 0; k < fvlm_net_n_nodes(net); k++) {
         const fvlm_net_node *n = fvlm_net_node_at(net, k);
         say(text, "%s", n->op);
@@ -246,8 +200,6 @@ static void check_row(size_t i, const char *path)
         fail_msg("row %zu: %s\nleft %s\nwant %s", i, rows[i].nodes, text, rows[i].left);
     fvlm_net_destroy(&net);
     fvlm_graph_close(&g);
-    free(tensors);
-    free(nodes);
 }
 
 static void forms(void **state)
