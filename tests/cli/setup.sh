@@ -35,6 +35,14 @@ exit 0"
 same "by apt" "$(tail -1 "$dir/ran")" "apt-get install -y -qq --no-install-recommends libjansson-dev libpng-dev"
 same "make stops and says so" "$(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s BUILD="$dir/build" "$dir/build/fvlm" 2>&1 | head -2)" "missing: jansson libpng
 install with: apt-get install libjansson-dev libpng-dev"
+# What is not found by pkg-config.
+mkdir "$dir/few"
+for t in sh awk sed tr uname id cc gcc; do ln -s "$(command -v $t)" "$dir/few/$t"; done
+cp "$dir/bin/pkg-config" "$dir/few/"
+printf 'ID=debian\n' >"$dir/os-release"
+same "protoc-c and the ONNX schema" "$(PATH=$dir/few ONNX_PROTO= sh tests/setup.sh --check libzstd 2>&1)" "missing: protoc-c onnx.proto
+install with: apt-get install protobuf-c-compiler libonnx-dev
+Python's onnx package has onnx.proto, too: make ONNX_PROTO=.../site-packages/onnx/onnx.proto"
 fake uname 'echo Darwin'
 names macOS '' "install with: brew install jansson libpng"
 fake pkg-config 'exit 0'
