@@ -38,22 +38,26 @@ static bool is_rows(const operands *o, const fvlm_view *v, operand_order order, 
     return *first_row <= out && o->heads * o->head_dim <= out - *first_row;
 }
 
-/* A layer's output is [pixels, channels] after a matrix product with the weight on the right, else [channels, pixels].
- */
-static bool is_channels_last(const fvlm_net_value *v)
+/* The product in a layer, without its bias. It puts out [pixels, channels] if the weight is on the right of a MatMul,
+ * else [channels, pixels]. */
+static fvlm_net_value *product_of(fvlm_net_value *v)
 {
     fvlm_net_value *constant, *other;
     if (fvlm_net_is(v, "Add") && fvlm_net_split_const(v->producer, &constant, &other)) v = other;
     fvlm_view view;
-    fvlm_view_trace(&view, (fvlm_net_value *)v, NULL);
-    return fvlm_net_is(view.base, "MatMul") && view.base->producer->inputs[1]->is_const;
+    fvlm_view_trace(&view, v, NULL);
+    return view.base;
 }
 
 /* The layer that operand k are rows of. m becomes the map that it reads. */
 static fvlm_status match_layer(fvlm_attention *out, const operands *o, unsigned k, operand_order order, fvlm_map *m)
 {
     const fvlm_view *v = &o->view[k];
-    const bool last = is_channels_last(v->base);
+    fvlm_net_value *product = product_of(v->base);
+    if (!fvlm_net_is(product, "MatMul") && !fvlm_net_is(product, "Conv"))
+        return fvlm_match_expected(o->net, product, NULL, o->err, "a layer that computes the %s of %s", letters[k],
+                                   o->what);
+    const bool last = fvlm_net_is(product, "MatMul") && product->producer->inputs[1]->is_const;
     const uint64_t channels = v->base->n_elems / o->pixels;
     if (!is_rows(o, v, order, channels, last, &out->first_row[k]))
         return fvlm_match_expected(o->net, o->top, "another order", o->err,
@@ -86,22 +90,23 @@ static fvlm_status match_layers(fvlm_attention *out, const operands *o, const op
     return FVLM_OK;
 }
 
-static fvlm_status check_heads(const operands *o, uint64_t channels, uint64_t head_dim, fvlm_scalar scale)
+static fvlm_status check_heads(const operands *o, uint64_t channels, uint64_t head_dim)
 {
-    if (o->head_dim != head_dim || o->heads * o->head_dim != channels) {
-        char found[96];
-        snprintf(found, sizeof found, "%" PRIu64 " heads of %" PRIu64, o->heads, o->head_dim);
-        return fvlm_match_expected(o->net, o->top, found, o->err,
-                                   "%s to split its %" PRIu64 " channels into heads of %" PRIu64, o->what, channels,
-                                   head_dim);
-    }
-    if (!fvlm_scalar_is(scale, 1 / sqrt((double)head_dim))) {
-        char found[40];
-        snprintf(found, sizeof found, "%.8g", scale.x);
-        return fvlm_match_expected(o->net, o->top, found, o->err, "%s to scale its scores by 1 / sqrt(%" PRIu64 ")",
-                                   o->what, head_dim);
-    }
-    return FVLM_OK;
+    if (o->head_dim == head_dim && o->heads * o->head_dim == channels) return FVLM_OK;
+    char found[96];
+    snprintf(found, sizeof found, "%" PRIu64 " head%s of %" PRIu64, o->heads, o->heads == 1 ? "" : "s", o->head_dim);
+    return fvlm_match_expected(o->net, o->top, found, o->err,
+                               "%s to split its %" PRIu64 " channels into heads of %" PRIu64, o->what, channels,
+                               head_dim);
+}
+
+static fvlm_status check_scale(const operands *o, uint64_t head_dim, fvlm_scalar scale)
+{
+    if (fvlm_scalar_is(scale, 1 / sqrt((double)head_dim))) return FVLM_OK;
+    char found[40];
+    snprintf(found, sizeof found, "%.8g", scale.x);
+    return fvlm_match_expected(o->net, o->top, found, o->err, "%s to scale its scores by 1 / sqrt(%" PRIu64 ")",
+                               o->what, head_dim);
 }
 
 /* v is the same elements in the same order as what it is reshaped from. */
@@ -223,7 +228,8 @@ static fvlm_status check_operator(operands *o, const fvlm_map *m, bool microsoft
     o->heads = (uint64_t)heads;
     o->head_dim = m->channels / o->heads;
     const fvlm_scalar of_scores = {.x = scale != 0 ? (double)scale : 1 / sqrt((double)o->head_dim), .slack = 1e-6};
-    return check_heads(o, m->channels, head_dim, of_scores);
+    st = check_heads(o, m->channels, head_dim);
+    return st ? st : check_scale(o, head_dim, of_scores);
 }
 
 static fvlm_status match_operator(fvlm_attention *out, operands *o, fvlm_map *m, uint64_t head_dim)
@@ -276,8 +282,9 @@ fvlm_status fvlm_attention_match(fvlm_attention *out, const fvlm_net *net, fvlm_
         return fvlm_match_expected(net, o.top, NULL, err, "%s, the product of its weights with its values", what);
     fvlm_scalar scale = {.x = 1};
     fvlm_status st = spelled ? match_scores(&o, m, &scale) : match_operator(out, &o, m, head_dim);
-    if (!st && spelled) st = check_heads(&o, m->channels, head_dim, scale);
+    if (!st && spelled) st = check_heads(&o, m->channels, head_dim);
     if (!st && spelled) st = match_layers(out, &o, order, m);
+    if (!st && spelled) st = check_scale(&o, head_dim, scale);
     if (!st && !has_heads_side_by_side(&result, &of_result, &o, o.top->rank == 4 || spelled))
         st = fvlm_match_expected(net, o.top, "another order", err, "the result of %s to have its heads side by side",
                                  what);

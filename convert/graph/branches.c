@@ -9,9 +9,13 @@
 #define BATCH_NORM_EPS 1e-5 /* PyTorch's default */
 #define MAX_DEPTH 24
 
-const char *fvlm_net_conv_text(const fvlm_net_node *n, char out[160])
+const char *fvlm_net_layer_text(const fvlm_net_node *n, char out[160])
 {
     const fvlm_net_window *w = n->window;
+    if (!strcmp(n->op, "BatchNormalization")) {
+        snprintf(out, 160, "BatchNormalization with eps %g", n->epsilon);
+        return out;
+    }
     const fvlm_net_value *weight = n->n_inputs > 1 ? n->inputs[1] : NULL;
     if (strcmp(n->op, "Conv") != 0 || !w || w->n_spatial != 2 || !weight || weight->rank != 4) return n->node->op;
     snprintf(out, 160,

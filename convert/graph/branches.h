@@ -35,7 +35,8 @@ typedef struct {
  * FVLM_BRANCH_OTHER. Refuses more branches than FVLM_NET_BRANCHES. */
 fvlm_status fvlm_net_sum_match(fvlm_net_sum *out, const fvlm_net *net, fvlm_map y, const fvlm_map *x, fvlm_err *err);
 
-/* "a 7x7 convolution, stride 2, 96 groups, 96 -> 192 channels, padding 3", for messages. */
-const char *fvlm_net_conv_text(const fvlm_net_node *n, char out[160]);
+/* What a node is, for messages: "a 3x3 convolution, stride 2x2, padding 1,1,1,1, dilation 1x1, 96 groups, 96 -> 192
+ * channels"; of other operators than Conv and BatchNormalization the name. */
+const char *fvlm_net_layer_text(const fvlm_net_node *n, char out[160]);
 
 #endif

@@ -41,18 +41,22 @@ static bool match_erf(fvlm_net_value *v, fvlm_scalar *a, fvlm_scalar *b, fvlm_sc
     return true;
 }
 
+/* What is there instead, by the operators that lead to v: inner ones have one user. */
 static const char *name_form(const fvlm_net_value *v)
 {
+    const char *found = NULL;
     for (unsigned depth = 0; v && v->producer && depth < 8; depth++) {
         const fvlm_net_node *n = v->producer;
         if (!strcmp(n->op, "Tanh") || !strcmp(n->op, "FastGelu")) return "its approximation by tanh";
         if (!strcmp(n->op, "Sigmoid") || !strcmp(n->op, "QuickGelu")) return "its approximation by a sigmoid, or SiLU";
-        const fvlm_net_value *next = NULL; /* the input that is furthest from GELU's input: an inner node */
+        if (!strcmp(n->op, "Erf")) return "another product with Erf";
+        if (!strcmp(n->op, "Mul") && depth == 0) found = "a product without Erf";
+        const fvlm_net_value *next = NULL;
         for (size_t i = 0; i < n->n_inputs; i++)
             if (n->inputs[i] && !n->inputs[i]->is_const && n->inputs[i]->n_users == 1) next = n->inputs[i];
         v = next;
     }
-    return NULL;
+    return found;
 }
 
 fvlm_status fvlm_gelu_match(const fvlm_net *net, fvlm_map *m, const char *what, fvlm_err *err)

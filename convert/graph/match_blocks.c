@@ -19,7 +19,8 @@ static fvlm_status match_ffn(fvlm_block *out, const fvlm_tower *t, const fvlm_ma
         b->groups == b->in && b->out == b->in)
         return FVLM_OK;
     char found[160];
-    return fvlm_match_expected(t->net, m.v, m.v->producer ? fvlm_net_conv_text(m.v->producer, found) : NULL, t->err,
+    if (b->bn) m.v = b->bn->inputs[0]; /* that is not what is wrong */
+    return fvlm_match_expected(t->net, m.v, m.v->producer ? fvlm_net_layer_text(m.v->producer, found) : NULL, t->err,
                                "the FFN's depthwise convolution with stride 1, of the block's input");
 }
 
@@ -35,23 +36,28 @@ static fvlm_status match_attention(fvlm_block *out, const fvlm_tower *t, const f
     return st;
 }
 
-/* Whether this is attention, or attention gone wrong. */
-static bool looks_like_attention(fvlm_map m)
+/* Whether v is computed by one of these, up to NULL. */
+static bool is_any(const fvlm_net_value *v, const char *const *ops)
 {
-    fvlm_view view;
-    fvlm_view_trace(&view, m.v, NULL);
-    return fvlm_net_is(view.base, "MatMul") || fvlm_net_is(view.base, "Attention") ||
-           fvlm_net_is(view.base, "MultiHeadAttention");
+    for (; *ops; ops++)
+        if (fvlm_net_is(v, *ops)) return true;
+    return false;
 }
 
 fvlm_status fvlm_block_match(fvlm_block *out, const fvlm_tower *t, const fvlm_map *x, const fvlm_segment *s)
 {
+    static const char *const attentions[] = {"MatMul", "Attention", "MultiHeadAttention", NULL};
+    static const char *const activations[] = {"Gelu", "FastGelu", "QuickGelu", "Mul", NULL};
     *out = (fvlm_block){.branch = &s->sum.branch[s->sum.branch[0].kind == FVLM_BRANCH_IDENTITY]};
     if (out->branch->sign != 1)
         return fvlm_match_expected(t->net, s->first, NULL, t->err, "a block that adds to its input");
     fvlm_map m = out->branch->top;
     fvlm_status st = fvlm_linear_match(&out->last, t->net, &m, "the last layer of a block", t->err);
     if (st) return st;
-    fvlm_map_back(&m);
-    return looks_like_attention(m) ? match_attention(out, t, x, m) : match_ffn(out, t, x, m);
+    fvlm_view view;
+    fvlm_view_trace(&view, m.v, NULL);
+    if (is_any(view.base, attentions)) return match_attention(out, t, x, m);
+    if (is_any(view.base, activations)) return match_ffn(out, t, x, m);
+    return fvlm_match_expected(t->net, view.base, NULL, t->err,
+                               "attention or a GELU, before the last layer of a block");
 }

@@ -10,10 +10,10 @@ typedef struct {
     size_t n;
     uint64_t n_past, n_new;
     uint64_t kv_heads, head_dim; /* as an attention node has them; 0: unknown */
-    double *numbers;    /* [n_past + n_new] each: ones, then positions from n_past on, then the scalars */
-    const char *embeds; /* the input of embeddings, or NULL */
-    const char *ids;    /* the input of token ids, or NULL */
-    bool is_dynamic;    /* another n_new can be chosen */
+    double *numbers;             /* [n_past + n_new] each: ones, then positions from n_past on, then the scalars */
+    const char *embeds;          /* the input of embeddings, or NULL */
+    const char *ids;             /* the input of token ids, or NULL */
+    bool is_dynamic;             /* another n_new can be chosen */
 } fvlm_decoder_inputs;
 
 /* n_past and n_new: for what the graph leaves open. Refuses inputs that a Qwen2 decoder does not have. *out is to be

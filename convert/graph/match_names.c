@@ -129,7 +129,7 @@ static fvlm_status refuse_branch(fvlm_tower *t, const fvlm_net_branch *b, const 
 {
     char found[160];
     return fvlm_match_expected(t->net, b->conv ? b->conv->outputs[0] : b->top.v,
-                               b->conv ? fvlm_net_conv_text(b->conv, found) : "another branch", t->err,
+                               b->conv ? fvlm_net_layer_text(b->conv, found) : "another branch", t->err,
                                "the branches of \"%s\": convolutions of one size, one of 1x1, one identity, each with "
                                "BatchNorm",
                                prefix);
@@ -205,7 +205,10 @@ fvlm_status fvlm_emit_position(fvlm_tower *t, const fvlm_segment *s, const char 
     for (unsigned i = 0; i < s->sum.n; i++)
         if (!is_input(&s->sum.branch[i])) rest.branch[rest.n++] = s->sum.branch[i];
     if (!is_fused(&rest) || s->sum.n > 2)
-        return refuse_branch(t, &s->sum.branch[s->sum.n - 1], "the position encoding");
+        return fvlm_match_expected(
+            t->net, s->first, "other branches", t->err,
+            "a position encoding: a depthwise convolution without BatchNorm, perhaps added to its "
+            "input");
     snprintf(at, sizeof at, "%s.%s", prefix, s->sum.n == 1 ? "reparam_conv" : "pe");
     return fvlm_emit_conv(t, &rest.branch[0], at);
 }

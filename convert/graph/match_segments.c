@@ -113,19 +113,28 @@ void fvlm_tower_advance(fvlm_tower *t, const fvlm_segment *s)
     t->x = s->y;
 }
 
+fvlm_status fvlm_segment_expected(const fvlm_tower *t, const fvlm_segment *s, const char *what)
+{
+    char found[160];
+    if (!s->first) return fvlm_match_expected(t->net, t->x.v, "the output", t->err, "%s after it", what);
+    fvlm_net_value *odd = s->first;
+    bool conv = false;
+    for (unsigned i = s->y.v ? s->sum.n : 0; i-- > 0;) { /* one branch among convolutions is at fault */
+        conv |= s->sum.branch[i].kind == FVLM_BRANCH_CONV;
+        if (s->sum.branch[i].kind == FVLM_BRANCH_OTHER) odd = s->sum.branch[i].top.v;
+    }
+    if (!conv) odd = s->first;
+    return fvlm_match_expected(t->net, odd, odd->producer ? fvlm_net_layer_text(odd->producer, found) : NULL, t->err,
+                               "%s", what);
+}
+
 fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fvlm_wanted_conv want)
 {
     char expected[256], found[160], side[48] = "";
-    if (want.k) snprintf(side, sizeof side, " %" PRIu64 "x%" PRIu64, want.k, want.k);
-    snprintf(expected, sizeof expected, "%s,%s%s with stride %" PRIu64 ", padded to keep its size%s", want.what,
-             want.depthwise ? " depthwise" : " of all channels", side, want.stride,
-             want.same ? ", as many channels out as in" : "");
-    if (s->kind == FVLM_SEGMENT_END)
-        return fvlm_match_expected(t->net, t->x.v, "the output", t->err, "%s after it", expected);
-    if (s->kind != FVLM_SEGMENT_CONV)
-        return fvlm_match_expected(t->net, s->first,
-                                   s->first->producer ? fvlm_net_conv_text(s->first->producer, found) : NULL, t->err,
-                                   "%s", expected);
+    if (want.k) snprintf(side, sizeof side, "%" PRIu64 "x%" PRIu64 ", ", want.k, want.k);
+    snprintf(expected, sizeof expected, "%s (%s%sstride %" PRIu64 ", padding half its side%s)", want.what,
+             want.depthwise ? "depthwise, " : "", side, want.stride, want.same ? ", as many channels out as in" : "");
+    if (s->kind != FVLM_SEGMENT_CONV) return fvlm_segment_expected(t, s, expected);
     uint64_t k = 0;
     for (unsigned i = 0; i < s->sum.n; i++)
         if (s->sum.branch[i].kind == FVLM_BRANCH_CONV && s->sum.branch[i].k > k) k = s->sum.branch[i].k;
@@ -136,7 +145,7 @@ fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fv
                         b->groups == (want.depthwise ? b->in : 1) && b->out == s->y.channels &&
                         b->out % b->groups == 0 && (!want.same || b->out == b->in);
         if (!ok)
-            return fvlm_match_expected(t->net, b->conv->outputs[0], fvlm_net_conv_text(b->conv, found), t->err, "%s",
+            return fvlm_match_expected(t->net, b->conv->outputs[0], fvlm_net_layer_text(b->conv, found), t->err, "%s",
                                        expected);
     }
     return FVLM_OK;

@@ -34,6 +34,9 @@ fvlm_segment fvlm_tower_segment(const fvlm_tower *t, const fvlm_map *x, size_t a
 /* Makes the segment's output x. */
 void fvlm_tower_advance(fvlm_tower *t, const fvlm_segment *s);
 
+/* Refuses the segment: it was to be 'what'. Names the branch that is at fault, if one is. */
+fvlm_status fvlm_segment_expected(const fvlm_tower *t, const fvlm_segment *s, const char *what);
+
 /* What a convolution must be. 0: any. */
 typedef struct {
     uint64_t k, stride;

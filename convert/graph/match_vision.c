@@ -77,9 +77,7 @@ static fvlm_status open_block(fvlm_tower *t, stage *now, mixer found, const fvlm
 static fvlm_status match_ffn(fvlm_tower *t, const fvlm_segment *s, const char *block, const char *scale)
 {
     fvlm_block ffn;
-    if (s->kind != FVLM_SEGMENT_RESIDUAL)
-        return fvlm_match_expected(t->net, s->first ? s->first : t->x.v, s->first ? NULL : "the output", t->err,
-                                   "a ConvFFN that is added to its input");
+    if (s->kind != FVLM_SEGMENT_RESIDUAL) return fvlm_segment_expected(t, s, "a ConvFFN that is added to its input");
     fvlm_status st = fvlm_block_match(&ffn, t, &t->x, s);
     if (!st && ffn.is_attention)
         st = fvlm_match_expected(t->net, s->first, "attention", t->err, "a ConvFFN after the mixer");
@@ -161,6 +159,10 @@ static fvlm_status match_depthwise(fvlm_tower *t, stage *now, const fvlm_segment
         return block.is_attention ? match_position(t, now, s) : match_repmixer_block(t, now, s);
     }
     if (s->y.channels == t->x.channels && next.kind == FVLM_SEGMENT_CONV) return match_position(t, now, s);
+    if (next.first && !fvlm_net_is(next.first, "Mul"))
+        return fvlm_match_expected(t->net, next.first, NULL, t->err,
+                                   "a ConvFFN, attention, a convolution or squeeze-and-excitation after a depthwise "
+                                   "convolution");
     *final = true;
     return match_final(t, s);
 }
@@ -184,10 +186,7 @@ static fvlm_status match_stages(fvlm_tower *t)
         } else if (s.kind == FVLM_SEGMENT_CONV) {
             st = match_depthwise(t, &now, &s, &final);
         } else {
-            char found[160];
-            const fvlm_net_node *n = s.first ? s.first->producer : NULL;
-            return fvlm_match_expected(t->net, s.first ? s.first : t->x.v,
-                                       n ? fvlm_net_conv_text(n, found) : "the output", t->err,
+            st = fvlm_segment_expected(t, &s,
                                        "a RepMixer or attention block, a downsample or the tower's last convolution");
         }
     }

@@ -141,10 +141,20 @@ static void scalars(builder *b)
                {"other", 1.01f}};
     static const struct {
         const char *name, *shape;
-        int64_t v[4];
-    } integers[] = {{"i0", "", {0}},     {"i1", "", {1}},         {"i2", "", {2}},      {"s64", "1", {64}},
-                    {"s0", "1", {0}},    {"s128", "1", {128}},    {"s192", "1", {192}}, {"axis1", "1", {1}},
-                    {"axis2", "1", {2}}, {"rows", "2", {16, -1}}, {"hw", "2", {2, 3}}};
+        int64_t v[5];
+    } integers[] = {{"i0", "", {0}},
+                    {"i1", "", {1}},
+                    {"i2", "", {2}},
+                    {"s64", "1", {64}},
+                    {"s0", "1", {0}},
+                    {"s128", "1", {128}},
+                    {"s192", "1", {192}},
+                    {"axis1", "1", {1}},
+                    {"axis2", "1", {2}},
+                    {"rows", "2", {16, -1}},
+                    {"hw", "2", {2, 3}},
+                    {"heads_outside", "5", {1, 16, 2, 3, 32}},
+                    {"heads_inside", "5", {1, 16, 3, 32, 2}}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) onnx_floats(&b->m, all[i].name, "", &all[i].v);
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         onnx_int64s(&b->m, integers[i].name, integers[i].shape, integers[i].v);
@@ -597,7 +607,8 @@ onnx_model onnx_tower(const test_checkpoint *c, const tower_style *style)
 {
     builder b = {.m = onnx_model_of(8, style->gelu == GELU_OPERATOR ? 20 : 17), .c = c, .style = style};
     char x[NAME] = "pixel_values";
-    onnx_input(&b.m, x, FVLM_ONNX_F32, style->dynamic ? "batch,3,height,width" : "1,3,64,64");
+    const char *picture = style->input ? style->input : style->dynamic ? "batch,3,height,width" : "1,3,64,64";
+    onnx_input(&b.m, x, FVLM_ONNX_F32, picture);
     scalars(&b);
     mobile_one(&b, x, T "patch_embed.0", 1, 2, "stem.0");
     gelu(&b, x, "stem.0");

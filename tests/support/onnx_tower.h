@@ -63,7 +63,8 @@ typedef struct {
     bool dynamic;       /* the picture's sides are symbols */
     bool without_scale; /* no layer scales */
     bool without_projector;
-    bool map_output; /* [1, C, H, W] */
+    bool map_output;   /* [1, C, H, W] */
+    const char *input; /* the picture's shape, if another than 1,3,64,64 */
     tower_edit edit[4];
 } tower_style;
 
