@@ -79,7 +79,7 @@ as_apple, by_slices = onnx_modules.spell_as_apple, onnx_modules.split_by_slices
 for opset in (13, 15, 17, 20):
     exported(f"ts{opset}", spelling=as_apple, opset=opset, batched=False)
 exported("ts17-static", opset=17, dynamic=False)
-exported("ts17-any-size", opset=17, resizable=True, parts="ve")
+exported("ts17-any-size", opset=17, resizable=True, parts="v")
 exported("ts14-slices", spelling=by_slices, opset=14, parts="v")
 exported("ts17-tower", spelling=as_apple, opset=17, parts="v", projector=False, batched=False)
 exported("ts17-unfused", "unfused", opset=17, parts="v")

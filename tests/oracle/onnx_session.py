@@ -37,15 +37,15 @@ def empty_caches(config):
     return {name: np.zeros(shape, np.float32) for name in names}
 
 
-def whole(vision, embed, decoder, config, pixels, ids):
+def whole(vision, embed, decoder, config, pixels, ids, **options):
     """pixels [1, 3, H, W], ids with -200 for the picture -> image_features [tokens, hidden], logits [positions, rows]."""
-    image = run(vision, {"pixel_values": pixels})["image_features"]
+    image = run(vision, {"pixel_values": pixels}, **options)["image_features"]
     at = ids.index(IMAGE)
     sides = [run(embed, {"input_ids": np.array([part], np.int64)})["inputs_embeds"] for part in (ids[:at], ids[at + 1 :])]
     rows = np.concatenate([sides[0], image, sides[1]], axis=1)
     n = rows.shape[1]
     feeds = {"inputs_embeds": rows, "attention_mask": np.ones((1, n), np.int64), "position_ids": np.arange(n, dtype=np.int64)[None]}
-    logits = run(decoder, feeds | empty_caches(config), ["logits"])["logits"]
+    logits = run(decoder, feeds | empty_caches(config), ["logits"], **options)["logits"]
     return image[0], logits[0]
 
 

@@ -3,10 +3,10 @@
  * .npy file [rows, cols] named as the observer names it. The tests in tests/oracle/ hold these against
  * PyTorch; `fvlm verify` compares too, but judges itself, which a test should not rely on.
  *
- *   activations MODEL PIXELS OUT_FOLDER NEW CPU THREADS ACT ID...
+ *   activations MODEL PIXELS OUT_FOLDER NEW CPU THREADS ACT [ID...]
  *
- * PIXELS: raw f32 [side, side, 3]. ID -200 stands for the picture. CPU "" = the best. ACT f32 or int8.
- * Prints the NEW greedy ids that follow, without regard to the end-of-answer id. */
+ * PIXELS: raw f32 [side, side, 3]. ID -200 stands for the picture; without ids only the vision part runs. CPU "" = the
+ * best. ACT f32 or int8. Prints the NEW greedy ids that follow, without regard to the end-of-answer id. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,14 +65,26 @@ static fvlm_pixels read_pixels(const char *path)
     return p;
 }
 
+/* The vision part, with the projector if there is one. */
+static void encode(fvlm_model *m, const fvlm_pixels *p, float *to)
+{
+    const fvlm_config *c = fvlm_model_config(m);
+    const size_t tokens = fvlm_model_image_tokens(c, p->side);
+    float *features = fvlm_alloc(tokens, c->vision.out_dim * sizeof(float));
+    fvlm_err err;
+    if (!features) die("out of memory");
+    must(fvlm_model_tower(m, p, features, &err), &err);
+    if (fvlm_config_has_projector(c)) must(fvlm_model_project(m, features, tokens, to, &err), &err);
+    free(features);
+}
+
 /* The prompt's embeddings, the picture's rows in place of PICTURE. *n = how many. */
 static float *embed(fvlm_model *m, const fvlm_pixels *p, char **ids, int n_ids, size_t *n)
 {
     const fvlm_config *c = fvlm_model_config(m);
     const size_t tokens = fvlm_model_image_tokens(c, p->side), hidden = c->llm.hidden;
     float *rows = fvlm_alloc((size_t)n_ids + tokens, hidden * sizeof(float));
-    float *features = fvlm_alloc(tokens, c->vision.out_dim * sizeof(float));
-    if (!rows || !features) die("out of memory");
+    if (!rows) die("out of memory");
     fvlm_err err;
     *n = 0;
     for (int i = 0; i < n_ids; i++) {
@@ -80,14 +92,12 @@ static float *embed(fvlm_model *m, const fvlm_pixels *p, char **ids, int n_ids, 
         const uint32_t token = (uint32_t)id;
         float *to = rows + *n * hidden;
         if (id == PICTURE) {
-            must(fvlm_model_tower(m, p, features, &err), &err);
-            must(fvlm_model_project(m, features, tokens, to, &err), &err);
+            encode(m, p, to);
         } else {
             must(fvlm_model_embed(m, &token, 1, to, &err), &err);
         }
         *n += id == PICTURE ? tokens : 1;
     }
-    free(features);
     return rows;
 }
 
@@ -99,28 +109,17 @@ static uint32_t best_of(const float *logits, size_t n)
     return (uint32_t)best;
 }
 
-int main(int argc, char **argv)
+static void answer(fvlm_model *m, const fvlm_pixels *p, char **ids, int n_ids, int n_new, writing *w)
 {
-    if (argc < 9) die("usage: activations MODEL PIXELS OUT_FOLDER NEW CPU THREADS ACT ID...");
-    fvlm_err err;
-    fvlm_model *m;
-    writing w = {.folder = argv[3]};
-    const int new_tokens = atoi(argv[4]);
-    const fvlm_model_options options = {.cpu = argv[5],
-                                        .threads = (unsigned)atoi(argv[6]),
-                                        .act = strcmp(argv[7], "int8") == 0 ? FVLM_ACT_INT8 : FVLM_ACT_F32,
-                                        .observer = write_npy,
-                                        .observer_ctx = &w};
-    must(fvlm_model_open(&m, argv[1], &options, &err), &err);
-    fvlm_pixels pixels = read_pixels(argv[2]);
     const size_t vocab = fvlm_model_config(m)->llm.vocab;
     float *logits = fvlm_alloc(vocab, sizeof(float));
+    fvlm_err err;
     size_t n;
-    float *rows = embed(m, &pixels, argv + 8, argc - 8, &n);
+    float *rows = embed(m, p, ids, n_ids, &n);
     if (!logits) die("out of memory");
     must(fvlm_model_forward(m, rows, n, false, logits, &err), &err);
-    w.done = true;
-    for (int i = 0; i < new_tokens; i++) {
+    w->done = true;
+    for (int i = 0; i < n_new; i++) {
         const uint32_t id = best_of(logits, vocab);
         printf("%u\n", id);
         must(fvlm_model_embed(m, &id, 1, rows, &err), &err);
@@ -128,6 +127,30 @@ int main(int argc, char **argv)
     }
     free(rows);
     free(logits);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 8) die("usage: activations MODEL PIXELS OUT_FOLDER NEW CPU THREADS ACT [ID...]");
+    fvlm_err err;
+    fvlm_model *m;
+    writing w = {.folder = argv[3]};
+    const fvlm_model_options options = {.cpu = argv[5],
+                                        .threads = (unsigned)atoi(argv[6]),
+                                        .act = strcmp(argv[7], "int8") == 0 ? FVLM_ACT_INT8 : FVLM_ACT_F32,
+                                        .observer = write_npy,
+                                        .observer_ctx = &w};
+    must(fvlm_model_open(&m, argv[1], &options, &err), &err);
+    fvlm_pixels pixels = read_pixels(argv[2]);
+    if (argc == 8) {
+        const fvlm_config *c = fvlm_model_config(m);
+        float *rows = fvlm_alloc(fvlm_model_image_tokens(c, pixels.side), c->projector.out * sizeof(float));
+        if (!rows && fvlm_config_has_projector(c)) die("out of memory");
+        encode(m, &pixels, rows);
+        free(rows);
+    } else {
+        answer(m, &pixels, argv + 8, argc - 8, atoi(argv[4]), &w);
+    }
     fvlm_pixels_free(&pixels);
     fvlm_model_close(&m);
     return 0;
