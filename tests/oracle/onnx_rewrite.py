@@ -188,3 +188,31 @@ def anonymous(source, target):
         t.name = new(t.name)
     del graph.value_info[:]
     onnx.save(model, target)
+
+
+def dequantized(tensors, name):
+    """The floats that NAME_quantized stands for, or None."""
+    q = tensors.get(name + "_quantized")
+    if q is None:
+        return None
+    scale = next(tensors[name + s] for s in ("_scale", "_quantized_scale") if name + s in tensors)
+    zero = next((tensors[name + s] for s in ("_zero_point", "_quantized_zero_point") if name + s in tensors), np.zeros_like(scale, np.int8))
+    if scale.size > 1 and q.ndim > 1:  # by output channel: the first axis of a kernel, the second of a [K, N] matrix
+        shape = [-1 if a == (0 if q.ndim == 4 else 1) else 1 for a in range(q.ndim)]
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    return ((q.astype(np.int32) - zero.astype(np.int32)).astype(np.float32) * scale.astype(np.float32)).reshape(q.shape)
+
+
+def float_twin(base, quantized, target):
+    """The base's graph with the weights that onnxruntime's quantizer left, dequantized: what is computed if only weights
+    are rounded, and activations are not."""
+    model = onnx.load(base)
+    tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(quantized).graph.initializer}
+    n = 0
+    for t in model.graph.initializer:
+        w = dequantized(tensors, t.name)
+        if w is not None:
+            t.CopyFrom(numpy_helper.from_array(w.reshape(tuple(t.dims)), t.name))
+            n += 1
+    assert n, quantized
+    onnx.save(model, target)
