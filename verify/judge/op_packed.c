@@ -21,7 +21,7 @@ typedef struct {
 
 static unsigned code_at(const uint8_t *bytes, uint64_t i, unsigned bits)
 {
-    return bytes[i * bits / 8] >> (i * bits % 8) & ((1U << bits) - 1);
+    return (unsigned)bytes[i * bits / 8] >> (i * bits % 8) & ((1U << bits) - 1);
 }
 
 static void decode_nbits(void *ctx, uint64_t first, uint64_t end)
@@ -191,7 +191,7 @@ static int64_t code_of(const fvlm_judge_value *v, uint64_t row, uint64_t column,
     if (packed == 1) return fvlm_judge_get_i64(v, row * row_length + column);
     const uint64_t bytes = (row_length + packed - 1) / packed;
     const unsigned bits = 8 / packed;
-    return (int64_t)(((const uint8_t *)v->data)[row * bytes + column / packed] >> (column % packed * bits) &
+    return (int64_t)((unsigned)((const uint8_t *)v->data)[row * bytes + column / packed] >> (column % packed * bits) &
                      ((1U << bits) - 1));
 }
 

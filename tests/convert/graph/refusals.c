@@ -540,7 +540,7 @@ static void test_graph(void **state)
               onnx_int(&a, 20, 7));
     NODE(
         ": node \"n_z\" (Op): has 257 attributes; at most 256 are supported", "", for (int i = 0; i < 257; i++) {
-            char name[8];
+            char name[16];
             onnx_bytes a = {0};
             snprintf(name, sizeof name, "a%d", i);
             onnx_text(&a, 1, name);
