@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEWEST_OPSET 26
+#define NEWEST_OPSET 28
 
-/* "node "..." (Op): " in front of a refusal that does not have it. */
+/* The node's name in front of a refusal that does not have it. */
 static fvlm_status name_node(const fvlm_net *net, const fvlm_graph_node *n, fvlm_err *err)
 {
     char text[192];
     fvlm_graph_node_text(net->g, n, text);
-    if (err->code == FVLM_NOMEM || strncmp(err->msg, "node ", 5) == 0) return err->code;
+    if (err->code == FVLM_NOMEM || strncmp(err->msg, text, strlen(text)) == 0) return err->code;
     return fvlm_err_prefix(err, "%s", text);
 }
 

@@ -237,19 +237,22 @@ static double one_input(function f, double x, const fvlm_net_node *n)
     }
 }
 
-/* Integers: Mod has the sign of the divisor unless 'fmod' is set (in alpha). */
-static double mod(double a, double b, bool whole, double fmod_attr)
+/* The rest has the sign of the divisor unless 'fmod' is set (in alpha). */
+static double mod(double a, double b, double fmod_attr)
 {
     double r = fmod(a, b);
-    if (whole && fmod_attr == 0 && r != 0 && (r < 0) != (b < 0)) r += b;
+    if (fmod_attr == 0 && r != 0 && (r < 0) != (b < 0)) r += b;
     return r;
 }
 
+/* Signed types keep their sign when shifted to the right; all bits may be shifted out. What is shifted beyond the type
+ * is cut off by rounding to it. */
 static double shift(double a, double b, bool left, unsigned bits)
 {
-    uint64_t x = (uint64_t)fvlm_net_to_int(a), by = (uint64_t)fvlm_net_to_int(b);
-    if (by >= bits) return 0;
-    return (double)(left ? x << by : x >> by);
+    int64_t x = fvlm_net_to_int(a), by = fvlm_net_to_int(b);
+    if (by < 0 || by >= (int64_t)bits) return !left && x < 0 ? -1 : 0;
+    if (left) return (double)(int64_t)((uint64_t)x << by);
+    return (double)(x < 0 ? ~(~x >> by) : x >> by);
 }
 
 static double two_inputs(function f, double a, double b, const fvlm_net_node *n)
@@ -286,7 +289,7 @@ static double two_inputs(function f, double a, double b, const fvlm_net_node *n)
     case MIN:
         return isnan(a) || a < b ? a : b;
     case MOD:
-        return mod(a, b, whole, n->alpha);
+        return mod(a, b, n->alpha);
     case MUL:
         return a * b;
     case OR:

@@ -39,7 +39,8 @@ fvlm_status fvlm_net_compute_reduce(const fvlm_net_node *n, const fvlm_net_opera
     (void)err;
     const fvlm_net_value *x = in[0].value, *y = n->outputs[0];
     reduction how = reduction_of(n->op);
-    double first = how == PROD ? 1 : how == MAX ? -INFINITY : how == MIN ? INFINITY : 0;
+    double largest = x->type == FVLM_ONNX_BOOL ? 1 : INFINITY, least = x->type == FVLM_ONNX_BOOL ? 0 : -INFINITY;
+    double first = how == PROD ? 1 : how == MAX ? least : how == MIN ? largest : 0; /* of no elements */
     for (uint64_t i = 0; i < y->n_elems; i++) out[i] = first;
     for (uint64_t i = 0; i < x->n_elems; i++) {
         uint64_t at = 0, step = 1, rest = i;

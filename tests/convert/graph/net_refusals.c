@@ -162,8 +162,8 @@ static const struct {
     {"x:2,3", "Mod x,x y fmod=0.5", "node \"n_y\" (Mod): attribute \"fmod\" is a float, expected an int", 0},
     {"x:2,3", "BitShift x,x y direction='UP'", "node \"n_y\" (BitShift): direction \"UP\" is neither LEFT nor RIGHT",
      0},
-    {"x:2,3", "Identity x y", "opset 6 of ai.onnx is not supported, 7 to 26 are", 6},
-    {"x:2,3", "Identity x y", "opset 99 of ai.onnx is not supported, 7 to 26 are", 99},
+    {"x:2,3", "Identity x y", "opset 6 of ai.onnx is not supported, 7 to 28 are", 6},
+    {"x:2,3", "Identity x y", "opset 99 of ai.onnx is not supported, 7 to 28 are", 99},
     {"x:2,3 i!0 u=1", "ScatterND x,i,u y reduction='add'",
      "node \"n_y\" (ScatterND): reduction \"add\" is not supported", 0},
 };
