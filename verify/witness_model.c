@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "verify/inputs.h"
+#include "verify/input_list.h"
 #include "verify/same_model.h"
 #include "verify/witness.h"
 
@@ -12,28 +12,13 @@ enum { RUNNER, ASKER, N_MEET };
 
 typedef struct {
     fvlm_witness base;
-    const fvlm_parity_options *o;
+    const char *prompt; /* the user's */
     fvlm_runner runner;
-    size_t picture, question; /* of the next input: the user's pictures come first, then those that are drawn */
-    bool loaded;              /* the picture's pixels are there */
-    fvlm_pixels pixels;
-    uint32_t *ids; /* of the prompt in hand */
-    size_t n_ids, split;
+    fvlm_input_list inputs;
     fvlm_lockstep *steps;
     fvlm_lockstep_block in_hand;
     fvlm_runner_token next;
 } model_witness;
-
-static uint32_t side_of(const model_witness *w)
-{
-    return w->o->side ? w->o->side : fvlm_model_config(w->runner.m)->vision.image_size;
-}
-
-/* Question 0 is the user's. */
-static const char *prompt_of(const model_witness *w)
-{
-    return w->question ? fvlm_questions[w->question - 1] : w->o->prompt;
-}
 
 static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err)
 {
@@ -41,13 +26,13 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     const fvlm_model *source = w->runner.m;
     uint32_t *ids = NULL;
     size_t n = 0, split = 0;
-    fvlm_status st = fvlm_model_check_side(m, side_of(w), err);
+    fvlm_status st = fvlm_model_check_side(m, w->inputs.side, err);
     if (!st)
         st = fvlm_same_model_check(fvlm_model_reader(m), fvlm_model_reader(source),
                                    fvlm_reader_path(fvlm_model_reader(source)), err);
     if (st || base->embedding || strcmp(fvlm_model_config(m)->prompt, fvlm_model_config(source)->prompt)) return st;
-    st = fvlm_prompt_ids(m, w->o->prompt, true, &ids, &n, &split, err);
-    if (!st && (n != w->n_ids || split != w->split || memcmp(ids, w->ids, n * sizeof *ids)))
+    st = fvlm_prompt_ids(m, w->prompt, true, &ids, &n, &split, err);
+    if (!st && (n != w->inputs.n_ids || split != w->inputs.split || memcmp(ids, w->inputs.ids, n * sizeof *ids)))
         st = fvlm_fail(err, FVLM_MISMATCH, "the two files tokenize the prompt differently");
     free(ids);
     return st;
@@ -61,72 +46,13 @@ static fvlm_status hand_over(void *ctx, const fvlm_lockstep_block *shown, fvlm_e
     return fvlm_lockstep_check_same(&shown[RUNNER], &shown[ASKER], err);
 }
 
-/* Without a language model: every picture of the user's, and drawn ones while there are too few positions. */
-static bool find_picture(model_witness *w, size_t positions)
-{
-    w->picture += w->question;
-    w->question = 0;
-    w->loaded = false;
-    return w->picture < w->o->n_images || (positions < w->o->positions && w->picture < w->o->n_images + FVLM_N_DRAWN);
-}
-
-/* Goes on to the next input if it is needed. Every picture of the user's gets the user's prompt, and its share of the
- * positions wanted. */
-static bool find_input(model_witness *w, size_t positions)
-{
-    const fvlm_parity_options *o = w->o;
-    if (w->base.embedding) return find_picture(w, positions);
-    for (; w->picture < o->n_images + FVLM_N_DRAWN; w->picture++, w->question = 0, w->loaded = false) {
-        const bool own = w->picture < o->n_images;
-        const size_t share = own ? o->positions * (w->picture + 1) / o->n_images : o->positions;
-        if (own && w->question == 0) return true;
-        if (w->question == 0) w->question = 1;
-        if (w->question <= FVLM_N_QUESTIONS && !strcmp(prompt_of(w), o->prompt) && own) w->question++;
-        if (w->question <= FVLM_N_QUESTIONS && positions < share) return true;
-    }
-    return false;
-}
-
-static fvlm_status load_pixels(model_witness *w, fvlm_err *err)
-{
-    const fvlm_pixels_options o = {side_of(w), w->o->picture, w->o->cpu, w->o->stop};
-    const size_t own = w->o->n_images;
-    fvlm_pixels_free(&w->pixels);
-    if (w->picture < own) return fvlm_pixels_load(&w->pixels, w->o->images[w->picture], &o, err);
-    return fvlm_pixels_draw(&w->pixels, (unsigned)(w->picture - own), o.side, err);
-}
-
-/* The ids of in->prompt. */
-static fvlm_status take_prompt(model_witness *w, fvlm_runner_input *in, fvlm_err *err)
-{
-    uint32_t *before = w->ids;
-    const size_t n = w->split;
-    const fvlm_status st = fvlm_prompt_ids(w->runner.m, in->prompt, true, &w->ids, &w->n_ids, &w->split, err);
-    in->ids = w->ids;
-    in->n_ids = w->n_ids;
-    in->split = w->split;
-    in->same_start = !st && w->loaded && w->split == n && w->n_ids > n && !memcmp(w->ids, before, n * sizeof *before);
-    free(before);
-    return st;
-}
-
 static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input *in, bool *more, fvlm_err *err)
 {
     model_witness *w = (model_witness *)base;
-    *more = find_input(w, positions);
-    if (!*more) return FVLM_OK;
-    *in = (fvlm_runner_input){.pixels = &w->pixels,
-                              .same_pixels = w->loaded,
-                              .image = w->picture < w->o->n_images ? w->o->images[w->picture] : NULL,
-                              .prompt = base->embedding ? NULL : prompt_of(w),
-                              .embedding = base->embedding,
-                              .n_tokens = w->o->tokens};
-    fvlm_status st = w->loaded ? FVLM_OK : load_pixels(w, err);
-    if (!st && !base->embedding) st = take_prompt(w, in, err);
-    if (!st) st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
+    fvlm_status st = fvlm_input_list_next(&w->inputs, w->runner.m, positions, in, more, err);
+    if (st || !*more) return st;
+    st = fvlm_lockstep_create(&w->steps, N_MEET, hand_over, w, err);
     if (st) return st;
-    w->loaded = true;
-    w->question++;
     w->runner.input = in;
     w->runner.steps = w->steps;
     return fvlm_runner_start(&w->runner, err);
@@ -185,8 +111,7 @@ static void close_witness(fvlm_witness *base)
 {
     model_witness *w = (model_witness *)base;
     fvlm_runner_close(&w->runner);
-    fvlm_pixels_free(&w->pixels);
-    free(w->ids);
+    fvlm_input_list_free(&w->inputs);
     free(w);
 }
 
@@ -197,17 +122,20 @@ fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_option
     model_witness *w = fvlm_alloc(1, sizeof *w);
     *out = NULL;
     if (!w) return fvlm_fail_nomem(err);
-    *w = (model_witness){.o = o, .runner = {.index = RUNNER, .n_meets = 2, .next = &w->next}};
+    *w = (model_witness){
+        .prompt = o->prompt, .inputs = {.o = o}, .runner = {.index = RUNNER, .n_meets = 2, .next = &w->next}};
     fvlm_status st = fvlm_runner_open(&w->runner, o->source, FVLM_ACT_F32, o->n_acts + 1, o, err);
     const fvlm_config *c = st ? NULL : fvlm_model_config(w->runner.m);
     if (!st && fvlm_config_has_llm(c))
-        st = fvlm_prompt_ids(w->runner.m, o->prompt, true, &w->ids, &w->n_ids, &w->split, err);
+        st = fvlm_prompt_ids(w->runner.m, o->prompt, true, &w->inputs.ids, &w->inputs.n_ids, &w->inputs.split, err);
     if (st) {
         close_witness(&w->base);
         return st;
     }
     w->base = (fvlm_witness){.kind = &kind, .source = fvlm_model_reader(w->runner.m), .n_models = 1};
     if (!fvlm_config_has_llm(c)) w->base.embedding = fvlm_config_has_projector(c) ? "projector" : "vision.final";
+    w->inputs.embedding = w->base.embedding;
+    w->inputs.side = o->side ? o->side : c->vision.image_size;
     *out = &w->base;
     return FVLM_OK;
 }
