@@ -28,9 +28,9 @@ verify/report       public format/cli
 commands            public format/cli'
 
 # Everything in format and format/base is public, too, except *_internal.h.
-public='convert/convert.h convert/conversion_report.h convert/source/safetensors.h convert/graph/graph.h quant/quant.h quant/quantization_report.h
+public='convert/convert.h convert/conversion_report.h convert/source/safetensors.h convert/graph/graph.h convert/graph/onnx_paths.h quant/quant.h quant/quantization_report.h
 reference/reference.h reference/ops/ops.h
-reference/bench.h reference/cmd_run.h verify/*.h verify/info/*.h verify/report/*.h'
+reference/bench.h reference/cmd_run.h verify/*.h verify/judge/judge.h verify/info/*.h verify/report/*.h'
 
 # Headers of libraries and of instruction sets, and the only folders that may include them.
 owners='

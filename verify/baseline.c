@@ -33,14 +33,15 @@ static fvlm_status convert_folder(fvlm_baseline *out, const char *folder, const 
     return FVLM_OK;
 }
 
-fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_convert_options *o, fvlm_err *err)
+fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, bool onnx, const fvlm_convert_options *o,
+                               fvlm_err *err)
 {
     struct stat about;
     char folder[1100], path[1200];
     const char *tmp = getenv("TMPDIR");
     *out = (fvlm_baseline){.path = what, .fd = -1, .folder = tmp && tmp[0] ? tmp : "/tmp"};
     if (stat(what, &about)) return fvlm_fail_errno(err, "\"%s\"", what);
-    if (!S_ISDIR(about.st_mode)) return FVLM_OK;
+    if (!S_ISDIR(about.st_mode) && !onnx) return FVLM_OK;
     if (snprintf(folder, sizeof folder, "%s/fvlm-verify-XXXXXX", out->folder) >= (int)sizeof folder)
         return fvlm_fail(err, FVLM_LIMIT, "TMPDIR is too long");
     if (!mkdtemp(folder)) return fvlm_fail_errno(err, "a temporary folder in \"%s\"", out->folder);

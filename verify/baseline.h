@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* baseline.h - what a model is compared with: another .fvlm file, or a checkpoint folder, which is converted into a
- * temporary file without a name. */
+/* baseline.h - what a model is compared with: another .fvlm file, or a checkpoint folder or ONNX file, which is
+ * converted into a temporary file without a name. */
 #ifndef FVLM_VERIFY_BASELINE_H
 #define FVLM_VERIFY_BASELINE_H
 
@@ -15,9 +15,11 @@ typedef struct {
     char fd_path[24];
 } fvlm_baseline;
 
-/* what: a folder or a .fvlm file; borrowed until close. o: how to convert a folder; with o->type NULL, nothing is lost
- * (the source's types are kept, fused tensors are f32). On failure nothing is left to close. */
-fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, const fvlm_convert_options *o, fvlm_err *err);
+/* what: a folder, a .fvlm file, or, if onnx is set, an ONNX file; borrowed until close. o: how to convert it; with
+ * o->type NULL, nothing is lost (the source's types are kept, fused tensors are f32). On failure nothing is left to
+ * close. */
+fvlm_status fvlm_baseline_open(fvlm_baseline *out, const char *what, bool onnx, const fvlm_convert_options *o,
+                               fvlm_err *err);
 void fvlm_baseline_close(fvlm_baseline *a);
 
 #endif

@@ -11,6 +11,7 @@
 #include "format/cli/print_json.h"
 #include "format/cli/progress.h"
 #include "format/cli/terminal.h"
+#include "convert/graph/onnx_paths.h"
 #include "verify/baseline.h"
 #include "verify/report/verify_report.h"
 #include "verify/same_model.h"
@@ -19,7 +20,7 @@
 enum { TOKENS = 64 }; /* of each answer: four answers of this length are enough positions */
 
 static struct {
-    const char *against, *activations, *prompt, *act, *cpu, *picture;
+    const char *against, *variant, *activations, *prompt, *act, *cpu, *picture;
     fvlm_cli_list images;
     uint64_t tokens, size, threads;
     double max_kl, min_agree, max_error; /* below 0: not given */
@@ -29,8 +30,13 @@ static struct {
 static const fvlm_cli_option options[] = {
     {.name = "against",
      .arg = "SOURCE",
-     .help = "compare weights with their source, a folder or .fvlm file",
+     .help = "compare weights with their source: a folder, .onnx or .fvlm",
      .text = &opt.against},
+    {.name = "variant",
+     .arg = "NAME",
+     .help = "which ONNX files of the folder, such as q4",
+     .preset = "fp32",
+     .text = &opt.variant},
     {.name = "image",
      .arg = "FILE",
      .help = "compare the outputs too, on this image; may be repeated",
@@ -62,7 +68,7 @@ static const fvlm_cli_option options[] = {
      .real = &opt.min_agree},
     {.name = "max-error",
      .arg = "X",
-     .help = "highest error of embeddings that passes",
+     .help = "highest error of embeddings",
      .max = 1000,
      .preset = "by grade",
      .real = &opt.max_error},
@@ -99,6 +105,7 @@ static fvlm_status check_options(fvlm_err *err)
         return fvlm_fail(err, FVLM_USAGE,
                          "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need "
                          "--against SOURCE");
+    if (opt.variant && !opt.against) return fvlm_fail(err, FVLM_USAGE, "--variant needs --against SOURCE");
     if (opt.against && !opt.images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
                          "--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need "
@@ -154,7 +161,9 @@ typedef struct {
     fvlm_verify_report report; /* points to the next two once they are there */
     fvlm_weights weights;
     fvlm_parity parity;
-    bool integers; /* the model holds quantized tensors */
+    bool integers;        /* the model holds quantized tensors */
+    bool onnx;            /* the source is one or more ONNX files */
+    fvlm_err unconverted; /* why convert makes nothing of them; no code: it does */
     char *differences;
     fvlm_pool *pool;
 } findings;
@@ -210,7 +219,7 @@ static fvlm_status compare_weights(fvlm_reader *model, const char *source, bool 
     return st;
 }
 
-/* Compares with a source, or with recorded activations. */
+/* Compares with a source, with recorded activations, or with ONNX files, of which 'source' is the conversion. */
 static fvlm_status compare_outputs(const char *model, const char *source, const char *recorded, findings *f,
                                    fvlm_err *err)
 {
@@ -224,6 +233,8 @@ static fvlm_status compare_outputs(const char *model, const char *source, const 
                              .prompt = opt.prompt ? opt.prompt : "Describe the image.",
                              .side = (uint32_t)opt.size,
                              .tokens = opt.tokens ? (uint32_t)opt.tokens : TOKENS,
+                             .onnx = f->onnx ? opt.against : NULL,
+                             .variant = opt.variant,
                              .positions = FVLM_MIN_POSITIONS,
                              .limits = {.by_kl = opt.max_kl >= 0,
                                         .by_top1 = opt.min_agree >= 0,
@@ -256,17 +267,29 @@ static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err
                                             : c->llm.tied           ? "tied"
                                                                     : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
+                                    .variant = opt.variant,
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,
                                     .stop = fvlm_cli_stop()};
-    fvlm_status st = fvlm_baseline_open(&against, opt.against, &o, err);
+    f->onnx = fvlm_onnx_paths_are(opt.against, opt.variant);
+    if (opt.variant && !f->onnx) return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files", opt.against);
+    fvlm_status st = fvlm_baseline_open(&against, opt.against, f->onnx, &o, err);
     fvlm_progress_end(&progress);
+    /* What convert does not recognize can still be run. */
+    if (f->onnx && opt.images.n && (st == FVLM_UNSUPPORTED || st == FVLM_BAD_INPUT)) {
+        f->unconverted = *err;
+        f->report.unconverted = f->unconverted.msg;
+        return compare_outputs(fvlm_reader_path(model), NULL, NULL, f, err);
+    }
     if (!st && against.n_bytes && !opt.quiet && !opt.json) {
         char size[16];
         fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", opt.against,
                             fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
-    if (!st) st = compare_weights(model, against.path, !against.n_bytes, f, err);
+    bool made_from = true;
+    if (!st && f->onnx && opt.images.n) st = fvlm_same_model_made_from(&made_from, model, against.path, err);
+    f->report.other_source = !made_from;
+    if (!st && made_from) st = compare_weights(model, against.path, !against.n_bytes, f, err);
     if (!st && opt.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_baseline_close(&against);
     return st;

@@ -18,7 +18,7 @@ static bool find_picture(fvlm_input_list *l, size_t positions)
     l->picture += l->question;
     l->question = 0;
     l->loaded = false;
-    return l->picture < l->o->n_images || (positions < l->o->positions && l->picture < l->o->n_images + FVLM_N_DRAWN);
+    return l->picture < l->o->n_images || (positions < l->positions && l->picture < l->o->n_images + FVLM_N_DRAWN);
 }
 
 /* Goes on to the next input if it is needed. Every picture of the user's gets the user's prompt, and its share of the
@@ -29,7 +29,7 @@ static bool find_input(fvlm_input_list *l, size_t positions)
     if (l->embedding) return find_picture(l, positions);
     for (; l->picture < o->n_images + FVLM_N_DRAWN; l->picture++, l->question = 0, l->loaded = false) {
         const bool own = l->picture < o->n_images;
-        const size_t share = own ? o->positions * (l->picture + 1) / o->n_images : o->positions;
+        const size_t share = own ? l->positions * (l->picture + 1) / o->n_images : l->positions;
         if (own && l->question == 0) return true;
         if (l->question == 0) l->question = 1;
         if (l->question <= FVLM_N_QUESTIONS && !strcmp(prompt_of(l), o->prompt) && own) l->question++;

@@ -9,6 +9,7 @@
 typedef struct {
     const fvlm_parity_options *o;
     uint32_t side;
+    size_t positions;         /* that are wanted */
     const char *embedding;    /* see fvlm_parity; then there are no prompts */
     size_t picture, question; /* of the next input: the user's pictures come first, then those that are drawn */
     bool loaded;              /* the picture's pixels are there */

@@ -34,6 +34,7 @@ static fvlm_block_parity *find_block(comparison *c, const fvlm_lockstep_block *s
     *b = (fvlm_block_parity){.rows = shown->rows, .cols = shown->cols};
     for (unsigned a = 0; a < FVLM_MAX_CANDIDATES; a++) b->worst[a].cosine = 1;
     snprintf(b->name, sizeof b->name, "%s", shown->name);
+    if (c->witness->kind->describe) c->witness->kind->describe(c->witness, b->name, &b->origin);
     return b;
 }
 
@@ -41,7 +42,7 @@ static fvlm_status measure_block(comparison *c, const fvlm_lockstep_block *shown
 {
     fvlm_block_parity *b = find_block(c, shown);
     if (!b) return fvlm_fail_nomem(err);
-    for (unsigned a = 0; a < c->o->n_acts; a++) {
+    for (unsigned a = 0; a < c->o->n_acts && truth; a++) {
         const fvlm_distance d = fvlm_divergence_distance(truth, shown[a].x, shown->rows * shown->cols);
         fvlm_distance *worst = &b->worst[a];
         if (d.relative_l2 > worst->relative_l2) worst->relative_l2 = d.relative_l2;
@@ -194,6 +195,7 @@ static fvlm_status grade(comparison *c, fvlm_err *err)
     fvlm_parity *p = c->out;
     fvlm_status st = FVLM_OK;
     p->precision = fvlm_precision_of(fvlm_model_reader(c->candidates[0].m), c->witness->source);
+    if (c->witness->precision > p->precision) p->precision = c->witness->precision;
     for (unsigned a = 0; a < p->n_acts && !st; a++) {
         p->bounds[a] = fvlm_bounds_for(p->precision, p->acts[a]);
         st = fvlm_agreement_summarize(&p->agreement[a], &p->statistics[a], err);
@@ -217,9 +219,11 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
     const double started = fvlm_clock_seconds();
     *out = (fvlm_parity){.n_acts = o->n_acts, .limits = o->limits};
     memcpy(out->acts, o->acts, sizeof out->acts);
-    fvlm_status st =
-        o->recorded ? fvlm_witness_recorded_open(&c.witness, o, err) : fvlm_witness_model_open(&c.witness, o, err);
+    fvlm_status st = o->recorded ? fvlm_witness_recorded_open(&c.witness, o, err)
+                     : o->onnx   ? fvlm_witness_onnx_open(&c.witness, o, err)
+                                 : fvlm_witness_model_open(&c.witness, o, err);
     if (!st) out->embedding = c.witness->embedding;
+    if (!st) out->against_graph = c.witness->kind->describe != NULL;
     if (!st) st = open_candidates(&c, err);
     if (!st) st = compare_all(&c, err);
     if (!st) st = grade(&c, err);

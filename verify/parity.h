@@ -22,7 +22,7 @@
 #include "verify/grade.h"
 #include "verify/likeness.h"
 
-enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64, FVLM_MAX_TOKEN_TEXT = 40 };
+enum { FVLM_MAX_CANDIDATES = 2, FVLM_MAX_BLOCK_NAME = 64, FVLM_MAX_TOKEN_TEXT = 40, FVLM_MAX_VALUE_NAME = 120 };
 
 /* The user's own, which take the place of the grades and of the bounds on predictions. */
 typedef struct {
@@ -35,7 +35,8 @@ typedef struct {
 typedef struct {
     const char *model;                       /* the file in question */
     const char *source;                      /* the .fvlm file it was made from, */
-    const char *recorded;                    /* or a file of recorded activations (witness.h) */
+    const char *recorded;                    /* or a file of recorded activations (witness.h), */
+    const char *onnx, *variant;              /* or ONNX files, with 'source' converted from them or NULL */
     fvlm_act_mode acts[FVLM_MAX_CANDIDATES]; /* the model runs once for each, side by side */
     unsigned n_acts;
     /* With a source; recorded activations bring their own: */
@@ -55,11 +56,20 @@ typedef struct {
     const fvlm_stop *stop;
 } fvlm_parity_options;
 
+/* What a block was compared with, where that is a value of a graph (locate.h). */
+typedef struct {
+    char value[FVLM_MAX_VALUE_NAME]; /* its name, or that of the nearest one, cut if long; "": no value has the shape */
+    bool missing;                    /* there is none */
+    bool fixed;                      /* by the graph's inputs and outputs; the others were found by their numbers */
+    double nearest;                  /* relative L2 of the nearest, in a sample */
+} fvlm_block_origin;
+
 /* The output of a block for the first prompt on each picture: the largest error, the lowest cosine. */
 typedef struct {
     char name[FVLM_MAX_BLOCK_NAME];
     size_t rows, cols;
-    fvlm_distance worst[FVLM_MAX_CANDIDATES];
+    fvlm_distance worst[FVLM_MAX_CANDIDATES]; /* zero if origin.missing */
+    fvlm_block_origin origin;
 } fvlm_block_parity;
 
 /* Where the greedy answers of source and model part. Texts are those of single tokens, cut if long. */
@@ -81,6 +91,7 @@ typedef struct {
     size_t n_blocks;
     fvlm_parity_answer *answers;
     size_t n_answers;
+    bool against_graph; /* blocks have origins */
     fvlm_precision precision;
     fvlm_parity_limits limits;
     unsigned n_acts;

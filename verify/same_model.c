@@ -126,3 +126,40 @@ fvlm_status fvlm_same_model_describe(fvlm_reader *model, fvlm_reader *source, ch
     }
     return st;
 }
+
+static const json_t *sources_of(const fvlm_reader *r)
+{
+    return json_object_get(json_object_get(fvlm_reader_meta(r), "provenance"), "sources");
+}
+
+static bool names_hash(const json_t *sources, const char *hash)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach((json_t *)(uintptr_t)sources, i, s)
+    {
+        const char *found = json_string_value(json_object_get(s, "xxh3_128"));
+        if (found && !strcmp(found, hash)) return true;
+    }
+    return false;
+}
+
+fvlm_status fvlm_same_model_made_from(bool *out, const fvlm_reader *model, const char *source, fvlm_err *err)
+{
+    fvlm_reader *r;
+    size_t i;
+    json_t *s;
+    *out = false;
+    const fvlm_status st = fvlm_reader_open(&r, source, err);
+    if (st) return st;
+    *out = true;
+    json_array_foreach((json_t *)(uintptr_t)sources_of(r), i, s)
+    {
+        const char *file = json_string_value(json_object_get(s, "file"));
+        const char *hash = json_string_value(json_object_get(s, "xxh3_128"));
+        const size_t n = file ? strlen(file) : 0;
+        if (hash && n > 5 && !strcmp(file + n - 5, ".onnx")) *out &= names_hash(sources_of(model), hash);
+    }
+    fvlm_reader_close(&r);
+    return FVLM_OK;
+}

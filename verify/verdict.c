@@ -4,10 +4,23 @@
 
 #include "verify/verdict.h"
 
-bool fvlm_verdict_block_ok(const fvlm_parity *p, size_t block, unsigned act)
+static bool within(const fvlm_parity *p, size_t block, unsigned act)
 {
     const double error = p->blocks[block].worst[act].relative_l2;
-    return isfinite(error) && error <= p->bounds[act].block;
+    return !p->blocks[block].origin.missing && isfinite(error) && error <= p->bounds[act].block;
+}
+
+bool fvlm_verdict_block_absent(const fvlm_parity *p, size_t block, unsigned act)
+{
+    if (!p->against_graph || p->blocks[block].origin.fixed || within(p, block, act)) return false;
+    for (size_t i = block + 1; i < p->n_blocks; i++)
+        if (within(p, i, act)) return true;
+    return false;
+}
+
+bool fvlm_verdict_block_ok(const fvlm_parity *p, size_t block, unsigned act)
+{
+    return within(p, block, act) || fvlm_verdict_block_absent(p, block, act);
 }
 
 size_t fvlm_verdict_first_bad(const fvlm_parity *p, unsigned act)
@@ -25,6 +38,7 @@ size_t fvlm_verdict_largest_step(const fvlm_parity *p, unsigned act, double *ste
     for (size_t i = 0; i < p->n_blocks; i++) {
         /* Norm and logits are put out for the last position only: their error does not continue the previous one. */
         if (i > 0 && p->blocks[i].rows == 1 && p->blocks[i - 1].rows > 1) break;
+        if (!within(p, i, act) && fvlm_verdict_block_ok(p, i, act)) continue; /* nothing was measured */
         const double now = p->blocks[i].worst[act].relative_l2;
         const double added = now > before ? sqrt(now * now - before * before) : 0;
         if (added > *step) worst = i, *step = added;

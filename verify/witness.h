@@ -40,6 +40,9 @@ typedef struct {
     /* See fvlm_reader_check_unchanged. */
     fvlm_status (*check_unchanged)(const fvlm_witness *w, fvlm_status st, fvlm_err *err);
     void (*close)(fvlm_witness *w); /* frees it */
+
+    /* What a block of the prompt's pass is compared with. NULL: the block of the same name. */
+    void (*describe)(const fvlm_witness *w, const char *name, fvlm_block_origin *out);
 } fvlm_witness_kind;
 
 /* Head of each kind's own struct. */
@@ -47,12 +50,17 @@ struct fvlm_witness {
     const fvlm_witness_kind *kind;
     const fvlm_reader *source; /* the .fvlm file that the model was made from; NULL if there is none */
     unsigned n_models;         /* that run beside the candidates and share their threads */
+    fvlm_precision precision;  /* how exactly the witness itself computes */
     const char *embedding;     /* the block that ends it, see fvlm_parity; NULL: "logits" */
 };
 
 /* The model o->source, run beside the candidates in f32 over the inputs of inputs.h, following its own greedy answers.
  * Options are borrowed until close. On failure *out is NULL. */
 fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err);
+
+/* The ONNX files o->onnx, run by the judge in f32 beside the candidates, over the same inputs and following their own
+ * greedy answers. o->source, if given, is what convert makes of them: it only tells what was rounded. */
+fvlm_status fvlm_witness_onnx_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err);
 
 /* The file o->recorded of activations that other code put out (tests/oracle/dump_activations.py, PyTorch). It is a
  * safetensors file with the observer's names, "pixels" [side*side, 3], "input_ids" (-200 stands for the picture),

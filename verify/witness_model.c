@@ -115,7 +115,7 @@ static void close_witness(fvlm_witness *base)
     free(w);
 }
 
-static const fvlm_witness_kind kind = {accept, begin, block, next, release, end, check_unchanged, close_witness};
+static const fvlm_witness_kind kind = {accept, begin, block, next, release, end, check_unchanged, close_witness, NULL};
 
 fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err)
 {
@@ -135,6 +135,7 @@ fvlm_status fvlm_witness_model_open(fvlm_witness **out, const fvlm_parity_option
     w->base = (fvlm_witness){.kind = &kind, .source = fvlm_model_reader(w->runner.m), .n_models = 1};
     if (!fvlm_config_has_llm(c)) w->base.embedding = fvlm_config_has_projector(c) ? "projector" : "vision.final";
     w->inputs.embedding = w->base.embedding;
+    w->inputs.positions = o->positions;
     w->inputs.side = o->side ? o->side : c->vision.image_size;
     *out = &w->base;
     return FVLM_OK;

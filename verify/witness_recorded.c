@@ -201,7 +201,7 @@ static void close_witness(fvlm_witness *base)
     free(r);
 }
 
-static const fvlm_witness_kind kind = {accept, begin, block, next, NULL, NULL, check_unchanged, close_witness};
+static const fvlm_witness_kind kind = {accept, begin, block, next, NULL, NULL, check_unchanged, close_witness, NULL};
 
 fvlm_status fvlm_witness_recorded_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err)
 {

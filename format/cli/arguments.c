@@ -140,7 +140,7 @@ fvlm_status fvlm_cli_check_source(const char *path, fvlm_err *err)
     uint8_t first[16];
     read_beginning(path, first);
     const char *kind = is_file(path) ? foreign_kind(path, first) : NULL;
-    if (!kind) return FVLM_OK;
+    if (!kind || !strcmp(kind, "an ONNX file")) return FVLM_OK;
     if (!strcmp(kind, "a Git LFS pointer")) return refuse_pointer(path, err);
     if (!strcmp(kind, "a safetensors file"))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; give the checkpoint folder that holds it", path, kind);

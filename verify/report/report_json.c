@@ -17,9 +17,15 @@ static json_t *block_json(const fvlm_parity *p, size_t i, unsigned act)
 {
     const fvlm_block_parity *b = &p->blocks[i];
     const fvlm_distance *d = &b->worst[act];
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:b}", "name", b->name, "rows", (json_int_t)b->rows, "cols",
-                     (json_int_t)b->cols, "relative_l2", number(d->relative_l2), "cosine", number(d->cosine),
-                     "max_error", number(d->max_error), "ok", fvlm_verdict_block_ok(p, i, act));
+    const bool known = !b->origin.missing;
+    json_t *json = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:b}", "name", b->name, "rows", (json_int_t)b->rows,
+                             "cols", (json_int_t)b->cols, "relative_l2", number(known ? d->relative_l2 : INFINITY),
+                             "cosine", number(known ? d->cosine : INFINITY), "max_error",
+                             number(known ? d->max_error : INFINITY), "ok", fvlm_verdict_block_ok(p, i, act));
+    if (!p->against_graph) return json;
+    fvlm_json_set(&json, "value", fvlm_json_lossy_string(b->origin.value));
+    fvlm_json_set(&json, "absent", json_boolean(!known || fvlm_verdict_block_absent(p, i, act)));
+    return json;
 }
 
 static json_t *estimate_json(fvlm_estimate e)
@@ -162,6 +168,7 @@ json_t *fvlm_verify_report_json(const fvlm_verify_report *r)
     if (!r->against) return report;
     fvlm_json_set(&report, "against", fvlm_json_lossy_string(r->against));
     fvlm_json_set(&report, "differences", r->differences ? fvlm_json_lossy_string(r->differences) : json_null());
+    if (r->unconverted) fvlm_json_set(&report, "unconverted", fvlm_json_lossy_string(r->unconverted));
     if (w) fvlm_json_set(&report, "weights", weights_json(w));
     if (p) add_parity(&report, p);
     fvlm_json_set(&report, "ok", json_boolean((!w || w->n_bad == 0) && (!p || fvlm_verdict_ok(p))));

@@ -22,15 +22,30 @@ static void print_weights(FILE *to, const fvlm_weights *w)
                 w->n_groups, w->share);
 }
 
+/* A block that no value of the graph is. */
+static void print_absent(FILE *to, const fvlm_block_parity *b, bool ok)
+{
+    fvlm_terminal_print(to, "%-24s %7zu %7zu %12s %12s %12s  no value of the graph", b->name, b->rows, b->cols, "-",
+                        "-", "-");
+    if (b->origin.value[0]) fvlm_terminal_print(to, "; nearest: %s, %.1e off", b->origin.value, b->origin.nearest);
+    fprintf(to, "%s\n", ok ? "" : "  out of bounds");
+}
+
 static void print_blocks(FILE *to, const fvlm_parity *p, unsigned act)
 {
-    fprintf(to, "%-24s %7s %7s %12s %12s %12s\n", "block", "rows", "cols", "relative L2", "1 - cosine", "max error");
+    fprintf(to, "%-24s %7s %7s %12s %12s %12s%s\n", "block", "rows", "cols", "relative L2", "1 - cosine", "max error",
+            p->against_graph ? "  value of the graph" : "");
     for (size_t i = 0; i < p->n_blocks; i++) {
         const fvlm_block_parity *b = &p->blocks[i];
         const fvlm_distance *d = &b->worst[act];
-        fvlm_terminal_print(to, "%-24s %7zu %7zu %12.3e %12.3e %12.3e%s\n", b->name, b->rows, b->cols, d->relative_l2,
-                            fmax(0, 1 - d->cosine), d->max_error,
-                            fvlm_verdict_block_ok(p, i, act) ? "" : "  out of bounds");
+        const bool ok = fvlm_verdict_block_ok(p, i, act);
+        if (b->origin.missing || fvlm_verdict_block_absent(p, i, act)) {
+            print_absent(to, b, ok);
+            continue;
+        }
+        fvlm_terminal_print(to, "%-24s %7zu %7zu %12.3e %12.3e %12.3e%s%s%s\n", b->name, b->rows, b->cols,
+                            d->relative_l2, fmax(0, 1 - d->cosine), d->max_error, p->against_graph ? "  " : "",
+                            p->against_graph ? b->origin.value : "", ok ? "" : "  out of bounds");
     }
 }
 
@@ -230,6 +245,11 @@ void fvlm_verify_report_print(FILE *to, const fvlm_verify_report *r)
     if (r->differences) fvlm_terminal_print(to, "they differ in use: %s\n", r->differences);
     if (r->swapped)
         fvlm_terminal_print(to, "%s is quantized and %s is not: the source belongs last\n", r->against, r->model);
+    if (r->unconverted)
+        fvlm_terminal_print(to, "weights not compared: convert does not read these files: %s\n", r->unconverted);
+    if (r->other_source)
+        fprintf(to,
+                "weights not compared: the model was made from other files, and each exporter rounds in its own way\n");
     if (r->weights) print_weights(to, r->weights);
     if (r->parity)
         print_parity(to, r->parity);
