@@ -251,6 +251,29 @@ static void take_facts(opener *o, fvlm_onnx_facts *facts)
     if (o->graphs[DECODER].name) snprintf(facts->decoder, sizeof facts->decoder, "%.250s", o->graphs[DECODER].name);
 }
 
+/* ---- config.json against the graphs ---- */
+
+static fvlm_status contradiction(const char *file, const char *what, double shown, const char *key, double said,
+                                 fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_BAD_INPUT,
+                     "\"%s\" has %s %.9g, but \"config.json\" says \"%s\" %.9g; they do not belong together", file,
+                     what, shown, key, said);
+}
+
+/* For a vision part alone, whose pictures may have the side that config.json says: then that is a source, too. */
+static fvlm_status check_side(const opener *o)
+{
+    json_t *config;
+    if (o->match.has_llm || !o->side) return FVLM_OK;
+    fvlm_status st = fvlm_source_json(&config, o->src, "config.json", MAX_CONFIG_BYTES, o->err);
+    json_decref(config);
+    if (!st && o->match.image_size != o->side)
+        st = contradiction(o->graphs[VISION].name, "pictures of side", o->match.image_size, "mm_vision_tower", o->side,
+                           o->err);
+    return st;
+}
+
 /* ---- the entry ---- */
 
 static fvlm_status give_weights(opener *o)
@@ -278,6 +301,7 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
     if (!st) st = open_graphs(&o);
     if (!st) st = check_parts(&o);
     if (!st) st = match_graphs(&o);
+    if (!st) st = check_side(&o);
     if (!st) take_facts(&o, facts);
     if (!st) st = add_notes(&o);
     if (!st) st = give_weights(&o);
@@ -292,16 +316,6 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
     else
         *out = o.src;
     return st;
-}
-
-/* ---- config.json against the graphs ---- */
-
-static fvlm_status contradiction(const char *file, const char *what, double shown, const char *key, double said,
-                                 fvlm_err *err)
-{
-    return fvlm_fail(err, FVLM_BAD_INPUT,
-                     "\"%s\" has %s %.9g, but \"config.json\" says \"%s\" %.9g; they do not belong together", file,
-                     what, shown, key, said);
 }
 
 fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *config, uint32_t *rows, fvlm_err *err)

@@ -45,6 +45,12 @@ done
 (cd "$f" && "$fvlm" convert . -o "$dir/t.fvlm" --force -q) && cmp -s "$dir/m.fvlm" "$dir/t.fvlm"
 ok "the same bytes from inside the folder" $?
 
+folder outside
+for p in vision embedding decoder; do part "$f" $p fp32 external; done
+converts "weights in files beside" "$f" -o "$dir/t.fvlm" --force
+same "are the same" "$(hashes "$dir/t.fvlm")" "$(hashes "$dir/want.fvlm")"
+"$FVLM" info "$dir/t.fvlm" --json | grep -q '"decoder_model_merged.onnx_data"'; ok "and in the provenance" $?
+
 # --- the community's layout ---
 folder tree; mkdir "$f/onnx"; cp "$dir/all"/*.onnx "$f/onnx"
 converts "files in onnx/" "$f" -o "$dir/t.fvlm" --force
@@ -54,10 +60,16 @@ converts "the folder onnx/ itself" "$f/onnx" -o "$dir/s.fvlm" --force
 cmp -s "$dir/t.fvlm" "$dir/s.fvlm"; ok "gives the same file" $?
 (cd "$f/onnx" && "$fvlm" convert . -o "$dir/s.fvlm" --force -q) && cmp -s "$dir/t.fvlm" "$dir/s.fvlm"
 ok "from inside, too" $?
-mkdir -p "$dir/hub/models--x--FastVLM-ONNX/snapshots" "$dir/hub/models--x--FastVLM-ONNX/refs"
-cp -r "$f" "$dir/hub/models--x--FastVLM-ONNX/snapshots/abc"; printf abc >"$dir/hub/models--x--FastVLM-ONNX/refs/main"
-converts "a repository in Hugging Face's cache" "$dir/hub/models--x--FastVLM-ONNX" -o "$dir/s.fvlm" --force
-cmp -s "$dir/t.fvlm" "$dir/s.fvlm"; ok "gives the same file" $?
+hub=$dir/hub/models--x--FastVLM-ONNX snapshot=$dir/hub/models--x--FastVLM-ONNX/snapshots/abc
+mkdir -p "$hub/blobs" "$hub/refs" "$snapshot/onnx"; printf abc >"$hub/refs/main"
+for x in "$dir/outside"/*; do
+    digest=$(sha256sum "$x") name=${x##*/}; digest=${digest%% *}
+    cp "$x" "$hub/blobs/$digest"
+    case $name in *.onnx*) ln -s "../../../blobs/$digest" "$snapshot/onnx/$name" ;; *) ln -s "../../blobs/$digest" "$snapshot/$name" ;; esac
+done
+converts "a repository in Hugging Face's cache, whose files are links" "$hub" -o "$dir/s.fvlm" --force
+same "gives the same tensors" "$(hashes "$dir/s.fvlm")" "$(hashes "$dir/want.fvlm")"
+says "and says where they are" "source    $snapshot"
 cp "$ck/model.safetensors" "$f"
 converts "safetensors beside onnx/ come first" "$f" --dry-run
 says "" "bf16"
@@ -124,6 +136,8 @@ ok "'fvlm quant' quantizes the float matrices of a file with kept codes" $?
 converts "one file of the vision encoder" "$dir/all/vision_encoder.onnx" -o "$dir/v.fvlm"
 "$FVLM" info "$dir/v.fvlm" | grep -q '^llm  *none'; ok "has no language model" $?
 same "and the tensors of the whole model's" "$(hashes "$dir/v.fvlm" | grep -c xxh3)" 88
+folder small; cp "$dir/all/vision_encoder.onnx" "$f"; sed -i 's/mobileclip_l_256/mobileclip_l_512/' "$f/config.json"
+refuses 1 "\"vision_encoder.onnx\" has pictures of side 256, but \"config.json\" says \"mm_vision_tower\" 512; they do not belong together" "$f" -o "$dir/no"
 mkdir "$dir/alone"; "$make" "$ck" tower "$dir/alone/fastvithd.onnx"
 converts "a folder of one file under another name, without config.json" "$dir/alone" -o "$dir/v.fvlm" --force
 "$FVLM" info "$dir/v.fvlm" | grep -q '^projector  *none'; ok "and without a projector" $?

@@ -23,6 +23,8 @@ static const char *variant = "fp32";
 static bool rounded;
 static unsigned n_values;
 static double theta;
+static FILE *beside; /* external data */
+static const char *beside_name;
 
 /* ---- nodes and weights ---- */
 
@@ -48,16 +50,30 @@ static bool halves(void)
     return !strcmp(variant, "fp16") || !strcmp(variant, "q4f16");
 }
 
+/* An initializer, in the file or, if it is not small, in the file beside it. */
+static void initializer(const char *name, int32_t type, const char *shape, const void *bytes, size_t n)
+{
+    static char offset[24], length[24];
+    if (!beside || n < 1024) {
+        onnx_tensor(&m, name, type, shape, bytes, n);
+        return;
+    }
+    snprintf(offset, sizeof offset, "%ld", ftell(beside));
+    snprintf(length, sizeof length, "%zu", n);
+    if (fwrite(bytes, 1, n, beside) != n) fail_msg("the data cannot be written");
+    onnx_outside(&m, name, type, shape, beside_name, offset, length);
+}
+
 static void floats(const char *name, const char *shape, const float *x)
 {
     const size_t n = (size_t)onnx_count(shape);
     if (!halves()) {
-        onnx_floats(&m, name, shape, x);
+        initializer(name, FVLM_ONNX_F32, shape, x, n * 4);
         return;
     }
     uint16_t *h = malloc(n * 2 + 1);
     for (size_t i = 0; i < n; i++) h[i] = fvlm_f32_to_f16(x[i]);
-    onnx_tensor(&m, name, FVLM_ONNX_F16, shape, h, n * 2);
+    initializer(name, FVLM_ONNX_F16, shape, h, n * 2);
     free(h);
 }
 
@@ -165,7 +181,7 @@ static const char *nbits(const char *x, const char *name, const float *w, size_t
     char text[160], shape[64], attrs[96];
     snprintf(text, sizeof text, "%s_Q", name);
     snprintf(shape, sizeof shape, "%zu,%zu,%zu", n, nb, block * bits / 8);
-    onnx_tensor(&m, text, FVLM_ONNX_U8, shape, b, n_codes * bits / 8);
+    initializer(text, FVLM_ONNX_U8, shape, b, n_codes * bits / 8);
     snprintf(text, sizeof text, "%s_scales", name);
     snprintf(shape, sizeof shape, "%zu", n * nb);
     floats(text, shape, scales);
@@ -515,11 +531,17 @@ static void foreign(void)
 
 /* ---- the program ---- */
 
-static bool change(const char *text)
+static bool change(const char *text, const char *file)
 {
     const char *equals = strchr(text, '=');
     const double x = equals ? atof(equals + 1) : 0;
     if (!strcmp(text, "round")) return rounded = true;
+    if (!strcmp(text, "external")) {
+        char *path = fvlm_asprintf("%s_data", file);
+        beside = fopen(path, "wb");
+        beside_name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path; /* lives as long as the program */
+        return beside != NULL;
+    }
     if (!equals)
         variant = text;
     else if (!strncmp(text, "theta=", 6))
@@ -546,7 +568,7 @@ int main(int argc, char **argv)
     config = checkpoint.config;
     theta = config.llm.rope_theta;
     for (int i = 4; i < argc; i++)
-        if (!change(argv[i])) return 2;
+        if (!change(argv[i], argv[3])) return 2;
     m = onnx_model_new();
     if (!strcmp(argv[2], "vision") || !strcmp(argv[2], "tower"))
         vision(argv[2][0] == 'v');
@@ -559,6 +581,7 @@ int main(int argc, char **argv)
     else
         return 2;
     onnx_save(&m, argv[3]);
+    if (beside && fclose(beside)) return 1;
     fvlm_checkpoint_free(&checkpoint);
     fvlm_source_close(&src);
     return 0;
