@@ -132,7 +132,8 @@ static fvlm_status check_layer(decoder *d, size_t index)
     if (a->heads * a->dim != hidden)
         return fvlm_match_expected(d->frame.net, out, "others", d->err, "heads of %" PRIu64 " channels in all", hidden);
     if (l->attn_norm.width != hidden || l->ffn_norm.width != hidden || l->o.n_in != hidden || l->o.n_out != hidden ||
-        l->down.n_out != hidden || l->down.n_in != l->gate.n || a->q.of.n_in != hidden || l->gate.of.n_in != hidden)
+        l->down.n_out != hidden || l->down.n_in != l->gate.n || a->q.of.n_in != hidden || a->k.of.n_in != hidden ||
+        a->v.of.n_in != hidden || l->gate.of.n_in != hidden || l->up.of.n_in != hidden)
         return fvlm_match_expected(d->frame.net, out, "others", d->err, "layer %zu to have %" PRIu64 " channels", index,
                                    hidden);
     if (l->attn_norm.eps != d->norm.eps || l->ffn_norm.eps != d->norm.eps)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define MAX_ELEMENTS (1u << 21) /* of all heads and positions */
+
 /* ---- layouts ---- */
 
 bool fvlm_heads_lay_columns(fvlm_heads_layout *out, const fvlm_net_value *v, uint64_t from, uint64_t heads,
@@ -66,7 +68,7 @@ fvlm_status fvlm_heads_trace(fvlm_heads *out, const fvlm_net *net, const fvlm_ne
     if (st) return st;
     fvlm_origin *e = NULL;
     const uint64_t n = l->heads * l->positions * l->dim;
-    if (n > 1u << 24)
+    if (n > MAX_ELEMENTS)
         st = fvlm_fail(err, FVLM_LIMIT,
                        "value \"%.200s\": too many positions; export the decoder with a dynamic sequence "
                        "length",

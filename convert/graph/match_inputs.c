@@ -4,6 +4,7 @@
 #include "convert/graph/match_inputs.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ typedef enum {
     POSITIONS,
     CACHE_POSITIONS,
     CACHE,
+    WHOLE_MASK, /* floats for each query and key, as the caller makes them */
     LOGITS_KEPT,
     PAST_LENGTH,
     TOTAL_LENGTH,
@@ -53,7 +55,7 @@ static kind kind_of(const fvlm_graph_value *v)
         {"tokens", 2, IDS},
     };
     if (is_float(v->type) && v->rank == 3) return EMBEDS;
-    if (is_float(v->type) && v->rank == 4) return CACHE;
+    if (is_float(v->type) && v->rank == 4) return strstr(v->name, "mask") ? WHOLE_MASK : CACHE;
     if (v->type == FVLM_ONNX_BOOL && v->rank == 2 && strstr(v->name, "mask")) return MASK;
     if (!is_int(v->type)) return UNKNOWN;
     for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
@@ -104,6 +106,8 @@ static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_
         if (k == CACHE_POSITIONS && v->rank && v->dims[0] >= 0) new = v->dims[0];
         if (k == CACHE && v->dims[2] >= 0) past = v->dims[2];
         if (k == EMBEDS && v->dims[2] > 0) find_heads(&in->kv_heads, &in->head_dim, g, (uint64_t)v->dims[2]);
+        if (k == WHOLE_MASK && v->dims[2] >= 0) new = v->dims[2];
+        if (k == WHOLE_MASK && v->dims[3] >= 0) total = v->dims[3];
         has_cache = has_cache || k == CACHE;
     }
     if (!has_cache) past = 0;
@@ -161,6 +165,13 @@ static fvlm_status choose(fvlm_decoder_inputs *in, fvlm_net_input *x, const fvlm
                              v->name);
         x->dims[2] = in->n_past;
     }
+    if (k == WHOLE_MASK) {
+        if (x->dims[0] != 1 || x->dims[1] != 1)
+            return fvlm_fail(err, FVLM_UNSUPPORTED, "input \"%.200s\": expected a mask [1, 1, tokens, keys]", v->name);
+        x->dims[2] = in->n_new;
+        x->dims[3] = total;
+        x->numbers = in->mask;
+    }
     if (k >= LOGITS_KEPT) x->numbers = scalar[k];
     return FVLM_OK;
 }
@@ -175,11 +186,14 @@ fvlm_status fvlm_decoder_inputs_choose(fvlm_decoder_inputs *out, const fvlm_grap
     out->n = fvlm_graph_n_inputs(g);
     out->inputs = fvlm_alloc(out->n, sizeof *out->inputs);
     out->numbers = fvlm_alloc(2 * total + 4, sizeof *out->numbers);
-    if (!out->inputs || !out->numbers) return fvlm_fail_nomem(err);
+    out->mask = fvlm_alloc(out->n_new * total, sizeof *out->mask);
+    if (!out->inputs || !out->numbers || !out->mask) return fvlm_fail_nomem(err);
     for (uint64_t i = 0; i < total; i++) {
         out->numbers[i] = 1;
         out->numbers[total + i] = (double)(out->n_past + i);
     }
+    for (uint64_t i = 0; i < out->n_new * total; i++)
+        if (i % total > out->n_past + i / total) out->mask[i] = -INFINITY;
     const double scalars[] = {1, (double)out->n_past, (double)total, (double)total - 1};
     memcpy(out->numbers + 2 * total, scalars, sizeof scalars);
     for (size_t i = 0; i < out->n && !st; i++) st = choose(out, &out->inputs[i], value_at(g, i), err);
@@ -193,5 +207,6 @@ void fvlm_decoder_inputs_free(fvlm_decoder_inputs *in)
 {
     free(in->inputs);
     free(in->numbers);
+    free(in->mask);
     *in = (fvlm_decoder_inputs){0};
 }

@@ -11,6 +11,7 @@ typedef struct {
     uint64_t n_past, n_new;
     uint64_t kv_heads, head_dim; /* as an attention node has them; 0: unknown */
     double *numbers;             /* [n_past + n_new] each: ones, then positions from n_past on, then the scalars */
+    double *mask;                /* [n_new, n_past + n_new], causal: for graphs that leave it to the caller */
     const char *embeds;          /* the input of embeddings, or NULL */
     const char *ids;             /* the input of token ids, or NULL */
     bool is_dynamic;             /* another n_new can be chosen */

@@ -11,6 +11,7 @@
 
 #define MASKED (-1e4) /* what is added to a masked score at most; exporters use -1e4 to -infinity */
 #define STEPS 16
+#define MAX_SCORES (1u << 22)
 
 typedef struct {
     const fvlm_attention_frame *f;
@@ -137,7 +138,7 @@ fvlm_status fvlm_scores_find(const fvlm_net_node **matmul, double *scale, const 
     fvlm_net_value *at = fvlm_net_skip_reshapes(v), *next;
     const uint64_t keys = f->n_past + f->n_new;
     if (!fvlm_net_is(at, "Softmax") || at->producer->axis + 1 != at->rank || at->rank < 3 ||
-        at->dims[at->rank - 1] != keys || at->dims[at->rank - 2] != f->n_new || at->n_elems > 1u << 24)
+        at->dims[at->rank - 1] != keys || at->dims[at->rank - 2] != f->n_new || at->n_elems > MAX_SCORES)
         return fvlm_match_expected(f->net, at, fvlm_net_is(at, "Softmax") ? "one of another axis or shape" : NULL, err,
                                    "a softmax over %" PRIu64 " keys for each of %" PRIu64 " queries", keys, f->n_new);
     scores s = {.f = f, .scale = 1, .n = at->n_elems, .err = err};

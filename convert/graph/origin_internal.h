@@ -5,8 +5,8 @@
 
 #include "convert/graph/origin.h"
 
-#define FVLM_ORIGIN_MAX (1u << 22)  /* elements of a value */
-#define FVLM_ORIGIN_WORK (1u << 25) /* elements of all values of a trace */
+#define FVLM_ORIGIN_MAX (1u << 20)  /* elements of a value */
+#define FVLM_ORIGIN_WORK (1u << 24) /* elements of all values of a trace */
 #define FVLM_ORIGIN_DEPTH 48        /* operations in a row */
 
 typedef struct {

@@ -148,6 +148,121 @@ static void finds_every_spelling(void **state)
     }
 }
 
+static void set_input(decoder_graph *g, size_t i, const char *text)
+{
+    if (i < g->n_inputs)
+        free(g->inputs[i]);
+    else
+        g->n_inputs = i + 1;
+    g->inputs[i] = fvlm_strdup(text);
+    assert_non_null(g->inputs[i]);
+}
+
+static void take_whole_mask(decoder_graph *g)
+{
+    set_input(g, 1, "attention_mask:1:1,1,tokens,total");
+    for (int i = 0; i < DECODER_LAYERS; i++) {
+        char out[32], in[64];
+        snprintf(out, sizeof out, "l%d.masked", i);
+        snprintf(in, sizeof in, "l%d.scaled,attention_mask", i);
+        decoder_graph_change(g, out, NULL, in, NULL);
+    }
+}
+
+static void fix_all_sizes(decoder_graph *g)
+{
+    set_input(g, 0, "inputs_embeds:1:1,7,48");
+    set_input(g, 1, "attention_mask:7:1,16");
+    set_input(g, 2, "position_ids:7:1,7");
+}
+
+static void fix_past(decoder_graph *g)
+{
+    for (size_t i = 3; i < g->n_inputs; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "past_key_values.%zu.%s:1:1,2,9,8", (i - 3) / 2, i % 2 ? "key" : "value");
+        set_input(g, i, text);
+    }
+}
+
+static void position_by_cache(decoder_graph *g)
+{
+    set_input(g, 2, "cache_position:7:tokens");
+    decoder_graph_change(g, "columns", NULL, "batch,axis2", NULL);
+    decoder_graph_insert(g, "columns", "Unsqueeze", "cache_position,axis0", "batch", "");
+}
+
+/* The last so many tokens: Slice from -n to the end. */
+static void keep_some_logits(decoder_graph *g)
+{
+    set_input(g, g->n_inputs, "num_logits_to_keep:7:");
+    decoder_graph_ints(g, "last_end", "1", (int64_t[]){INT64_MAX});
+    decoder_graph_insert(g, "logits", "Neg", "num_logits_to_keep", "minus_n", "");
+    decoder_graph_insert(g, "logits", "Unsqueeze", "minus_n,axis0", "minus_n1", "");
+    decoder_graph_insert(g, "logits", "Slice", "final,minus_n1,last_end,axis1", "kept", "");
+    decoder_graph_change(g, "logits", NULL, "kept,logits.weight", NULL);
+}
+
+/* 1 / sqrt(dim) as its root on queries and on keys, as PyTorch's attention is spelled. */
+static void scale_both(decoder_graph *g)
+{
+    decoder_graph_floats(g, "fourth_root", "", (float[]){0.59460355750136053F});
+    decoder_graph_insert(g, "l0.scores", "Mul", "l0.q.rotated,fourth_root", "l0.qs", "");
+    decoder_graph_insert(g, "l0.scores", "Mul", "l0.k.t,fourth_root", "l0.ks", "");
+    decoder_graph_change(g, "l0.scores", NULL, "l0.qs,l0.ks", NULL);
+    decoder_graph_change(g, "l0.scaled", "Identity", "l0.scores", NULL);
+}
+
+/* Masked scores are replaced. */
+static void mask_by_where(decoder_graph *g)
+{
+    decoder_graph_floats(g, "lowest", "", (float[]){-3.4028234663852886e38F});
+    decoder_graph_change(g, "l1.masked", "Where", "seen,l1.scaled,lowest", NULL);
+}
+
+/* Products of halves instead of rotate_half. */
+static void rotate_by_halves(decoder_graph *g)
+{
+    decoder_graph_insert(g, "l0.q.rotated", "Slice", "cos,axis0,half,axis3", "cos_half", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Slice", "sin,axis0,half,axis3", "sin_half", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Mul", "l0.q.low,cos_half", "h.a", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Mul", "l0.q.high,sin_half", "h.b", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Sub", "h.a,h.b", "h.first", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Mul", "l0.q.high,cos_half", "h.c", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Mul", "l0.q.low,sin_half", "h.d", "");
+    decoder_graph_insert(g, "l0.q.rotated", "Add", "h.c,h.d", "h.second", "");
+    decoder_graph_change(g, "l0.q.rotated", "Concat", "h.first,h.second", "axis=-1");
+}
+
+/* Inputs of all kinds, and spellings that exporters use now and then. */
+static void finds_it_with_other_inputs(void **state)
+{
+    (void)state;
+    static const struct {
+        decoder_style style;
+        void (*change[2])(decoder_graph *g);
+    } cases[] = {
+        {{0}, {take_whole_mask}},         {{.no_cache = true}, {take_whole_mask}},
+        {{0}, {fix_all_sizes}},           {{0}, {fix_past}},
+        {{0}, {fix_past, fix_all_sizes}}, {{0}, {position_by_cache}},
+        {{0}, {keep_some_logits}},        {{0}, {scale_both}},
+        {{0}, {mask_by_where}},           {{0}, {rotate_by_halves}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        decoder_graph *d = decoder_graph_new(&cases[i].style);
+        for (int k = 0; k < 2; k++)
+            if (cases[i].change[k]) cases[i].change[k](d);
+        fvlm_match m;
+        fvlm_graph *g = NULL;
+        fvlm_err err;
+        must(match(&m, &g, d, &err), &err);
+        for (int layer = 0; layer < DECODER_LAYERS; layer++) check_layer(&m, &cases[i].style, layer);
+        assert_true(m.config.llm.rope_theta == 1e6 && m.config.llm.norm_eps == 1e-6);
+        fvlm_match_free(&m);
+        fvlm_graph_close(&g);
+    }
+}
+
 /* ---- what is refused ---- */
 
 /* A change of the node 'output', then a node in front of 'before'. */
@@ -253,37 +368,29 @@ static void add_window(decoder_graph *g)
     decoder_graph_change(g, "mask", NULL, "both,nothing,minus", NULL);
 }
 
-static void input(decoder_graph *g, const char *text)
-{
-    g->inputs[g->n_inputs] = fvlm_strdup(text);
-    assert_non_null(g->inputs[g->n_inputs++]);
-}
-
 static void add_token_types(decoder_graph *g)
 {
-    input(g, "token_type_ids:9:batch,tokens");
+    set_input(g, g->n_inputs, "token_type_ids:9:batch,tokens");
 }
 
 static void add_input_ids(decoder_graph *g)
 {
-    input(g, "input_ids:7:batch,tokens");
+    set_input(g, g->n_inputs, "input_ids:7:batch,tokens");
 }
 
 static void fix_batch(decoder_graph *g)
 {
-    strcpy(strrchr(g->inputs[1], ':'), ":2,tot");
+    set_input(g, 1, "attention_mask:7:2,total");
 }
 
-static void forget_mask_shape(decoder_graph *g)
+static void forget_cache_shape(decoder_graph *g)
 {
-    free(g->inputs[3]);
-    g->inputs[3] = fvlm_strdup("past_key_values.0.key:1:batch,heads,past,8");
+    set_input(g, 3, "past_key_values.0.key:1:batch,heads,past,8");
 }
 
-static void fix_tokens(decoder_graph *g)
+static void fix_many_tokens(decoder_graph *g)
 {
-    free(g->inputs[0]);
-    g->inputs[0] = fvlm_strdup("inputs_embeds:1:1,8192,48");
+    set_input(g, 0, "inputs_embeds:1:1,8192,48");
 }
 
 /* A node after the logits. */
@@ -362,6 +469,7 @@ static void refuses_changes(void **state)
 int main(void)
 {
     snprintf(file, sizeof file, "%s/decoder.onnx", test_folder(folder));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_every_spelling), cmocka_unit_test(refuses_changes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_every_spelling),
+                                       cmocka_unit_test(finds_it_with_other_inputs), cmocka_unit_test(refuses_changes)};
     return cmocka_run_group_tests_name("decoder", tests, NULL, NULL);
 }

@@ -110,7 +110,8 @@
     {.style = SIMPLE,
      .output = "l1.n2",
      .attrs = "axis=1 epsilon=1e-6",
-     .message = "node \"n_l1.n2\" (SimplifiedLayerNormalization): 48 weights for 144 elements"},
+     .message = "node \"n_l1.n2\" (SimplifiedLayerNormalization): it normalizes 144 elements together, with 48 "
+                "weights; one for each element is supported"},
     {.change = raise_eps,
      .message = "node \"n_final\" (Mul): expected an epsilon from 1e-12 to 0.1, found another number"},
     {.style = ROTARY,
@@ -433,8 +434,8 @@
                 "caches [batch, heads, positions, size], found BOOL of rank 2"},
     {.change = add_input_ids, .message = "decoder: expected either inputs_embeds or input_ids, found both"},
     {.change = fix_batch, .message = "input \"attention_mask\": its batch is 2; expected 1 or a dynamic one"},
-    {.change = forget_mask_shape,
+    {.change = forget_cache_shape,
      .message =
          "input \"past_key_values.0.key\": expected a cache [batch, heads, positions, size] of fixed heads and size"},
-    {.change = fix_tokens,
+    {.change = fix_many_tokens,
      .message = "decoder: its inputs have 8192 tokens after -1; up to 4096 are supported, or dynamic sizes"},
