@@ -248,13 +248,20 @@ static fvlm_status match_tower(fvlm_tower *t, fvlm_net_value *input, fvlm_net_va
     return st ? st : match_output(t, output);
 }
 
-/* The output with tokens: of three dimensions, or the feature map. A pooled one may stand beside it. */
+/* The output with tokens: of three dimensions, else the feature map; the one that is computed last. Pooled ones may
+ * stand beside it. */
 static fvlm_net_value *choose_output(const fvlm_net *net, const fvlm_graph *g)
 {
     fvlm_net_value *best = NULL;
+    int best_likeness = -1;
     for (size_t i = 0; i < fvlm_graph_n_outputs(g); i++) {
         fvlm_net_value *v = fvlm_net_output_value(net, fvlm_graph_value_at(g, fvlm_graph_output_at(g, i))->name);
-        if (v && (!best || (v->rank == 3 && best->rank != 3) || (v->rank == 4 && best->rank < 3))) best = v;
+        if (!v || !v->producer) continue;
+        const int likeness = v->rank == 3 ? 2 : v->rank == 4 && v->dims[2] * v->dims[3] > 1;
+        if (likeness < best_likeness || (likeness == best_likeness && v->producer->index < best->producer->index))
+            continue;
+        best = v;
+        best_likeness = likeness;
     }
     return best;
 }

@@ -180,10 +180,15 @@ static void reshape(builder *b, char x[NAME], const char *name, const char *suff
     node(b, x, "Reshape", x, target, name, suffix, "");
 }
 
+static int64_t opset(const tower_style *s)
+{
+    return s->qkv == QKV_ATTENTION ? 23 : s->gelu == GELU_OPERATOR ? 20 : 17;
+}
+
 /* The mean over the channels, or over the picture; axes became an input with version 18. */
 static void reduce_mean(builder *b, char out[NAME], const char *x, bool channels, const char *name, const char *suffix)
 {
-    const bool attribute = b->style->gelu != GELU_OPERATOR;
+    const bool attribute = opset(b->style) < 18;
     node(b, out, "ReduceMean", x,
          attribute  ? NULL
          : channels ? "axis1"
@@ -478,7 +483,7 @@ static void packed_qkv(builder *b, const char *x, const char *block, char q[3][N
     }
     if (b->style->qkv == QKV_SPLIT)
         onnx_node(&b->m, "Split", y, "b5.0.q3,b5.0.k3,b5.0.v3",
-                  b->style->gelu == GELU_OPERATOR ? "axis=0 num_outputs=3" : "axis=0");
+                  opset(b->style) < 18 ? "axis=0" : "axis=0 num_outputs=3");
     for (unsigned i = 0; i < 3; i++) {
         if (b->style->qkv == QKV_SPLIT) {
             text(out, "%s.%s3", name, which[i]);
@@ -492,7 +497,8 @@ static void packed_qkv(builder *b, const char *x, const char *block, char q[3][N
             put(b, "Slice", inputs, q[i], "");
             if (b->style->qkv == QKV_SLICE) split_heads(b, q[i], name, which[i], i == 1);
         }
-        if (heads && i == 1) node(b, q[i], "Transpose", q[i], NULL, name, "k.turned", "perm=[0,1,3,2]");
+        if (heads && i == 1 && b->style->qkv != QKV_ATTENTION)
+            node(b, q[i], "Transpose", q[i], NULL, name, "k.turned", "perm=[0,1,3,2]");
     }
 }
 
@@ -563,6 +569,13 @@ static void attention(builder *b, char x[NAME], unsigned index)
         text(out, "%s.attended", name);
         put(b, "com.microsoft:MultiHeadAttention", inputs, out, "num_heads=2");
         strcpy(y, out);
+    } else if (kind == QKV_ATTENTION) {
+        packed_qkv(b, y, block, q, name);
+        text(inputs, "%s,%s,%s", q[0], q[1], q[2]);
+        text(out, "%s.attended", name);
+        put(b, "Attention", inputs, out, "");
+        node(b, y, "Transpose", out, NULL, name, "attended.turned", "perm=[0,2,1,3]");
+        reshape(b, y, name, "attended.flat", "1,16,64");
     } else {
         if (kind == QKV_APART)
             qkv_apart(b, y, block, q, name);
@@ -605,7 +618,7 @@ static void final(builder *b, char x[NAME])
 
 onnx_model onnx_tower(const test_checkpoint *c, const tower_style *style)
 {
-    builder b = {.m = onnx_model_of(8, style->gelu == GELU_OPERATOR ? 20 : 17), .c = c, .style = style};
+    builder b = {.m = onnx_model_of(10, opset(style)), .c = c, .style = style};
     char x[NAME] = "pixel_values";
     const char *picture = style->input ? style->input : style->dynamic ? "batch,3,height,width" : "1,3,64,64";
     onnx_input(&b.m, x, FVLM_ONNX_F32, picture);
@@ -630,6 +643,10 @@ onnx_model onnx_tower(const test_checkpoint *c, const tower_style *style)
     downsample(&b, x, 4, 32);
     attention(&b, x, 5);
     final(&b, x);
+    if (style->pooled) {
+        onnx_node(&b.m, "GlobalAveragePool", x, "pooled", "");
+        onnx_output(&b.m, "pooled", FVLM_ONNX_F32, NULL);
+    }
     if (!style->map_output) {
         reshape(&b, x, "tokens", "flat", "1,128,16");
         node(&b, x, "Transpose", x, NULL, "tokens", "", "perm=[0,2,1]");

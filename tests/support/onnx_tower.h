@@ -40,6 +40,7 @@ typedef enum {
     QKV_CONV,       /* one 1x1 convolution, heads from the channels' dimension */
     QKV_MULTI_HEAD, /* com.microsoft:MultiHeadAttention */
     QKV_OWN_LAYER,  /* com.microsoft:Attention */
+    QKV_ATTENTION,  /* Attention of ai.onnx 23, four dimensions */
     QKV_KINDS
 } tower_qkv;
 
@@ -64,6 +65,7 @@ typedef struct {
     bool without_scale; /* no layer scales */
     bool without_projector;
     bool map_output;   /* [1, C, H, W] */
+    bool pooled;       /* a pooled vector is put out as well, before the tokens */
     const char *input; /* the picture's shape, if another than 1,3,64,64 */
     tower_edit edit[4];
 } tower_style;

@@ -49,7 +49,7 @@ static void check_tensor(const fvlm_match_tensor *t, const test_tensor *want, bo
     if (t->n_parts == 3) {
         assert_true(apart);
         for (unsigned i = 0; i < 3; i++) {
-            char name[256];
+            char name[300];
             snprintf(name, sizeof name, "%s.%c", want->name, "qkv"[i]);
             assert_string_equal(t->parts[i].weight.tensor->name, name);
             assert_true(t->parts[i].transposed && t->parts[i].first_row == 0 && t->parts[i].n_rows == 64);
@@ -114,7 +114,9 @@ static void every_spelling(void **state)
         check_style(train_time, &(tower_style){.without_scale = true});
         check_style(train_time, &(tower_style){.without_projector = true});
         check_style(train_time, &(tower_style){.map_output = true});
-        n += 4;
+        check_style(train_time, &(tower_style){.pooled = true});
+        check_style(train_time, &(tower_style){.pooled = true, .map_output = true});
+        n += 6;
     }
     print_message("# %u spellings, one at a time\n", n);
 }
@@ -124,7 +126,7 @@ static void mixed_spellings(void **state)
 {
     (void)state;
     test_rng r = {7};
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 100; i++) {
         const tower_style style = {.gelu = (tower_gelu)test_below(&r, GELU_KINDS),
                                    .norm = (tower_norm)test_below(&r, NORM_KINDS),
                                    .linear = (tower_linear)test_below(&r, LINEAR_KINDS),
@@ -433,6 +435,20 @@ static const refused refusals[] = {
      {.map_output = true, EDIT("image_features", "GlobalAveragePool", NULL, NULL)},
      "node \"n_image_features\" (GlobalAveragePool): expected the projector's first layer, or the tokens as the "
      "output, found GlobalAveragePool"},
+    {false,
+     {.qkv = QKV_ATTENTION, EDIT("b5.0.attended", NULL, NULL, "is_causal=1")},
+     "node \"n_b5.0.attended\" (Attention): expected attention with is_causal = 0, found another value"},
+    {false,
+     {.qkv = QKV_ATTENTION, EDIT("b5.0.attended", NULL, NULL, "scale=0.2")},
+     "node \"n_b5.0.attended\" (Attention): expected attention to scale its scores by 1 / sqrt(32), found 0.2"},
+    {false,
+     {.qkv = QKV_ATTENTION, EDIT("b5.0.attended", NULL, NULL, "softcap=2.0")},
+     "node \"n_b5.0.attended\" (Attention): expected attention without softcap, with as many heads of keys as of "
+     "queries, found another kind"},
+    {false,
+     {.qkv = QKV_ATTENTION, EDIT("b5.0.attended.turned", NULL, NULL, "perm=[0,2,3,1]")},
+     "node \"n_b5.0.attended\" (Attention): expected the result of attention to have its heads side by side, found "
+     "another order"},
     {true,
      {EDIT("stem.2.with_conv0", "Sub", "stem.2.skip.bn,stem.2.conv0.bn", NULL)},
      "node \"n_stem.2.conv0\" (Conv): expected the branches of "
@@ -485,6 +501,35 @@ static void every_refusal(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Whatever a graph is like, matching ends, in a refusal with a text or in tensors with shapes: three changes at a time.
+ */
+static void many_changes(void **state)
+{
+    (void)state;
+    test_rng r = {11};
+    unsigned accepted = 0;
+    for (int i = 0; i < 400; i++) {
+        tower_style style = {.gelu = (tower_gelu)test_below(&r, GELU_KINDS),
+                             .norm = (tower_norm)test_below(&r, NORM_KINDS),
+                             .linear = (tower_linear)test_below(&r, LINEAR_KINDS),
+                             .qkv = (tower_qkv)test_below(&r, QKV_KINDS)};
+        for (int k = 0; k < 3; k++)
+            style.edit[k] = refusals[test_below(&r, sizeof refusals / sizeof *refusals)].style.edit[0];
+        fvlm_match m;
+        fvlm_graph *g;
+        fvlm_err err = {0};
+        const fvlm_status st = match(&m, &g, test_below(&r, 2), &style, &err);
+        if (st)
+            assert_true(err.code == st && err.msg[0] && !strchr(err.msg, '\n'));
+        else
+            accepted++;
+        for (size_t k = 0; k < m.n && !st; k++) assert_true(m.tensors[k].rank > 0 && m.tensors[k].dims[0] > 0);
+        fvlm_match_free(&m);
+        fvlm_graph_close(&g);
+    }
+    print_message("# of 400, %u accepted: changes of nodes that the spelling does not have\n", accepted);
+}
+
 /* Shapes of the picture, roles, and queries that are other rows of the layer: a legal model, whose weights say so. */
 static void inputs_and_rows(void **state)
 {
@@ -533,10 +578,8 @@ static void inputs_and_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_spelling),
-        cmocka_unit_test(mixed_spellings),
-        cmocka_unit_test(every_refusal),
-        cmocka_unit_test(inputs_and_rows),
+        cmocka_unit_test(every_spelling), cmocka_unit_test(mixed_spellings), cmocka_unit_test(every_refusal),
+        cmocka_unit_test(many_changes),   cmocka_unit_test(inputs_and_rows),
     };
     test_folder(folder);
     for (int i = 0; i < 2; i++) test_checkpoint_make(&checkpoints[i], i, FVLM_SOURCE_F32);
