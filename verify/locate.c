@@ -188,11 +188,26 @@ static void free_entries(fvlm_locator *l)
     l->n_entries = l->entries_capacity = 0;
 }
 
-fvlm_status fvlm_locator_solve(fvlm_locator *l, fvlm_err *err)
+/* Turns round the entries of each node. */
+static void order_outputs(fvlm_locator *l, const fvlm_graph *g)
+{
+    for (size_t i = 0, end; i < l->n_entries; i = end) {
+        const uint32_t node = fvlm_graph_value_at(g, l->entries[i].id)->node;
+        for (end = i + 1; end < l->n_entries && fvlm_graph_value_at(g, l->entries[end].id)->node == node;) end++;
+        for (size_t a = i, b = end - 1; a < b; a++, b--) {
+            const struct fvlm_locate_entry e = l->entries[a];
+            l->entries[a] = l->entries[b];
+            l->entries[b] = e;
+        }
+    }
+}
+
+fvlm_status fvlm_locator_solve(fvlm_locator *l, const fvlm_graph *g, fvlm_err *err)
 {
     if (l->failed || l->n_blocks == 0) return fvlm_fail_nomem(err);
     double *best = fvlm_alloc((l->n_blocks + 1) * (l->n_entries + 1), sizeof *best);
     if (!best) return fvlm_fail_nomem(err);
+    order_outputs(l, g);
     assign(l, best);
     free(best);
     free_entries(l);

@@ -4,10 +4,11 @@
  *
  * Both networks run on the same input. Of each of our blocks 1024 elements at fixed positions are kept, and each value
  * of the graph that could have the block's shape (rows as they are, or channels first) is compared with it there.
- * Blocks follow one another, and so do their values. Of all assignments in that order the one with the smallest errors
- * (the largest sum of log(0.5 / error)) is taken, and of equal values the first. The last block of a graph is its
- * output, whatever the numbers say. A block whose nearest value is off by half its size or more has none: an optimizer
- * may have fused it away. */
+ * Blocks follow one another, and so do their values (of one node's outputs the last comes first: a norm that also puts
+ * out the sum that it has normalized puts that out last). Of all assignments in that order the one with the smallest
+ * errors (the largest sum of log(0.5 / error)) is taken, and of equal values the first. The last block of a graph is
+ * its output, whatever the numbers say. A block whose nearest value is off by half its size or more has none: an
+ * optimizer may have fused it away. */
 #ifndef FVLM_VERIFY_LOCATE_H
 #define FVLM_VERIFY_LOCATE_H
 
@@ -45,8 +46,8 @@ void fvlm_locator_anchor(fvlm_locator *l, uint32_t value);
 /* A judge's observer (judge.h); ctx is the locator. Values that are not floats are passed over. */
 fvlm_status fvlm_locator_add_value(void *ctx, uint32_t id, const char *name, const fvlm_judge_tensor *t, fvlm_err *err);
 
-/* Finds the values and forgets the samples. */
-fvlm_status fvlm_locator_solve(fvlm_locator *l, fvlm_err *err);
+/* Finds the values, of graph g, and forgets the samples. */
+fvlm_status fvlm_locator_solve(fvlm_locator *l, const fvlm_graph *g, fvlm_err *err);
 
 const fvlm_located *fvlm_locator_find(const fvlm_locator *l, const char *name);  /* NULL: no such block */
 const fvlm_located *fvlm_locator_find_value(const fvlm_locator *l, uint32_t id); /* the block of a value, or NULL */

@@ -58,10 +58,12 @@ typedef struct {
 
 /* What a block was compared with, where that is a value of a graph (locate.h). */
 typedef struct {
-    char value[FVLM_MAX_VALUE_NAME]; /* its name, or that of the nearest one, cut if long; "": no value has the shape */
+    char value[FVLM_MAX_VALUE_NAME]; /* its name, cut if long */
     bool missing;                    /* there is none */
     bool fixed;                      /* by the graph's inputs and outputs; the others were found by their numbers */
-    double nearest;                  /* relative L2 of the nearest, in a sample */
+    char
+        nearest[FVLM_MAX_VALUE_NAME]; /* the value of the right shape that differs least, in whatever order; "": none */
+    double nearest_error;             /* relative L2 in a sample */
 } fvlm_block_origin;
 
 /* The output of a block for the first prompt on each picture: the largest error, the lowest cosine. */

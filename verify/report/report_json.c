@@ -23,8 +23,10 @@ static json_t *block_json(const fvlm_parity *p, size_t i, unsigned act)
                              "cosine", number(known ? d->cosine : INFINITY), "max_error",
                              number(known ? d->max_error : INFINITY), "ok", fvlm_verdict_block_ok(p, i, act));
     if (!p->against_graph) return json;
-    fvlm_json_set(&json, "value", fvlm_json_lossy_string(b->origin.value));
+    fvlm_json_set(&json, "value", known ? fvlm_json_lossy_string(b->origin.value) : json_null());
     fvlm_json_set(&json, "absent", json_boolean(!known || fvlm_verdict_block_absent(p, i, act)));
+    fvlm_json_set(&json, "nearest", fvlm_json_lossy_string(b->origin.nearest));
+    fvlm_json_set(&json, "nearest_error", number(b->origin.nearest_error));
     return json;
 }
 

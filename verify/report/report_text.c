@@ -25,9 +25,10 @@ static void print_weights(FILE *to, const fvlm_weights *w)
 /* A block that no value of the graph is. */
 static void print_absent(FILE *to, const fvlm_block_parity *b, bool ok)
 {
-    fvlm_terminal_print(to, "%-24s %7zu %7zu %12s %12s %12s  no value of the graph", b->name, b->rows, b->cols, "-",
+    fvlm_terminal_print(to, "%-24s %7zu %7zu %12s %12s %12s  no value of the graph agrees", b->name, b->rows, b->cols, "-",
                         "-", "-");
-    if (b->origin.value[0]) fvlm_terminal_print(to, "; nearest: %s, %.1e off", b->origin.value, b->origin.nearest);
+    if (b->origin.nearest[0])
+        fvlm_terminal_print(to, "; nearest: %s, %.1e off", b->origin.nearest, b->origin.nearest_error);
     fprintf(to, "%s\n", ok ? "" : "  out of bounds");
 }
 
