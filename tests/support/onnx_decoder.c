@@ -464,6 +464,15 @@ void decoder_graph_insert(decoder_graph *g, const char *before, const char *op, 
     g->nodes[at] = n;
 }
 
+void decoder_graph_input(decoder_graph *g, size_t i, const char *text)
+{
+    if (i < g->n_inputs)
+        free(g->inputs[i]);
+    else
+        g->n_inputs = i + 1;
+    g->inputs[i] = copied(text);
+}
+
 /* ---- writing ---- */
 
 static void save_input(onnx_model *m, char *text)

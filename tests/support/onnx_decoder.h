@@ -76,6 +76,7 @@ void decoder_graph_insert(decoder_graph *g, const char *before, const char *op, 
                           const char *attrs);
 void decoder_graph_floats(decoder_graph *g, const char *name, const char *shape, const float *v); /* adds or replaces */
 void decoder_graph_ints(decoder_graph *g, const char *name, const char *shape, const int64_t *v);
-float *decoder_graph_weight(decoder_graph *g, const char *name); /* its elements, to be changed */
+void decoder_graph_input(decoder_graph *g, size_t i, const char *text); /* sets or appends one */
+float *decoder_graph_weight(decoder_graph *g, const char *name);        /* its elements, to be changed */
 
 #endif

@@ -1,8 +1,189 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decoder_refusals.h - rows of decoder.c's table: a sound decoder, one change, and the message. */
-{.output = "l1.silu",
- .inputs = "l1.up,l1.sigmoid",
- .message = "node \"n_l1.inner\" (Mul): expected silu(gate) * up, found another product"},
+/* decoder_refusals.c - guards that no decoder is accepted that computes something else than Qwen2: one change of a
+ * sound one, and the exact message, which names the node and what was expected there. */
+#include <math.h>
+
+#include "convert/graph/match.h"
+#include "tests/support/check.h"
+#include "tests/support/onnx_decoder.h"
+#include "tests/support/support.h"
+
+static char folder[256], file[300];
+
+/* A change of the node 'output', then a node in front of 'before'. */
+typedef struct {
+    decoder_style style;
+    const char *output, *op, *inputs, *attrs;
+    const char *before, *new_op, *new_inputs, *new_output, *new_attrs;
+    void (*change)(decoder_graph *g);
+    const char *message;
+} refusal;
+
+static void halve_frequencies(decoder_graph *g)
+{
+    for (int i = 0; i < DECODER_DIM / 2; i++) decoder_graph_weight(g, "inv_freq")[i] /= 2;
+}
+
+static void raise_one_frequency(decoder_graph *g)
+{
+    decoder_graph_weight(g, "inv_freq")[2] *= 1.01F;
+}
+
+static void spoil_far_cosine(decoder_graph *g)
+{
+    decoder_graph_weight(g, "cos_cache")[100 * DECODER_DIM / 2 + 1] += 0.001F;
+}
+
+static void spoil_far_sine(decoder_graph *g)
+{
+    decoder_graph_weight(g, "sin_cache")[127 * DECODER_DIM / 2 + 3] *= 1.01F;
+}
+
+static void weaken_mask(decoder_graph *g)
+{
+    *decoder_graph_weight(g, "minus") = -100;
+}
+
+static void lower_scale(decoder_graph *g)
+{
+    *decoder_graph_weight(g, "root") = 8;
+}
+
+static void take_first_token(decoder_graph *g)
+{
+    decoder_graph_ints(g, "minus1", "", (int64_t[]){0});
+}
+
+static void take_first_of_two(decoder_graph *g)
+{
+    decoder_graph_ints(g, "minus1", "2", (int64_t[]){-1, -2});
+}
+
+static void raise_eps(decoder_graph *g)
+{
+    *decoder_graph_weight(g, "eps") = 0.5F;
+}
+
+static void add_ones(decoder_graph *g)
+{
+    float ones[DECODER_HIDDEN];
+    for (int i = 0; i < DECODER_HIDDEN; i++) ones[i] = 1;
+    decoder_graph_floats(g, "ones", "48", ones);
+    decoder_graph_floats(g, "ones8", "8", ones);
+    decoder_graph_floats(g, "ones6", "6", ones);
+    decoder_graph_floats(g, "seven", "", (float[]){7});
+}
+
+/* Heads are cut out of the channels of all tokens, as if [tokens, heads] were [heads, tokens]. */
+static void cut_queries_wrongly(decoder_graph *g)
+{
+    decoder_graph_ints(g, "wrong", "4", (int64_t[]){1, DECODER_HEADS, -1, DECODER_DIM});
+    decoder_graph_change(g, "l1.q.split", NULL, "l1.q,wrong", NULL);
+    decoder_graph_change(g, "l1.q.heads", "Identity", NULL, "");
+}
+
+/* Head h of the queries reads key head h mod 2 instead of h / 3. */
+static void tile_keys(decoder_graph *g)
+{
+    decoder_graph_ints(g, "tiles", "5", (int64_t[]){1, 3, 1, 1, 1});
+    decoder_graph_change(g, "l0.k.five", NULL, "l0.k.all,axis1", NULL);
+    decoder_graph_change(g, "l0.k.wide", NULL, "l0.k.five,tiles", NULL);
+}
+
+static void tile_values(decoder_graph *g)
+{
+    decoder_graph_ints(g, "tiles", "5", (int64_t[]){1, 3, 1, 1, 1});
+    decoder_graph_change(g, "l0.v.five", NULL, "l0.v.all,axis1", NULL);
+    decoder_graph_change(g, "l0.v.wide", NULL, "l0.v.five,tiles", NULL);
+}
+
+static void swap_caches(decoder_graph *g)
+{
+    decoder_graph_change(g, "l0.k.all", NULL, "past_key_values.0.value,l0.k.rotated", NULL);
+    decoder_graph_change(g, "l0.v.all", NULL, "past_key_values.0.key,l0.v.heads", NULL);
+}
+
+/* Keys more than 8 positions back are masked, too. */
+static void add_window(decoder_graph *g)
+{
+    decoder_graph_ints(g, "eight", "", (int64_t[]){8});
+    decoder_graph_insert(g, "mask", "Sub", "queries,eight", "first", "");
+    decoder_graph_insert(g, "mask", "GreaterOrEqual", "keys,first", "near", "");
+    decoder_graph_insert(g, "mask", "And", "seen,near", "both", "");
+    decoder_graph_change(g, "mask", NULL, "both,nothing,minus", NULL);
+}
+
+static void add_token_types(decoder_graph *g)
+{
+    decoder_graph_input(g, g->n_inputs, "token_type_ids:9:batch,tokens");
+}
+
+static void add_input_ids(decoder_graph *g)
+{
+    decoder_graph_input(g, g->n_inputs, "input_ids:7:batch,tokens");
+}
+
+static void fix_batch(decoder_graph *g)
+{
+    decoder_graph_input(g, 1, "attention_mask:7:2,total");
+}
+
+static void forget_cache_shape(decoder_graph *g)
+{
+    decoder_graph_input(g, 3, "past_key_values.0.key:1:batch,heads,past,8");
+}
+
+static void fix_many_tokens(decoder_graph *g)
+{
+    decoder_graph_input(g, 0, "inputs_embeds:1:1,8192,48");
+}
+
+/* A node after the logits. */
+static void after_logits(decoder_graph *g, const char *op, const char *inputs)
+{
+    decoder_graph_insert(g, "logits", op, inputs, "final_logits", ""); /* graphs may list nodes in any order */
+    g->logits = "final_logits";
+}
+
+static void scale_logits(decoder_graph *g)
+{
+    after_logits(g, "Mul", "logits,seven");
+}
+
+static void cap_logits(decoder_graph *g)
+{
+    after_logits(g, "Tanh", "logits");
+}
+
+static void bias_logits(decoder_graph *g)
+{
+    float v[DECODER_VOCAB];
+    for (int i = 0; i < DECODER_VOCAB; i++) v[i] = (float)i;
+    decoder_graph_floats(g, "logits_bias", "56", v);
+    after_logits(g, "Add", "logits,logits_bias");
+}
+
+#define ROTARY                                                                                                         \
+    {                                                                                                                  \
+        .core = DECODER_CORE_ROTARY                                                                                    \
+    }
+#define GROUPED                                                                                                        \
+    {                                                                                                                  \
+        .core = DECODER_CORE_GROUPED                                                                                   \
+    }
+#define SIMPLE                                                                                                         \
+    {                                                                                                                  \
+        .norm = DECODER_NORM_SIMPLE                                                                                    \
+    }
+#define ONNX                                                                                                           \
+    {                                                                                                                  \
+        .core = DECODER_CORE_ONNX, .norm = DECODER_NORM_SIMPLE                                                         \
+    }
+
+static const refusal refusals[] = {
+    {.output = "l1.silu",
+     .inputs = "l1.up,l1.sigmoid",
+     .message = "node \"n_l1.inner\" (Mul): expected silu(gate) * up, found another product"},
     {.output = "l0.sigmoid",
      .op = "Tanh",
      .message = "node \"n_l0.inner\" (Mul): expected silu(gate) * up, found another product"},
@@ -439,3 +620,41 @@
          "input \"past_key_values.0.key\": expected a cache [batch, heads, positions, size] of fixed heads and size"},
     {.change = fix_many_tokens,
      .message = "decoder: its inputs have 8192 tokens after -1; up to 4096 are supported, or dynamic sizes"},
+};
+
+/* Each change of a sound decoder is refused, naming the node and what was expected there. */
+static void refuses_changes(void **state)
+{
+    (void)state;
+    unsigned wrong = 0;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        const refusal *r = &refusals[i];
+        decoder_graph *d = decoder_graph_new(&r->style);
+        add_ones(d);
+        if (r->output) decoder_graph_change(d, r->output, r->op, r->inputs, r->attrs);
+        if (r->before) decoder_graph_insert(d, r->before, r->new_op, r->new_inputs, r->new_output, r->new_attrs);
+        if (r->change) r->change(d);
+        fvlm_match m = {0};
+        fvlm_graph *g = NULL;
+        fvlm_err err = {0};
+        decoder_graph_save(d, file);
+        must(fvlm_graph_open(&g, file, &err), &err);
+        assert_int_equal(fvlm_match_role(g), FVLM_GRAPH_DECODER);
+        const fvlm_status st = fvlm_match_decoder(&m, g, &err);
+        if (!st || strcmp(err.msg, r->message) != 0) {
+            print_error("%zu\nhave %s\nwant %s\n", i, st ? err.msg : "(accepted)", r->message);
+            wrong++;
+        }
+        fvlm_match_free(&m);
+        fvlm_graph_close(&g);
+    }
+    print_message("%zu refusals\n", sizeof refusals / sizeof refusals[0]);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    snprintf(file, sizeof file, "%s/decoder.onnx", test_folder(folder));
+    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_changes)};
+    return cmocka_run_group_tests_name("decoder_refusals", tests, NULL, NULL);
+}
