@@ -61,6 +61,9 @@ typedef struct {
 } fvlm_block;
 fvlm_status fvlm_block_match(fvlm_block *out, const fvlm_tower *t, const fvlm_map *x, const fvlm_segment *s);
 
+/* Matches the whole tower, stem to final; advances. */
+fvlm_status fvlm_tower_match(fvlm_tower *t);
+
 /* ---- under which names (match_names.c) ---- */
 
 /* A weight [out, in, k, k] or, for rank 2, [out, in], and its bias [out], zeros if it has none: NAME.weight and
