@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One random change of an ONNX graph: of a node, an attribute, a constant or a wire. mutate(model, rng) says what it did."""
+"""One random change of an ONNX graph: of a node, an attribute, a constant or a wire. mutate(model, rng) says what it did.
+Functions return None where the graph has nothing of the kind."""
 
 import numpy as np
 import onnx
@@ -24,6 +25,8 @@ def name_of(node):
 
 def change_op(graph, rng):
     nodes = [(n, f) for n in graph.node for f in FAMILIES if n.op_type in f]
+    if not nodes:
+        return None
     node, family = nodes[rng.integers(len(nodes))]
     old = name_of(node)
     node.op_type = rng.choice([op for op in family if op != node.op_type])
@@ -52,6 +55,8 @@ def rewire(graph, rng):
 
 def change_attribute(graph, rng):
     nodes = [n for n in graph.node if any(a.type in (1, 2, 6, 7) for a in n.attribute)]
+    if not nodes:
+        return None
     node = nodes[rng.integers(len(nodes))]
     numbers = [a for a in node.attribute if a.type in (1, 2, 6, 7)]
     a = numbers[rng.integers(len(numbers))]
@@ -94,7 +99,7 @@ def change_constant(graph, rng):
     tensors += [a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.type == 4]
     tensors = [t for t in tensors if 0 < np.prod(t.dims or [1]) <= SMALL]
     if not tensors:
-        return swap_inputs(graph, rng)
+        return None
     t = tensors[rng.integers(len(tensors))]
     old = numpy_helper.to_array(t)
     new = changed(old, rng)
@@ -135,6 +140,8 @@ def swap_weights(graph, rng):
     for t in graph.initializer:
         shapes.setdefault((t.data_type, tuple(t.dims)), []).append(t)
     groups = [g for g in shapes.values() if len(g) > 1]
+    if not groups:
+        return None
     group = groups[rng.integers(len(groups))]
     i, k = rng.choice(len(group), 2, replace=False)
     a, b = group[i], group[k]
@@ -148,6 +155,8 @@ def swap_sources(graph, rng):
     for n in graph.node:
         groups.setdefault(n.op_type, []).append(n)
     groups = [g for g in groups.values() if len(g) > 1 and g[0].input]
+    if not groups:
+        return None
     group = groups[rng.integers(len(groups))]
     i, k = rng.choice(len(group), 2, replace=False)
     group[i].input[0], group[k].input[0] = group[k].input[0], group[i].input[0]
@@ -162,5 +171,7 @@ def mutate(model, rng):
     """A changed copy and what was changed."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
     del model.graph.value_info[:]
-    what = KINDS[rng.integers(len(KINDS))](model.graph, rng)
+    what = None
+    while what is None:
+        what = KINDS[rng.integers(len(KINDS))](model.graph, rng)
     return model, what
