@@ -30,10 +30,11 @@ int64_t fvlm_net_to_int(double x)
 static bool round_integer(double *x, int32_t type)
 {
     double whole = trunc(*x);
-    if (!(fabs(whole) <= 0x1p64)) return false; /* NaN too */
     unsigned bits = fvlm_onnx_type_bits(type);
+    bool below = type == FVLM_ONNX_U64 ? whole >= 0 && whole <= 0x1p64 : fabs(whole) <= 0x1p63;
+    if (!below) return false; /* NaN too */
     if (bits < 64) {
-        if (fabs(whole) >= 0x1p63) return false;
+        if (whole == 0x1p63) return false;
         uint64_t low = (uint64_t)(int64_t)whole & ((UINT64_C(1) << bits) - 1);
         bool negative = is_signed(type) && low >> (bits - 1);
         whole = negative ? -(double)((UINT64_C(1) << bits) - low) : (double)low;

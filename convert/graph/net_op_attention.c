@@ -95,7 +95,7 @@ fvlm_status fvlm_net_op_mha(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
     if (k && (k->rank < 3 || k->rank > 5 || k->dims[0] != q->dims[0])) return misfit(k, "a key", err);
     if (k) length = k->dims[k->rank == 4 ? 2 : 1];
     if (v && v->rank != 3 && v->rank != 4) return misfit(v, "a value", err);
-    if (v && v->rank == 3 && v->dims[2] % heads != 0) return misfit(v, "a value", err);
+    if (v && (v->rank == 3 ? v->dims[2] % heads != 0 : v->dims[1] != heads)) return misfit(v, "a value", err);
     if (v) v_width = v->rank == 3 ? v->dims[2] / heads : v->dims[3];
     if (past && (past->rank != 4 || past->dims[1] != heads)) return misfit(past, "a past", err);
     uint64_t total = length + (past ? past->dims[2] : 0);

@@ -59,10 +59,10 @@ static fvlm_status plan(probe *p, const fvlm_net_value *v, uint64_t *work, fvlm_
     for (size_t i = v->producer ? v->producer->index + 1 : 0; i-- > 0 && !st;) {
         const fvlm_net_node *n = p->net->nodes[i];
         if (!p->needed[i]) continue;
-        const fvlm_net_value *y = n->outputs[0];
         if (!fvlm_net_kernel_of(n->op, &kind))
-            st = fvlm_net_expected(p->net, n, err, "an operator that can be probed");
-        else if (y->n_elems > FVLM_NET_PROBE_MAX)
+            return fvlm_net_expected(p->net, n, err, "an operator that can be probed");
+        const fvlm_net_value *y = n->outputs[0];
+        if (y->n_elems > FVLM_NET_PROBE_MAX)
             st = fvlm_net_expected(p->net, n, err, "at most %u elements to probe", FVLM_NET_PROBE_MAX);
         for (size_t k = 0; k < n->n_inputs && !st; k++) st = need(p, n->inputs[k], err);
         *work += y->n_elems * (strcmp(n->op, "MatMul") == 0 ? n->inputs[0]->dims[n->inputs[0]->rank - 1] : 1);

@@ -67,11 +67,12 @@ fvlm_status fvlm_net_spend(fvlm_net *net, uint64_t work, fvlm_err *err)
 fvlm_status fvlm_net_count(uint64_t *out, unsigned rank, const uint64_t *dims, fvlm_err *err)
 {
     char text[200];
-    uint64_t n = 1;
+    uint64_t n = 1; /* of the dimensions other than 0, so that the product of any of them is small enough */
     bool empty = false;
-    for (unsigned i = 0; i < rank; i++) empty |= dims[i] == 0;
-    for (unsigned i = 0; i < rank && !empty; i++)
-        if (!fvlm_checked_mul(n, dims[i], &n) || n > FVLM_NET_MAX_ELEMS)
+    for (unsigned i = 0; i < rank; i++)
+        if (dims[i] == 0)
+            empty = true;
+        else if (!fvlm_checked_mul(n, dims[i], &n) || n > FVLM_NET_MAX_ELEMS)
             return fvlm_fail(err, FVLM_LIMIT, "a value of shape %s is too large",
                              fvlm_net_shape_text(rank, dims, text));
     *out = empty ? 0 : n;
