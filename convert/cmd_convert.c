@@ -224,6 +224,6 @@ const fvlm_cli_command fvlm_convert_command = {
     .max_args = 1,
     .options = options,
     .examples = "fvlm convert FastVLM-0.5B -o fastvlm.fvlm\n"
-                "fvlm convert FastVLM-0.5B --type bf16 --dry-run\n",
+                "fvlm convert FastVLM-0.5B-ONNX --variant q4 -o fastvlm-q4.fvlm\n",
     .run = run,
 };

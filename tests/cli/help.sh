@@ -35,6 +35,10 @@ mkdir "$dir/examples"
 cd "$dir/examples" || give_up "a folder for the examples"
 ln -s "$fixtures/unfused" FastVLM-0.5B
 ln -s "$fixtures/heldout/010.jpg" photo.jpg
+mkdir FastVLM-0.5B-ONNX && cp FastVLM-0.5B/*.json FastVLM-0.5B/merges.txt FastVLM-0.5B-ONNX
+for part in "vision vision_encoder" "embedding embed_tokens" "decoder decoder_model_merged_q4"; do
+    "$fvlm/tests/tools/onnx_model" "$fixtures/fused" "${part% *}" "FastVLM-0.5B-ONNX/${part#* }.onnx" q4
+done
 for c in convert quant verify run info bench; do
     while read -r example; do
         PATH=$fvlm:$PATH bash -c "$example" >out 2>err; rc=$?

@@ -204,7 +204,7 @@ static const char *bnb4(const char *x, const char *name, const float *w, size_t 
     uint8_t *b = malloc(n * k / 2);
     float *absmax = calloc(nb, sizeof *absmax);
     for (size_t i = 0; i < n * k; i++) absmax[i / block] = fmaxf(absmax[i / block], fabsf(w[i]));
-    for (size_t i = 0; i < n * k / 2; i++) b[i] = (uint8_t)(w[2 * i] * 1e6F);
+    for (size_t i = 0; i < n * k / 2; i++) b[i] = (uint8_t)((int)(w[2 * i] * 1e6F) & 255);
     char text[160], shape[64], attrs[96];
     snprintf(text, sizeof text, "%s_B", name);
     snprintf(shape, sizeof shape, "%zu", n * k / 2);
