@@ -67,3 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fvlm_graph_close(&g);
     return 0;
 }
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return fuzz_mutate(data, size, max, seed);
+}
