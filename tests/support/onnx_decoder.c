@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onnx_decoder.c - see onnx_decoder.h. Templates: '#' is the layer's number, '@' the name that is
- * built around. */
+ * built around, '!' the number of heads, '?' that of keys. */
 #include "tests/support/onnx_decoder.h"
 
 #include <math.h>
@@ -8,6 +8,11 @@
 #include "format/base/grow.h"
 #include "tests/support/check.h"
 #include "tests/support/onnx_build.h"
+
+/* Of the decoder that is being made. */
+static struct {
+    unsigned layers, hidden, heads, kv, dim, ffn, vocab, table;
+} size;
 
 static char *copied(const char *s)
 {
@@ -24,6 +29,8 @@ static char *filled(const char *s, int layer, const char *name)
     for (; *s && n + 128 < sizeof text; s++) {
         if (*s == '#') {
             n += (size_t)snprintf(text + n, sizeof text - n, "%d", layer);
+        } else if (*s == '!' || *s == '?') {
+            n += (size_t)snprintf(text + n, sizeof text - n, "%u", *s == '!' ? size.heads : size.kv);
         } else if (*s == '@') {
             char *inner = filled(name, layer, "");
             n += (size_t)snprintf(text + n, sizeof text - n, "%s", inner);
@@ -101,7 +108,7 @@ static void scalar(decoder_graph *g, const char *name, float x)
 
 static void ints(decoder_graph *g, const char *name, const char *shape, int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    const int64_t v[] = {a, b, c, d, DECODER_DIM};
+    const int64_t v[] = {a, b, c, d, size.dim};
     decoder_graph_ints(g, name, shape, v);
 }
 
@@ -134,7 +141,7 @@ static void add_norm(decoder_graph *g, const decoder_style *s, int layer, const 
     const bool div = s->norm == DECODER_NORM_DIV;
     char in[96], out[64];
     snprintf(out, sizeof out, "%s.weight", y);
-    weight(g, layer, out, DECODER_HIDDEN, 0);
+    weight(g, layer, out, size.hidden, 0);
     if (s->norm == DECODER_NORM_SIMPLE || s->norm == DECODER_NORM_SKIP) {
         snprintf(in, sizeof in, "%s,%s.weight", x, y);
         add(g, layer, "SimplifiedLayerNormalization", in, y, "axis=-1 epsilon=1e-6");
@@ -188,21 +195,23 @@ static void add_linear(decoder_graph *g, const decoder_style *s, int layer, cons
 /* Cosines and sines of the positions, and the mask. */
 static void add_frame(decoder_graph *g)
 {
-    float inv[DECODER_DIM / 2], *cosines = fvlm_alloc(DECODER_TABLE * DECODER_DIM / 2, sizeof *cosines),
-                                *sines = fvlm_alloc(DECODER_TABLE * DECODER_DIM / 2, sizeof *sines);
+    float inv[8], *cosines = fvlm_alloc(size.table * size.dim / 2, sizeof *cosines),
+                  *sines = fvlm_alloc(size.table * size.dim / 2, sizeof *sines);
     assert_non_null(cosines);
     assert_non_null(sines);
-    for (int i = 0; i < DECODER_DIM / 2; i++) {
-        const double f = pow(1e6, -2.0 * i / DECODER_DIM);
+    for (unsigned i = 0; i < size.dim / 2; i++) {
+        const double f = pow(1e6, -2.0 * i / size.dim);
         inv[i] = (float)f;
-        for (int p = 0; p < DECODER_TABLE; p++) {
-            cosines[p * DECODER_DIM / 2 + i] = (float)cos(p * f);
-            sines[p * DECODER_DIM / 2 + i] = (float)sin(p * f);
+        for (unsigned p = 0; p < size.table; p++) {
+            cosines[p * size.dim / 2 + i] = (float)cos(p * f);
+            sines[p * size.dim / 2 + i] = (float)sin(p * f);
         }
     }
-    decoder_graph_floats(g, "inv_freq", "4", inv);
-    decoder_graph_floats(g, "cos_cache", "128,4", cosines);
-    decoder_graph_floats(g, "sin_cache", "128,4", sines);
+    char shape[32];
+    snprintf(shape, sizeof shape, "%u,%u", size.table, size.dim / 2);
+    decoder_graph_floats(g, "inv_freq", strchr(shape, ',') + 1, inv);
+    decoder_graph_floats(g, "cos_cache", shape, cosines);
+    decoder_graph_floats(g, "sin_cache", shape, sines);
     free(cosines);
     free(sines);
     ints(g, "zero", "", 0, 0, 0, 0);
@@ -243,17 +252,17 @@ static void add_rotated(decoder_graph *g, int layer, const char *q)
                                            {"Concat", "@.neg,@.low", "@.turned", "axis=-1"},
                                            {"Mul", "@.turned,sin", "@.sin", ""},
                                            {"Add", "@.cos,@.sin", "@.rotated", ""}};
-    ints(g, "half", "1", DECODER_DIM / 2, 0, 0, 0);
+    ints(g, "half", "1", size.dim / 2, 0, 0, 0);
     ints(g, "end", "1", INT64_MAX, 0, 0, 0);
     ints(g, "axis3", "1", 3, 0, 0, 0);
     for (size_t i = 0; i < sizeof spelled / sizeof spelled[0]; i++) add_at(g, layer, q, &spelled[i]);
 }
 
-static void add_heads(decoder_graph *g, int layer, const char *q, int heads)
+static void add_heads(decoder_graph *g, int layer, const char *q, unsigned heads)
 {
     char in[64], out[64];
-    ints(g, heads == DECODER_HEADS ? "heads_q" : "heads_kv", "4", 1, -1, heads, DECODER_DIM);
-    snprintf(in, sizeof in, "%s,%s", q, heads == DECODER_HEADS ? "heads_q" : "heads_kv");
+    ints(g, heads == size.heads ? "heads_q" : "heads_kv", "4", 1, -1, heads, size.dim);
+    snprintf(in, sizeof in, "%s,%s", q, heads == size.heads ? "heads_q" : "heads_kv");
     snprintf(out, sizeof out, "%s.split", q);
     add(g, layer, "Reshape", in, out, "");
     add_at(g, layer, q, &(decoder_node){"Transpose", "@.split", "@.heads", "perm=[0,2,1,3]"});
@@ -267,8 +276,8 @@ static void add_repeated(decoder_graph *g, const decoder_style *s, int layer, co
                                            {"Expand", "@.five,groups", "@.wide", ""},
                                            {"Reshape", "@.wide,joined", "@.repeated", ""}};
     char in[96], out[64];
-    decoder_graph_ints(g, "groups", "5", (int64_t[]){1, 1, DECODER_HEADS / DECODER_KV, 1, 1});
-    ints(g, "joined", "4", 1, DECODER_HEADS, -1, DECODER_DIM);
+    decoder_graph_ints(g, "groups", "5", (int64_t[]){1, 1, size.heads / size.kv, 1, 1});
+    ints(g, "joined", "4", 1, size.heads, -1, size.dim);
     snprintf(in, sizeof in, "%s%s%s", s->no_cache ? "" : cache, s->no_cache ? "" : ",", from);
     snprintf(out, sizeof out, "%s.all", k);
     add(g, layer, s->no_cache ? "Identity" : "Concat", in, out, s->no_cache ? "" : "axis=2");
@@ -278,9 +287,9 @@ static void add_repeated(decoder_graph *g, const decoder_style *s, int layer, co
 static void add_spelled_core(decoder_graph *g, const decoder_style *s, int layer)
 {
     const bool onnx = s->core == DECODER_CORE_ONNX;
-    add_heads(g, layer, "l#.q", DECODER_HEADS);
-    add_heads(g, layer, "l#.k", DECODER_KV);
-    add_heads(g, layer, "l#.v", DECODER_KV);
+    add_heads(g, layer, "l#.q", size.heads);
+    add_heads(g, layer, "l#.k", size.kv);
+    add_heads(g, layer, "l#.v", size.kv);
     add_rotated(g, layer, "l#.q");
     add_rotated(g, layer, "l#.k");
     if (onnx) {
@@ -291,7 +300,7 @@ static void add_spelled_core(decoder_graph *g, const decoder_style *s, int layer
     } else {
         add_repeated(g, s, layer, "l#.k", "l#.k.rotated", "past_key_values.#.key");
         add_repeated(g, s, layer, "l#.v", "l#.v.heads", "past_key_values.#.value");
-        scalar(g, "root", sqrtf(DECODER_DIM));
+        scalar(g, "root", sqrtf((float)size.dim));
         add(g, layer, "Transpose", "l#.k.repeated", "l#.k.t", "perm=[0,1,3,2]");
         add(g, layer, "MatMul", "l#.q.rotated,l#.k.t", "l#.scores", "");
         add(g, layer, "Div", "l#.scores,root", "l#.scaled", "");
@@ -299,34 +308,33 @@ static void add_spelled_core(decoder_graph *g, const decoder_style *s, int layer
         add(g, layer, "Softmax", "l#.masked", "l#.probs", "axis=-1");
         add(g, layer, "MatMul", "l#.probs,l#.v.repeated", "l#.mixed", "");
     }
-    ints(g, "flat_heads", "3", 1, -1, DECODER_HIDDEN, 0);
+    ints(g, "flat_heads", "3", 1, -1, size.hidden, 0);
     add(g, layer, "Transpose", "l#.mixed", "l#.mixed.t", "perm=[0,2,1,3]");
     add(g, layer, "Reshape", "l#.mixed.t,flat_heads", "l#.attention", "");
 }
 
 static void add_attention(decoder_graph *g, const decoder_style *s, int layer)
 {
-    const unsigned kv = DECODER_KV * DECODER_DIM;
+    const unsigned kv = size.kv * size.dim;
     const char *caches = s->no_cache ? ",," : ",past_key_values.#.key,past_key_values.#.value";
     char in[256];
     if (s->core == DECODER_CORE_GROUPED) {
-        add_linear(g, s, layer, "l#.n1", "l#.qkv", DECODER_HIDDEN, DECODER_HIDDEN + 2 * kv, !s->no_bias);
+        add_linear(g, s, layer, "l#.n1", "l#.qkv", size.hidden, size.hidden + 2 * kv, !s->no_bias);
         snprintf(in, sizeof in, "l#.qkv,,%s,last,total32,cos_cache,sin_cache", caches);
         add(g, layer, "com.microsoft:GroupQueryAttention", in, "l#.attention",
-            "num_heads=6 kv_num_heads=2 do_rotary=1");
+            "num_heads=! kv_num_heads=? do_rotary=1");
         return;
     }
-    add_linear(g, s, layer, "l#.n1", "l#.q", DECODER_HIDDEN, DECODER_HIDDEN, !s->no_bias);
-    add_linear(g, s, layer, "l#.n1", "l#.k", DECODER_HIDDEN, kv, !s->no_bias);
-    add_linear(g, s, layer, "l#.n1", "l#.v", DECODER_HIDDEN, kv, !s->no_bias);
+    add_linear(g, s, layer, "l#.n1", "l#.q", size.hidden, size.hidden, !s->no_bias);
+    add_linear(g, s, layer, "l#.n1", "l#.k", size.hidden, kv, !s->no_bias);
+    add_linear(g, s, layer, "l#.n1", "l#.v", size.hidden, kv, !s->no_bias);
     if (s->core == DECODER_CORE_ROTARY) {
         add(g, layer, "com.microsoft:RotaryEmbedding", "l#.q,position_ids,cos_cache,sin_cache", "l#.q.rotated",
-            "num_heads=6");
+            "num_heads=!");
         add(g, layer, "com.microsoft:RotaryEmbedding", "l#.k,position_ids,cos_cache,sin_cache", "l#.k.rotated",
-            "num_heads=2");
+            "num_heads=?");
         snprintf(in, sizeof in, "l#.q.rotated,l#.k.rotated,l#.v%s,last,total32", caches);
-        add(g, layer, "com.microsoft:GroupQueryAttention", in, "l#.attention",
-            "num_heads=6 kv_num_heads=2 scale=0.35355339");
+        add(g, layer, "com.microsoft:GroupQueryAttention", in, "l#.attention", "num_heads=! kv_num_heads=?");
         return;
     }
     add_spelled_core(g, s, layer);
@@ -335,14 +343,14 @@ static void add_attention(decoder_graph *g, const decoder_style *s, int layer)
 static void add_ffn(decoder_graph *g, const decoder_style *s, int layer)
 {
     if (s->packed_gate) {
-        ints(g, "ffn_end", "1", DECODER_FFN, 0, 0, 0);
+        ints(g, "ffn_end", "1", size.ffn, 0, 0, 0);
         ints(g, "far", "1", INT64_MAX, 0, 0, 0);
-        add_linear(g, s, layer, "l#.n2", "l#.both", DECODER_HIDDEN, 2 * DECODER_FFN, false);
+        add_linear(g, s, layer, "l#.n2", "l#.both", size.hidden, 2 * size.ffn, false);
         add(g, layer, "Slice", "l#.both,axis0,ffn_end,axis2", "l#.gate", "");
         add(g, layer, "Slice", "l#.both,ffn_end,far,axis2", "l#.up", "");
     } else {
-        add_linear(g, s, layer, "l#.n2", "l#.gate", DECODER_HIDDEN, DECODER_FFN, false);
-        add_linear(g, s, layer, "l#.n2", "l#.up", DECODER_HIDDEN, DECODER_FFN, false);
+        add_linear(g, s, layer, "l#.n2", "l#.gate", size.hidden, size.ffn, false);
+        add_linear(g, s, layer, "l#.n2", "l#.up", size.hidden, size.ffn, false);
     }
     if (s->swish) {
         add(g, layer, "com.microsoft:QuickGelu", "l#.gate", "l#.silu", "alpha=1.0");
@@ -351,17 +359,17 @@ static void add_ffn(decoder_graph *g, const decoder_style *s, int layer)
         add(g, layer, "Mul", "l#.gate,l#.sigmoid", "l#.silu", "");
     }
     add(g, layer, "Mul", "l#.silu,l#.up", "l#.inner", "");
-    add_linear(g, s, layer, "l#.inner", "l#.down", DECODER_FFN, DECODER_HIDDEN, false);
+    add_linear(g, s, layer, "l#.inner", "l#.down", size.ffn, size.hidden, false);
 }
 
 /* The sum of x and a branch, and its norm. */
 static void add_joined(decoder_graph *g, const decoder_style *s, int layer, const char *x, const char *branch,
                        const char *sum, const char *norm)
 {
-    char in[160], out[64];
+    char in[160], out[96];
     if (s->norm == DECODER_NORM_SKIP) {
         snprintf(in, sizeof in, "%s.weight", norm);
-        weight(g, layer, in, DECODER_HIDDEN, 0);
+        weight(g, layer, in, size.hidden, 0);
         snprintf(in, sizeof in, "%s,%s,%s.weight", x, branch, norm);
         snprintf(out, sizeof out, "%s,,,%s", norm, sum);
         add(g, layer, "com.microsoft:SkipSimplifiedLayerNormalization", in, out, "epsilon=1e-6");
@@ -380,12 +388,14 @@ static void add_input(decoder_graph *g, const char *text)
 static void add_inputs(decoder_graph *g, const decoder_style *s)
 {
     char text[128];
-    add_input(g, s->ids ? "input_ids:7:1,tokens" : "inputs_embeds:1:batch,tokens,48");
+    snprintf(text, sizeof text, s->ids ? "input_ids:7:1,tokens" : "inputs_embeds:1:batch,tokens,%u", size.hidden);
+    add_input(g, text);
     add_input(g, "attention_mask:7:batch,total");
     add_input(g, "position_ids:7:batch,tokens");
-    for (int i = 0; i < DECODER_LAYERS && !s->no_cache; i++)
+    for (unsigned i = 0; i < size.layers && !s->no_cache; i++)
         for (int k = 0; k < 2; k++) {
-            snprintf(text, sizeof text, "past_key_values.%d.%s:1:batch,2,past,8", i, k ? "value" : "key");
+            snprintf(text, sizeof text, "past_key_values.%u.%s:1:batch,%u,past,%u", i, k ? "value" : "key", size.kv,
+                     size.dim);
             add_input(g, text);
         }
 }
@@ -394,20 +404,28 @@ decoder_graph *decoder_graph_new(const decoder_style *s)
 {
     decoder_graph *g = fvlm_alloc(1, sizeof *g);
     assert_non_null(g);
+    size.layers = s->smallest ? 1 : DECODER_LAYERS;
+    size.hidden = s->smallest ? 8 : DECODER_HIDDEN;
+    size.heads = s->smallest ? 2 : DECODER_HEADS;
+    size.kv = s->smallest ? 1 : DECODER_KV;
+    size.dim = s->smallest ? 4 : DECODER_DIM;
+    size.ffn = s->smallest ? 4 : DECODER_FFN;
+    size.vocab = s->smallest ? 5 : DECODER_VOCAB;
+    size.table = s->smallest ? 65 : DECODER_TABLE;
     g->opset = s->core == DECODER_CORE_ONNX ? 23 : 17;
     add_inputs(g, s);
     add_frame(g);
     if (s->ids) {
-        weight(g, 0, "embed", DECODER_VOCAB, DECODER_HIDDEN);
+        weight(g, 0, "embed", size.vocab, size.hidden);
         add(g, 0, "Gather", "embed,input_ids", "x0", "");
     }
     add_norm(g, s, 0, s->ids ? "x0" : "inputs_embeds", "l0.n1");
-    for (int i = 0; i < DECODER_LAYERS; i++) {
+    for (int i = 0; i < (int)size.layers; i++) {
         char x[32], next[32];
         snprintf(x, sizeof x, i || s->ids ? "x%d" : "inputs_embeds", i);
-        snprintf(next, sizeof next, i + 1 < DECODER_LAYERS ? "l%d.n1" : "final", i + 1);
+        snprintf(next, sizeof next, i + 1 < (int)size.layers ? "l%d.n1" : "final", i + 1);
         add_attention(g, s, i);
-        add_linear(g, s, i, "l#.attention", "l#.o", DECODER_HIDDEN, DECODER_HIDDEN, false);
+        add_linear(g, s, i, "l#.attention", "l#.o", size.hidden, size.hidden, false);
         add_joined(g, s, i, x, "l#.o", "l#.middle", "l#.n2");
         add_ffn(g, s, i);
         snprintf(x, sizeof x, "x%d", i + 1);
@@ -421,7 +439,7 @@ decoder_graph *decoder_graph_new(const decoder_style *s)
         add(g, 0, "Transpose", "embed", "embed.t", "perm=[1,0]");
         add(g, 0, "MatMul", s->last_only ? "last_token,embed.t" : "final,embed.t", "logits", "");
     } else {
-        add_linear(g, s, 0, s->last_only ? "last_token" : "final", "logits", DECODER_HIDDEN, DECODER_VOCAB, false);
+        add_linear(g, s, 0, s->last_only ? "last_token" : "final", "logits", size.hidden, size.vocab, false);
     }
     g->logits = "logits";
     return g;

@@ -43,6 +43,7 @@ typedef struct {
     bool last_only;   /* logits of the last token */
     bool swish;       /* QuickGelu with alpha 1 */
     bool no_bias;     /* of q, k, v */
+    bool smallest;    /* 1 layer, 8 channels, 2 heads of 4, FFN of 4: a few kB */
 } decoder_style;
 
 typedef struct {

@@ -224,6 +224,21 @@ static void rotate_by_halves(decoder_graph *g)
     decoder_graph_change(g, "l0.q.rotated", "Concat", "h.first,h.second", "axis=-1");
 }
 
+/* The scale of the heads as an attribute, which is absent otherwise. */
+static void state_scale(decoder_graph *g)
+{
+    decoder_graph_change(g, "l0.attention", NULL, NULL, "num_heads=6 kv_num_heads=2 scale=0.35355339");
+}
+
+/* Rows of tables for the positions, as transformers did before version 4.38. */
+static void gather_tables(decoder_graph *g)
+{
+    decoder_graph_insert(g, "cos3", "Concat", "cos_cache,cos_cache", "all_cos", "axis=1");
+    decoder_graph_insert(g, "cos3", "Concat", "sin_cache,sin_cache", "all_sin", "axis=-1");
+    decoder_graph_change(g, "cos3", "Gather", "all_cos,position_ids", NULL);
+    decoder_graph_change(g, "sin3", "Gather", "all_sin,position_ids", NULL);
+}
+
 /* Inputs of all kinds, and spellings that exporters use now and then. */
 static void finds_it_with_other_inputs(void **state)
 {
@@ -237,6 +252,8 @@ static void finds_it_with_other_inputs(void **state)
         {{0}, {fix_past, fix_all_sizes}}, {{0}, {position_by_cache}},
         {{0}, {keep_some_logits}},        {{0}, {scale_both}},
         {{0}, {mask_by_where}},           {{0}, {rotate_by_halves}},
+        {{0}, {gather_tables}},
+        {{.core = DECODER_CORE_ROTARY}, {state_scale}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         decoder_graph *d = decoder_graph_new(&cases[i].style);
