@@ -10,7 +10,7 @@
 #include "convert/graph/stored.h"
 #include "format/base/bits.h"
 
-#define MAX_FILES 256
+#define MAX_FILES 1024 /* some exporters write a file for each tensor */
 
 typedef struct {
     fvlm_stored parts[FVLM_MATCH_PARTS];
