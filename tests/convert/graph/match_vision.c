@@ -62,12 +62,13 @@ static void check_tensor(const fvlm_match_tensor *t, const test_tensor *want, bo
     assert_int_equal(p->first_row, 0);
     assert_int_equal(p->n_rows, want->dims[0]);
     const size_t rows = (size_t)want->dims[0], columns = want->n / rows;
-    const float *v = (const float *)(const void *)p->weight.tensor->bytes;
     const bool transposed = p->transposed != p->weight.transposed;
     for (size_t r = 0; r < rows; r++)
-        for (size_t k = 0; k < columns; k++)
-            if ((double)v[transposed ? k * rows + r : r * columns + k] != want->values[r * columns + k])
-                fail_msg("%s: element %zu, %zu", want->name, r, k);
+        for (size_t k = 0; k < columns; k++) {
+            float v; /* perhaps unaligned */
+            memcpy(&v, p->weight.tensor->bytes + sizeof v * (transposed ? k * rows + r : r * columns + k), sizeof v);
+            if ((double)v != want->values[r * columns + k]) fail_msg("%s: element %zu, %zu", want->name, r, k);
+        }
 }
 
 static void check_style(bool train_time, const tower_style *style)
