@@ -70,7 +70,7 @@ fvlm_status fvlm_judge_want_shape(const fvlm_judge_call *c, size_t input, unsign
 {
     fvlm_judge_value wanted = {.rank = rank};
     char found[192], expected[192];
-    memcpy(wanted.dims, dims, rank * sizeof *dims);
+    if (rank) memcpy(wanted.dims, dims, rank * sizeof *dims);
     if (fvlm_judge_same_shape(c->in[input], &wanted)) return FVLM_OK;
     return fvlm_judge_refuse(c, "input %zu is %s, expected %s", input, fvlm_judge_shape_text(c->in[input], found),
                              fvlm_judge_shape_text(&wanted, expected));
@@ -188,7 +188,7 @@ fvlm_status fvlm_judge_make_view(fvlm_judge_call *c, size_t output, const fvlm_j
     fvlm_judge_value *out = &c->out[output], wanted = {.rank = rank};
     if (rank > FVLM_GRAPH_MAX_RANK)
         return fvlm_judge_refuse(c, "a value of rank %u; %d is the most", rank, FVLM_GRAPH_MAX_RANK);
-    memcpy(wanted.dims, dims, rank * sizeof *dims);
+    if (rank) memcpy(wanted.dims, dims, rank * sizeof *dims);
     if (!fvlm_judge_count(&n, dims, rank) || n != v->n) {
         char from[192], to[192];
         return fvlm_judge_refuse(c, "%s does not fit into %s", fvlm_judge_shape_text(v, from),

@@ -105,7 +105,7 @@ fvlm_status fvlm_judge_value_make(fvlm_judge_value *v, fvlm_judge_memory *m, int
     }
     *b = (fvlm_judge_buffer){.refs = 1, .n_bytes = n_bytes, .memory = m, .data = data};
     *v = (fvlm_judge_value){.type = type, .rank = rank, .n = n, .data = data, .buffer = b};
-    memcpy(v->dims, dims, rank * sizeof *dims);
+    if (rank) memcpy(v->dims, dims, rank * sizeof *dims); /* dims may be NULL for a scalar */
     m->live = total;
     if (m->peak < m->live) m->peak = m->live;
     return FVLM_OK;
