@@ -161,9 +161,9 @@ typedef struct {
     fvlm_verify_report report; /* points to the next two once they are there */
     fvlm_weights weights;
     fvlm_parity parity;
-    bool integers;        /* the model holds quantized tensors */
-    bool onnx;            /* the source is one or more ONNX files */
-    fvlm_err unconverted; /* why convert makes nothing of them; no code: it does */
+    bool integers;     /* the model holds quantized tensors */
+    bool onnx;         /* the source is one or more ONNX files */
+    char *unconverted; /* why convert makes nothing of them; NULL: it does */
     char *differences;
     fvlm_pool *pool;
 } findings;
@@ -277,8 +277,9 @@ static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err
     fvlm_progress_end(&progress);
     /* What convert does not recognize can still be run. */
     if (f->onnx && opt.images.n && (st == FVLM_UNSUPPORTED || st == FVLM_BAD_INPUT)) {
-        f->unconverted = *err;
-        f->report.unconverted = f->unconverted.msg;
+        f->unconverted = fvlm_asprintf("convert does not read these files: %s", err->msg);
+        if (!f->unconverted) return fvlm_fail_nomem(err);
+        f->report.no_weights = f->unconverted;
         return compare_outputs(fvlm_reader_path(model), NULL, NULL, f, err);
     }
     if (!st && against.n_bytes && !opt.quiet && !opt.json) {
@@ -286,10 +287,8 @@ static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err
         fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", opt.against,
                             fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
-    bool made_from = true;
-    if (!st && f->onnx && opt.images.n) st = fvlm_same_model_made_from(&made_from, model, against.path, err);
-    f->report.other_source = !made_from;
-    if (!st && made_from) st = compare_weights(model, against.path, !against.n_bytes, f, err);
+    if (!st && f->onnx && opt.images.n) st = fvlm_same_model_made_from(&f->report.no_weights, model, against.path, err);
+    if (!st && !f->report.no_weights) st = compare_weights(model, against.path, !against.n_bytes, f, err);
     if (!st && opt.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_baseline_close(&against);
     return st;
@@ -329,6 +328,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     if (!st) st = verdict(&f.report, err);
     fvlm_parity_free(&f.parity);
     free(f.differences);
+    free(f.unconverted);
     return st;
 }
 

@@ -105,19 +105,18 @@ static fvlm_status add_cache(fvlm_onnx_graphs *x, const fvlm_graph_value *v, fvl
 {
     const fvlm_graph *g = x->decoder;
     size_t capacity = x->n_caches;
+    const char *out = NULL;
     for (size_t i = 0; i < fvlm_graph_n_outputs(g); i++) {
         const fvlm_graph_value *o = output_at(g, i);
-        if (!contains(o->name, "present") || strcmp(tail_of(o->name), tail_of(v->name))) continue;
-        if (!fvlm_grow(&x->caches, &capacity, x->n_caches + 1, sizeof *x->caches)) return fvlm_fail_nomem(err);
-        x->caches[x->n_caches++] = (fvlm_onnx_cache){.in = v->name,
-                                                     .out = o->name,
-                                                     .type = v->type,
-                                                     .heads = v->dims[1] > 0 ? (uint64_t)v->dims[1] : 0,
-                                                     .dim = v->dims[3] > 0 ? (uint64_t)v->dims[3] : 0};
-        return FVLM_OK;
+        if (contains(o->name, "present") && !strcmp(tail_of(o->name), tail_of(v->name))) out = o->name;
     }
-    return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": no output \"present\" belongs to the input \"%s\"",
-                     fvlm_graph_path(g), v->name);
+    if (!fvlm_grow(&x->caches, &capacity, x->n_caches + 1, sizeof *x->caches)) return fvlm_fail_nomem(err);
+    x->caches[x->n_caches++] = (fvlm_onnx_cache){.in = v->name,
+                                                 .out = out,
+                                                 .type = v->type,
+                                                 .heads = v->dims[1] > 0 ? (uint64_t)v->dims[1] : 0,
+                                                 .dim = v->dims[3] > 0 ? (uint64_t)v->dims[3] : 0};
+    return FVLM_OK;
 }
 
 static fvlm_status take_decoder_input(fvlm_onnx_graphs *x, const fvlm_graph_value *v, fvlm_err *err)
@@ -157,6 +156,8 @@ static fvlm_status take_decoder(fvlm_onnx_graphs *x, fvlm_err *err)
     const fvlm_graph *g = x->decoder;
     fvlm_status st = FVLM_OK;
     for (size_t i = 0; i < fvlm_graph_n_inputs(g) && !st; i++) st = take_decoder_input(x, input_at(g, i), err);
+    x->keeps = x->n_caches > 0;
+    for (size_t i = 0; i < x->n_caches; i++) x->keeps &= x->caches[i].out != NULL;
     for (size_t i = 0; i < fvlm_graph_n_outputs(g) && !x->logits; i++) {
         if (!contains(output_at(g, i)->name, "logits")) continue;
         x->logits = output_at(g, i)->name;

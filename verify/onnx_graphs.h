@@ -7,7 +7,7 @@
 #include "convert/graph/graph.h"
 #include "verify/bounds.h"
 
-/* A pair of the decoder's: a cache that goes in, and the longer one that comes out. */
+/* A pair of the decoder's: a cache that goes in, and the longer one that comes out; NULL: it does not come out. */
 typedef struct {
     const char *in, *out;
     int32_t type;
@@ -30,6 +30,7 @@ typedef struct {
     uint32_t logits_id;
     fvlm_onnx_cache *caches;
     size_t n_caches;
+    bool keeps;               /* all caches come out, so that a text can go on from them */
     fvlm_precision precision; /* how exactly the graphs themselves compute: f16 values, activations in integers */
 } fvlm_onnx_graphs;
 

@@ -113,8 +113,8 @@ static fvlm_status run(fvlm_judge *j, const fvlm_graph *g, const fvlm_judge_obse
 
 /* ---- the picture and the ids ---- */
 
-fvlm_status fvlm_onnx_pass_encode(fvlm_onnx_pass *p, const fvlm_pixels *pixels, const fvlm_judge_observer *observer,
-                                  size_t n, size_t cols, float *rows, fvlm_err *err)
+static fvlm_status run_vision(fvlm_onnx_pass *p, const fvlm_pixels *pixels, const fvlm_judge_observer *observer,
+                              fvlm_err *err)
 {
     const fvlm_onnx_graphs *g = p->graphs;
     const size_t area = (size_t)pixels->side * pixels->side;
@@ -127,8 +127,26 @@ fvlm_status fvlm_onnx_pass_encode(fvlm_onnx_pass *p, const fvlm_pixels *pixels, 
     fvlm_status st = fvlm_judge_set_input(p->vision, g->pixels, &t, err);
     free(planes);
     if (st) return fvlm_err_prefix(err, "\"%s\"", fvlm_graph_path(g->vision));
-    st = run(p->vision, g->vision, observer, err);
+    return run(p->vision, g->vision, observer, err);
+}
+
+fvlm_status fvlm_onnx_pass_encode(fvlm_onnx_pass *p, const fvlm_pixels *pixels, const fvlm_judge_observer *observer,
+                                  size_t n, size_t cols, float *rows, fvlm_err *err)
+{
+    const fvlm_onnx_graphs *g = p->graphs;
+    const fvlm_status st = run_vision(p, pixels, observer, err);
     return st ? st : get_rows(p->vision, g->vision, g->features, n, cols, rows, err);
+}
+
+fvlm_status fvlm_onnx_pass_measure(fvlm_onnx_pass *p, uint32_t side, uint64_t *n_elems, fvlm_err *err)
+{
+    fvlm_judge_tensor t = {0};
+    fvlm_pixels black = {.side = side, .values = fvlm_alloc((size_t)side * side * 3, sizeof(float))};
+    fvlm_status st = black.values ? run_vision(p, &black, NULL, err) : fvlm_fail_nomem(err);
+    if (!st) st = fvlm_judge_get_output(p->vision, p->graphs->features, &t, err);
+    fvlm_pixels_free(&black);
+    *n_elems = t.n_elems;
+    return st;
 }
 
 /* As many at once as the graph is made for; what is missing is filled up with the first. */
@@ -212,11 +230,11 @@ void fvlm_onnx_pass_rewind(fvlm_onnx_pass *p, size_t positions)
     p->positions = positions;
 }
 
-/* Without caches: the new rows after all others. */
+/* Without caches that can be kept: the new rows after all others. */
 static fvlm_status gather_rows(fvlm_onnx_pass *p, const float **rows, size_t *n, fvlm_err *err)
 {
     const size_t hidden = p->config->llm.hidden, before = p->positions;
-    if (p->graphs->n_caches) return FVLM_OK;
+    if (p->graphs->keeps) return FVLM_OK;
     if (!fvlm_grow(&p->all, &p->all_capacity, (before + *n) * hidden, sizeof *p->all)) return fvlm_fail_nomem(err);
     memcpy(p->all + before * hidden, *rows, *n * hidden * sizeof **rows);
     *n += before;
@@ -261,7 +279,7 @@ fvlm_status fvlm_onnx_pass_decode(fvlm_onnx_pass *p, const float *rows, size_t n
     if (st) return st;
     /* A graph may have rows of the vocabulary that belong to no token; convert drops those. */
     memcpy(logits, (const float *)t.data + (t.n_elems - t.dims[t.rank - 1]), vocab * sizeof *logits);
-    if (g->n_caches) return keep_caches(p, total, err);
+    if (g->keeps) return keep_caches(p, total, err);
     p->positions = total;
     return FVLM_OK;
 }

@@ -27,6 +27,9 @@ void fvlm_onnx_pass_close(fvlm_onnx_pass *p);
 fvlm_status fvlm_onnx_pass_encode(fvlm_onnx_pass *p, const fvlm_pixels *pixels, const fvlm_judge_observer *observer,
                                   size_t n, size_t cols, float *rows, fvlm_err *err);
 
+/* How many numbers a picture of that side becomes: where a graph does not declare it. */
+fvlm_status fvlm_onnx_pass_measure(fvlm_onnx_pass *p, uint32_t side, uint64_t *n_elems, fvlm_err *err);
+
 /* rows [n, llm.hidden] */
 fvlm_status fvlm_onnx_pass_embed(fvlm_onnx_pass *p, const uint32_t *ids, size_t n, float *rows, fvlm_err *err);
 

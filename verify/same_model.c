@@ -144,22 +144,32 @@ static bool names_hash(const json_t *sources, const char *hash)
     return false;
 }
 
-fvlm_status fvlm_same_model_made_from(bool *out, const fvlm_reader *model, const char *source, fvlm_err *err)
+static bool made_from(const fvlm_reader *model, const fvlm_reader *source)
 {
-    fvlm_reader *r;
     size_t i;
     json_t *s;
-    *out = false;
-    const fvlm_status st = fvlm_reader_open(&r, source, err);
-    if (st) return st;
-    *out = true;
-    json_array_foreach((json_t *)(uintptr_t)sources_of(r), i, s)
+    json_array_foreach((json_t *)(uintptr_t)sources_of(source), i, s)
     {
         const char *file = json_string_value(json_object_get(s, "file"));
         const char *hash = json_string_value(json_object_get(s, "xxh3_128"));
         const size_t n = file ? strlen(file) : 0;
-        if (hash && n > 5 && !strcmp(file + n - 5, ".onnx")) *out &= names_hash(sources_of(model), hash);
+        if (hash && n > 5 && !strcmp(file + n - 5, ".onnx") && !names_hash(sources_of(model), hash)) return false;
     }
+    return true;
+}
+
+fvlm_status fvlm_same_model_made_from(const char **why, const fvlm_reader *model, const char *source, fvlm_err *err)
+{
+    fvlm_reader *r;
+    const fvlm_status st = fvlm_reader_open(&r, source, err);
+    if (st) return st;
+    const fvlm_config *a = fvlm_reader_config(model), *b = fvlm_reader_config(r);
+    *why = NULL;
+    if (fvlm_config_has_llm(a) != fvlm_config_has_llm(b) ||
+        fvlm_config_has_projector(a) != fvlm_config_has_projector(b))
+        *why = "the files and the model do not hold the same parts";
+    else if (!made_from(model, r))
+        *why = "the model was made from other files, and each exporter rounds in its own way";
     fvlm_reader_close(&r);
     return FVLM_OK;
 }

@@ -13,7 +13,8 @@ fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *s
  * *differences says in what the two files do, NULL if in nothing. The caller frees it. */
 fvlm_status fvlm_same_model_describe(fvlm_reader *model, fvlm_reader *source, char **differences, fvlm_err *err);
 
-/* Whether the model's provenance names every .onnx file that the file at 'source' was converted from, by its hash. */
-fvlm_status fvlm_same_model_made_from(bool *out, const fvlm_reader *model, const char *source, fvlm_err *err);
+/* Whether the weights of the file at 'source', converted from ONNX files, can be those of the model: it has the same
+ * parts, and the model's provenance names the same .onnx files by their hashes. *why is NULL, or says why not. */
+fvlm_status fvlm_same_model_made_from(const char **why, const fvlm_reader *model, const char *source, fvlm_err *err);
 
 #endif

@@ -47,15 +47,20 @@ static fvlm_status check_side(const fvlm_onnx_witness *w, fvlm_err *err)
                      fvlm_graph_path(w->graphs.vision), made_for, made_for);
 }
 
-/* The block that the vision graph ends with, by the width of its rows. A graph that does not declare it is taken to end
- * as the model does. */
+/* The block that the vision graph ends with, by the width of its rows. */
 static fvlm_status find_end(fvlm_onnx_witness *w, const fvlm_config *c, bool *projected, fvlm_err *err)
 {
     const fvlm_graph_value *v = fvlm_graph_value_at(w->graphs.vision, w->graphs.features_id);
     const bool has_projector = fvlm_config_has_projector(c), is_map = v->has_shape && v->rank == 4;
-    const int64_t width = !v->has_shape || v->rank < 2 ? -1 : v->dims[is_map ? 1 : v->rank - 1];
-    *projected = has_projector && (width < 0 || width == (int64_t)c->projector.out);
-    if (*projected || width < 0 || width == (int64_t)c->vision.out_dim) return FVLM_OK;
+    int64_t width = !v->has_shape || v->rank < 2 ? -1 : v->dims[is_map ? 1 : v->rank - 1];
+    if (width < 0) {
+        uint64_t n = 0;
+        const fvlm_status st = fvlm_onnx_pass_measure(&w->pass, w->inputs.side, &n, err);
+        if (st) return st;
+        width = (int64_t)(n / fvlm_model_image_tokens(c, w->inputs.side));
+    }
+    *projected = has_projector && width == (int64_t)c->projector.out;
+    if (*projected || width == (int64_t)c->vision.out_dim) return FVLM_OK;
     return refuse_model(w, w->graphs.vision, "the width of a picture's row", (uint64_t)width,
                         fvlm_config_image_width(c), err);
 }
@@ -82,7 +87,7 @@ static fvlm_status begin(fvlm_witness *base, size_t positions, fvlm_runner_input
     fvlm_status st = fvlm_input_list_next(&w->inputs, w->m, positions, in, more, err);
     if (st || !*more) return st;
     /* A decoder without caches for one number of positions predicts once. */
-    if (w->graphs.n_fixed && !w->graphs.n_caches) in->n_tokens = 1;
+    if (w->graphs.n_fixed && !w->graphs.keeps) in->n_tokens = 1;
     st = fvlm_onnx_witness_reserve(w, in, err);
     if (!st && !w->located) st = fvlm_onnx_witness_locate(w, in, err);
     if (!st) st = fvlm_lockstep_create(&w->steps, FVLM_ONNX_MEETS, hand_over, w, err);
@@ -222,7 +227,10 @@ static fvlm_status choose_end(fvlm_onnx_witness *w, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(w->m);
     bool projected;
-    fvlm_status st = find_end(w, c, &projected, err);
+    w->inputs.side = w->o->side ? w->o->side : w->graphs.side ? w->graphs.side : c->vision.image_size;
+    fvlm_status st = fvlm_model_check_side(w->m, w->inputs.side, err);
+    if (!st) st = check_side(w, err);
+    if (!st) st = find_end(w, c, &projected, err);
     if (st) return st;
     const bool whole = w->graphs.decoder && fvlm_config_has_llm(c);
     if (whole && !projected)
@@ -233,9 +241,7 @@ static fvlm_status choose_end(fvlm_onnx_witness *w, fvlm_err *err)
     w->base.embedding = whole ? NULL : projected ? "projector" : "vision.final";
     w->inputs.embedding = w->base.embedding;
     w->inputs.positions = positions_wanted(w);
-    w->inputs.side = w->o->side ? w->o->side : w->graphs.side ? w->graphs.side : c->vision.image_size;
-    st = check_side(w, err);
-    return st || !whole ? st : check_decoder(w, c, err);
+    return whole ? check_decoder(w, c, err) : FVLM_OK;
 }
 
 fvlm_status fvlm_witness_onnx_open(fvlm_witness **out, const fvlm_parity_options *o, fvlm_err *err)

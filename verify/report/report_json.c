@@ -170,7 +170,7 @@ json_t *fvlm_verify_report_json(const fvlm_verify_report *r)
     if (!r->against) return report;
     fvlm_json_set(&report, "against", fvlm_json_lossy_string(r->against));
     fvlm_json_set(&report, "differences", r->differences ? fvlm_json_lossy_string(r->differences) : json_null());
-    if (r->unconverted) fvlm_json_set(&report, "unconverted", fvlm_json_lossy_string(r->unconverted));
+    if (r->no_weights) fvlm_json_set(&report, "weights_not_compared", fvlm_json_lossy_string(r->no_weights));
     if (w) fvlm_json_set(&report, "weights", weights_json(w));
     if (p) add_parity(&report, p);
     fvlm_json_set(&report, "ok", json_boolean((!w || w->n_bad == 0) && (!p || fvlm_verdict_ok(p))));

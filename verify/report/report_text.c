@@ -25,8 +25,8 @@ static void print_weights(FILE *to, const fvlm_weights *w)
 /* A block that no value of the graph is. */
 static void print_absent(FILE *to, const fvlm_block_parity *b, bool ok)
 {
-    fvlm_terminal_print(to, "%-24s %7zu %7zu %12s %12s %12s  no value of the graph agrees", b->name, b->rows, b->cols, "-",
-                        "-", "-");
+    fvlm_terminal_print(to, "%-24s %7zu %7zu %12s %12s %12s  no value of the graph agrees", b->name, b->rows, b->cols,
+                        "-", "-", "-");
     if (b->origin.nearest[0])
         fvlm_terminal_print(to, "; nearest: %s, %.1e off", b->origin.nearest, b->origin.nearest_error);
     fprintf(to, "%s\n", ok ? "" : "  out of bounds");
@@ -246,11 +246,7 @@ void fvlm_verify_report_print(FILE *to, const fvlm_verify_report *r)
     if (r->differences) fvlm_terminal_print(to, "they differ in use: %s\n", r->differences);
     if (r->swapped)
         fvlm_terminal_print(to, "%s is quantized and %s is not: the source belongs last\n", r->against, r->model);
-    if (r->unconverted)
-        fvlm_terminal_print(to, "weights not compared: convert does not read these files: %s\n", r->unconverted);
-    if (r->other_source)
-        fprintf(to,
-                "weights not compared: the model was made from other files, and each exporter rounds in its own way\n");
+    if (r->no_weights) fvlm_terminal_print(to, "weights not compared: %s\n", r->no_weights);
     if (r->weights) print_weights(to, r->weights);
     if (r->parity)
         print_parity(to, r->parity);

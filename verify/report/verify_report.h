@@ -14,12 +14,11 @@ struct json_t; /* of <jansson.h> */
 typedef struct {
     const char *model, *against; /* paths; against is NULL if only checksums were checked */
     const char *differences;     /* in use, of a model and its source (same_model.h); NULL: none */
-    const char *unconverted; /* why convert makes nothing of ONNX files, so that weights are not compared; or NULL */
-    bool other_source;       /* the model was not made from these ONNX files: weights are not compared */
-    bool swapped;            /* the source is quantized and the model is not */
-    size_t n_tensors;        /* whose checksums match */
-    uint64_t n_bytes;        /* of the file */
-    double seconds;          /* that the checksums took */
+    const char *no_weights;      /* why those of ONNX files are not compared; NULL: they are */
+    bool swapped;                /* the source is quantized and the model is not */
+    size_t n_tensors;            /* whose checksums match */
+    uint64_t n_bytes;            /* of the file */
+    double seconds;              /* that the checksums took */
     const fvlm_weights *weights; /* NULL: not compared */
     const fvlm_parity *parity;   /* NULL: outputs not compared */
 } fvlm_verify_report;
