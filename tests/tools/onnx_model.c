@@ -466,9 +466,29 @@ static const char *norm(const char *x, const char *name)
     return out("SimplifiedLayerNormalization", attrs, "%s,%s", x, weight("%s.weight", name));
 }
 
+/* Its caches are outputs of the graph. */
+static const char *grouped_attention(char in[3][8], unsigned i)
+{
+    static char y[64][24];
+    char attrs[96], inputs[256], outputs[128], name[40];
+    assert_true(i < 64);
+    snprintf(y[i], sizeof y[i], "attention%u", i);
+    snprintf(attrs, sizeof attrs, "num_heads=%u kv_num_heads=%u do_rotary=1", config.llm.heads, config.llm.kv_heads);
+    snprintf(inputs, sizeof inputs,
+             "%s,%s,%s,past_key_values.%u.key,past_key_values.%u.value,last,total32,cos_cache,sin_cache", in[0], in[1],
+             in[2], i, i);
+    snprintf(outputs, sizeof outputs, "%s,present.%u.key,present.%u.value", y[i], i, i);
+    onnx_node(&m, "com.microsoft:GroupQueryAttention", inputs, outputs, attrs);
+    for (unsigned k = 0; k < 2; k++) {
+        snprintf(name, sizeof name, "present.%u.%s", i, k ? "value" : "key");
+        onnx_output(&m, name, halves() ? FVLM_ONNX_F16 : FVLM_ONNX_F32, NULL);
+    }
+    return y[i];
+}
+
 static const char *layer(const char *x, unsigned i)
 {
-    char name[96], attrs[96], in[3][8];
+    char name[96], in[3][8];
     static const char *const qkv[] = {"q_proj", "k_proj", "v_proj"};
     snprintf(name, sizeof name, "model.layers.%u.input_layernorm", i);
     const char *y = norm(x, name);
@@ -476,10 +496,7 @@ static const char *layer(const char *x, unsigned i)
         snprintf(name, sizeof name, "model.layers.%u.self_attn.%s", i, qkv[k]);
         snprintf(in[k], sizeof in[k], "%s", linear(y, name, true));
     }
-    snprintf(attrs, sizeof attrs, "num_heads=%u kv_num_heads=%u do_rotary=1", config.llm.heads, config.llm.kv_heads);
-    y = out("com.microsoft:GroupQueryAttention", attrs,
-            "%s,%s,%s,past_key_values.%u.key,past_key_values.%u.value,last,total32,cos_cache,sin_cache", in[0], in[1],
-            in[2], i, i);
+    y = grouped_attention(in, i);
     snprintf(name, sizeof name, "model.layers.%u.self_attn.o_proj", i);
     x = out("Add", "", "%s,%s", x, linear(y, name, true));
     snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm", i);
