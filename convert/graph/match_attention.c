@@ -36,14 +36,15 @@ static fvlm_status trace_operand(fvlm_heads *out, const fvlm_attention_frame *f,
     return st;
 }
 
-fvlm_status fvlm_attention_read_matmul(fvlm_attention_operands *out, const fvlm_attention_frame *f,
-                                       const fvlm_net_node *n, fvlm_err *err)
+fvlm_status fvlm_attention_read_matmul(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
+                                       fvlm_err *err)
 {
     const fvlm_net_node *scores = NULL;
     out->joined = true;
     fvlm_status st = fvlm_scores_find(&scores, &out->scale, f, n->inputs[0], err);
     if (!st) st = trace_operand(&out->q, f, scores->inputs[0], scores, false, f->n_past, err);
-    if (!st) st = trace_operand(&out->k, f, scores->inputs[1], scores, true, 0, err);
+    if (st || f->long_past) return st;
+    st = trace_operand(&out->k, f, scores->inputs[1], scores, true, 0, err);
     if (!st) st = trace_operand(&out->v, f, n->inputs[1], n, false, 0, err);
     return st;
 }
@@ -63,7 +64,7 @@ static fvlm_status find_core(fvlm_origins *o, const fvlm_net *net, const fvlm_ne
 static fvlm_status check_output(const fvlm_origins *o, const fvlm_attention_operands *p, const fvlm_attention_frame *f,
                                 const fvlm_net_value *v, fvlm_err *err)
 {
-    const uint64_t heads = p->q.heads, dim = p->v.dim, width = heads * dim;
+    const uint64_t heads = p->q.heads, dim = p->q.dim, width = heads * dim;
     bool ok = o->n_elems == f->n_new * width && v->rank && v->dims[v->rank - 1] == width;
     for (uint64_t i = 0; i < o->n_elems && ok; i++) {
         const uint64_t s = i / width, h = i % width / dim, d = i % dim;
@@ -116,40 +117,58 @@ static fvlm_status check_caches(fvlm_attention *out, const fvlm_attention_frame 
     return st;
 }
 
-static fvlm_status check_operands(fvlm_attention *out, fvlm_attention_frame *f, const fvlm_attention_operands *p,
-                                  fvlm_err *err)
+static fvlm_status check_shapes(const fvlm_attention_frame *f, const fvlm_attention_operands *p, fvlm_err *err)
+{
+    const uint64_t positions = p->joined ? f->n_past + f->n_new : f->n_new;
+    if (p->q.positions == f->n_new && p->k.positions == positions && p->v.positions == positions &&
+        p->k.dim == p->q.dim && p->v.dim == p->q.dim && p->k.heads && p->v.heads == p->k.heads &&
+        p->q.heads % p->k.heads == 0)
+        return FVLM_OK;
+    return fvlm_match_expected(f->net, p->out, "other shapes", err,
+                               "%" PRIu64 " queries and %" PRIu64 " keys and values of one size", f->n_new, positions);
+}
+
+static fvlm_status check_queries(fvlm_attention *out, fvlm_heads_columns *q, fvlm_attention_frame *f,
+                                 const fvlm_attention_operands *p, fvlm_err *err)
+{
+    out->dim = p->q.dim;
+    out->heads = p->q.heads;
+    fvlm_status st = fvlm_heads_check_columns(q, &p->q, f->net, 0, p->rotates ? NULL : &f->rope, "query", err);
+    if (!st && q->group != 1 && p->q.heads > 1)
+        st = fvlm_match_expected(f->net, p->q.value, "repeated ones", err, "queries of %" PRIu64 " heads", p->q.heads);
+    return st ? st : find_projection(&out->q, q, out->heads * out->dim, f->net, "query", err);
+}
+
+static fvlm_status check_keys_and_values(fvlm_attention *out, const fvlm_heads_columns *q, fvlm_attention_frame *f,
+                                         const fvlm_attention_operands *p, fvlm_err *err)
 {
     const fvlm_net *net = f->net;
-    const uint64_t from = p->joined ? f->n_past : 0, positions = p->joined ? f->n_past + f->n_new : f->n_new;
-    fvlm_heads_columns q, k, v;
-    fvlm_rope *rope = p->rotates ? NULL : &f->rope;
-    if (p->q.positions != f->n_new || p->k.positions != positions || p->v.positions != positions ||
-        p->k.dim != p->q.dim || p->v.dim != p->q.dim || !p->k.heads || p->v.heads != p->k.heads ||
-        p->q.heads % p->k.heads)
-        return fvlm_match_expected(net, p->out, "other shapes", err,
-                                   "%" PRIu64 " queries and %" PRIu64 " keys and values of one size", f->n_new,
-                                   positions);
-    fvlm_status st = fvlm_heads_check_columns(&q, &p->q, net, 0, rope, "query", err);
-    if (!st && q.group != 1 && p->q.heads > 1)
-        st = fvlm_match_expected(net, p->q.value, "repeated ones", err, "queries of %" PRIu64 " heads", p->q.heads);
-    if (!st) st = fvlm_heads_check_columns(&k, &p->k, net, from, rope, "key", err);
+    const uint64_t from = p->joined ? f->n_past : 0;
+    fvlm_heads_columns k, v;
+    fvlm_status st = fvlm_heads_check_columns(&k, &p->k, net, from, p->rotates ? NULL : &f->rope, "key", err);
     if (!st) st = fvlm_heads_check_columns(&v, &p->v, net, from, NULL, "value", err);
     if (!st && (v.group != k.group || v.scale != 1))
         st = fvlm_match_expected(net, p->v.value, "others", err, "unscaled values, repeated as often as the keys");
-    if (!st) st = check_scale(f, p, p->scale * q.scale * k.scale, &q, err);
+    if (!st) st = check_scale(f, p, p->scale * q->scale * k.scale, q, err);
     if (!st) st = check_caches(out, f, p, &k, &v, err);
     if (st) return st;
-    out->dim = p->q.dim;
-    out->heads = p->q.heads;
     out->kv_heads = p->k.heads / k.group;
-    st = find_projection(&out->q, &q, out->heads * out->dim, net, "query", err);
-    if (!st) st = find_projection(&out->k, &k, out->kv_heads * out->dim, net, "key", err);
+    st = find_projection(&out->k, &k, out->kv_heads * out->dim, net, "key", err);
     if (!st) st = find_projection(&out->v, &v, out->kv_heads * out->dim, net, "value", err);
     if (st) return st;
     const fvlm_net_value *in = fvlm_net_skip_reshapes(out->q.of.in);
     if (fvlm_net_skip_reshapes(out->k.of.in) != in || fvlm_net_skip_reshapes(out->v.of.in) != in)
         return fvlm_match_expected(net, p->out, "different ones", err, "queries, keys and values of one input");
     return FVLM_OK;
+}
+
+static fvlm_status check_operands(fvlm_attention *out, fvlm_attention_frame *f, const fvlm_attention_operands *p,
+                                  fvlm_err *err)
+{
+    fvlm_heads_columns q;
+    fvlm_status st = f->long_past ? FVLM_OK : check_shapes(f, p, err);
+    if (!st) st = check_queries(out, &q, f, p, err);
+    return st || f->long_past ? st : check_keys_and_values(out, &q, f, p, err);
 }
 
 /* The tables that RotaryEmbedding nodes read are checked in full, not only at the positions of this evaluation. */

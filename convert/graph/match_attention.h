@@ -11,6 +11,8 @@ typedef struct {
     const fvlm_net *net;
     uint64_t n_past, n_new;
     fvlm_rope rope;
+    bool long_past;  /* too long to follow each key and value: only queries, scale and mask are checked */
+    bool not_causal; /* why it was refused */
 } fvlm_attention_frame;
 
 typedef struct {
@@ -34,19 +36,19 @@ typedef struct {
 } fvlm_attention_operands;
 
 /* One for each spelling. *out is to be freed, also on failure. */
-fvlm_status fvlm_attention_read_matmul(fvlm_attention_operands *out, const fvlm_attention_frame *f,
-                                       const fvlm_net_node *n, fvlm_err *err);
-fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, const fvlm_attention_frame *f,
-                                     const fvlm_net_node *n, fvlm_err *err);
+fvlm_status fvlm_attention_read_matmul(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
+                                       fvlm_err *err);
+fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
+                                     fvlm_err *err);
 fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
                                         fvlm_err *err);
 
 /* In match_scores.c: v is softmax(scale * q k + mask) with a causal mask; *matmul is that of q and k. */
-fvlm_status fvlm_scores_find(const fvlm_net_node **matmul, double *scale, const fvlm_attention_frame *f,
-                             fvlm_net_value *v, fvlm_err *err);
+fvlm_status fvlm_scores_find(const fvlm_net_node **matmul, double *scale, fvlm_attention_frame *f, fvlm_net_value *v,
+                             fvlm_err *err);
 /* A constant that is added to scores (or selects them, if it is boolean) is a causal mask, or all zeros if another one
  * is causal already. mask may be smaller than scores. */
-fvlm_status fvlm_scores_check_mask(const fvlm_attention_frame *f, const fvlm_net_value *mask, bool causal_already,
+fvlm_status fvlm_scores_check_mask(fvlm_attention_frame *f, const fvlm_net_value *mask, bool causal_already,
                                    const fvlm_net_value *user, fvlm_err *err);
 
 #endif

@@ -35,6 +35,18 @@ static fvlm_status check_ints(const fvlm_net *net, const fvlm_net_node *n, const
     return st;
 }
 
+/* An attribute of a newer version may change what is computed. known: a list that ends with NULL. */
+static fvlm_status check_known(const fvlm_net *net, const fvlm_net_node *n, const char *const *known, fvlm_err *err)
+{
+    for (size_t i = 0; i < n->node->n_attrs; i++) {
+        size_t k = 0;
+        while (known[k] && strcmp(known[k], n->node->attrs[i].name) != 0) k++;
+        if (!known[k])
+            return fvlm_match_expected(net, n->outputs[0], n->node->attrs[i].name, err, "attributes that are known");
+    }
+    return FVLM_OK;
+}
+
 static fvlm_status check_no_softcap(const fvlm_net *net, const fvlm_net_node *n, fvlm_err *err)
 {
     float softcap = 0;
@@ -83,7 +95,7 @@ static fvlm_status trace_past(fvlm_attention_operands *out, const fvlm_attention
 /* ---- GroupQueryAttention: query, key, value, past_key, past_value, seqlens_k, total_sequence_length, cos_cache,
  * sin_cache, position_ids, attention_bias, head_sink, k_scale, v_scale ---- */
 
-static fvlm_status check_lengths(const fvlm_attention_frame *f, const fvlm_net_node *n, fvlm_err *err)
+static fvlm_status check_lengths(fvlm_attention_frame *f, const fvlm_net_node *n, fvlm_err *err)
 {
     const fvlm_net_value *last = input(n, 5), *total = input(n, 6), *positions = input(n, 9);
     const double keys = (double)(f->n_past + f->n_new);
@@ -142,9 +154,23 @@ fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_atten
 {
     static const plain_attr plain[] = {
         {"local_window_size", -1, -1}, {"qk_output", 0, 0}, {"kv_cache_bit_width", 0, 0}};
+    static const char *const known[] = {"num_heads",
+                                        "kv_num_heads",
+                                        "scale",
+                                        "do_rotary",
+                                        "softcap",
+                                        "smooth_softmax",
+                                        "k_quant_type",
+                                        "rotary_interleaved",
+                                        "v_quant_type",
+                                        "qk_output",
+                                        "local_window_size",
+                                        "kv_cache_bit_width",
+                                        NULL};
     uint64_t heads = 0, kv = 0, dim = 0;
     int64_t rotary = 0, smooth = 0;
-    fvlm_status st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
+    fvlm_status st = check_known(f->net, n, known, err);
+    if (!st) st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
     if (!st) st = check_no_softcap(f->net, n, err);
     if (!st) st = fvlm_graph_attr_int(&smooth, n->node, "smooth_softmax", 0, err);
     if (!st && smooth > 0) st = fvlm_match_expected(f->net, n->outputs[0], "1", err, "smooth_softmax 0");
@@ -162,21 +188,20 @@ fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_atten
     out->heads_last = true;
     out->rotates = rotary != 0;
     st = trace(&out->q, f, n, q, l, fvlm_heads_lay_columns(l, q, 0, heads, dim), f->n_past, err);
-    if (!st)
+    if (!st && !f->long_past)
         st =
             trace(&out->k, f, n, k, l, fvlm_heads_lay_columns(l, k, packed ? heads * dim : 0, kv, dim), f->n_past, err);
-    if (!st)
+    if (!st && !f->long_past)
         st = trace(&out->v, f, n, v, l, fvlm_heads_lay_columns(l, v, packed ? (heads + kv) * dim : 0, kv, dim),
                    f->n_past, err);
-    if (!st) st = trace_past(out, f, n, 3, l, err);
+    if (!st && !f->long_past) st = trace_past(out, f, n, 3, l, err);
     free(l);
     return st;
 }
 
 /* ---- Attention: Q, K, V, attn_mask, past_key, past_value, nonpad_kv_seqlen ---- */
 
-static fvlm_status check_causality(const fvlm_attention_frame *f, const fvlm_net_node *n, bool past_apart,
-                                   fvlm_err *err)
+static fvlm_status check_causality(fvlm_attention_frame *f, const fvlm_net_node *n, bool past_apart, fvlm_err *err)
 {
     int64_t causal = 0;
     const fvlm_net_value *mask = input(n, 3);
@@ -213,21 +238,26 @@ static fvlm_status lay_heads(fvlm_heads *out, const fvlm_attention_frame *f, con
     return st;
 }
 
-fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, const fvlm_attention_frame *f,
-                                     const fvlm_net_node *n, fvlm_err *err)
+fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
+                                     fvlm_err *err)
 {
     static const plain_attr plain[] = {{"left_window_size", -1, -1}, {"right_window_size", -1, -1}};
+    static const char *const known[] = {
+        "is_causal", "kv_num_heads",      "q_num_heads",      "qk_matmul_output_mode", "scale",
+        "softcap",   "softmax_precision", "left_window_size", "right_window_size",     NULL};
     const bool past_apart = input(n, 4) != NULL;
     out->joined = f->n_past && !past_apart;
     out->heads_last = n->outputs[0]->rank == 3;
-    fvlm_status st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
+    fvlm_status st = check_known(f->net, n, known, err);
+    if (!st) st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
     if (!st) st = check_no_softcap(f->net, n, err);
     if (!st) st = check_causality(f, n, past_apart, err);
     const uint64_t start = out->joined ? 0 : f->n_past;
     if (!st) st = lay_heads(&out->q, f, n, 0, f->n_past, err);
-    if (!st) st = lay_heads(&out->k, f, n, 1, start, err);
-    if (!st) st = lay_heads(&out->v, f, n, 2, start, err);
     if (!st) st = read_scale(&out->scale, n, out->q.dim, err);
+    if (st || f->long_past) return st;
+    st = lay_heads(&out->k, f, n, 1, start, err);
+    if (!st) st = lay_heads(&out->v, f, n, 2, start, err);
     if (st || out->joined) return st;
     fvlm_heads_layout *l = fvlm_alloc(1, sizeof *l);
     if (!l) return fvlm_fail_nomem(err);

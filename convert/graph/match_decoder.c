@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* match_decoder.c - a Qwen2 decoder, from its logits back to its inputs: what the logits depend on is matched whole,
- * and nothing else matters. The graph is evaluated twice, for different lengths, so that no coincidence of sizes and no
+ * and nothing else matters. The graph is evaluated for different lengths, so that no coincidence of sizes and no
  * special treatment of short inputs can hide a difference. */
 #include "convert/graph/match_decoder.h"
 
@@ -220,40 +220,66 @@ static fvlm_status find(decoder *d, fvlm_net **net, const fvlm_graph *g, uint64_
         st = fvlm_match_expected(*net, stream, "others", d->err, "%" PRIu64 " tokens of %" PRIu64 " channels",
                                  d->frame.n_new, d->norm.width);
     if (!st) st = find_layers(d, stream);
-    for (size_t i = 0; i < d->n && !st; i++) st = check_layer(d, i);
+    for (size_t i = 0; i < d->n && !st && !d->frame.long_past; i++) st = check_layer(d, i);
     return st ? st : check_caches(d);
 }
 
-/* ---- twice ---- */
+/* ---- several times ---- */
 
-/* Evaluates for these lengths and adds to m. *theta: 0 or what it must be; *open: other lengths are possible. */
-static fvlm_status match_once(fvlm_match *m, const fvlm_graph *g, const uint64_t lengths[2], double *theta, bool *open,
-                              fvlm_err *err)
+typedef struct {
+    uint64_t n_past, n_new;
+} lengths;
+
+static void end(decoder *d, fvlm_net **net)
 {
-    decoder d = {.err = err};
+    free(d->layers);
+    fvlm_decoder_inputs_free(&d->inputs);
+    fvlm_net_destroy(net);
+}
+
+/* Evaluates for these lengths and adds to m. *known: what is known of the decoder so far. */
+static fvlm_status match_once(fvlm_match *m, const fvlm_graph *g, lengths l, decoder *known, fvlm_err *err)
+{
+    decoder d = {.err = err, .frame.rope.theta = known->frame.rope.theta};
     fvlm_net *net = NULL;
-    d.frame.rope.theta = *theta;
-    fvlm_status st = find(&d, &net, g, lengths[0], lengths[1]);
+    fvlm_status st = find(&d, &net, g, l.n_past, l.n_new);
     if (!st) st = fvlm_decoder_add(m, &d);
-    *theta = d.frame.rope.theta;
-    *open = d.inputs.is_dynamic;
-    free(d.layers);
-    fvlm_decoder_inputs_free(&d.inputs);
-    fvlm_net_destroy(&net);
+    known->frame.rope.theta = d.frame.rope.theta;
+    known->inputs.is_dynamic = d.inputs.is_dynamic;
+    known->inputs.has_caches = d.inputs.has_caches;
+    end(&d, &net);
     return st;
+}
+
+/* A window of attention shows only when it is full. The longest past is taken for which the file can be evaluated: it
+ * may have tables of fewer positions. Whatever else is wrong then was seen before. */
+static fvlm_status check_long_past(const fvlm_graph *g, const decoder *known, fvlm_err *err)
+{
+    static const uint64_t past[] = {8191, 4095, 2047, 1023, 511}; /* 8192 is FastVLM's context */
+    for (size_t i = 0; i < sizeof past / sizeof past[0]; i++) {
+        decoder d = {.err = err, .frame.rope.theta = known->frame.rope.theta, .frame.long_past = true};
+        fvlm_net *net = NULL;
+        const fvlm_status st = find(&d, &net, g, past[i], 1);
+        end(&d, &net);
+        if (!st) return FVLM_OK;
+        if (d.frame.not_causal || st == FVLM_NOMEM) return st;
+    }
+    return FVLM_OK;
 }
 
 fvlm_status fvlm_match_decoder(fvlm_match *m, const fvlm_graph *g, fvlm_err *err)
 {
-    static const uint64_t first[] = {2, 3}, second[] = {61, 4}; /* past and new tokens */
+    static const lengths first = {2, 3}, second = {61, 4}, without_past = {0, 65};
     const uint32_t hidden = m->config.llm.hidden;
     const size_t from = m->n;
-    double theta = 0;
-    bool open = false;
+    decoder known = {0};
     fvlm_match again = {0};
-    fvlm_status st = match_once(m, g, first, &theta, &open, err);
-    if (!st && open) st = match_once(&again, g, second, &theta, &open, err);
-    if (!st && open) st = fvlm_decoder_check_same(m, from, &again, err);
+    fvlm_status st = match_once(m, g, first, &known, err);
+    if (!st && known.inputs.is_dynamic) {
+        st = match_once(&again, g, known.inputs.has_caches ? second : without_past, &known, err);
+        if (!st) st = fvlm_decoder_check_same(m, from, &again, err);
+        if (!st && known.inputs.has_caches) st = check_long_past(g, &known, err);
+    }
     fvlm_match_free(&again);
     if (!st && hidden && hidden != m->config.llm.hidden)
         st = fvlm_fail(err, FVLM_UNSUPPORTED, "decoder: its %u channels are not the %u of the embedding",

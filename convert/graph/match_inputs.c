@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_NEW 4096 /* of a decoder whose number of tokens is fixed */
+#define MAX_PAST 16384
 
 typedef enum {
     EMBEDS,
@@ -113,10 +114,11 @@ static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_
     if (!has_cache) past = 0;
     if (total >= 0 && new < 0 && past >= 0) new = total - past;
     if (total >= 0 && new >= 0 && past < 0) past = total - new;
-    in->is_dynamic = new < 0;
+    in->is_dynamic = new < 0 || past < 0;
+    in->has_caches = has_cache;
     in->n_new = size_or(new, in->n_new);
     in->n_past = size_or(past, in->n_past);
-    if (in->n_new < 1 || in->n_new > MAX_NEW || in->n_past > MAX_NEW || new == 0 || (total >= 0 && new < -1))
+    if (in->n_new < 1 || in->n_new > MAX_NEW || in->n_past > MAX_PAST || new == 0 || (total >= 0 && new < -1))
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "decoder: its inputs have %" PRId64 " tokens after %" PRId64
                          "; up to %d are supported, or dynamic sizes",

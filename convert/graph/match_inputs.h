@@ -14,7 +14,8 @@ typedef struct {
     double *mask;                /* [n_new, n_past + n_new], causal: for graphs that leave it to the caller */
     const char *embeds;          /* the input of embeddings, or NULL */
     const char *ids;             /* the input of token ids, or NULL */
-    bool is_dynamic;             /* another n_new can be chosen */
+    bool is_dynamic;             /* another n_past or n_new can be chosen */
+    bool has_caches;
 } fvlm_decoder_inputs;
 
 /* n_past and n_new: for what the graph leaves open. Refuses inputs that a Qwen2 decoder does not have. *out is to be

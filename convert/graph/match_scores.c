@@ -14,7 +14,7 @@
 #define MAX_SCORES (1u << 22)
 
 typedef struct {
-    const fvlm_attention_frame *f;
+    fvlm_attention_frame *f;
     double scale;
     double *added; /* to each score */
     uint64_t n;
@@ -91,7 +91,7 @@ static fvlm_status step(fvlm_net_value **next, scores *s, fvlm_net_value *v)
     return FVLM_OK;
 }
 
-static fvlm_status check_causal(const fvlm_attention_frame *f, const double *added, uint64_t n, const fvlm_net_value *v,
+static fvlm_status check_causal(fvlm_attention_frame *f, const double *added, uint64_t n, const fvlm_net_value *v,
                                 fvlm_err *err)
 {
     const uint64_t keys = f->n_past + f->n_new;
@@ -100,13 +100,14 @@ static fvlm_status check_causal(const fvlm_attention_frame *f, const double *add
         const bool seen = key <= f->n_past + query;
         if (seen ? added[i] == 0 : added[i] <= MASKED) continue;
         char found[96];
+        f->not_causal = true;
         snprintf(found, sizeof found, "%g at query %" PRIu64 ", key %" PRIu64, added[i], f->n_past + query, key);
         return fvlm_match_expected(f->net, v, found, err, "a causal mask (%s there)", seen ? "0" : "-1e4 or less");
     }
     return FVLM_OK;
 }
 
-fvlm_status fvlm_scores_check_mask(const fvlm_attention_frame *f, const fvlm_net_value *mask, bool causal_already,
+fvlm_status fvlm_scores_check_mask(fvlm_attention_frame *f, const fvlm_net_value *mask, bool causal_already,
                                    const fvlm_net_value *user, fvlm_err *err)
 {
     const uint64_t keys = f->n_past + f->n_new;
@@ -132,8 +133,8 @@ fvlm_status fvlm_scores_check_mask(const fvlm_attention_frame *f, const fvlm_net
     return st;
 }
 
-fvlm_status fvlm_scores_find(const fvlm_net_node **matmul, double *scale, const fvlm_attention_frame *f,
-                             fvlm_net_value *v, fvlm_err *err)
+fvlm_status fvlm_scores_find(const fvlm_net_node **matmul, double *scale, fvlm_attention_frame *f, fvlm_net_value *v,
+                             fvlm_err *err)
 {
     fvlm_net_value *at = fvlm_net_skip_reshapes(v), *next;
     const uint64_t keys = f->n_past + f->n_new;

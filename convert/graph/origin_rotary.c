@@ -32,6 +32,16 @@ typedef struct {
     bool heads_first, interleaved;
 } layout;
 
+/* An attribute of a newer version may change what is computed. */
+static bool all_known(const fvlm_graph_node *n)
+{
+    static const char *const known[] = {"interleaved", "num_heads", "rotary_embedding_dim", "is_packed_batching",
+                                        "scale"};
+    size_t found = 0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found += fvlm_graph_attr_find(n, known[i]) != NULL;
+    return found == n->n_attrs;
+}
+
 static fvlm_status read_layout(layout *l, const fvlm_origin_trace *t, const fvlm_net_node *n, const rotary *r)
 {
     int64_t interleaved = 0, heads = 0, rotated = 0, packed = 0;
@@ -42,7 +52,9 @@ static fvlm_status read_layout(layout *l, const fvlm_origin_trace *t, const fvlm
     if (!st) st = fvlm_graph_attr_int(&packed, n->node, "is_packed_batching", 0, t->err);
     if (!st) st = fvlm_graph_attr_float(&scale, n->node, "scale", 1, t->err);
     if (st) return st;
-    if (scale != 1 || packed) return fvlm_net_expected(t->net, n, t->err, "scale 1 and is_packed_batching 0");
+    if (scale != 1 || packed || !all_known(n->node))
+        return fvlm_net_expected(t->net, n, t->err,
+                                 "scale 1, is_packed_batching 0, and no attributes that are not known");
     const uint64_t width = r->cos->rank ? r->cos->dims[r->cos->rank - 1] : 0;
     *l = (layout){.half = width, .heads_first = r->x->rank == 4, .interleaved = interleaved != 0};
     if (l->heads_first) {

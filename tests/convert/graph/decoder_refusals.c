@@ -103,14 +103,29 @@ static void swap_caches(decoder_graph *g)
     decoder_graph_change(g, "l0.v.all", NULL, "past_key_values.0.key,l0.v.heads", NULL);
 }
 
-/* Keys more than 8 positions back are masked, too. */
-static void add_window(decoder_graph *g)
+/* Keys more than n positions back are masked, too. */
+static void add_window(decoder_graph *g, int64_t n)
 {
-    decoder_graph_ints(g, "eight", "", (int64_t[]){8});
-    decoder_graph_insert(g, "mask", "Sub", "queries,eight", "first", "");
+    decoder_graph_ints(g, "window", "", &n);
+    decoder_graph_insert(g, "mask", "Sub", "queries,window", "first", "");
     decoder_graph_insert(g, "mask", "GreaterOrEqual", "keys,first", "near", "");
     decoder_graph_insert(g, "mask", "And", "seen,near", "both", "");
     decoder_graph_change(g, "mask", NULL, "both,nothing,minus", NULL);
+}
+
+static void add_window_of_9(decoder_graph *g)
+{
+    add_window(g, 8);
+}
+
+static void add_window_of_4096(decoder_graph *g)
+{
+    add_window(g, 4095);
+}
+
+static void add_window_of_64(decoder_graph *g)
+{
+    add_window(g, 63);
 }
 
 static void add_token_types(decoder_graph *g)
@@ -308,7 +323,8 @@ static const refusal refusals[] = {
     {.style = ROTARY,
      .output = "l0.q.rotated",
      .attrs = "num_heads=6 scale=2.0",
-     .message = "node \"n_l0.q.rotated\" (RotaryEmbedding): expected scale 1 and is_packed_batching 0"},
+     .message = "node \"n_l0.q.rotated\" (RotaryEmbedding): expected scale 1, is_packed_batching 0, and no attributes "
+                "that are not known"},
     {.style = ROTARY,
      .output = "l1.k.rotated",
      .op = "Identity",
@@ -325,6 +341,20 @@ static const refusal refusals[] = {
      .change = spoil_far_cosine,
      .message = "node \"n_l1.q.rotated\" (RotaryEmbedding): expected cosine and sine of 3.16227766 at row 100, column "
                 "1 of the rotary tables, theta 1e+06, found another number"},
+    {.style = ROTARY,
+     .output = "l0.attention",
+     .attrs = "num_heads=6 kv_num_heads=2 kv_groups_shared=1",
+     .message =
+         "node \"n_l0.attention\" (GroupQueryAttention): expected attributes that are known, found kv_groups_shared"},
+    {.style = ROTARY,
+     .output = "l1.q.rotated",
+     .attrs = "num_heads=6 yarn_factor=4.0",
+     .message = "node \"n_l1.q.rotated\" (RotaryEmbedding): expected scale 1, is_packed_batching 0, and no attributes "
+                "that are not known"},
+    {.style = ONNX,
+     .output = "l0.mixed",
+     .attrs = "sink_size=4",
+     .message = "node \"n_l0.mixed\" (Attention): expected attributes that are known, found sink_size"},
     {.style = GROUPED,
      .change = spoil_far_sine,
      .message = "node \"n_l1.attention\" (GroupQueryAttention): expected cosine and sine of 0.00401609263 at row 127, "
@@ -441,7 +471,12 @@ static const refusal refusals[] = {
     {.output = "seen",
      .op = "Less",
      .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 2, key 2"},
-    {.change = add_window,
+    {.change = add_window_of_4096,
+     .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 8191, key 0"},
+    {.style = {.no_cache = true},
+     .change = add_window_of_64,
+     .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 64, key 0"},
+    {.change = add_window_of_9,
      .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 61, key 0"},
     {.change = weaken_mask,
      .message =
