@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guards: no silent wrong answer. Vision encoders are changed at random in one place: convert refuses the file, or what
-it writes computes what onnxruntime computes from the changed file, to 2e-5."""
+it writes computes what onnxruntime computes from the changed file, to 2e-5; in half precision, which onnxruntime
+computes in, to 2e-3."""
 
 import json
 import os
@@ -16,9 +17,8 @@ from onnx_session import relative_l2, run
 from preprocess import read_pixels
 from under_test import FVLM, TINY, WORK
 
-N = int(os.environ.get("MUTATIONS", 150))  # of each base
-BASES = ("ts17", "dynamo18-static", "ts17-train-time", "ts17-unfused", "ts14-slices", "ts17-ort-extended", "ts20")
-BOUND = 2e-5
+N = int(os.environ.get("MUTATIONS", 100))  # of each base
+BASES = ("ts17", "dynamo18-static", "ts17-train-time", "ts17-unfused", "ts14-slices", "ts17-ort-extended", "ts20", "ts17-half")
 
 
 def by_onnxruntime(path, pixels):
@@ -47,6 +47,7 @@ def by_fvlm(path, picture):
 
 @pytest.mark.parametrize("base", BASES)
 def test_mutations(base, tmp_path):
+    bound = 2e-3 if base.endswith("half") else 2e-5
     model = onnx.load(make_onnx.make(base, WORK / "onnx") / "vision_encoder.onnx")
     picture = TINY / "demo.png"
     pixels = read_pixels(picture, 256).numpy()
@@ -54,7 +55,7 @@ def test_mutations(base, tmp_path):
     path = tmp_path / "m.onnx"
     onnx.save(model, path)
     original = by_onnxruntime(path, pixels)
-    assert relative_l2(by_fvlm(path, picture)[None], original) < BOUND
+    assert relative_l2(by_fvlm(path, picture)[None], original) < bound
     refused = invalid = equal = changed = 0
     wrong = []
     while refused + invalid + equal + changed < N:
@@ -70,7 +71,7 @@ def test_mutations(base, tmp_path):
         if want is None:
             invalid += 1
             print("accepted, although onnxruntime refuses it:", mutant[1])
-        elif got.shape != want.shape[1:] or not relative_l2(got[None], want) < BOUND:
+        elif got.shape != want.shape[1:] or not relative_l2(got[None], want) < bound:
             wrong.append(f"{mutant[1]}: {relative_l2(got[None], want) if got.shape == want.shape[1:] else want.shape}")
             changed += 1
         else:

@@ -99,6 +99,17 @@ static void shape_text(char out[NAME], unsigned rank, const uint64_t *dims)
 static void store(builder *b, const test_tensor *t, const char *name, const char *shape, bool transpose, size_t first,
                   size_t rows)
 {
+    if (b->style->hollow) {
+        char dims[NAME], n[NAME];
+        int64_t v[8];
+        size_t rank = 0;
+        for (const char *at = shape; *at; at += *at == ',') v[rank++] = strtoll(at, (char **)&at, 10);
+        text(dims, "%s.dims", name);
+        text(n, "%zu", rank);
+        onnx_int64s(&b->m, dims, n, v);
+        onnx_node(&b->m, "ConstantOfShape", dims, name, "");
+        return;
+    }
     float *v = calloc(t->n, sizeof *v);
     assert_non_null(v);
     const size_t columns = t->n / (size_t)t->dims[0];

@@ -64,6 +64,7 @@ typedef struct {
     bool dynamic;       /* the picture's sides are symbols */
     bool without_scale; /* no layer scales */
     bool without_projector;
+    bool hollow;       /* weights are zeros that ConstantOfShape makes: a small file, for fuzzing */
     bool map_output;   /* [1, C, H, W] */
     bool pooled;       /* a pooled vector is put out as well, before the tokens */
     const char *input; /* the picture's shape, if another than 1,3,64,64 */
