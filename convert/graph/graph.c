@@ -94,7 +94,6 @@ void fvlm_graph_close(fvlm_graph **graph)
     if (g->folder >= 0) close(g->folder);
     fvlm_graph_arena_free(&g->arena);
     free(g->decoded);
-    free(g->values);
     free(g->files);
     free(g);
 }

@@ -7,7 +7,6 @@
 
 #include "convert/graph/graph_internal.h"
 #include "convert/graph/skeleton.h"
-#include "format/base/grow.h"
 
 #define MIN_IR_VERSION 3 /* of ONNX 1.0 */
 
@@ -46,7 +45,8 @@ static fvlm_status make_table(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fvlm
     if (!g->slots) return FVLM_NOMEM;
     g->slot_mask = slots - 1;
     g->seed = fvlm_hash_seed();
-    return fvlm_grow(&g->values, &g->value_capacity, n, sizeof *g->values) ? FVLM_OK : fvlm_fail_nomem(err);
+    g->values = fvlm_graph_take(g, n, sizeof *g->values, err);
+    return g->values ? FVLM_OK : FVLM_NOMEM;
 }
 
 /* ---- the model ---- */

@@ -29,7 +29,7 @@ struct fvlm_graph {
     fvlm_graph_open_file *files; /* FVLM_GRAPH_MAX_FILES */
     size_t n_files;
     int folder;             /* that holds the model; -1 until external data is wanted */
-    fvlm_graph_arena arena; /* strings, attributes, everything below but the arrays that grow */
+    fvlm_graph_arena arena; /* everything below but 'decoded' */
     void **decoded;         /* bytes of typed fields, malloc'd */
     size_t n_decoded, decoded_capacity;
     uint64_t decoded_bytes;
@@ -39,7 +39,7 @@ struct fvlm_graph {
     fvlm_graph_node *nodes;
     size_t n_nodes;
     fvlm_graph_value *values;
-    size_t n_values, value_capacity;
+    size_t n_values;
     uint32_t *slots; /* hash table of the values' names: id + 1, or 0 */
     size_t slot_mask;
     uint64_t seed;

@@ -590,7 +590,7 @@ static void test_limits(void **state)
            onnx_data(&t, 7, v, 9000000); free(v));
     REFUSED(": the graph without its tensors takes over 256 MB of memory; that is no FastVLM network",
             onnx_bytes n = {0};
-            for (int i = 0; i < 4100000; i++) onnx_append(&n, "\x0a\0", 2); onnx_message(&m.graph, 1, &n));
+            for (int i = 0; i < 1500000; i++) onnx_append(&n, "\x0a\0", 2); onnx_message(&m.graph, 1, &n));
 }
 
 static void test_all_match(void **state)
