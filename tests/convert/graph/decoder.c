@@ -239,6 +239,18 @@ static void gather_tables(decoder_graph *g)
     decoder_graph_change(g, "sin3", "Gather", "all_sin,position_ids", NULL);
 }
 
+/* The operator of ai.onnx, on heads and on channels. */
+static void rotate_by_operator(decoder_graph *g)
+{
+    decoder_graph_change(g, "l0.q.rotated", "RotaryEmbedding", "l0.q.heads,cos_cache,sin_cache,position_ids", "");
+    decoder_graph_change(g, "l0.k.rotated", "RotaryEmbedding", "l0.k.heads,cos_cache,sin_cache,position_ids",
+                         "interleaved=0 rotary_embedding_dim=8");
+    decoder_graph_insert(g, "l1.q.split", "RotaryEmbedding", "l1.q,cos_cache,sin_cache,position_ids", "l1.q.r",
+                         "num_heads=6");
+    decoder_graph_change(g, "l1.q.split", NULL, "l1.q.r,heads_q", NULL);
+    decoder_graph_change(g, "l1.q.rotated", "Identity", "l1.q.heads", "");
+}
+
 /* Inputs of all kinds, and spellings that exporters use now and then. */
 static void finds_it_with_other_inputs(void **state)
 {
@@ -247,12 +259,18 @@ static void finds_it_with_other_inputs(void **state)
         decoder_style style;
         void (*change[2])(decoder_graph *g);
     } cases[] = {
-        {{0}, {take_whole_mask}},         {{.no_cache = true}, {take_whole_mask}},
-        {{0}, {fix_all_sizes}},           {{0}, {fix_past}},
-        {{0}, {fix_past, fix_all_sizes}}, {{0}, {position_by_cache}},
-        {{0}, {keep_some_logits}},        {{0}, {scale_both}},
-        {{0}, {mask_by_where}},           {{0}, {rotate_by_halves}},
+        {{0}, {take_whole_mask}},
+        {{.no_cache = true}, {take_whole_mask}},
+        {{0}, {fix_all_sizes}},
+        {{0}, {fix_past}},
+        {{0}, {fix_past, fix_all_sizes}},
+        {{0}, {position_by_cache}},
+        {{0}, {keep_some_logits}},
+        {{0}, {scale_both}},
+        {{0}, {mask_by_where}},
+        {{0}, {rotate_by_halves}},
         {{0}, {gather_tables}},
+        {{0}, {rotate_by_operator}},
         {{.core = DECODER_CORE_ROTARY}, {state_scale}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -265,6 +283,91 @@ static void finds_it_with_other_inputs(void **state)
         must(match(&m, &g, d, &err), &err);
         for (int layer = 0; layer < DECODER_LAYERS; layer++) check_layer(&m, &cases[i].style, layer);
         assert_true(m.config.llm.rope_theta == 1e6 && m.config.llm.norm_eps == 1e-6);
+        fvlm_match_free(&m);
+        fvlm_graph_close(&g);
+    }
+}
+
+/* ---- packed projections ---- */
+
+static void pack(decoder_graph *g)
+{
+    enum { ROWS = DECODER_HIDDEN + 2 * DECODER_KV * DECODER_DIM };
+    float *w = fvlm_alloc(DECODER_HIDDEN * ROWS, sizeof *w);
+    assert_non_null(w);
+    for (int i = 0; i < DECODER_HIDDEN * ROWS; i++) w[i] = (float)(i % 97) / 97;
+    decoder_graph_floats(g, "packed.weight", "48,80", w);
+    decoder_graph_floats(g, "packed.bias", "80", w);
+    free(w);
+    decoder_graph_insert(g, "l0.q", "MatMul", "l0.n1,packed.weight", "packed.product", "");
+    decoder_graph_insert(g, "l0.q", "Add", "packed.product,packed.bias", "packed", "");
+}
+
+/* Split along the channels. */
+static void split_channels(decoder_graph *g)
+{
+    pack(g);
+    decoder_graph_ints(g, "sizes", "3", (int64_t[]){48, 16, 16});
+    decoder_graph_insert(g, "l0.q", "Split", "packed,sizes", "p0,p1,p2", "axis=-1");
+    decoder_graph_change(g, "l0.q", "Identity", "p0", "");
+    decoder_graph_change(g, "l0.k", "Identity", "p1", "");
+    decoder_graph_change(g, "l0.v", "Identity", "p2", "");
+}
+
+/* Cut into 10 heads first; values, keys and queries are taken by Gather and Slice. */
+static void split_heads(decoder_graph *g)
+{
+    pack(g);
+    decoder_graph_ints(g, "ten", "4", (int64_t[]){1, -1, 10, 8});
+    decoder_graph_ints(g, "six", "1", (int64_t[]){6});
+    decoder_graph_ints(g, "of_keys", "2", (int64_t[]){6, 7});
+    decoder_graph_ints(g, "of_values", "2", (int64_t[]){-2, -1});
+    decoder_graph_insert(g, "l0.q", "Reshape", "packed,ten", "packed.heads", "");
+    decoder_graph_insert(g, "l0.q", "Transpose", "packed.heads", "packed.t", "perm=[2,0,1,3]");
+    decoder_graph_insert(g, "l0.q", "Slice", "packed.t,axis0,six,axis0", "p.q", "");
+    decoder_graph_insert(g, "l0.q", "Gather", "packed.t,of_keys", "p.k", "");
+    decoder_graph_insert(g, "l0.q", "Gather", "packed.t,of_values", "p.v", "axis=0");
+    decoder_graph_change(g, "l0.q.heads", "Transpose", "p.q", "perm=[1,0,2,3]");
+    decoder_graph_change(g, "l0.k.heads", "Transpose", "p.k", "perm=[1,0,2,3]");
+    decoder_graph_change(g, "l0.v.heads", "Transpose", "p.v", "perm=[1,0,2,3]");
+}
+
+/* Keys first: the order of a packed matrix is what the graph makes of it. */
+static void split_keys_first(decoder_graph *g)
+{
+    pack(g);
+    decoder_graph_ints(g, "sizes", "3", (int64_t[]){16, 48, 16});
+    decoder_graph_insert(g, "l0.q", "Split", "packed,sizes", "p0,p1,p2", "axis=2");
+    decoder_graph_change(g, "l0.k", "Identity", "p0", "");
+    decoder_graph_change(g, "l0.q", "Identity", "p1", "");
+    decoder_graph_change(g, "l0.v", "Identity", "p2", "");
+}
+
+/* Rows of a packed matrix go where its outputs go. */
+static void finds_packed_projections(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(decoder_graph *g);
+        uint64_t q, k, v;
+    } cases[] = {{split_channels, 0, 48, 64}, {split_heads, 0, 48, 64}, {split_keys_first, 16, 0, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        decoder_graph *d = decoder_graph_new(&(decoder_style){0});
+        cases[i].change(d);
+        fvlm_match m;
+        fvlm_graph *g = NULL;
+        fvlm_err err;
+        must(match(&m, &g, d, &err), &err);
+        const wanted all[] = {
+            {"model.layers.0.self_attn.q_proj.weight", "packed.weight", 48, 48, cases[i].q},
+            {"model.layers.0.self_attn.q_proj.bias", "packed.bias", 48, 0, cases[i].q},
+            {"model.layers.0.self_attn.k_proj.weight", "packed.weight", 16, 48, cases[i].k},
+            {"model.layers.0.self_attn.k_proj.bias", "packed.bias", 16, 0, cases[i].k},
+            {"model.layers.0.self_attn.v_proj.weight", "packed.weight", 16, 48, cases[i].v},
+            {"model.layers.0.self_attn.v_proj.bias", "packed.bias", 16, 0, cases[i].v},
+        };
+        for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) check(&m, &all[k], true);
+        check_layer(&m, &(decoder_style){0}, 1);
         fvlm_match_free(&m);
         fvlm_graph_close(&g);
     }
@@ -399,7 +502,8 @@ int main(void)
 {
     snprintf(file, sizeof file, "%s/decoder.onnx", test_folder(folder));
     const struct CMUnitTest tests[] = {cmocka_unit_test(finds_every_spelling),
-                                       cmocka_unit_test(finds_it_with_other_inputs), cmocka_unit_test(finds_embeddings),
+                                       cmocka_unit_test(finds_it_with_other_inputs),
+                                       cmocka_unit_test(finds_packed_projections), cmocka_unit_test(finds_embeddings),
                                        cmocka_unit_test(survives_random_changes)};
     return cmocka_run_group_tests_name("decoder", tests, NULL, NULL);
 }
