@@ -136,11 +136,10 @@ static fvlm_status add_entry(fvlm_locator *l, uint32_t id, const fvlm_judge_tens
     return FVLM_OK;
 }
 
-fvlm_status fvlm_locator_add_value(void *ctx, uint32_t id, const char *name, const fvlm_judge_tensor *t, fvlm_err *err)
+fvlm_status fvlm_locator_add_value(fvlm_locator *l, uint32_t id, const fvlm_judge_tensor *t, fvlm_err *err)
 {
-    (void)name;
-    const fvlm_status st = add_entry(ctx, id, t, false, err);
-    return st ? st : add_entry(ctx, id, t, true, err);
+    const fvlm_status st = add_entry(l, id, t, false, err);
+    return st ? st : add_entry(l, id, t, true, err);
 }
 
 /* ---- the assignment ---- */

@@ -43,8 +43,8 @@ void fvlm_locator_add_block(void *ctx, const char *name, const float *x, size_t 
 /* After the last block: it is this output of the graph. */
 void fvlm_locator_anchor(fvlm_locator *l, uint32_t value);
 
-/* A judge's observer (judge.h); ctx is the locator. Values that are not floats are passed over. */
-fvlm_status fvlm_locator_add_value(void *ctx, uint32_t id, const char *name, const fvlm_judge_tensor *t, fvlm_err *err);
+/* A value that a judge has computed, in the order of its nodes. Those that are not floats are passed over. */
+fvlm_status fvlm_locator_add_value(fvlm_locator *l, uint32_t id, const fvlm_judge_tensor *t, fvlm_err *err);
 
 /* Finds the values, of graph g, and forgets the samples. */
 fvlm_status fvlm_locator_solve(fvlm_locator *l, const fvlm_graph *g, fvlm_err *err);

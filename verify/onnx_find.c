@@ -40,11 +40,30 @@ fvlm_status fvlm_onnx_witness_embed(fvlm_onnx_witness *w, const fvlm_runner_inpu
               : fvlm_onnx_pass_embed(&w->pass, in->ids + in->split, in->n_ids - in->split, picture + n_picture, err);
 }
 
+/* Observers of the judge; nobody else tells of progress meanwhile. */
+static fvlm_status add_vision(void *ctx, uint32_t id, const char *name, const fvlm_judge_tensor *t, fvlm_err *err)
+{
+    (void)name;
+    return fvlm_locator_add_value(&((fvlm_onnx_witness *)ctx)->vision, id, t, err);
+}
+
+static fvlm_status add_decoder(void *ctx, uint32_t id, const char *name, const fvlm_judge_tensor *t, fvlm_err *err)
+{
+    (void)name;
+    return fvlm_locator_add_value(&((fvlm_onnx_witness *)ctx)->decoder, id, t, err);
+}
+
+static void show_nodes(void *ctx, size_t done, size_t n_nodes)
+{
+    const fvlm_parity_options *o = ((fvlm_onnx_witness *)ctx)->o;
+    if (o->progress) o->progress(o->progress_ctx, done, n_nodes);
+}
+
 static fvlm_status locate_vision(fvlm_onnx_witness *w, const fvlm_runner_input *in, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(w->m);
     const bool project = !w->base.embedding || !strcmp(w->base.embedding, "projector");
-    const fvlm_judge_observer o = {.value = fvlm_locator_add_value, .ctx = &w->vision};
+    const fvlm_judge_observer o = {.value = add_vision, .progress = show_nodes, .ctx = w};
     float *features = fvlm_alloc(w->n_image * c->vision.out_dim, sizeof *features);
     fvlm_status st = features ? fvlm_model_tower(w->m, in->pixels, features, err) : fvlm_fail_nomem(err);
     if (!st && project) st = fvlm_model_project(w->m, features, w->n_image, w->picture, err);
@@ -58,7 +77,7 @@ static fvlm_status locate_vision(fvlm_onnx_witness *w, const fvlm_runner_input *
 static fvlm_status locate_decoder(fvlm_onnx_witness *w, const fvlm_runner_input *in, fvlm_err *err)
 {
     const size_t n = w->n_image + in->n_ids;
-    const fvlm_judge_observer o = {.value = fvlm_locator_add_value, .ctx = &w->decoder};
+    const fvlm_judge_observer o = {.value = add_decoder, .progress = show_nodes, .ctx = w};
     fvlm_status st = fvlm_onnx_witness_embed(w, in, false, err);
     if (!st) st = fvlm_model_forward(w->m, w->rows, n, false, w->logits, err);
     if (!st) st = fvlm_onnx_pass_decode(&w->pass, w->rows, n, &o, w->logits, err);

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of all values at once, for graphs that nobody has checked: a picture of 4096 pixels a side needs 4 GB. */
+#define MAX_BYTES ((uint64_t)16 << 30)
+
 /* ---- does the model fit ---- */
 
 static fvlm_status refuse_model(const fvlm_onnx_witness *w, const fvlm_graph *g, const char *what, uint64_t theirs,
@@ -208,7 +211,7 @@ static fvlm_status open_parts(fvlm_onnx_witness *w, fvlm_err *err)
     if (!st && o->source) st = fvlm_reader_open(&w->source, o->source, err);
     if (!st) st = fvlm_model_open(&w->m, o->model, &model, err);
     if (!st) st = fvlm_pool_create(&w->pool, o->threads, err);
-    const fvlm_judge_options judge = {.pool = w->pool, .stop = o->stop};
+    const fvlm_judge_options judge = {.pool = w->pool, .stop = o->stop, .max_bytes = MAX_BYTES};
     if (!st) st = fvlm_onnx_pass_open(&w->pass, &w->graphs, fvlm_model_config(w->m), &judge, err);
     return st;
 }

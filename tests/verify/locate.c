@@ -53,7 +53,7 @@ static void add(fvlm_locator *l, const char *name, const float *x, bool transpos
     for (size_t i = 0; i < N; i++) y[transposed ? i % COLS * ROWS + i / COLS : i] = x[i];
     fvlm_judge_tensor t = {.type = FVLM_ONNX_F32, .rank = 3, .dims = {1, ROWS, COLS}, .n_elems = N, .data = y};
     if (transposed) t.rank = 4, t.dims[1] = COLS, t.dims[2] = 4, t.dims[3] = ROWS / 4;
-    assert_int_equal(fvlm_locator_add_value(l, id_of(graph, name), name, &t, &err), FVLM_OK);
+    assert_int_equal(fvlm_locator_add_value(l, id_of(graph, name), &t, &err), FVLM_OK);
 }
 
 /* base plus noise of relative size e */
@@ -167,9 +167,9 @@ static void missing_values(void **state)
         .type = FVLM_ONNX_F32, .rank = 2, .dims = {ROWS - 1, COLS}, .n_elems = N - COLS, .data = stream};
     const fvlm_judge_tensor wide = {
         .type = FVLM_ONNX_F32, .rank = 2, .dims = {ROWS / 2, 2 * COLS}, .n_elems = N, .data = stream};
-    assert_int_equal(fvlm_locator_add_value(&l, 2, "ids", &ids, &err), FVLM_OK);
-    assert_int_equal(fvlm_locator_add_value(&l, 3, "small", &small, &err), FVLM_OK);
-    assert_int_equal(fvlm_locator_add_value(&l, 4, "wide", &wide, &err), FVLM_OK);
+    assert_int_equal(fvlm_locator_add_value(&l, 2, &ids, &err), FVLM_OK);
+    assert_int_equal(fvlm_locator_add_value(&l, 3, &small, &err), FVLM_OK);
+    assert_int_equal(fvlm_locator_add_value(&l, 4, &wide, &err), FVLM_OK);
     solve(&l);
     expect(&l, 0, "none");
     expect(&l, 1, "none");
