@@ -90,10 +90,27 @@ static fvlm_status name_context(copier *k)
     return fvlm_err_prefix(k->err, "\"%s\"", k->path);
 }
 
+/* Of a model that begins soundly, the graph lies beyond the end of the file: an unfinished download. */
+static bool is_cut_short(copier *k, const uint8_t *at)
+{
+    const frame *f = &k->stack[0];
+    fvlm_wire w = {at, f->left.end, NULL};
+    uint64_t tag, n;
+    if (!(f->seen & 1u) || !fvlm_wire_varint(&w, &tag) || tag != (7 << 3 | FVLM_WIRE_BYTES) ||
+        !fvlm_wire_varint(&w, &n) || n > INT64_MAX || n <= (uint64_t)(w.end - w.at))
+        return false;
+    fvlm_refuse(k->err, (uint64_t)(at - k->file),
+                "\"%s\" is cut short: its graph has %" PRIu64 " bytes, of which %" PRIu64
+                " are there; get the file again",
+                k->path, n, (uint64_t)(w.end - w.at));
+    return true;
+}
+
 /* A fault at a byte. What is outside the graph may be any file. */
 static fvlm_status damaged(copier *k, const uint8_t *at, const char *what)
 {
     const uint64_t offset = (uint64_t)(at - k->file);
+    if (k->depth == 1 && is_cut_short(k, at)) return FVLM_BAD_INPUT;
     if (k->depth == 1)
         return fvlm_refuse(k->err, offset, "\"%s\" is cut short, or not an ONNX model (byte %" PRIu64 ": %s)", k->path,
                            offset, what);

@@ -174,8 +174,10 @@ static void test_wire(void **state)
     BYTES(OUTSIDE("2", "an unknown wire type"), "\x08\x08\x0e\x01");
     BYTES(OUTSIDE("2", "an unknown wire type"), "\x08\x08\x0f\x01");
     BYTES(OUTSIDE("2", "a length beyond the end of what encloses it"), "\x08\x08\x12\x05toto");
-    BYTES(OUTSIDE("2", "a length beyond the end of what encloses it"),
+    BYTES(" is cut short: its graph has 9223372036854775807 bytes, of which 0 are there; get the file again",
           "\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
+    BYTES(" is cut short: its graph has 5 bytes, of which 4 are there; get the file again", "\x08\x08\x3a\x05toto");
+    BYTES(OUTSIDE("0", "a length beyond the end of what encloses it"), "\x3a\x05toto");
     BYTES(OUTSIDE("2", "a length beyond the end of what encloses it"),
           "\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
     BYTES(OUTSIDE("3", "a number is cut off"), "\x08\x08\x3a");
