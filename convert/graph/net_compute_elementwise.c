@@ -205,7 +205,7 @@ static double one_input(function f, double x, const fvlm_net_node *n)
     case NEG:
         return -x;
     case NOT:
-        return !x;
+        return x == 0;
     case QUICK_GELU:
         return x / (1 + exp(-n->alpha * x));
     case RECIPROCAL:
@@ -263,7 +263,7 @@ static double two_inputs(function f, double a, double b, const fvlm_net_node *n)
     case ADD:
         return a + b;
     case AND:
-        return a && b;
+        return a != 0 && b != 0;
     case BIT_AND:
         return (double)(fvlm_net_to_int(a) & fvlm_net_to_int(b));
     case BIT_OR:
@@ -293,7 +293,7 @@ static double two_inputs(function f, double a, double b, const fvlm_net_node *n)
     case MUL:
         return a * b;
     case OR:
-        return a || b;
+        return a != 0 || b != 0;
     case POW:
         return pow(a, b);
     case PRELU:
