@@ -212,10 +212,27 @@ static fvlm_status match_own_layer(fvlm_attention *out, const operands *o, fvlm_
 static fvlm_status check_operator(operands *o, const fvlm_map *m, bool microsoft, uint64_t head_dim)
 {
     static const char *const zeros[] = {"is_causal", "unidirectional", "do_rotary"};
+    /* Those at the end concern masks, caches, rotation and further outputs, none of which is there. */
+    static const char *const known[] = {"is_causal",
+                                        "unidirectional",
+                                        "do_rotary",
+                                        "softcap",
+                                        "scale",
+                                        "num_heads",
+                                        "q_num_heads",
+                                        "kv_num_heads",
+                                        "qkv_hidden_sizes",
+                                        "softmax_precision",
+                                        "mask_filter_value",
+                                        "past_present_share_buffer",
+                                        "rotary_embedding_dim",
+                                        "qk_matmul_output_mode",
+                                        NULL};
     const fvlm_net_node *n = o->top->producer;
     int64_t heads = 0, kv_heads = 0;
     float scale = 0, softcap = 0;
-    fvlm_status st = check_attributes(o, zeros, sizeof zeros / sizeof *zeros);
+    fvlm_status st = fvlm_match_known_attrs(o->net, n, known, o->err);
+    if (!st) st = check_attributes(o, zeros, sizeof zeros / sizeof *zeros);
     if (!st) st = fvlm_graph_attr_float(&softcap, n->node, "softcap", 0, o->err);
     if (!st) st = fvlm_graph_attr_float(&scale, n->node, "scale", 0, o->err);
     if (!st) st = fvlm_graph_attr_int(&heads, n->node, microsoft ? "num_heads" : "q_num_heads", 0, o->err);

@@ -55,6 +55,17 @@ fvlm_status fvlm_match_expected(const fvlm_net *net, const fvlm_net_value *v, co
                                    : "an input of the graph");
 }
 
+fvlm_status fvlm_match_known_attrs(const fvlm_net *net, const fvlm_net_node *n, const char *const *known, fvlm_err *err)
+{
+    for (size_t i = 0; i < n->node->n_attrs; i++) {
+        size_t k = 0;
+        while (known[k] && strcmp(known[k], n->node->attrs[i].name) != 0) k++;
+        if (!known[k])
+            return fvlm_match_expected(net, n->outputs[0], n->node->attrs[i].name, err, "attributes that are known");
+    }
+    return FVLM_OK;
+}
+
 /* n rows of a small constant, each of 'width' numbers. */
 static void copy_rows(double *out, const fvlm_match_rows *r, uint64_t width)
 {

@@ -59,6 +59,11 @@ fvlm_status fvlm_match_set_rows(fvlm_match_tensor *t, const fvlm_net *net, const
 fvlm_status fvlm_match_expected(const fvlm_net *net, const fvlm_net_value *v, const char *found, fvlm_err *err,
                                 const char *fmt, ...) FVLM_PRINTF(5, 6);
 
+/* Refuses attributes that are not in the list, which ends with NULL: one of a newer version may change what is
+ * computed. */
+fvlm_status fvlm_match_known_attrs(const fvlm_net *net, const fvlm_net_node *n, const char *const *known,
+                                   fvlm_err *err);
+
 /* What a graph is, by its inputs and outputs:
  *   vision     one input, a picture: floats [batch, 3, height, width]
  *   embedding  one input, token ids: integers [batch, tokens]; one output, floats [.., width], by a Gather

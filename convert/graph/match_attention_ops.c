@@ -35,18 +35,6 @@ static fvlm_status check_ints(const fvlm_net *net, const fvlm_net_node *n, const
     return st;
 }
 
-/* An attribute of a newer version may change what is computed. known: a list that ends with NULL. */
-static fvlm_status check_known(const fvlm_net *net, const fvlm_net_node *n, const char *const *known, fvlm_err *err)
-{
-    for (size_t i = 0; i < n->node->n_attrs; i++) {
-        size_t k = 0;
-        while (known[k] && strcmp(known[k], n->node->attrs[i].name) != 0) k++;
-        if (!known[k])
-            return fvlm_match_expected(net, n->outputs[0], n->node->attrs[i].name, err, "attributes that are known");
-    }
-    return FVLM_OK;
-}
-
 static fvlm_status check_no_softcap(const fvlm_net *net, const fvlm_net_node *n, fvlm_err *err)
 {
     float softcap = 0;
@@ -169,7 +157,7 @@ fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_atten
                                         NULL};
     uint64_t heads = 0, kv = 0, dim = 0;
     int64_t rotary = 0, smooth = 0;
-    fvlm_status st = check_known(f->net, n, known, err);
+    fvlm_status st = fvlm_match_known_attrs(f->net, n, known, err);
     if (!st) st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
     if (!st) st = check_no_softcap(f->net, n, err);
     if (!st) st = fvlm_graph_attr_int(&smooth, n->node, "smooth_softmax", 0, err);
@@ -248,7 +236,7 @@ fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, fvlm_attentio
     const bool past_apart = input(n, 4) != NULL;
     out->joined = f->n_past && !past_apart;
     out->heads_last = n->outputs[0]->rank == 3;
-    fvlm_status st = check_known(f->net, n, known, err);
+    fvlm_status st = fvlm_match_known_attrs(f->net, n, known, err);
     if (!st) st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
     if (!st) st = check_no_softcap(f->net, n, err);
     if (!st) st = check_causality(f, n, past_apart, err);

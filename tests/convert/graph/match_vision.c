@@ -450,6 +450,9 @@ static const refused refusals[] = {
      {.qkv = QKV_ATTENTION, EDIT("b5.0.attended.turned", NULL, NULL, "perm=[0,2,3,1]")},
      "node \"n_b5.0.attended\" (Attention): expected the result of attention to have its heads side by side, found "
      "another order"},
+    {false,
+     {.qkv = QKV_MULTI_HEAD, EDIT("b5.0.attended", NULL, NULL, "num_heads=2 smooth_softmax=1")},
+     "node \"n_b5.0.attended\" (MultiHeadAttention): expected attributes that are known, found smooth_softmax"},
     {true,
      {EDIT("stem.2.with_conv0", "Sub", "stem.2.skip.bn,stem.2.conv0.bn", NULL)},
      "node \"n_stem.2.conv0\" (Conv): expected the branches of "
