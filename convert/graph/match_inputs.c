@@ -16,9 +16,9 @@ typedef enum {
     IDS,
     MASK,
     POSITIONS,
-    CACHE_POSITIONS,
     CACHE,
-    WHOLE_MASK, /* floats for each query and key, as the caller makes them */
+    WHOLE_MASK, /* floats for each query and key, as the caller makes them; the last one with a batch in front */
+    CACHE_POSITIONS,
     LOGITS_KEPT,
     PAST_LENGTH,
     TOTAL_LENGTH,
@@ -94,7 +94,7 @@ static void find_heads(uint64_t *kv_heads, uint64_t *dim, const fvlm_graph *g, u
 /* Which sizes the file fixes. */
 static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_err *err)
 {
-    bool has_cache = false;
+    bool has_cache = false, has_mask = false;
     int64_t total = -1, past = -1, new = -1;
     for (size_t i = 0; i < fvlm_graph_n_inputs(g); i++) {
         const fvlm_graph_value *v = value_at(g, i);
@@ -110,15 +110,18 @@ static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_
         if (k == WHOLE_MASK && v->dims[2] >= 0) new = v->dims[2];
         if (k == WHOLE_MASK && v->dims[3] >= 0) total = v->dims[3];
         has_cache = has_cache || k == CACHE;
+        has_mask = has_mask || k == WHOLE_MASK;
     }
     if (!has_cache) past = 0;
     if (total >= 0 && new < 0 && past >= 0) new = total - past;
     if (total >= 0 && new >= 0 && past < 0) past = total - new;
     in->is_dynamic = new < 0 || past < 0;
     in->has_caches = has_cache;
+    in->has_mask = has_mask;
     in->n_new = size_or(new, in->n_new);
     in->n_past = size_or(past, in->n_past);
-    if (in->n_new < 1 || in->n_new > MAX_NEW || in->n_past > MAX_PAST || new == 0 || (total >= 0 && new < -1))
+    if (in->n_new < 1 || in->n_new > MAX_NEW || in->n_past > MAX_PAST || new == 0 || (total >= 0 && new < -1) ||
+        (has_mask && in->n_new * (in->n_past + in->n_new) > FVLM_NET_SMALL))
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "decoder: its inputs have %" PRId64 " tokens after %" PRId64
                          "; up to %d are supported, or dynamic sizes",
@@ -126,55 +129,58 @@ static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_
     return FVLM_OK;
 }
 
-/* Sets shape and contents of input i. */
-static fvlm_status choose(fvlm_decoder_inputs *in, fvlm_net_input *x, const fvlm_graph_value *v, fvlm_err *err)
+/* The shape that an input of this kind must have, and its contents. */
+static void expect(fvlm_net_input *x, const fvlm_decoder_inputs *in, const fvlm_graph_value *v, kind k)
 {
     const uint64_t total = in->n_past + in->n_new;
-    const double *scalars = in->numbers + 2 * total; /* 1, past, total, total - 1 */
-    const double *const scalar[] = {
-        [LOGITS_KEPT] = scalars, [PAST_LENGTH] = scalars + 1, [TOTAL_LENGTH] = scalars + 2, [LAST_KEY] = scalars + 3};
+    const double *positions = in->numbers + total, *scalars = positions + total; /* 1, past, total, total - 1 */
+    const struct {
+        uint64_t dims[4];
+        const double *numbers;
+    } wanted[] = {
+        [EMBEDS] = {{1, in->n_new, size_or(v->dims[2], 0)}, NULL},
+        [IDS] = {{1, in->n_new}, NULL},
+        [MASK] = {{1, total}, in->numbers},
+        [POSITIONS] = {{1, in->n_new}, positions},
+        [CACHE] = {{1, size_or(v->dims[1], in->kv_heads), in->n_past, size_or(v->dims[3], in->head_dim)}, NULL},
+        [WHOLE_MASK] = {{1, 1, in->n_new, total}, in->mask},
+        [CACHE_POSITIONS] = {{in->n_new}, positions},
+        [LOGITS_KEPT] = {{1}, scalars},
+        [PAST_LENGTH] = {{1}, scalars + 1},
+        [TOTAL_LENGTH] = {{1}, scalars + 2},
+        [LAST_KEY] = {{1}, scalars + 3},
+    };
+    *x = (fvlm_net_input){.name = v->name, .rank = v->rank, .numbers = wanted[k].numbers};
+    for (unsigned i = 0; i < v->rank; i++) x->dims[i] = wanted[k].dims[i];
+}
+
+static fvlm_status choose(fvlm_decoder_inputs *in, fvlm_net_input *x, const fvlm_graph_value *v, fvlm_err *err)
+{
     const kind k = kind_of(v);
-    *x = (fvlm_net_input){.name = v->name, .rank = v->rank};
-    for (unsigned i = 0; i < v->rank; i++) x->dims[i] = size_or(v->dims[i], 1);
-    if (k == UNKNOWN || v->rank > 4)
+    if (k == UNKNOWN)
+        return fvlm_fail(
+            err, FVLM_UNSUPPORTED,
+            "input \"%.200s\": expected input_ids or inputs_embeds, attention_mask, position_ids and caches "
+            "[batch, heads, positions, size], found %s of rank %u",
+            v->name, fvlm_onnx_type_name(v->type), v->rank);
+    expect(x, in, v, k);
+    if (k <= WHOLE_MASK && v->dims[0] >= 0 && v->dims[0] != 1)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "input \"%.200s\": expected input_ids or inputs_embeds, attention_mask, "
-                         "position_ids and caches [batch, heads, positions, size], found %s of rank %u",
-                         v->name, fvlm_onnx_type_name(v->type), v->rank);
-    if (k <= POSITIONS && x->dims[0] != 1)
-        return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "input \"%.200s\": its batch is %" PRIu64 "; expected 1 or a dynamic one", v->name,
-                         x->dims[0]);
-    if (k <= POSITIONS) x->dims[1] = size_or(v->dims[1], k == MASK ? total : in->n_new);
-    if (k == EMBEDS && v->dims[2] < 1)
+                         "input \"%.200s\": its batch is %" PRId64 "; expected 1 or a dynamic one", v->name,
+                         v->dims[0]);
+    if (k == EMBEDS && !x->dims[2])
         return fvlm_fail(err, FVLM_UNSUPPORTED, "input \"%.200s\": its last dimension, the hidden size, is not fixed",
                          v->name);
+    if (k == CACHE && (!x->dims[1] || !x->dims[3]))
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "input \"%.200s\": expected a cache [batch, heads, positions, size] of fixed heads and size",
+                         v->name);
+    for (unsigned i = 0; i < v->rank; i++)
+        if (v->dims[i] >= 0 && (uint64_t)v->dims[i] != x->dims[i])
+            return fvlm_fail(err, FVLM_UNSUPPORTED, "input \"%.200s\": dimension %u is %" PRId64 ", expected %" PRIu64,
+                             v->name, i, v->dims[i], x->dims[i]);
     if (k == EMBEDS) in->embeds = v->name;
     if (k == IDS) in->ids = v->name;
-    if (k == MASK) x->numbers = in->numbers;
-    if (k == POSITIONS) x->numbers = in->numbers + total;
-    if (k == CACHE_POSITIONS) {
-        if (v->rank) x->dims[0] = in->n_new;
-        x->numbers = in->numbers + total;
-    }
-    if (k == CACHE) {
-        x->dims[1] = size_or(v->dims[1], in->kv_heads);
-        x->dims[3] = size_or(v->dims[3], in->head_dim);
-        if (!x->dims[1] || !x->dims[3])
-            return fvlm_fail(err, FVLM_UNSUPPORTED,
-                             "input \"%.200s\": expected a cache [batch, heads, positions, size] of "
-                             "fixed heads and size",
-                             v->name);
-        x->dims[2] = in->n_past;
-    }
-    if (k == WHOLE_MASK) {
-        if (x->dims[0] != 1 || x->dims[1] != 1)
-            return fvlm_fail(err, FVLM_UNSUPPORTED, "input \"%.200s\": expected a mask [1, 1, tokens, keys]", v->name);
-        x->dims[2] = in->n_new;
-        x->dims[3] = total;
-        x->numbers = in->mask;
-    }
-    if (k >= LOGITS_KEPT) x->numbers = scalar[k];
     return FVLM_OK;
 }
 
@@ -188,13 +194,14 @@ fvlm_status fvlm_decoder_inputs_choose(fvlm_decoder_inputs *out, const fvlm_grap
     out->n = fvlm_graph_n_inputs(g);
     out->inputs = fvlm_alloc(out->n, sizeof *out->inputs);
     out->numbers = fvlm_alloc(2 * total + 4, sizeof *out->numbers);
-    out->mask = fvlm_alloc(out->n_new * total, sizeof *out->mask);
+    const uint64_t n_mask = out->has_mask ? out->n_new * total : 0;
+    out->mask = fvlm_alloc(n_mask, sizeof *out->mask);
     if (!out->inputs || !out->numbers || !out->mask) return fvlm_fail_nomem(err);
     for (uint64_t i = 0; i < total; i++) {
         out->numbers[i] = 1;
         out->numbers[total + i] = (double)(out->n_past + i);
     }
-    for (uint64_t i = 0; i < out->n_new * total; i++)
+    for (uint64_t i = 0; i < n_mask; i++)
         if (i % total > out->n_past + i / total) out->mask[i] = -INFINITY;
     const double scalars[] = {1, (double)out->n_past, (double)total, (double)total - 1};
     memcpy(out->numbers + 2 * total, scalars, sizeof scalars);

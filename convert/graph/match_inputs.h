@@ -15,7 +15,7 @@ typedef struct {
     const char *embeds;          /* the input of embeddings, or NULL */
     const char *ids;             /* the input of token ids, or NULL */
     bool is_dynamic;             /* another n_past or n_new can be chosen */
-    bool has_caches;
+    bool has_caches, has_mask;
 } fvlm_decoder_inputs;
 
 /* n_past and n_new: for what the graph leaves open. Refuses inputs that a Qwen2 decoder does not have. *out is to be

@@ -153,6 +153,33 @@ static void fix_many_tokens(decoder_graph *g)
     decoder_graph_input(g, 0, "inputs_embeds:1:1,8192,48");
 }
 
+static void contradict_sizes(decoder_graph *g)
+{
+    decoder_graph_input(g, 0, "inputs_embeds:1:1,3,48");
+    decoder_graph_input(g, 2, "position_ids:7:1,900");
+}
+
+static void contradict_past(decoder_graph *g)
+{
+    decoder_graph_input(g, 3, "past_key_values.0.key:1:1,2,7,8");
+    decoder_graph_input(g, 4, "past_key_values.0.value:1:1,2,8,8");
+}
+
+static void keep_many_logits(decoder_graph *g)
+{
+    decoder_graph_input(g, g->n_inputs, "num_logits_to_keep:7:1000000");
+}
+
+static void fix_cache_batch(decoder_graph *g)
+{
+    decoder_graph_input(g, 6, "past_key_values.1.value:1:4,2,past,8");
+}
+
+static void forget_width(decoder_graph *g)
+{
+    decoder_graph_input(g, 0, "inputs_embeds:1:batch,tokens,width");
+}
+
 /* A node after the logits. */
 static void after_logits(decoder_graph *g, const char *op, const char *inputs)
 {
@@ -645,6 +672,12 @@ static const refusal refusals[] = {
      .new_attrs = "",
      .message = "node \"n_x0\" (Gather): expected the decoder's input, or x + FFN(norm(x)), which ends in a MatMul by "
                 "a constant, found Gather"},
+    {.change = contradict_sizes, .message = "input \"inputs_embeds\": dimension 1 is 3, expected 900"},
+    {.change = contradict_past, .message = "input \"past_key_values.0.key\": dimension 2 is 7, expected 8"},
+    {.change = keep_many_logits, .message = "input \"num_logits_to_keep\": dimension 0 is 1000000, expected 1"},
+    {.change = fix_cache_batch,
+     .message = "input \"past_key_values.1.value\": its batch is 4; expected 1 or a dynamic one"},
+    {.change = forget_width, .message = "input \"inputs_embeds\": its last dimension, the hidden size, is not fixed"},
     {.change = add_token_types,
      .message = "input \"token_type_ids\": expected input_ids or inputs_embeds, attention_mask, position_ids and "
                 "caches [batch, heads, positions, size], found BOOL of rank 2"},
