@@ -26,6 +26,7 @@ class Export:
     dynamic: bool = True  # batch and lengths as symbols; height and width too where `resizable`
     batched: bool = True  # a symbol for the vision encoder's batch, where shapes are dynamic
     resizable: bool = False
+    positions: int = 49
     parts: str = "ved"
     projector: bool = True
     half: bool = False
@@ -53,15 +54,15 @@ class Export:
 
     def embed(self, folder):
         axes = {0: "batch_size", 1: "sequence_length"}
-        ids = torch.zeros(2 if self.dynamic else 1, 5, dtype=torch.int64)
+        ids = torch.zeros(2, 5, dtype=torch.int64)
         module = onnx_modules.Embed(self.model)
-        self.export(module, folder / "embed_tokens.onnx", {"input_ids": (ids, axes)}, {"inputs_embeds": axes}, self.dynamic)
+        self.export(module, folder / "embed_tokens.onnx", {"input_ids": (ids, axes)}, {"inputs_embeds": axes}, True)
 
     def decoder(self, folder):
-        """Static: a prompt of 29 positions and no cache, as an accelerator's compiler wants the prompt's graph."""
+        """Static: a prompt of `positions` and no cache, as an accelerator's compiler wants the prompt's graph."""
         config = self.model.llm.config
         heads, dim = config.num_key_value_heads, config.hidden_size // config.num_attention_heads
-        batch, seen, new = (2, 3, 5) if self.dynamic else (1, 0, 29)
+        batch, seen, new = (2, 3, 5) if self.dynamic else (1, 0, self.positions)
         row = {0: "batch_size", 1: "sequence_length"}
         inputs = {
             "inputs_embeds": (torch.randn(batch, new, config.hidden_size), row),

@@ -216,3 +216,31 @@ def float_twin(base, quantized, target):
             n += 1
     assert n, quantized
     onnx.save(model, target)
+
+
+def cut_at_rounding(source, watched, cut):
+    """Two graphs for comparing two interpreters of one that rounds activations, where one ulp can become a whole step:
+    `watched` puts out what goes into and comes out of every rounding; `cut` takes the latter as inputs instead. Returns the
+    names of either."""
+    model = onnx.load(source)
+    graph = model.graph
+    stored = {t.name: t.data_type for t in graph.initializer}
+    rounding = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DynamicQuantizeLinear")]
+    given = {v.name for v in graph.input}
+    before = [name for name in dict.fromkeys(n.input[0] for n in rounding) if name not in given]
+    after = {}
+    for n in rounding:
+        dynamic = n.op_type[0] == "D"
+        kinds = (TensorProto.UINT8, TensorProto.FLOAT, TensorProto.UINT8) if dynamic else (stored[n.input[2]],)
+        after |= zip(n.output, kinds)
+    values = [helper.make_tensor_value_info(name, kind, None) for name, kind in after.items()]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in before]
+    graph.output.extend([*ends, *values])
+    onnx.save(model, watched)
+    for node in rounding:
+        graph.node.remove(node)
+    for _ in values:
+        graph.output.pop()
+    graph.input.extend(values)
+    onnx.save(model, cut)
+    return before, list(after)

@@ -58,12 +58,12 @@ def convert(name, *options):
 
 
 def by_onnxruntime(name, graphs, question):
-    """Image features, and logits of the last position or None: a static decoder or none at all leaves the vision part."""
+    """Image features, and logits of the last position; None without a decoder."""
     pixels, ids, config = question
     # onnxruntime's CPU kernels fail on its own fusions of halves; and of a dequantized weight and a MatMul it makes a
     # MatMulNBits that rounds activations to int8
     options = {"level": ort.GraphOptimizationLevel.ORT_DISABLE_ALL} if SIXTEEN_BITS.search(name) or "qdq" in name else {}
-    if not graphs[2].exists() or "static" in name:
+    if not graphs[2].exists():
         return onnx_session.run(graphs[0], {"pixel_values": pixels}, **options)["image_features"][0], None
     image, logits = onnx_session.whole(*graphs, config, pixels, ids, **options)
     return image, logits[-1]
