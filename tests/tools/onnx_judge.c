@@ -114,8 +114,8 @@ int main(int argc, char **argv)
     fvlm_judge *j = NULL;
     fvlm_pool *pool = NULL;
     if (argc < 3) {
-        const char *domain, *op;
-        for (size_t i = 0; (op = fvlm_judge_known_op(i, &domain)) != NULL; i++)
+        const char *domain, *attrs, *op;
+        for (size_t i = 0; (op = fvlm_judge_known_op(i, &domain, &attrs)) != NULL; i++)
             printf("%s%s%s\n", domain, *domain ? " " : "", op);
         return 2;
     }

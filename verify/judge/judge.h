@@ -67,7 +67,7 @@ fvlm_status fvlm_judge_get_output(const fvlm_judge *j, const char *name, fvlm_ju
 /* The most bytes of values that lived at once in the last run, weights in their file not counted. */
 uint64_t fvlm_judge_peak_bytes(const fvlm_judge *j);
 
-/* Known operators, sorted as the table is; NULL beyond the last. For tests and documents. */
-const char *fvlm_judge_known_op(size_t i, const char **domain);
+/* Known operators, sorted as the table is, and their attributes, separated by spaces; NULL beyond the last. For tests. */
+const char *fvlm_judge_known_op(size_t i, const char **domain, const char **attrs);
 
 #endif

@@ -81,12 +81,13 @@ fvlm_status fvlm_judge_find_row(const fvlm_judge_row **out, const fvlm_graph *g,
     return fvlm_fail(err, FVLM_UNSUPPORTED, "%s: operator %s of %s is not known", name, n->op, shown);
 }
 
-const char *fvlm_judge_known_op(size_t i, const char **domain)
+const char *fvlm_judge_known_op(size_t i, const char **domain, const char **attrs)
 {
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const fvlm_judge_row *r = tables[t]; r->op; r++)
             if (i-- == 0) {
                 *domain = r->domain;
+                *attrs = r->attrs ? r->attrs : "";
                 return r->op;
             }
     return NULL;
