@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 def _save(path, array):
-    """Writes an array; returns what stands behind the input's name: ':16' for types that numpy does not have."""
+    """Writes an array; returns what stands behind the input's name: '#16' for types that numpy does not have."""
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     kind = array.dtype.type
     if kind is ml_dtypes.bfloat16:
@@ -33,7 +33,7 @@ def _save(path, array):
     elif kind in (ml_dtypes.int4, ml_dtypes.uint4):
         array = array.astype(np.int8 if kind is ml_dtypes.int4 else np.uint8)
     np.save(path, array)
-    return f":{NUMBERS[kind]}" if kind in NUMBERS else ""
+    return f"#{NUMBERS[kind]}" if kind in NUMBERS else ""
 
 
 def _load(path, type_name):

@@ -218,7 +218,11 @@ def load_value(path):
 
 SIXTEEN_BITS = re.compile("fp16|half|f16")
 ACTIVATIONS_ROUNDED = re.compile("int8|uint8|qdq-static")
-FOREIGN_KERNELS = {"ts17-ort-all", "dynamo18-ort-all"}  # nodes whose weights are arranged for one kind of CPU
+REFUSED = {  # vision encoders
+    "ts17-ort-all": "operator Conv of com.microsoft.nchwc is not known",  # weights arranged for one kind of CPU
+    "dynamo18-ort-all": "operator Conv of com.microsoft.nchwc is not known",
+    "ts17-ort-vit": r"input 1 is \[128, 1, 1\], expected the dimensions that are normalized",  # wrongly fused
+}
 
 
 def feeds_of(model):
@@ -265,33 +269,26 @@ def apart(model, values):
     return model, feeds
 
 
-def half_steps(ours, theirs):
-    """How many halves differ, and the most steps between two."""
-    order = lambda x: np.where((b := x.astype(np.float16).view(np.int16).astype(np.int32)) < 0, -(b & 0x7FFF), b)
-    gap = np.abs(order(ours) - order(theirs))
-    return np.count_nonzero(gap), gap.max(initial=0)
-
-
 @pytest.mark.parametrize("name", make_onnx.VARIANTS)
 def test_export(name):
-    """Each graph as a whole: 2e-5, and 2e-3 where floats have 16 bits, which onnxruntime rounds after every node and the
-    judge where the graph says so. Where a rounding to 8 bits of activations, or to halves, carries the last bit of one node on to all
-    that follow, each node on onnxruntime's own inputs: integers equal, floats to 2e-5, halves to one step in at most 1 % of the elements."""
+    """Each graph as a whole: 2e-5, and 2e-3 where floats have 16 bits, which onnxruntime rounds after many nodes and the
+    judge where the graph says so. Where activations are rounded to 8 bits, the last bit of one node can become a step of
+    the next, and the network amplifies it: there, each node on onnxruntime's own inputs, 2e-5."""
     for path in sorted(make_onnx.make(name, WORK / "onnx").glob("*.onnx")):
         model = onnx.load(path)
         feeds = feeds_of(model)
-        if name in FOREIGN_KERNELS and path.stem == "vision_encoder":
-            with pytest.raises(judge.Refused, match="of com.microsoft.nchwc is not known"):
+        if name in REFUSED and path.stem == "vision_encoder":
+            with pytest.raises(judge.Refused, match=REFUSED[name]):
                 judge.run(path, feeds)
             continue
         rounded = ACTIVATIONS_ROUNDED.search(name) and path.stem != "embed_tokens"
         halves = SIXTEEN_BITS.search(name)
-        theirs = onnxruntime_run(with_all_values(model) if rounded or halves else model, feeds)
+        theirs = onnxruntime_run(with_all_values(model) if rounded else model, feeds)
         ours = judge.run(path, feeds)
         worst = max(judge.distance(ours[o.name], theirs[o.name]) for o in model.graph.output)
         print(f"{name} {path.stem}: {worst:.1e}")
         assert rounded or worst <= (2e-3 if halves else BAR), f"{name} {path.stem}: {worst:.2e}"
-        if rounded or halves:
+        if rounded:
             check_nodes(model, theirs | feeds, f"{name} {path.stem}")
 
 
@@ -301,12 +298,7 @@ def check_nodes(model, values, what):
     counts = collections.Counter()
     for node in model.graph.node:
         for o in (o for o in node.output if o and o in values):
-            if values[o].dtype == np.float16:
-                n, steps = half_steps(ours[o], values[o])
-                fine = steps <= 1 and n <= max(2, 0.01 * values[o].size)
-                assert fine, f"{what} {node.op_type} {node.name}: {n} of {values[o].size} halves differ, by {steps} steps at most"
-            else:
-                wrong = complaint(ours[o], values[o], exact=False)
-                assert not wrong, f"{what} {node.op_type} {node.name}: {wrong}"
+            wrong = complaint(ours[o], values[o], exact=False)
+            assert not wrong, f"{what} {node.op_type} {node.name}: {wrong}"
             counts[node.op_type] += 1
     print(f"{what}: {counts.total()} values of single nodes agree, of {len(counts)} operators")

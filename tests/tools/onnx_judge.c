@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onnx_judge.c - runs an ONNX file with verify/judge, for the oracle tests.
- *   onnx_judge MODEL OUT [THREADS] [INPUT=FILE.npy | INPUT:TYPE=FILE.npy]...
+ *   onnx_judge MODEL OUT [THREADS] [INPUT=FILE.npy | INPUT#TYPE=FILE.npy]...
  * Inputs are .npy files, C order, of the type's form in memory; '<f2' stands for FLOAT16. TYPE is a number of
  * TensorProto.DataType, for types that numpy does not have: BFLOAT16 from '<f4', INT4 and UINT4 from bytes. Writes
  * OUT/0.npy, OUT/1.npy, ..., for the graph's outputs in order, halves as '<f4', and prints for each its name, type and
@@ -95,13 +95,13 @@ static fvlm_status show_value(void *folder, uint32_t id, const char *name, const
 static fvlm_status set_input(fvlm_judge *j, char *arg, fvlm_err *err)
 {
     fvlm_judge_tensor t;
-    char *file = strrchr(arg, '='), *colon = NULL;
+    char *file = strrchr(arg, '='), *mark = NULL;
     if (!file) return fvlm_fail(err, FVLM_USAGE, "%s: expected INPUT=FILE", arg);
     *file++ = '\0';
-    for (char *c = arg; (c = strchr(c, ':')) != NULL; c++) colon = c;
-    const bool typed = colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1);
-    if (!read_npy(&t, file, typed ? atoi(colon + 1) : 0)) return fvlm_fail(err, FVLM_IO, "cannot read %s", file);
-    if (typed) *colon = '\0';
+    for (char *c = arg; (c = strchr(c, '#')) != NULL; c++) mark = c;
+    const bool typed = mark && mark[1] && strspn(mark + 1, "0123456789") == strlen(mark + 1);
+    if (!read_npy(&t, file, typed ? atoi(mark + 1) : 0)) return fvlm_fail(err, FVLM_IO, "cannot read %s", file);
+    if (typed) *mark = '\0';
     fvlm_status st = fvlm_judge_set_input(j, arg, &t, err);
     free((void *)(uintptr_t)t.data);
     return st;
