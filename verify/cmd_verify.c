@@ -128,10 +128,6 @@ static fvlm_status check_options(fvlm_err *err)
 static fvlm_status check_fit(const fvlm_reader *model, fvlm_err *err)
 {
     const bool has_llm = fvlm_config_has_llm(fvlm_reader_config(model));
-    if (has_llm && opt.max_error >= 0)
-        return fvlm_fail(err, FVLM_USAGE,
-                         "--max-error: \"%s\" has a language model; its predictions are judged (--max-kl, --min-agree)",
-                         fvlm_reader_path(model));
     if (!has_llm && (opt.prompt || opt.tokens || opt.max_kl >= 0 || opt.min_agree >= 0))
         return fvlm_fail(
             err, FVLM_USAGE,

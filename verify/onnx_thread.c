@@ -15,22 +15,22 @@ static void show(fvlm_onnx_witness *w, const char *name, const float *x, size_t 
 static void forget_waiting(fvlm_onnx_witness *w)
 {
     for (size_t i = 0; w->waiting && i < w->vision.n_blocks + w->decoder.n_blocks; i++) {
-        free(w->waiting[i]);
-        w->waiting[i] = NULL;
+        free(w->waiting[i].x);
+        w->waiting[i].x = NULL;
     }
 }
 
 /* Shows what is complete, in the order of the blocks. */
-static void show_waiting(fvlm_onnx_witness *w, const fvlm_locator *l, size_t rows)
+static void show_waiting(fvlm_onnx_witness *w, const fvlm_locator *l)
 {
     for (; w->n_shown < l->n_blocks; w->n_shown++) {
         const fvlm_located *b = &l->blocks[w->n_shown];
-        float **x = &w->waiting[w->n_shown];
+        fvlm_onnx_waiting *y = &w->waiting[w->n_shown];
         if (b->value == FVLM_GRAPH_NONE) continue;
-        if (!*x) return;
-        show(w, b->name, *x, b->rows == 1 ? 1 : rows, b->cols);
-        free(*x);
-        *x = NULL;
+        if (!y->x) return;
+        show(w, b->name, y->x, y->rows, b->cols);
+        free(y->x);
+        y->x = NULL;
     }
 }
 
@@ -47,8 +47,10 @@ static fvlm_status show_value(fvlm_onnx_witness *w, const fvlm_locator *l, uint3
     float *x = fvlm_alloc(rows * b->cols, sizeof *x);
     if (!x) return fvlm_fail_nomem(err);
     fvlm_locate_copy(x, t, rows, b->cols, b->transposed, first);
-    w->waiting[b - l->blocks] = x;
-    show_waiting(w, l, rows);
+    fvlm_onnx_waiting *y = &w->waiting[b - l->blocks];
+    free(y->x); /* a node that puts out one value twice */
+    *y = (fvlm_onnx_waiting){x, rows};
+    show_waiting(w, l);
     return w->stopped ? FVLM_INTERRUPTED : FVLM_OK;
 }
 

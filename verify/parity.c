@@ -176,6 +176,19 @@ static fvlm_status compare_all(comparison *c, fvlm_err *err)
     return st;
 }
 
+/* The user's limits are of what is compared. */
+static fvlm_status check_limits(const comparison *c, fvlm_err *err)
+{
+    const fvlm_parity_limits *l = &c->o->limits;
+    if (c->witness->embedding && (l->by_kl || l->by_top1))
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--max-kl and --min-agree: only embeddings are compared here; --max-error limits those");
+    if (!c->witness->embedding && l->by_error)
+        return fvlm_fail(err, FVLM_USAGE,
+                         "--max-error: predictions are compared here; --max-kl and --min-agree limit those");
+    return FVLM_OK;
+}
+
 /* ---- the files ---- */
 
 static fvlm_status open_candidates(comparison *c, fvlm_err *err)
@@ -224,6 +237,7 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
                                  : fvlm_witness_model_open(&c.witness, o, err);
     if (!st) out->embedding = c.witness->embedding;
     if (!st) out->against_graph = c.witness->kind->describe != NULL;
+    if (!st) st = check_limits(&c, err);
     if (!st) st = open_candidates(&c, err);
     if (!st) st = compare_all(&c, err);
     if (!st) st = grade(&c, err);

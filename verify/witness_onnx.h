@@ -13,6 +13,12 @@
 /* Who meets in its lockstep. */
 enum { FVLM_ONNX_RUNNER, FVLM_ONNX_ASKER, FVLM_ONNX_MEETS };
 
+/* A block's output that came before that of an earlier block: outputs of one node. */
+typedef struct {
+    float *x; /* [rows, cols]; NULL: none */
+    size_t rows;
+} fvlm_onnx_waiting;
+
 typedef struct {
     fvlm_witness base;
     const fvlm_parity_options *o;
@@ -27,8 +33,8 @@ typedef struct {
     const fvlm_runner_input *input; /* of the thread */
     size_t n_image, width;          /* the picture's rows */
     float *picture, *rows, *logits;
-    size_t n_shown;  /* blocks of the running graph that were met or have no value */
-    float **waiting; /* [blocks of the larger locator]: values that came before those of earlier blocks, of one node */
+    size_t n_shown;             /* blocks of the running graph that were met or have no value */
+    fvlm_onnx_waiting *waiting; /* [blocks of both locators] */
     pthread_t thread;
     bool started, in_prompt, stopped;
     fvlm_status st;

@@ -50,6 +50,13 @@ same "--json names the values" "$(grep -c '"value": "v[0-9]*"' "$dir/json")" "$(
 grep -q '"ok": true$' "$dir/json" && ! grep -q '"absent": true' "$dir/json"; ok "--json: nothing is absent, all is well" $?
 "$FVLM" verify "$m" --against "$all" >"$dir/out" 2>&1; ok "without a picture weights only" $?
 
+verify "$m" "$all/vision_encoder.onnx" --max-kl 1
+same "a limit on predictions that are not made" "$rc $(cat "$dir/err")" \
+    "2 fvlm: --max-kl and --min-agree: only embeddings are compared here; --max-error limits those"
+verify "$m" "$all/vision_encoder.onnx" --max-error 1e-3; passes "--max-error limits the rows"
+verify "$m" "$all/vision_encoder.onnx" --max-error 1e-9; [ $rc = 1 ] && grep -q 'exceeds --max-error 1e-09$' "$dir/err"
+ok "and is exceeded" $?
+
 # --- a model of the safetensors, whose weights were rounded elsewhere ---
 "$FVLM" convert "$tiny/unfused" --type f32 -o "$dir/safe.fvlm" -q || give_up "convert of safetensors"
 verify "$dir/safe.fvlm" --against "$all"; passes "a model of the unfused checkpoint agrees with the files of the fused one"
