@@ -269,7 +269,7 @@ static fvlm_status check_long_past(const fvlm_graph *g, const decoder *known, fv
 
 fvlm_status fvlm_match_decoder(fvlm_match *m, const fvlm_graph *g, fvlm_err *err)
 {
-    static const lengths first = {2, 3}, second = {61, 4}, without_past = {0, 65};
+    static const lengths first = {2, 3}, second = {61, 4}, without_past = {0, 250};
     const uint32_t hidden = m->config.llm.hidden;
     const size_t from = m->n;
     decoder known = {0};
