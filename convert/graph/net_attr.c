@@ -37,6 +37,17 @@ fvlm_status fvlm_net_attr_bool(bool *out, const fvlm_graph_node *n, const char *
     return st;
 }
 
+fvlm_status fvlm_net_attr_count(uint64_t *out, const fvlm_graph_node *n, const char *name, int64_t absent,
+                                fvlm_err *err)
+{
+    int64_t i = 0;
+    fvlm_status st = fvlm_graph_attr_int(&i, n, name, absent, err);
+    if (!st && (i < 1 || i > 1 << 30))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64 "; it must be from 1 to 2^30", name, i);
+    *out = (uint64_t)i;
+    return st;
+}
+
 fvlm_status fvlm_net_attr_text(const char **out, const fvlm_graph_node *n, const char *name, const char *absent,
                                fvlm_err *err)
 {

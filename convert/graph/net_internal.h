@@ -189,6 +189,9 @@ fvlm_status fvlm_net_attr_axis(unsigned *out, const fvlm_graph_node *n, const ch
                                fvlm_err *err);
 fvlm_status fvlm_net_attr_double(double *out, const fvlm_graph_node *n, const char *name, float absent, fvlm_err *err);
 fvlm_status fvlm_net_attr_bool(bool *out, const fvlm_graph_node *n, const char *name, bool absent, fvlm_err *err);
+/* From 1 to 2^30. */
+fvlm_status fvlm_net_attr_count(uint64_t *out, const fvlm_graph_node *n, const char *name, int64_t absent,
+                                fvlm_err *err);
 fvlm_status fvlm_net_attr_text(const char **out, const fvlm_graph_node *n, const char *name, const char *absent,
                                fvlm_err *err);
 /* Refuses any other value of an integer attribute. */

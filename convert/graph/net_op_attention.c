@@ -14,16 +14,6 @@ static fvlm_status misfit(const fvlm_net_value *v, const char *what, fvlm_err *e
                      fvlm_net_shape_text(v->rank, v->dims, text));
 }
 
-static fvlm_status positive(uint64_t *out, const fvlm_graph_node *n, const char *name, int64_t absent, fvlm_err *err)
-{
-    int64_t i = 0;
-    fvlm_status st = fvlm_graph_attr_int(&i, n, name, absent, err);
-    if (!st && (i < 1 || i > 1 << 20))
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64 "; it must be from 1 to 2^20", name, i);
-    *out = (uint64_t)i;
-    return st;
-}
-
 /* The node with outputs of these shapes; rank 0: not an output. */
 static fvlm_status append(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
                           const fvlm_net_shape *shapes, size_t n_shapes, fvlm_err *err)
@@ -56,8 +46,8 @@ fvlm_status fvlm_net_op_gqa(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
 {
     uint64_t heads = 0, kv = 0;
     const fvlm_net_value *q = in[0], *past = in[3];
-    fvlm_status st = positive(&heads, n, "num_heads", 0, err);
-    if (!st) st = positive(&kv, n, "kv_num_heads", 0, err);
+    fvlm_status st = fvlm_net_attr_count(&heads, n, "num_heads", 0, err);
+    if (!st) st = fvlm_net_attr_count(&kv, n, "kv_num_heads", 0, err);
     if (st) return st;
     if (heads % kv != 0) return fvlm_fail(err, FVLM_BAD_INPUT, "%" PRIu64 " heads of %" PRIu64 " groups", heads, kv);
     uint64_t of = in[1] ? heads : heads + 2 * kv;
@@ -86,7 +76,7 @@ fvlm_status fvlm_net_op_mha(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
 {
     uint64_t heads = 0;
     const fvlm_net_value *q = in[0], *k = in[1], *v = in[2], *past = in[6];
-    fvlm_status st = positive(&heads, n, "num_heads", 0, err);
+    fvlm_status st = fvlm_net_attr_count(&heads, n, "num_heads", 0, err);
     if (st) return st;
     bool packed = q->rank == 5;
     if ((packed ? q->dims[2] != heads || q->dims[3] != 3 : q->rank != 3 || q->dims[2] % heads != 0) || packed != !k)
@@ -113,7 +103,7 @@ static fvlm_status microsoft_attention(fvlm_net *net, const fvlm_graph_node *n, 
     const fvlm_net_value *x = in[0], *w = in[1], *past = in[4];
     const int64_t *sizes = NULL;
     size_t n_sizes = 0;
-    fvlm_status st = positive(&heads, n, "num_heads", 0, err);
+    fvlm_status st = fvlm_net_attr_count(&heads, n, "num_heads", 0, err);
     if (!st) st = fvlm_graph_attr_ints(&sizes, &n_sizes, n, "qkv_hidden_sizes", err);
     if (st) return st;
     if (x->rank != 3) return misfit(x, "an input", err);
@@ -140,8 +130,8 @@ fvlm_status fvlm_net_op_attention(fvlm_net *net, const fvlm_graph_node *n, fvlm_
     if (!k || !v || (q->rank != 3 && q->rank != 4) || k->rank != q->rank || v->rank != q->rank)
         return misfit(q, "a query", err);
     kv = k->dims[1];
-    if (flat) st = positive(&heads, n, "q_num_heads", 0, err);
-    if (!st && flat) st = positive(&kv, n, "kv_num_heads", 0, err);
+    if (flat) st = fvlm_net_attr_count(&heads, n, "q_num_heads", 0, err);
+    if (!st && flat) st = fvlm_net_attr_count(&kv, n, "kv_num_heads", 0, err);
     if (st) return st;
     if (!heads || !kv || (flat && (q->dims[2] % heads || k->dims[2] % kv || v->dims[2] % kv)))
         return misfit(q, "a query", err);

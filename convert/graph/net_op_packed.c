@@ -6,19 +6,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-static fvlm_status positive(uint64_t *out, const fvlm_graph_node *n, const char *name, int64_t absent, fvlm_err *err)
-{
-    int64_t i = 0;
-    fvlm_status st = fvlm_graph_attr_int(&i, n, name, absent, err);
-    if (!st && (i < 1 || i > INT32_MAX))
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "attribute %s = %" PRId64 "; it must be from 1 to 2^31 - 1", name, i);
-    *out = (uint64_t)i;
-    return st;
-}
-
 static fvlm_status block_of(fvlm_packed *p, const fvlm_graph_node *n, int64_t absent, fvlm_err *err)
 {
-    fvlm_status st = positive(&p->block, n, "block_size", absent, err);
+    fvlm_status st = fvlm_net_attr_count(&p->block, n, "block_size", absent, err);
     if (!st && (p->block < 16 || p->block & (p->block - 1)))
         st = fvlm_fail(err, FVLM_BAD_INPUT, "block_size = %" PRIu64 " is not a power of 2 from 16 up", p->block);
     return st;
@@ -64,9 +54,9 @@ fvlm_status fvlm_net_op_nbits(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
 {
     uint64_t k = 0, rows = 0, bits = 4;
     fvlm_packed p = {.kind = FVLM_PACKED_NBITS, .axis = 1};
-    fvlm_status st = positive(&k, n, "K", 0, err);
-    if (!st) st = positive(&rows, n, "N", 0, err);
-    if (!st) st = positive(&bits, n, "bits", 4, err);
+    fvlm_status st = fvlm_net_attr_count(&k, n, "K", 0, err);
+    if (!st) st = fvlm_net_attr_count(&rows, n, "N", 0, err);
+    if (!st) st = fvlm_net_attr_count(&bits, n, "bits", 4, err);
     if (!st) st = block_of(&p, n, 128, err);
     if (!st) st = fvlm_net_attr_refuse(n, "weight_prepacked", 0, err);
     if (!st && bits != 4 && bits != 8)
@@ -96,8 +86,8 @@ fvlm_status fvlm_net_op_bnb4(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
     uint64_t k = 0, rows = 0;
     int64_t table = 0;
     fvlm_packed p = {.kind = FVLM_PACKED_BNB4, .bits = 4, .axis = 1};
-    fvlm_status st = positive(&k, n, "K", 0, err);
-    if (!st) st = positive(&rows, n, "N", 0, err);
+    fvlm_status st = fvlm_net_attr_count(&k, n, "K", 0, err);
+    if (!st) st = fvlm_net_attr_count(&rows, n, "N", 0, err);
     if (!st) st = block_of(&p, n, 0, err);
     if (!st) st = fvlm_graph_attr_int(&table, n, "quant_type", 1, err);
     if (!st) st = fvlm_net_attr_refuse(n, "transB", 1, err);
@@ -125,7 +115,7 @@ fvlm_status fvlm_net_op_gather_blocks(fvlm_net *net, const fvlm_graph_node *n, f
     if (in[0]->rank != 2) return fvlm_fail(err, FVLM_UNSUPPORTED, "its table must be a matrix");
     fvlm_status st = fvlm_net_attr_axis(&gather, n, "gather_axis", 0, 2, err);
     if (!st) st = fvlm_net_attr_axis(&quantize, n, "quantize_axis", 1, 2, err);
-    if (!st) st = positive(&bits, n, "bits", 4, err);
+    if (!st) st = fvlm_net_attr_count(&bits, n, "bits", 4, err);
     if (!st) st = block_of(&p, n, 128, err);
     if (!st && (gather != 0 || quantize != 1 || (bits != 4 && bits != 8)))
         st = fvlm_fail(err, FVLM_UNSUPPORTED, "only gather_axis 0, quantize_axis 1 and 4 or 8 bits are supported");

@@ -135,8 +135,9 @@ static fvlm_status pack(fvlm_net *net, fvlm_net_value *out, const fvlm_net_value
 {
     const fvlm_graph_tensor *t = x->weight.tensor;
     unsigned bits = t ? fvlm_onnx_type_bits(t->type) : 0;
-    bool as_stored = t && !x->weight.transposed && x->weight.packed.kind == FVLM_PACKED_NONE && t->rank == x->rank &&
-                     memcmp(t->dims, x->dims, x->rank * sizeof *x->dims) == 0;
+    bool swapped = x->weight.transposed && x->rank == 2 && t->rank == 2 && !s->block;
+    bool as_stored = t && x->weight.packed.kind == FVLM_PACKED_NONE && t->rank == x->rank &&
+                     (swapped || (!x->weight.transposed && memcmp(t->dims, x->dims, x->rank * sizeof *x->dims) == 0));
     if (!as_stored || !fvlm_net_is_integer(t->type) || (bits != 8 && bits != 4)) {
         if (out->numbers) return FVLM_OK;
         return fvlm_fail(err, FVLM_UNSUPPORTED,
@@ -145,6 +146,8 @@ static fvlm_status pack(fvlm_net *net, fvlm_net_value *out, const fvlm_net_value
     }
     fvlm_packed *p = &out->weight.packed;
     *p = (fvlm_packed){.kind = FVLM_PACKED_LINEAR, .bits = bits, .block = s->block, .axis = s->axis};
+    if (swapped && s->n_scales) p->axis = 1 - s->axis;
+    out->weight.transposed = swapped;
     p->scales = fvlm_net_tensor_of(net, scale, err);
     if (!p->scales) return err->code;
     if (zero && !(p->zero_points = fvlm_net_tensor_of(net, zero, err))) return err->code;

@@ -8,8 +8,8 @@
 #include "tests/support/net_rows.h"
 #include "tests/support/support.h"
 
-/* tensors and nodes: see net_rows.h. What is left: "OP[attributes](inputs)"; #0 is what node 0 puts out, w' a transposed
- * weight, w/4 a packed one (fvlm_packed_kind), =2 a scalar. The last item is the output and its shape. */
+/* tensors and nodes: see net_rows.h. What is left: "OP[attributes](inputs)"; #0 is what node 0 puts out, w' a
+ * transposed weight, w/4 a packed one (fvlm_packed_kind), =2 a scalar. The last item is the output and its shape. */
 static const struct {
     const char *tensors, *nodes, *left;
     int64_t opset;
@@ -92,6 +92,7 @@ static const struct {
     /* integers */
     {"x:2,3 q#3,4 s?0.5", "DequantizeLinear q,s a; MatMul x,a y", "MatMul(x,q/4) #0[2,4]", 0},
     {"x:2,3 q#4,3 s=4", "DequantizeLinear q,s a axis=0; Transpose a b; MatMul x,b y", "MatMul(x,q'/4) #0[2,4]", 0},
+    {"x:2,3 q#4,3 s=4", "Transpose q t; DequantizeLinear t,s a axis=1; MatMul x,a y", "MatMul(x,q'/4) #0[2,4]", 0},
     {"x:2,3 q#3,4 s?0.5 z#",
      "DynamicQuantizeLinear x a,sa,za; MatMulInteger a,q,za,z i; Cast i f to=1; Mul sa,s t; Mul f,t y",
      "MatMul(x,q/4) #0[2,4]", 0},
