@@ -31,7 +31,7 @@ typedef struct {
     unsigned n;
 } fvlm_net_sum;
 
-/* Takes y apart until x, or what is no sum. A convolution of x that is not square, dilated or padded otherwise is
+/* Takes sums apart, from y back to x. A convolution of x that is not square, dilated or padded otherwise is
  * FVLM_BRANCH_OTHER. Refuses more branches than FVLM_NET_BRANCHES. */
 fvlm_status fvlm_net_sum_match(fvlm_net_sum *out, const fvlm_net *net, fvlm_map y, const fvlm_map *x, fvlm_err *err);
 

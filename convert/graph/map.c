@@ -50,7 +50,7 @@ bool fvlm_map_same(const fvlm_map *a, const fvlm_map *b)
            fvlm_map_has_order(a, b->channels_last);
 }
 
-/* The dimension that counts channels; -1 if there is no such one. */
+/* The dimension that counts channels; -1 if there is none. */
 static int channel_axis(const fvlm_map *m)
 {
     const fvlm_net_value *v = m->v;

@@ -20,7 +20,7 @@ typedef struct {
 
 /* Passes what only rearranges. */
 void fvlm_map_back(fvlm_map *m);
-/* The other way: v is computed from m by rearranging only. False if it is no map of the same channels and pixels. */
+/* The other way: v is computed from m by rearranging only. False if it is not a map of the same channels and pixels. */
 bool fvlm_map_forward(fvlm_map *m, fvlm_net_value *v);
 bool fvlm_map_same(const fvlm_map *a, const fvlm_map *b);
 /* v, shaped for broadcasting, has one element for each channel of m. */

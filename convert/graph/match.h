@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* match.h - private to graph/: the weights of a FastVLM network found in graphs by structure, under the names that
- * Apple's checkpoint has for them (names/ knows those), and what the graphs say about the network besides. */
+ * Apple's checkpoint has for them (names/ knows those), and the other properties of the network that graphs show. */
 #ifndef FVLM_CONVERT_GRAPH_MATCH_H
 #define FVLM_CONVERT_GRAPH_MATCH_H
 

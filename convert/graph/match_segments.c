@@ -6,10 +6,10 @@
 
 #include "convert/graph/match_tower.h"
 
-#define MAX_STEPS 256 /* values that a guess looks at */
+#define MAX_STEPS 256 /* values that one guess visits */
 
-/* The map that v is, by the layer that computes it. A wrong guess costs nothing but a refusal: matching goes by what
- * the layers themselves say. */
+/* The map that v is, by the layer that computes it. A wrong guess can only lead to a refusal: the matchers verify
+ * every layer themselves. */
 static bool guess_map(fvlm_map *out, fvlm_net_value *v, const fvlm_map *x, unsigned *steps)
 {
     fvlm_map m = *x;

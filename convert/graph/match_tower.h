@@ -25,7 +25,7 @@ typedef struct {
     enum { FVLM_SEGMENT_END, FVLM_SEGMENT_CONV, FVLM_SEGMENT_RESIDUAL, FVLM_SEGMENT_OTHER } kind;
     fvlm_net_value *first; /* the first link that is computed, not only rearranged; END: NULL */
     size_t end;            /* the link that is the segment's output */
-    fvlm_map y;            /* that output; y.v is NULL if it is no map */
+    fvlm_map y;            /* that output; y.v is NULL if it is not a map */
     fvlm_net_sum sum;      /* CONV: convolutions and normalized identities, and perhaps x. RESIDUAL: x and one branch */
 } fvlm_segment;
 

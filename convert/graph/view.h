@@ -5,7 +5,7 @@
  * A view is exact: element i of the flattened value is element offset + sum of index_a * stride_a of the flattened
  * base, with index_a the digits of i in the mixed radix of the factors' sizes, the last factor fastest. Neighbours are
  * merged, so that two views with the same dimensions show the same order exactly if their factors are equal. That is
- * how heads are told from channels, and a permuted qkv from an honest one. */
+ * how a permuted qkv is told from Apple's order. */
 #ifndef FVLM_CONVERT_GRAPH_VIEW_H
 #define FVLM_CONVERT_GRAPH_VIEW_H
 

@@ -232,7 +232,7 @@ def more_node(g, rng):
 
 
 def turned(g, rng):
-    """A Reshape splits or joins in another order, and the Transpose behind it makes up for the shape: heads and channels, or
+    """A Reshape splits or joins in another order, and the Transpose after it restores the shape: heads and channels, or
     q, k, v and heads change places."""
     by_output = {o: n for n in g.graph.node for o in n.output}
     constants = dict(g.constants())

@@ -534,7 +534,7 @@ static void many_changes(void **state)
     print_message("# of 400, %u accepted: changes of nodes that the spelling does not have\n", accepted);
 }
 
-/* Shapes of the picture, roles, and queries that are other rows of the layer: a legal model, whose weights say so. */
+/* Shapes of the picture, roles, and queries that are other rows of the layer: a legal model with other weights. */
 static void inputs_and_rows(void **state)
 {
     (void)state;
