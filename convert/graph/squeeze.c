@@ -40,7 +40,7 @@ fvlm_status fvlm_squeeze_match(fvlm_squeeze *out, const fvlm_net *net, fvlm_map 
     if (!fvlm_net_is(m->v, "Mul"))
         return fvlm_match_expected(net, m->v, NULL, err, "squeeze-and-excitation, a product with a gate");
     fvlm_net_value *const *input = m->v->producer->inputs;
-    const int k = input[0]->n_elems < input[1]->n_elems; /* the map is the larger one */
+    const int k = input[0]->n_elems < input[1]->n_elems || fvlm_net_is(input[0], "Sigmoid"); /* input k is the map */
     fvlm_map of = {input[k == 1], m->channels, m->pixels, m->channels_last};
     fvlm_map gate = {input[k != 1], m->channels, 1, m->channels_last};
     if (of.v->n_elems != m->v->n_elems || !fvlm_map_is_per_channel(m, gate.v))
