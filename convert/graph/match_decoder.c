@@ -251,15 +251,19 @@ static fvlm_status match_once(fvlm_match *m, const fvlm_graph *g, lengths l, dec
     return st;
 }
 
-/* A window of attention shows only when it is full. The longest past is taken for which the file can be evaluated: it
- * may have tables of fewer positions. Whatever else is wrong then was seen before. */
+/* A window of attention shows only when it is full. The largest lengths are taken for which the file can be evaluated:
+ * it may have tables of fewer positions. Whatever else is wrong then was seen before. */
 static fvlm_status check_long_past(const fvlm_graph *g, const decoder *known, fvlm_err *err)
 {
-    static const uint64_t past[] = {8191, 4095, 2047, 1023, 511}; /* 8192 is FastVLM's context */
-    for (size_t i = 0; i < sizeof past / sizeof past[0]; i++) {
+    static const lengths cached[] = {
+        {8191, 1}, {4095, 1}, {2047, 1}, {1023, 1}, {511, 1}}; /* 8192 is FastVLM's context */
+    static const lengths whole[] = {
+        {0, 250}, {0, 200}, {0, 150}, {0, 100}, {0, 80}}; /* 250 x 250 is a small constant */
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
+        const lengths l = known->inputs.has_caches ? cached[i] : whole[i];
         decoder d = {.err = err, .frame.rope.theta = known->frame.rope.theta, .frame.long_past = true};
         fvlm_net *net = NULL;
-        const fvlm_status st = find(&d, &net, g, past[i], 1);
+        const fvlm_status st = find(&d, &net, g, l.n_past, l.n_new);
         end(&d, &net);
         if (!st) return FVLM_OK;
         if (d.frame.not_causal || st == FVLM_NOMEM) return st;
@@ -269,7 +273,7 @@ static fvlm_status check_long_past(const fvlm_graph *g, const decoder *known, fv
 
 fvlm_status fvlm_match_decoder(fvlm_match *m, const fvlm_graph *g, fvlm_err *err)
 {
-    static const lengths first = {2, 3}, second = {61, 4}, without_past = {0, 250};
+    static const lengths first = {2, 3}, second = {61, 4}, without_past = {0, 65};
     const uint32_t hidden = m->config.llm.hidden;
     const size_t from = m->n;
     decoder known = {0};
@@ -278,7 +282,7 @@ fvlm_status fvlm_match_decoder(fvlm_match *m, const fvlm_graph *g, fvlm_err *err
     if (!st && known.inputs.is_dynamic) {
         st = match_once(&again, g, known.inputs.has_caches ? second : without_past, &known, err);
         if (!st) st = fvlm_decoder_check_same(m, from, &again, err);
-        if (!st && known.inputs.has_caches) st = check_long_past(g, &known, err);
+        if (!st) st = check_long_past(g, &known, err);
     }
     fvlm_match_free(&again);
     if (!st && hidden && hidden != m->config.llm.hidden)

@@ -123,9 +123,9 @@ static void add_window_of_4096(decoder_graph *g)
     add_window(g, 4095);
 }
 
-static void add_window_of_64(decoder_graph *g)
+static void add_window_of_200(decoder_graph *g)
 {
-    add_window(g, 63);
+    add_window(g, 199);
 }
 
 static void add_token_types(decoder_graph *g)
@@ -501,8 +501,8 @@ static const refusal refusals[] = {
     {.change = add_window_of_4096,
      .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 8191, key 0"},
     {.style = {.no_cache = true},
-     .change = add_window_of_64,
-     .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 64, key 0"},
+     .change = add_window_of_200,
+     .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 200, key 0"},
     {.change = add_window_of_9,
      .message = "node \"n_l1.probs\" (Softmax): expected a causal mask (0 there), found -inf at query 61, key 0"},
     {.change = weaken_mask,
