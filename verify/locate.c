@@ -10,7 +10,9 @@
 #include "format/base/grow.h"
 
 enum { SAMPLES = 1024 };
-static const double FARTHEST = 0.5, NEAREST = 1e-7; /* errors beyond these count as none, and as equal */
+/* Errors beyond the first two count as no agreement, and as equality; the third is that of values that are not finite.
+ */
+static const double FARTHEST = 0.5, NEAREST = 1e-7, NOT_FINITE = 1e30;
 
 struct fvlm_locate_entry {
     uint32_t id;
@@ -106,7 +108,7 @@ static double distance(const fvlm_located *b, const float *x, bool transposed)
         norm2 += v * v;
     }
     const double error = norm2 > 0 ? sqrt(error2 / norm2) : error2 > 0 ? INFINITY : 0;
-    return isfinite(error) ? error : INFINITY;
+    return isfinite(error) ? error : NOT_FINITE;
 }
 
 static fvlm_status add_entry(fvlm_locator *l, uint32_t id, const fvlm_judge_tensor *t, bool transposed, fvlm_err *err)

@@ -122,7 +122,10 @@ static fvlm_status meeting(void *ctx, const fvlm_lockstep_block *shown, fvlm_err
     if (!st) st = w->kind->block(w, shown->name, shown->rows, shown->cols, &truth, err);
     if (!st && c->in_prompt) st = measure_block(c, shown, truth, err);
     if (st) return st;
-    if (c->out->embedding && !strcmp(shown->name, c->out->embedding)) measure_embedding(c, shown, truth);
+    if (c->out->embedding && !strcmp(shown->name, c->out->embedding)) {
+        if (!truth) return fvlm_fail(err, FVLM_MISMATCH, "there is nothing to compare %s with", shown->name);
+        measure_embedding(c, shown, truth);
+    }
     if (!strcmp(shown->name, "logits")) st = measure_logits(c, shown, truth, err);
     show_progress(c);
     if (w->kind->release) w->kind->release(w);

@@ -202,6 +202,24 @@ static void output_is_fixed(void **state)
     expect(&l, 0, "none");
     expect(&l, 2, "norm");
     fvlm_locator_free(&l);
+    for (size_t i = 0; i < N; i++) other[i] = i % 2 ? NAN : INFINITY;
+    add_blocks(&l, 0, 2);
+    fvlm_locator_anchor(&l, id_of(graph, "norm"));
+    add(&l, "v2", other, false);
+    add(&l, "norm", other, true);
+    solve(&l);
+    expect(&l, 0, "none");
+    expect(&l, 1, "norm");
+    fvlm_locator_free(&l);
+    /* An output that cannot be the last block is no other one either. */
+    add_blocks(&l, 0, 2);
+    fvlm_locator_add_block(&l, "b2", stream[2], ROWS / 2, COLS);
+    fvlm_locator_anchor(&l, id_of(graph, "norm"));
+    add(&l, "norm", stream[0], false);
+    solve(&l);
+    expect(&l, 0, "none");
+    expect(&l, 2, "none");
+    fvlm_locator_free(&l);
 }
 
 /* A norm that puts out its sum behind its result: the sum comes first. */
