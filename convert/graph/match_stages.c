@@ -30,9 +30,10 @@ static fvlm_status match_stem(fvlm_tower *t)
         const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
         snprintf(name, sizeof name, FVLM_MATCH_TOWER "patch_embed.%u", i);
         st = fvlm_tower_check_conv(t, &s, want[i]);
-        if (!st) st = fvlm_emit_mobile_one(t, &s, name);
+        if (st) return fvlm_err_prefix(t->err, "not FastVLM's vision encoder");
+        st = fvlm_emit_mobile_one(t, &s, name);
         if (!st) fvlm_tower_advance(t, &s);
-        if (!st) st = fvlm_tower_pass_gelu(t, "after the stem's convolution");
+        if (!st) st = fvlm_tower_pass_gelu(t, "after a convolution of FastViTHD's stem");
     }
     return st;
 }

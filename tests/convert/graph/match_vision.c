@@ -155,55 +155,59 @@ typedef struct {
 static const refused refusals[] = {
     {false,
      {EDIT("stem.0", NULL, NULL, "strides=[2,2] pads=[0,0,0,0]")},
-     "node \"n_stem.0\" (Conv): expected the first convolution of FastViTHD's stem (3x3, stride 2, padding half its "
-     "side), found a 3x3 convolution, stride 2x2, padding 0,0,0,0, dilation 1x1, 1 groups, 3 -> 16 channels"},
+     "not FastVLM\'s vision encoder: node \"n_stem.0\" (Conv): expected the first convolution of FastViTHD's stem "
+     "(3x3, stride 2, padding half its side), found a 3x3 convolution, stride 2x2, padding 0,0,0,0, dilation 1x1, 1 "
+     "groups, 3 -> 16 channels"},
     {false,
      {EDIT("stem.0", NULL, NULL, "strides=[2,2] pads=[2,2,2,2] dilations=[2,2]")},
-     "node \"n_stem.0\" (Conv): expected the first convolution of FastViTHD's stem (3x3, stride 2, padding half its "
-     "side), found a 3x3 convolution, stride 2x2, padding 2,2,2,2, dilation 2x2, 1 groups, 3 -> 16 channels"},
+     "not FastVLM\'s vision encoder: node \"n_stem.0\" (Conv): expected the first convolution of FastViTHD's stem "
+     "(3x3, stride 2, padding half its side), found a 3x3 convolution, stride 2x2, padding 2,2,2,2, dilation 2x2, 1 "
+     "groups, 3 -> 16 channels"},
     {false,
      {EDIT("stem.0", NULL, NULL, "strides=[2,2] auto_pad='SAME_UPPER'")},
-     "node \"n_stem.0\" (Conv): expected the first convolution of FastViTHD's stem (3x3, stride 2, padding half its "
-     "side), found a 3x3 convolution, stride 2x2, padding 0,0,1,1, dilation 1x1, 1 groups, 3 -> 16 channels"},
+     "not FastVLM\'s vision encoder: node \"n_stem.0\" (Conv): expected the first convolution of FastViTHD's stem "
+     "(3x3, stride 2, padding half its side), found a 3x3 convolution, stride 2x2, padding 0,0,1,1, dilation 1x1, 1 "
+     "groups, 3 -> 16 channels"},
     {false,
      {EDIT("stem.0", "+Relu", NULL, NULL)},
-     "node \"n_stem.0\" (Relu): expected the exact GELU (with Erf) after the stem's convolution, found Relu"},
+     "node \"n_stem.0\" (Relu): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, found "
+     "Relu"},
     {false,
      {EDIT("stem.0.gelu.erf", "Tanh", NULL, NULL)},
-     "node \"n_stem.0.gelu\" (Mul): expected the exact GELU (with Erf) after the stem's convolution, found its "
-     "approximation by tanh"},
+     "node \"n_stem.0.gelu\" (Mul): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, found "
+     "its approximation by tanh"},
     {false,
      {EDIT("stem.0.gelu.add", NULL, "stem.0.gelu.erf,two", NULL)},
-     "node \"n_stem.0.gelu\" (Mul): expected the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), after the stem's "
-     "convolution, found other constants"},
+     "node \"n_stem.0.gelu\" (Mul): expected the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), after a convolution of "
+     "FastViTHD's stem, found other constants"},
     {false,
      {EDIT("stem.0.gelu", NULL, "stem.0.gelu.mul,one", NULL)},
-     "node \"n_stem.0.gelu.mul\" (Mul): expected the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), after the stem's "
-     "convolution, found other constants"},
+     "node \"n_stem.0.gelu.mul\" (Mul): expected the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), after a convolution of "
+     "FastViTHD's stem, found other constants"},
     {false,
      {EDIT("stem.1.gelu.div", NULL, "stem.1,two", NULL)},
-     "node \"n_stem.1.gelu\" (Mul): expected the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), after the stem's "
-     "convolution, found other constants"},
+     "node \"n_stem.1.gelu\" (Mul): expected the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), after a convolution of "
+     "FastViTHD's stem, found other constants"},
     {false,
      {EDIT("stem.1.gelu.mul", NULL, "stem.1.gelu.erf,stem.1.gelu.add", NULL)},
-     "node \"n_stem.1.gelu.div\" (Div): expected the exact GELU (with Erf) after the stem's convolution, found another "
-     "product with Erf"},
+     "node \"n_stem.1.gelu.div\" (Div): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, "
+     "found another product with Erf"},
     {false,
      {.gelu = GELU_OPERATOR, EDIT("stem.1.gelu", NULL, NULL, "approximate='tanh'")},
-     "node \"n_stem.1.gelu\" (Gelu): expected the exact GELU (with Erf) after the stem's convolution, found its "
-     "approximation by tanh"},
+     "node \"n_stem.1.gelu\" (Gelu): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, found "
+     "its approximation by tanh"},
     {false,
      {EDIT("stem.1.gelu", "com.microsoft:FastGelu", "stem.1", NULL)},
-     "node \"n_stem.1.gelu\" (FastGelu): expected the exact GELU (with Erf) after the stem's convolution, found its "
-     "approximation by tanh"},
+     "node \"n_stem.1.gelu\" (FastGelu): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, "
+     "found its approximation by tanh"},
     {false,
      {EDIT("stem.1.gelu", "com.microsoft:QuickGelu", "stem.1", "alpha=1.702")},
-     "node \"n_stem.1.gelu\" (QuickGelu): expected the exact GELU (with Erf) after the stem's convolution, found its "
-     "approximation by a sigmoid, or SiLU"},
+     "node \"n_stem.1.gelu\" (QuickGelu): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, "
+     "found its approximation by a sigmoid, or SiLU"},
     {false,
      {EDIT("stem.2.gelu", "Sigmoid", "stem.2", NULL)},
-     "node \"n_stem.2.gelu\" (Sigmoid): expected the exact GELU (with Erf) after the stem's convolution, found its "
-     "approximation by a sigmoid, or SiLU"},
+     "node \"n_stem.2.gelu\" (Sigmoid): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, "
+     "found its approximation by a sigmoid, or SiLU"},
     {false,
      {EDIT("b0.0.mixed", "-", NULL, NULL)},
      "node \"n_b0.0.ffn\" (Add): expected a RepMixer or attention before it, found a ConvFFN"},
@@ -474,7 +478,8 @@ static const refused refusals[] = {
      "one identity, each with BatchNorm, found another branch"},
     {true,
      {EDIT("b0.0.mixed", NULL, "stem.2.with_conv0,b0.0.mixed_scaled", NULL)},
-     "node \"n_b0.0.mixed\" (Add): expected the exact GELU (with Erf) after the stem's convolution, found Add"},
+     "node \"n_b0.0.mixed\" (Add): expected the exact GELU (with Erf) after a convolution of FastViTHD's stem, found "
+     "Add"},
     {true,
      {EDIT("pos", "Sub", NULL, NULL)},
      "node \"n_pos\" (Sub): expected a position encoding: a depthwise convolution without BatchNorm, perhaps added to "
