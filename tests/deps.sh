@@ -101,6 +101,8 @@ grep -rnE '^[ \t]*#[ \t]*include' --include='*' fvlm.c $rooms | grep -v '\.md:' 
             header = substr($0, RSTART + 1, RLENGTH - 2); to = room(header)
             if (to == "?" || to == "commands") print place ": \"" header "\" is in no room; includes are paths from the top"
             else if (to == from) next
+            else if (from == "verify/judge" && to == "convert/graph" && header != "convert/graph/graph.h")
+                print place ": verify/judge may read the parsed graph only, not \"" header "\""
             else if (may[from, to] && header !~ /_internal\.h$/) next
             else if (may[from, "public"] && is_public(header)) next
             else print place ": " from " may not include \"" header "\""
