@@ -36,13 +36,12 @@ typedef struct {
     int32_t lane;
 } binary;
 
-#define EACH(type, expr)                                                                                               \
-    {                                                                                                                  \
+#define EACH(k, type, expr)                                                                                            \
+    case k: {                                                                                                          \
         const type *x = a, *y = b;                                                                                     \
         type *z = o;                                                                                                   \
         for (size_t i = 0; i < n; i++) z[i] = (expr);                                                                  \
-    }                                                                                                                  \
-    break
+    } break
 
 /* As numpy and onnxruntime: a NaN operand gives NaN. */
 #define NAN_FIRST(less) (x[i] != x[i] ? x[i] : y[i] != y[i] ? y[i] : (less) ? x[i] : y[i])
@@ -57,26 +56,16 @@ static double real_mod(double x, double y)
 static void run_f32(kind k, size_t n, const void *a, const void *b, void *o)
 {
     switch (k) {
-    case ADD:
-        EACH(float, x[i] + y[i]);
-    case SUB:
-        EACH(float, x[i] - y[i]);
-    case MUL:
-        EACH(float, x[i] * y[i]);
-    case DIV:
-        EACH(float, x[i] / y[i]);
-    case POW:
-        EACH(float, (float)pow((double)x[i], (double)y[i]));
-    case MIN:
-        EACH(float, NAN_FIRST(x[i] < y[i]));
-    case MAX:
-        EACH(float, NAN_FIRST(x[i] > y[i]));
-    case MOD:
-        EACH(float, (float)real_mod((double)x[i], (double)y[i]));
-    case FMOD:
-        EACH(float, fmodf(x[i], y[i]));
-    case PRELU:
-        EACH(float, x[i] < 0 ? x[i] * y[i] : x[i]);
+        EACH(ADD, float, x[i] + y[i]);
+        EACH(SUB, float, x[i] - y[i]);
+        EACH(MUL, float, x[i] * y[i]);
+        EACH(DIV, float, x[i] / y[i]);
+        EACH(POW, float, (float)pow((double)x[i], (double)y[i]));
+        EACH(MIN, float, NAN_FIRST(x[i] < y[i]));
+        EACH(MAX, float, NAN_FIRST(x[i] > y[i]));
+        EACH(MOD, float, (float)real_mod((double)x[i], (double)y[i]));
+        EACH(FMOD, float, fmodf(x[i], y[i]));
+        EACH(PRELU, float, x[i] < 0 ? x[i] * y[i] : x[i]);
     default:
         break;
     }
@@ -85,26 +74,16 @@ static void run_f32(kind k, size_t n, const void *a, const void *b, void *o)
 static void run_f64(kind k, size_t n, const void *a, const void *b, void *o)
 {
     switch (k) {
-    case ADD:
-        EACH(double, x[i] + y[i]);
-    case SUB:
-        EACH(double, x[i] - y[i]);
-    case MUL:
-        EACH(double, x[i] * y[i]);
-    case DIV:
-        EACH(double, x[i] / y[i]);
-    case POW:
-        EACH(double, pow(x[i], y[i]));
-    case MIN:
-        EACH(double, NAN_FIRST(x[i] < y[i]));
-    case MAX:
-        EACH(double, NAN_FIRST(x[i] > y[i]));
-    case MOD:
-        EACH(double, real_mod(x[i], y[i]));
-    case FMOD:
-        EACH(double, fmod(x[i], y[i]));
-    case PRELU:
-        EACH(double, x[i] < 0 ? x[i] * y[i] : x[i]);
+        EACH(ADD, double, x[i] + y[i]);
+        EACH(SUB, double, x[i] - y[i]);
+        EACH(MUL, double, x[i] * y[i]);
+        EACH(DIV, double, x[i] / y[i]);
+        EACH(POW, double, pow(x[i], y[i]));
+        EACH(MIN, double, NAN_FIRST(x[i] < y[i]));
+        EACH(MAX, double, NAN_FIRST(x[i] > y[i]));
+        EACH(MOD, double, real_mod(x[i], y[i]));
+        EACH(FMOD, double, fmod(x[i], y[i]));
+        EACH(PRELU, double, x[i] < 0 ? x[i] * y[i] : x[i]);
     default:
         break;
     }
@@ -135,32 +114,19 @@ static int64_t remainder_of(int64_t x, int64_t y, bool sign_of_divisor)
 static void run_i64(kind k, size_t n, const void *a, const void *b, void *o)
 {
     switch (k) { /* unsigned arithmetic wraps */
-    case ADD:
-        EACH(uint64_t, x[i] + y[i]);
-    case SUB:
-        EACH(uint64_t, x[i] - y[i]);
-    case MUL:
-        EACH(uint64_t, x[i] * y[i]);
-    case DIV:
-        EACH(int64_t, divide(x[i], y[i]));
-    case POW:
-        EACH(int64_t, (int64_t)power((uint64_t)x[i], y[i], true));
-    case MIN:
-        EACH(int64_t, x[i] < y[i] ? x[i] : y[i]);
-    case MAX:
-        EACH(int64_t, x[i] > y[i] ? x[i] : y[i]);
-    case MOD:
-        EACH(int64_t, remainder_of(x[i], y[i], true));
-    case FMOD:
-        EACH(int64_t, remainder_of(x[i], y[i], false));
-    case PRELU:
-        EACH(int64_t, x[i] < 0 ? (int64_t)((uint64_t)x[i] * (uint64_t)y[i]) : x[i]);
-    case AND:
-        EACH(uint64_t, x[i] & y[i]);
-    case OR:
-        EACH(uint64_t, x[i] | y[i]);
-    case XOR:
-        EACH(uint64_t, x[i] ^ y[i]);
+        EACH(ADD, uint64_t, x[i] + y[i]);
+        EACH(SUB, uint64_t, x[i] - y[i]);
+        EACH(MUL, uint64_t, x[i] * y[i]);
+        EACH(DIV, int64_t, divide(x[i], y[i]));
+        EACH(POW, int64_t, (int64_t)power((uint64_t)x[i], y[i], true));
+        EACH(MIN, int64_t, x[i] < y[i] ? x[i] : y[i]);
+        EACH(MAX, int64_t, x[i] > y[i] ? x[i] : y[i]);
+        EACH(MOD, int64_t, remainder_of(x[i], y[i], true));
+        EACH(FMOD, int64_t, remainder_of(x[i], y[i], false));
+        EACH(PRELU, int64_t, x[i] < 0 ? (int64_t)((uint64_t)x[i] * (uint64_t)y[i]) : x[i]);
+        EACH(AND, uint64_t, x[i] & y[i]);
+        EACH(OR, uint64_t, x[i] | y[i]);
+        EACH(XOR, uint64_t, x[i] ^ y[i]);
     default:
         break;
     }
@@ -169,17 +135,12 @@ static void run_i64(kind k, size_t n, const void *a, const void *b, void *o)
 static void run_u64(kind k, size_t n, const void *a, const void *b, void *o)
 {
     switch (k) {
-    case DIV:
-        EACH(uint64_t, y[i] ? x[i] / y[i] : 0);
-    case POW:
-        EACH(uint64_t, power(x[i], (int64_t)y[i], false));
-    case MIN:
-        EACH(uint64_t, x[i] < y[i] ? x[i] : y[i]);
-    case MAX:
-        EACH(uint64_t, x[i] > y[i] ? x[i] : y[i]);
+        EACH(DIV, uint64_t, y[i] ? x[i] / y[i] : 0);
+        EACH(POW, uint64_t, power(x[i], (int64_t)y[i], false));
+        EACH(MIN, uint64_t, x[i] < y[i] ? x[i] : y[i]);
+        EACH(MAX, uint64_t, x[i] > y[i] ? x[i] : y[i]);
     case MOD:
-    case FMOD:
-        EACH(uint64_t, y[i] ? x[i] % y[i] : 0);
+        EACH(FMOD, uint64_t, y[i] ? x[i] % y[i] : 0);
     default:
         run_i64(k, n, a, b, o);
     }

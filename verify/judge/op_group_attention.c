@@ -27,6 +27,7 @@ static fvlm_status read_heads(group *g, const fvlm_judge_call *c)
     if (!st) st = fvlm_judge_attr_int(c, "kv_num_heads", 0, &kv_heads);
     if (!st) st = fvlm_judge_want_float(c, Q);
     if (st) return st;
+    if (!q->n) return fvlm_judge_refuse(c, "a query of no elements");
     if (heads < 1 || kv_heads < 1 || heads % kv_heads || heads > 1 << 20 || q->rank != 3 || !k != !v)
         return fvlm_judge_refuse(c, "%" PRId64 " heads, %" PRId64 " of keys, and a query of rank %u", heads, kv_heads,
                                  q->rank);
@@ -209,7 +210,6 @@ static fvlm_status run(fvlm_judge_call *c)
         g.valid = fvlm_alloc((size_t)g.batch, sizeof *g.valid);
         st = g.offset && g.valid ? FVLM_OK : fvlm_fail_nomem(c->err);
     }
-    if (!st && !c->in[Q]->n) st = fvlm_judge_refuse(c, "a query of no elements");
     if (!st) st = read_lengths(&g, c);
     if (!st) st = read_rotation(&g, c);
     if (!st) st = attend(&g, c, temp);

@@ -34,8 +34,9 @@ static fvlm_status want_share(const fvlm_judge_call *c, size_t input, const fvlm
     const uint64_t n = *s == ROWS      ? (v->rank > 1 ? v->dims[v->rank - 2] : 1)
                        : *s == COLUMNS ? v->dims[v->rank - 1]
                                        : v->dims[0];
-    const bool list = zero->n == n && (zero->rank == 1 || (zero->rank == 2 && *s == ROWS && zero->dims[1] == 1) ||
-                                       (zero->rank == 2 && *s == COLUMNS && zero->dims[0] == 1));
+    const bool list = v->rank >= 2 && zero->n == n &&
+                      (zero->rank == 1 || (zero->rank == 2 && *s == ROWS && zero->dims[1] == 1) ||
+                       (zero->rank == 2 && *s == COLUMNS && zero->dims[0] == 1));
     if (zero->n == 1) *s = ALL;
     if (zero->n == 1 || (list && *s != ALL)) return FVLM_OK;
     return fvlm_judge_refuse(c, "input %zu is %s, expected one number or %s", input, fvlm_judge_shape_text(zero, text),
@@ -211,6 +212,7 @@ static fvlm_status run_to_float(fvlm_judge_call *c)
     if (!st) st = fvlm_judge_want_type(c, 3, FVLM_ONNX_F32);
     if (!st) st = multiply(c, (const size_t[]){0, 1, 4, 5});
     if (!st) st = want_share(c, 3, c->in[1], &r.sharing_b);
+    if (!st && r.bias && c->in[1]->rank < 2) st = fvlm_judge_refuse(c, "a bias without columns");
     if (!st && r.bias) st = fvlm_judge_want_type(c, 6, FVLM_ONNX_F32);
     if (!st && r.bias) st = fvlm_judge_want_shape(c, 6, 1, &c->in[1]->dims[c->in[1]->rank - 1]);
     return st ? st : finish(c, &r, FVLM_ONNX_F32);

@@ -130,6 +130,7 @@ static fvlm_status run(fvlm_judge_call *c)
     if (!st) st = read_shape(&t, c, &r, rotated);
     if (!st && packed) st = fvlm_judge_unsupported(c, "packed batches are not supported");
     if (st) return st;
+    if (!c->in[0]->n) return fvlm_judge_make_like(c, 0, c->in[0]->type, c->in[0]);
     if (fvlm_judge_in(c, ids)) {
         if (c->in[cos]->rank != 2) return fvlm_judge_refuse(c, "positions and a table of rank %u", c->in[cos]->rank);
         st = fvlm_rotary_positions(&r, c, ids, t.batch, t.length, &rows);
@@ -138,7 +139,7 @@ static fvlm_status run(fvlm_judge_call *c)
         st = fvlm_judge_want_shape(c, cos, 3, dims);
     }
     if (!st) st = fvlm_judge_make_like(c, 0, c->in[0]->type, c->in[0]);
-    if (!st && c->in[0]->n) {
+    if (!st) {
         t.x = c->in[0]->data;
         t.y = c->out[0].data;
         t.rows = rows;

@@ -68,94 +68,57 @@ static double clip01(double x)
     return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-#define EACH(expr)                                                                                                     \
-    for (size_t i = 0; i < n; i++) {                                                                                   \
-        const double v = x[i];                                                                                         \
-        y[i] = (expr);                                                                                                 \
-    }                                                                                                                  \
-    break
+#define EACH(k, expr)                                                                                                  \
+    case k:                                                                                                            \
+        for (size_t i = 0; i < n; i++) {                                                                               \
+            const double v = x[i];                                                                                     \
+            y[i] = (expr);                                                                                             \
+        }                                                                                                              \
+        break
 
 /* p: alpha, beta. */
 static void run_f64(kind k, size_t n, const double *x, double *y, const double *p)
 {
     const double a = p[0], b = p[1];
     switch (k) {
-    case ABS:
-        EACH(fabs(v));
-    case NEG:
-        EACH(-v);
-    case SIGN:
-        EACH(v > 0 ? 1 : v < 0 ? -1 : v);
-    case RELU:
-        EACH(v < 0 ? 0 : v);
-    case SQRT:
-        EACH(sqrt(v));
-    case EXP:
-        EACH(exp(v));
-    case LOG:
-        EACH(log(v));
-    case ERF:
-        EACH(erf(v));
-    case TANH:
-        EACH(tanh(v));
-    case SIGMOID:
-        EACH(sigmoid(v));
-    case HARD_SIGMOID:
-        EACH(clip01(a * v + b));
-    case LEAKY_RELU:
-        EACH(v < 0 ? a * v : v);
-    case FLOOR:
-        EACH(floor(v));
-    case CEIL:
-        EACH(ceil(v));
-    case ROUND:
-        EACH(rint(v)); /* ties to even */
-    case RECIPROCAL:
-        EACH(1 / v);
-    case SIN:
-        EACH(sin(v));
-    case COS:
-        EACH(cos(v));
-    case TAN:
-        EACH(tan(v));
-    case ASIN:
-        EACH(asin(v));
-    case ACOS:
-        EACH(acos(v));
-    case ATAN:
-        EACH(atan(v));
-    case SINH:
-        EACH(sinh(v));
-    case COSH:
-        EACH(cosh(v));
-    case ASINH:
-        EACH(asinh(v));
-    case ACOSH:
-        EACH(acosh(v));
-    case ATANH:
-        EACH(atanh(v));
-    case GELU:
-        EACH(0.5 * v * (1 + erf(v * 0.7071067811865476)));
-    case GELU_TANH:
-        EACH(gelu_tanh(v));
-    case SWISH:
-        EACH(v * sigmoid(a * v));
-    case HARD_SWISH:
-        EACH(v * clip01(v / 6 + 0.5));
-    case MISH:
-        EACH(v * tanh(softplus(v)));
-    case ELU:
-        EACH(v < 0 ? a * expm1(v) : v);
-    case SELU:
-        EACH(v > 0 ? b * v : b * a * expm1(v));
-    case CELU:
-        EACH(v < 0 ? a * expm1(v / a) : v);
-    case SOFTPLUS:
-        EACH(softplus(v));
-    case SOFTSIGN:
-        EACH(v / (1 + fabs(v)));
-    case THRESHOLDED_RELU:
-        EACH(v > a ? v : 0);
+        EACH(ABS, fabs(v));
+        EACH(NEG, -v);
+        EACH(SIGN, v > 0 ? 1 : v < 0 ? -1 : v);
+        EACH(RELU, v < 0 ? 0 : v);
+        EACH(SQRT, sqrt(v));
+        EACH(EXP, exp(v));
+        EACH(LOG, log(v));
+        EACH(ERF, erf(v));
+        EACH(TANH, tanh(v));
+        EACH(SIGMOID, sigmoid(v));
+        EACH(HARD_SIGMOID, clip01(a * v + b));
+        EACH(LEAKY_RELU, v < 0 ? a * v : v);
+        EACH(FLOOR, floor(v));
+        EACH(CEIL, ceil(v));
+        EACH(ROUND, rint(v)); /* ties to even */
+        EACH(RECIPROCAL, 1 / v);
+        EACH(SIN, sin(v));
+        EACH(COS, cos(v));
+        EACH(TAN, tan(v));
+        EACH(ASIN, asin(v));
+        EACH(ACOS, acos(v));
+        EACH(ATAN, atan(v));
+        EACH(SINH, sinh(v));
+        EACH(COSH, cosh(v));
+        EACH(ASINH, asinh(v));
+        EACH(ACOSH, acosh(v));
+        EACH(ATANH, atanh(v));
+        EACH(GELU, 0.5 * v * (1 + erf(v * 0.7071067811865476)));
+        EACH(GELU_TANH, gelu_tanh(v));
+        EACH(SWISH, v * sigmoid(a * v));
+        EACH(HARD_SWISH, v * clip01(v / 6 + 0.5));
+        EACH(MISH, v * tanh(softplus(v)));
+        EACH(ELU, v < 0 ? a * expm1(v) : v);
+        EACH(SELU, v > 0 ? b * v : b * a * expm1(v));
+        EACH(CELU, v < 0 ? a * expm1(v / a) : v);
+        EACH(SOFTPLUS, softplus(v));
+        EACH(SOFTSIGN, v / (1 + fabs(v)));
+        EACH(THRESHOLDED_RELU, v > a ? v : 0);
     case GELU_CHOSEN:
         break;
     }
