@@ -3,7 +3,10 @@
  * lengths that a model may give, Hugging Face's cache, and every other way out refused with its exact text. A file that
  * changes is noticed. */
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "convert/graph/graph.h"
@@ -382,6 +385,45 @@ static void test_shared(void **state)
     free(path);
 }
 
+/* A file that another process exchanges for a symlink, and back, all the time: what it points to is never read. */
+static void test_race(void **state)
+{
+    (void)state;
+    char *flips = in("flips.bin"), *fresh = in("fresh"), *secret = in("secret"), *path = in("race.onnx");
+    assert_true(test_write_file(secret, "secret secret secret secret secret secret secret secret secret...", 64));
+    make_file("flips.bin");
+    onnx_model m = onnx_model_new();
+    onnx_outside(&m, "w", FVLM_ONNX_U8, "64", "flips.bin", NULL, NULL);
+    onnx_node(&m, "Identity", "w", "y", "");
+    onnx_output(&m, "y", FVLM_ONNX_U8, "64");
+    onnx_save(&m, path);
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+        for (;;) {
+            if (symlink("secret", fresh) || rename(fresh, flips)) _exit(1);
+            if (!test_write_file(fresh, data, sizeof data) || rename(fresh, flips)) _exit(1);
+        }
+    unsigned n = 0, refused = 0;
+    for (; n < 3000 || (refused == 0 && n < 100000); n++) {
+        fvlm_err err = {0};
+        fvlm_graph *g;
+        const fvlm_status st = fvlm_graph_open(&g, path, &err);
+        refused += st != FVLM_OK;
+        if (!st) assert_memory_equal(fvlm_graph_value_at(g, 0)->tensor->bytes, data, 64);
+        if (st == FVLM_BAD_INPUT) assert_non_null(strstr(err.msg, "external data \"flips.bin\": a symlink"));
+        fvlm_graph_close(&g);
+    }
+    assert_int_equal(kill(child, SIGKILL), 0);
+    waitpid(child, NULL, 0);
+    printf("# %u of %u refused while the file was exchanged\n", refused, n);
+    assert_true(refused > 0 && refused < n);
+    free(flips);
+    free(fresh);
+    free(secret);
+    free(path);
+}
+
 static void test_counts(void **state)
 {
     (void)state;
@@ -415,9 +457,9 @@ int main(void)
     for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i + 1);
     make_file("w.bin");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_keys),   cmocka_unit_test(test_both),
-        cmocka_unit_test(test_paths),  cmocka_unit_test(test_cache),  cmocka_unit_test(test_given_path),
-        cmocka_unit_test(test_shared), cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_ranges), cmocka_unit_test(test_keys),  cmocka_unit_test(test_both),
+        cmocka_unit_test(test_paths),  cmocka_unit_test(test_cache), cmocka_unit_test(test_given_path),
+        cmocka_unit_test(test_shared), cmocka_unit_test(test_race),  cmocka_unit_test(test_counts),
     };
     return cmocka_run_group_tests_name("external", tests, NULL, NULL);
 }
