@@ -107,8 +107,8 @@ static double distance(const fvlm_located *b, const float *x, bool transposed)
         error2 += d * d;
         norm2 += v * v;
     }
-    const double error = norm2 > 0 ? sqrt(error2 / norm2) : error2 > 0 ? INFINITY : 0;
-    return isfinite(error) ? error : NOT_FINITE;
+    if (!isfinite(norm2) || !isfinite(error2)) return NOT_FINITE;
+    return norm2 > 0 ? sqrt(error2 / norm2) : error2 > 0 ? NOT_FINITE : 0;
 }
 
 static fvlm_status add_entry(fvlm_locator *l, uint32_t id, const fvlm_judge_tensor *t, bool transposed, fvlm_err *err)
