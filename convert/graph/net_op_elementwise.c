@@ -41,15 +41,22 @@ fvlm_status fvlm_net_op_unary(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
     return st ? st : fvlm_net_emit(out, net, &proto, in[0]->type, &shape, err);
 }
 
-/* Activations are finite, so the answer is no. */
-fvlm_status fvlm_net_op_is_nan(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
+fvlm_status fvlm_net_op_is_inf(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
                                fvlm_err *err)
 {
     fvlm_net_node proto = {.op = n->op, .n_inputs = 1, .inputs = in};
     fvlm_net_shape shape = fvlm_net_shape_of(in[0]);
     fvlm_status st = fvlm_net_attr_refuse(n, "detect_negative", 1, err);
     if (!st) st = fvlm_net_attr_refuse(n, "detect_positive", 1, err);
-    if (st) return st;
+    return st ? st : fvlm_net_emit(out, net, &proto, FVLM_ONNX_BOOL, &shape, err);
+}
+
+/* An activation is a number, so the answer is no. Exporters ask about softmax, for rows that are masked as a whole. */
+fvlm_status fvlm_net_op_is_nan(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
+                               fvlm_err *err)
+{
+    fvlm_net_node proto = {.op = n->op, .n_inputs = 1, .inputs = in};
+    fvlm_net_shape shape = fvlm_net_shape_of(in[0]);
     if (in[0]->numbers || in[0]->uniform) return fvlm_net_emit(out, net, &proto, FVLM_ONNX_BOOL, &shape, err);
     return fvlm_net_new_uniform(out, net, FVLM_ONNX_BOOL, &shape, 0, err);
 }

@@ -63,7 +63,7 @@ static const fvlm_net_operator operators[] = { /* sorted by domain, then name */
     {"", "HardSigmoid", fvlm_net_op_unary, 1, 1, FLOATS},
     {"", "HardSwish", fvlm_net_op_unary, 1, 1, FLOATS},
     {"", "Identity", fvlm_net_op_identity, 1, 1, MOVED},
-    {"", "IsInf", fvlm_net_op_is_nan, 1, 1, FLOATS},
+    {"", "IsInf", fvlm_net_op_is_inf, 1, 1, FLOATS},
     {"", "IsNaN", fvlm_net_op_is_nan, 1, 1, FLOATS},
     {"", "LayerNormalization", fvlm_net_op_layer_norm, 2, 3, FLOATS},
     {"", "LeakyRelu", fvlm_net_op_unary, 1, 1, FLOATS},

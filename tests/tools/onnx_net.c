@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onnx_net.c - prints an evaluated ONNX graph, for the oracle tests.
- *   onnx_net FILE.onnx [nodes] NAME=DIMS[:CONTENTS]...    such as x=1x3x64x64 mask=1x4:ones ids=1x4:range i=3:5,6,7
- * For each value of the graph that the net has, a line: name, shape, and "numbers" with the elements, "stored" or "-",
- * between tabs. With "nodes", the nodes that are left instead. */
+ *   onnx_net FILE.onnx [nodes|probe] NAME=DIMS[:CONTENTS]...   such as x=1x3x64x64 mask=1x4:ones ids=1x4:range
+ * i=3:5,6,7 For each value of the graph that the net has, a line: name, shape, and "numbers" with the elements,
+ * "stored" or "-", between tabs. With "nodes", the nodes that are left instead. With "probe", the outputs, computed
+ * from the contents, which the net does not know. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,26 @@ static void print_nodes(const fvlm_net *net)
     printf("%zu nodes, %zu activations rounded to integers\n", fvlm_net_n_nodes(net), fvlm_net_n_fake_quantized(net));
 }
 
+static fvlm_status print_probes(const fvlm_net *net, const fvlm_net_input *inputs, size_t n, fvlm_err *err)
+{
+    const fvlm_graph *g = fvlm_net_graph(net);
+    fvlm_net_given given[MAX_INPUTS];
+    for (size_t i = 0; i < n; i++) given[i] = (fvlm_net_given){fvlm_net_input_value(net, inputs[i].name), contents[i]};
+    fvlm_status st = FVLM_OK;
+    for (size_t i = 0; i < fvlm_graph_n_outputs(g) && !st; i++) {
+        const fvlm_net_value *v = fvlm_net_value_of(net, fvlm_graph_output_at(g, i));
+        double *out = NULL;
+        st = fvlm_net_probe(&out, net, v, given, n, err);
+        if (!st) printf("%s\t", fvlm_graph_value_at(g, fvlm_graph_output_at(g, i))->name);
+        if (!st) print_dims(v);
+        if (!st) printf("\tnumbers");
+        for (uint64_t k = 0; !st && k < v->n_elems; k++) printf(" %.17g", out[k]);
+        if (!st) putchar('\n');
+        free(out);
+    }
+    return st;
+}
+
 int main(int argc, char **argv)
 {
     fvlm_err err = {0};
@@ -94,15 +115,17 @@ int main(int argc, char **argv)
     fvlm_net *net = NULL;
     fvlm_net_input inputs[MAX_INPUTS] = {0};
     size_t n = 0;
-    bool nodes = argc > 2 && strcmp(argv[2], "nodes") == 0;
+    bool nodes = argc > 2 && strcmp(argv[2], "nodes") == 0, probe = argc > 2 && strcmp(argv[2], "probe") == 0;
     if (argc < 2) return 2;
-    for (int i = nodes ? 3 : 2; i < argc && n < MAX_INPUTS; i++, n++)
+    for (int i = nodes || probe ? 3 : 2; i < argc && n < MAX_INPUTS; i++, n++)
         if (!parse(&inputs[n], contents[n], argv[i])) return 2;
+    for (size_t i = 0; i < n && probe; i++) inputs[i].numbers = NULL;
     fvlm_status st = fvlm_graph_open(&g, argv[1], &err);
     if (!st) st = fvlm_net_create(&net, g, inputs, n, &err);
+    if (!st && probe) st = print_probes(net, inputs, n, &err);
     if (st) fprintf(stderr, "%s\n", err.msg);
     if (!st && nodes) print_nodes(net);
-    if (!st && !nodes) print_values(net);
+    if (!st && !nodes && !probe) print_values(net);
     fvlm_net_destroy(&net);
     fvlm_graph_close(&g);
     return fvlm_exit_code(st);
