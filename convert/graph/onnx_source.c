@@ -251,27 +251,16 @@ static void take_facts(opener *o, fvlm_onnx_facts *facts)
     if (o->graphs[DECODER].name) snprintf(facts->decoder, sizeof facts->decoder, "%.250s", o->graphs[DECODER].name);
 }
 
-/* ---- config.json against the graphs ---- */
-
-static fvlm_status contradiction(const char *file, const char *what, double shown, const char *key, double said,
-                                 fvlm_err *err)
-{
-    return fvlm_fail(err, FVLM_BAD_INPUT,
-                     "\"%s\" has %s %.9g, but \"config.json\" says \"%s\" %.9g; they do not belong together", file,
-                     what, shown, key, said);
-}
-
 /* For a vision part alone, whose pictures may have the side that config.json says: then that is a source, too. */
-static fvlm_status check_side(const opener *o)
+static fvlm_status check_side(const opener *o, const fvlm_onnx_facts *facts)
 {
     json_t *config;
-    if (o->match.has_llm || !o->side) return FVLM_OK;
-    fvlm_status st = fvlm_source_json(&config, o->src, "config.json", MAX_CONFIG_BYTES, o->err);
+    if (facts->has_llm || !o->side) return FVLM_OK;
+    const fvlm_config said = {.vision.image_size = o->side};
+    uint32_t rows = 0;
+    const fvlm_status st = fvlm_source_json(&config, o->src, "config.json", MAX_CONFIG_BYTES, o->err);
     json_decref(config);
-    if (!st && o->match.image_size != o->side)
-        st = contradiction(o->graphs[VISION].name, "pictures of side", o->match.image_size, "mm_vision_tower", o->side,
-                           o->err);
-    return st;
+    return st ? st : fvlm_onnx_check(facts, &said, &rows, o->err);
 }
 
 /* ---- the entry ---- */
@@ -301,8 +290,8 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
     if (!st) st = open_graphs(&o);
     if (!st) st = check_parts(&o);
     if (!st) st = match_graphs(&o);
-    if (!st) st = check_side(&o);
     if (!st) take_facts(&o, facts);
+    if (!st) st = check_side(&o, facts);
     if (!st) st = add_notes(&o);
     if (!st) st = give_weights(&o);
     for (size_t i = 0; i < FVLM_ONNX_MAX_GRAPHS; i++) {
@@ -316,40 +305,4 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
     else
         *out = o.src;
     return st;
-}
-
-fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *config, uint32_t *rows, fvlm_err *err)
-{
-    const fvlm_config *g = &facts->config, *c = config;
-    const struct {
-        const char *file, *what, *key;
-        double shown, said, tolerance;
-    } pairs[] = {
-        {facts->vision, "pictures of side", "mm_vision_tower", g->vision.image_size, c->vision.image_size, 0},
-        {facts->vision, "a tower of width", "mm_hidden_size", g->projector.in, c->projector.in, 0},
-        {facts->vision, "image tokens of width", "hidden_size", g->projector.out, c->projector.out, 0},
-        {facts->decoder, "a width of", "hidden_size", g->llm.hidden, c->llm.hidden, 0},
-        {facts->decoder, "layers:", "num_hidden_layers", g->llm.layers, c->llm.layers, 0},
-        {facts->decoder, "attention heads:", "num_attention_heads", g->llm.heads, c->llm.heads, 0},
-        {facts->decoder, "key-value heads:", "num_key_value_heads", g->llm.kv_heads, c->llm.kv_heads, 0},
-        {facts->decoder, "heads of width", "head_dim", g->llm.head_dim, c->llm.head_dim, 0},
-        {facts->decoder, "an inner width of", "intermediate_size", g->llm.intermediate, c->llm.intermediate, 0},
-        {facts->decoder, "a rotary base of", "rope_theta", g->llm.rope_theta, c->llm.rope_theta, 1e-3},
-        {facts->decoder, "an epsilon of", "rms_norm_eps", g->llm.norm_eps, c->llm.norm_eps, 0.05 /* 1e-6 in f16 */},
-    };
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        const double difference = pairs[i].shown - pairs[i].said;
-        if (!(pairs[i].shown > 0) ||
-            (difference <= pairs[i].tolerance * pairs[i].said && -difference <= pairs[i].tolerance * pairs[i].said))
-            continue;
-        return contradiction(pairs[i].file, pairs[i].what, pairs[i].shown, pairs[i].key, pairs[i].said, err);
-    }
-    if (facts->rows == 0 || facts->rows == *rows) return FVLM_OK;
-    if (facts->rows < c->llm.vocab)
-        return fvlm_fail(err, FVLM_BAD_INPUT,
-                         "the tokenizer has ids up to %" PRIu32 ", but the embedding has %" PRIu32
-                         " rows; tokenizer and weights do not belong together",
-                         c->llm.vocab - 1, facts->rows);
-    *rows = facts->rows; /* exporters cut the embedding to the tokenizer */
-    return FVLM_OK;
 }

@@ -25,7 +25,8 @@ bool fvlm_onnx_is_source(const char *path, bool prefer);
 fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char *path, const char *variant,
                            fvlm_err *err);
 
-/* Compares config.json with the graphs; a contradiction is refused and names both. *rows, of the embedding as
+/* Compares config.json, or the fields of it that are not 0, with the graphs; a contradiction is refused and names both.
+ * Defined in onnx_check.c. *rows, of the embedding as
  * config.json has it, becomes what is stored. */
 fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *config, uint32_t *rows, fvlm_err *err);
 

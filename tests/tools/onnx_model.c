@@ -6,7 +6,8 @@
  *   tower is the vision encoder without the projector. VARIANT: fp32, fp16 (all weights), or how the decoder's matrices
  *   are stored: q4, q4a, q4f16 (MatMulNBits: blocks of 32, symmetric or not), q8, q4b256, nf4 (MatMulBnb4), int8 (a
  * scale for each output), uint8 (one scale and zero point). Scales of blocks are rounded to bf16 with "round" as a
- * CHANGE. theta=X, eps=X, side=N: other values than those of config.json. */
+ * CHANGE. theta=X, eps=X, side=N, rows=N (of the
+ *   embedding): other values than those of config.json. */
 #include <math.h>
 
 #include "convert/checkpoint.h"
@@ -565,6 +566,8 @@ static bool change(const char *text, const char *file)
         theta = x;
     else if (!strncmp(text, "eps=", 4))
         config.llm.norm_eps = x;
+    else if (!strncmp(text, "rows=", 5))
+        config.llm.vocab = (uint32_t)x;
     else if (!strncmp(text, "side=", 5))
         config.vision.image_size = (uint32_t)x;
     else
