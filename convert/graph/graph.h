@@ -49,8 +49,8 @@ typedef struct {
     unsigned rank;
     uint64_t dims[FVLM_GRAPH_MAX_RANK]; /* may be 0 */
     uint64_t n_elems;
-    const uint8_t
-        *bytes; /* little-endian, row-major, perhaps unaligned; 4-bit types: the first element in the low nibble */
+    const uint8_t *bytes; /* little-endian, row-major, perhaps unaligned; 4-bit types: the first element in the low
+                             nibble; BOOL: 0 is false, all else true */
     uint64_t n_bytes;
     uint32_t file; /* where the bytes are, for provenance; bytes decoded from typed fields count to file 0 */
 } fvlm_graph_tensor;
@@ -102,8 +102,9 @@ typedef struct {
 typedef struct fvlm_graph fvlm_graph;
 
 /* Opens a model and the files of external data that it names, which must lie in its folder or below it, without
- * symlinks on the way. Refuses by name: files that are not ONNX, damaged ones, sparse initializers, subgraphs (If,
- * Loop, Scan), local functions, cycles. On failure *out is NULL. Strings and arrays below live as long as the graph. */
+ * symlinks on the way, but for those of Hugging Face's cache. Refuses by name: files that are not ONNX, damaged ones,
+ * sparse initializers, subgraphs (If, Loop, Scan), local functions, cycles. On failure *out is NULL. Strings and arrays
+ * below live as long as the graph. */
 fvlm_status fvlm_graph_open(fvlm_graph **out, const char *path, fvlm_err *err);
 void fvlm_graph_close(fvlm_graph **g); /* NULL is fine */
 
