@@ -33,6 +33,8 @@ int main(int argc, char **argv)
     if (!st) {
         const fvlm_graph_role role = fvlm_match_role(g);
         printf("# %s\n", roles[role]);
+        if (role == FVLM_GRAPH_EMBEDDING) st = fvlm_match_embedding(&m, g, &err);
+        if (role == FVLM_GRAPH_DECODER) st = fvlm_match_decoder(&m, g, &err);
         if (role == FVLM_GRAPH_VISION) st = fvlm_match_vision(&m, g, argc > 2 ? (uint32_t)atoi(argv[2]) : 0, &err);
     }
     for (size_t i = 0; i < m.n && !st; i++) print_tensor(&m.tensors[i]);
