@@ -32,7 +32,7 @@
  *     QLinearMatMul, QLinearConv, GatherBlockQuantized,
  *     with the scaling that follows
  *   Clip                                                Clip(x, low, high), a bound is NULL where there is none
- *   IsNaN, IsInf of an activation                       constant false: activations are finite
+ *   IsNaN of an activation                              constant false
  *
  * Attention, MultiHeadAttention, GroupQueryAttention and RotaryEmbedding stay as they are, with checked shapes. */
 #ifndef FVLM_CONVERT_GRAPH_NET_H

@@ -124,6 +124,8 @@ def test_operators_on_activations():
             text = ",".join(repr(float(x)) if a.dtype.kind == "f" else str(int(x)) for x in a.ravel())
             told.append(f"{v.name}={'x'.join(map(str, a.shape))}:{text}")
         op = case.model.graph.node[-1].op_type
+        if op == "IsNaN":  # of an activation: false
+            continue
         values, refusal = run_tool(saved(case.model), ["probe", *told])
         if values is None:  # a shape that its contents decide, or an operator that is not computed
             left[op] += 1
