@@ -85,7 +85,7 @@ static void describe_tower(fvlm_checkpoint *out, const fvlm_onnx_facts *facts)
 static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *err)
 {
     const fvlm_convert_options *o = &c->options;
-    const fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
+    fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
     if (!o->variant && !fvlm_onnx_is_source(path, false)) {
         fvlm_status st = fvlm_source_open(&c->source, path, err);
         return st ? st : fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
@@ -93,6 +93,7 @@ static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *e
     fvlm_onnx_facts *facts = fvlm_alloc(1, sizeof *facts);
     fvlm_status st = facts ? fvlm_onnx_open(&c->source, facts, path, o->variant, err) : fvlm_fail_nomem(err);
     if (!st && facts->has_llm) {
+        tokenizer.rows = facts->rows;
         st = fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
         if (!st) st = fvlm_onnx_check(facts, &c->checkpoint.config, &c->checkpoint.embed_rows, err);
     } else if (!st) {

@@ -80,12 +80,19 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
     return st ? st : fvlm_vocabulary_check(v, err);
 }
 
+static void drop_image(fvlm_vocabulary *v, uint32_t rows)
+{
+    const fvlm_vocabulary_added *last = &v->added[v->n_added - 1];
+    if (rows && v->n_added > 1 && last->id >= rows && !strcmp(last->text, "<image>")) v->n_added--;
+}
+
 fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, uint32_t *turn_end, fvlm_source *src,
                                  const fvlm_vocabulary_options *o, fvlm_err *err)
 {
     fvlm_vocabulary v = {.stop = o->stop}, full = {.stop = o->stop};
     *json = NULL;
     fvlm_status st = read_chosen(&v, &full, src, o->use, err);
+    if (!st) drop_image(&v, o->rows);
     if (!st) st = fvlm_vocabulary_json(json, n_bytes, &v, err);
     if (!st) {
         const uint32_t last = v.added[v.n_added - 1].id; /* sorted and not empty: fvlm_vocabulary_check */

@@ -233,6 +233,19 @@ r 1 "the tokenizer has ids up to 450, but the embedding has 400 rows; tokenizer 
 part "$f" decoder fp32 rows=460; part "$f" embedding fp32 rows=455
 converts "an embedding and a head with different numbers of rows that no token needs" "$f" -o "$dir/t.fvlm" --force
 same "give the same tensors" "$(hashes "$dir/t.fvlm")" "$(hashes "$dir/want.fvlm")"
+# token TEXT: gives the tokenizer one more, without a row
+token() {
+    rm -f "$f/added_tokens.json"
+    sed "s/\"added_tokens_decoder\": {/&\"451\": {\"content\": \"$1\", \"lstrip\": false, \"normalized\": false, \"rstrip\": false, \"single_word\": false, \"special\": true},/" \
+        "$ck/tokenizer_config.json" >"$f/tokenizer_config.json"
+}
+cp "$dir/all"/*.onnx "$f"; token '<image>'
+converts "a token <image> without a row, as in ports of FastVLM" "$f" -o "$dir/t.fvlm" --force
+same "gives the same tensors" "$(hashes "$dir/t.fvlm")" "$(hashes "$dir/want.fvlm")"
+"$FVLM" run "$dir/t.fvlm" "$tiny/demo.png" 'What color is the circle?' -q >"$dir/b"; same "and the same answer" "$(cat "$dir/a")" "$(cat "$dir/b")"
+token '<video>'
+r 1 "the tokenizer has ids up to 451, but the embedding has 451 rows; tokenizer and weights do not belong together" "$f"
+cp "$ck"/*.json "$f"
 cp "$dir/all"/*.onnx "$f"; "$make" "$ck" vision "$f/vision_encoder.onnx" side=512
 r 1 "$(against $v 'pictures of side 512' '"mm_vision_tower" 256')" "$f"
 cp "$dir/all"/*.onnx "$f"; rm "$f/config.json"
