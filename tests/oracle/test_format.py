@@ -2,6 +2,7 @@
 """Promises: format/SPEC.md suffices to read a file (spec_reader.py was written from it), the executor decodes every
 type to the same f32 bits as the spec says, and both readers refuse the same damage."""
 
+import json
 import os
 import struct
 import subprocess
@@ -65,6 +66,31 @@ def test_a_model_has_the_tensors_of_section_6(kind, tmp_path):
     f.names = list(f.entries)
     with pytest.raises(ValueError):
         f.check_model()
+
+
+@pytest.mark.parametrize("projector", [[], ["projector"]])
+def test_a_model_without_a_language_model(projector, tmp_path):
+    """Its tensors, its feature bit, and what run puts out as NumPy reads it."""
+    whole, path = tmp_path / "whole.fvlm", tmp_path / "tower.fvlm"
+    picture = ROOT / "tests/fixtures/tiny/heldout/000.png"
+    subprocess.run([FVLM, "convert", ROOT / "tests/fixtures/tiny/fused", "-o", whole, "-q"], check=True)
+    subprocess.run([BUILD / "tests/tools/tower", whole, path, *projector], check=True)
+    f = spec_reader.Fvlm(path)
+    f.check_model()
+    assert f.b[16] == 1 and spec_reader.Fvlm(whole).b[16] == 0 and f.tokenizer is None
+    assert set(f.config) == {"vision", *projector}
+    subprocess.run([FVLM, "run", path, picture, "-q", "-o", tmp_path / "rows.npy"], check=True)
+    rows = np.load(tmp_path / "rows.npy")
+    assert rows.shape == (16, 128 if projector else 512) and rows.dtype == np.float32
+    out = json.loads(subprocess.run([FVLM, "run", path, picture, "--json"], check=True, capture_output=True).stdout)
+    assert np.array_equal(np.array(out["embedding"], np.float32), rows)
+    assert np.isclose(out["norm"]["all"], np.linalg.norm(rows.astype(np.float64)))
+    b = bytearray(path.read_bytes())
+    b[16] = 0  # a header that promises a language model
+    b[4080:4096] = spec_reader.digest(bytes(b[:4080]))
+    path.write_bytes(b)
+    with pytest.raises(ValueError, match="config and features"):
+        spec_reader.Fvlm(path)
 
 
 def element(f, name, index):
