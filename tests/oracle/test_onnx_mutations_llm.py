@@ -59,7 +59,7 @@ def judge(folder, truth, what):
     """'refused', 'equal', or 'void': onnxruntime does not run the file either."""
     model = folder / "changed.fvlm"
     model.unlink(missing_ok=True)
-    done = subprocess.run([FVLM, "convert", folder, "-o", model, "-q"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([FVLM, "convert", folder, "-o", model, "-q", "--quantized", "float"], capture_output=True, text=True, timeout=60)
     if done.returncode:
         assert done.returncode == 1, f"{what}: exit {done.returncode}\n{done.stderr}"
         assert done.stderr.count("\n") == 1 and not model.exists(), f"{what}: {done.stderr}"
