@@ -3,73 +3,69 @@
 
     make_onnx_full.py CHECKPOINT FOLDER [NAME ...]
 
-    ts17     TorchScript, fp32, weights beside the graphs (NAME.onnx_data)
-    fp16     the same, halved by onnxruntime's converter, one file each
+    ts17     TorchScript, fp32, one file each: the decoder is spelled out
+    dynamo   vision by torch.export with its weights beside the graph, onnx-community's decoder, fp32
+    fp16     halves, of the same sizes as onnx-community's
     q4       MatMulNBits of 4 bits in groups of 32 in the decoder and the vision encoder
-    dynamo   torch.export, fp32, weights beside
 """
 
 import argparse
-import gc
+import functools
+import os
 import shutil
 from pathlib import Path
 
 import apple
-import onnx
 import onnx_community
-import onnx_modules
 import onnx_rewrite as rewrite
 import torch
 from make_onnx import BESIDE, DECODER, EMBED, VISION
 from onnx_export import Export
 
 
-def ts17(model, folder):
-    onnx_modules.spell_as_apple(model.tower)
-    Export(model, opset=17, batched=False, parts="ve").write(folder)
+@functools.cache
+def loaded(checkpoint):
+    return apple.load(checkpoint)
+
+
+def ts17(model, folder, _):
+    Export(model, opset=17, resizable=True, side=256).write(folder)
+
+
+def dynamo(model, folder, ts17):
+    Export(model, dynamo=True, opset=18, resizable=True, side=256, parts="v", options=dict(external_data=True)).write(folder)
+    os.link(ts17 / EMBED, folder / EMBED)
     onnx_community.write_decoder(model.llm, folder / DECODER, max_positions=32768)
 
 
-def dynamo(model, folder):
-    options = dict(external_data=True)
-    Export(model, dynamo=True, opset=18, parts="ved", options=options).write(folder)
+def fp16(model, folder, ts17):
+    for graph in (VISION, EMBED):
+        rewrite.half(ts17 / graph, folder / graph, keep_io_types=False)
+    onnx_community.write_decoder(model.llm, folder / DECODER, half=True, max_positions=32768)
 
 
-def beside(path):
-    """Moves the weights of a graph into NAME.onnx_data."""
-    model = onnx.load(path)
-    path.unlink()
-    onnx.save(model, path, save_as_external_data=True, location=path.name + "_data", size_threshold=1024)
-
-
-def fp16(source, folder):
-    for graph in (VISION, EMBED, DECODER):
-        rewrite.half(source / graph, folder / graph, keep_io_types=False, disable_shape_infer=graph == DECODER)
-
-
-def q4(source, folder):
+def q4(model, folder, ts17):
     for graph in (VISION, DECODER):
-        rewrite.nbits(source / graph, folder / graph)
-    shutil.copy(source / EMBED, folder / EMBED)
+        rewrite.nbits(ts17 / graph, folder / graph)
+    os.link(ts17 / EMBED, folder / EMBED)
 
 
-MADE = {"ts17": (None, ts17), "dynamo": (None, dynamo), "fp16": ("ts17", fp16), "q4": ("ts17", q4)}
+MADE = {"ts17": (None, ts17), "dynamo": ("ts17", dynamo), "fp16": ("ts17", fp16), "q4": ("ts17", q4)}
 
 
 def make(name, checkpoint, root):
     folder, (base, write) = Path(root) / name, MADE[name]
     if not folder.exists():
-        source = make(base, checkpoint, root) if base else apple.load(checkpoint)
+        source = make(base, checkpoint, root) if base else None
         part = folder.with_name(name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         torch.manual_seed(1)
-        write(source, part)
+        write(loaded(str(checkpoint)), part, source)
         for file in BESIDE:
             if (Path(checkpoint) / file).exists():
                 shutil.copy(Path(checkpoint) / file, part)
         part.rename(folder)
-        gc.collect()
     return folder
 
 
