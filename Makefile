@@ -129,7 +129,7 @@ deps: all  ## deps: check who may use whom, in #includes and in the objects' sym
 format:  ## format: clang-format every C file
 	@clang-format -i $(shell git ls-files '*.c' '*.h')
 
-oracle: all tools  ## oracle: the tests against PyTorch, timm, transformers, tokenizers, Pillow (needs Python)
+oracle: all tools  ## oracle: the tests against PyTorch, timm, transformers, onnxruntime, tokenizers, Pillow (needs Python)
 	@tests/oracle/run.sh $(BUILD)
 
 tools: $(TOOLS)  ## tools: small programs that print what one part does, for the oracle tests

@@ -11,6 +11,7 @@ A variant is made from an earlier one where it can be; whatever lies in FOLDER i
 import argparse
 import copy
 import functools
+import hashlib
 import json
 import shutil
 import sys
@@ -132,10 +133,13 @@ rewritten("ts17-anonymous", "ts17", rewrite.anonymous)
 
 # Quantized weights.
 WHOLE = (VISION, DECODER)
-for bits, block, symmetric in ((4, 32, True), (4, 32, False), (4, 16, True), (4, 64, False), (4, 128, True), (8, 32, True), (8, 32, False), (8, 128, True)):
-    rewritten(f"q{bits}-b{block}-{'sym' if symmetric else 'asym'}", "ts17", rewrite.nbits, WHOLE, bits=bits, block=block, symmetric=symmetric)
-for symmetric in (True, False):
-    rewritten(f"q4-embedding-{'sym' if symmetric else 'asym'}", f"q4-b32-{'sym' if symmetric else 'asym'}", rewrite.nbits, (EMBED,), symmetric=symmetric, gather=True)
+NBITS = ((4, 32, True), (4, 32, False), (4, 16, True), (4, 64, False), (4, 128, True), (8, 32, True), (8, 32, False), (8, 128, True))
+for bits, block, symmetric in NBITS:
+    name = f"q{bits}-b{block}-{'sym' if symmetric else 'asym'}"
+    rewritten(name, "ts17", rewrite.nbits, WHOLE, bits=bits, block=block, symmetric=symmetric)
+for kind in ("sym", "asym"):
+    options = dict(symmetric=kind == "sym", gather=True)
+    rewritten(f"q4-embedding-{kind}", f"q4-b32-{kind}", rewrite.nbits, (EMBED,), **options)
 rewritten("q4-qdq-block", "dynamo21", rewrite.nbits, WHOLE, symmetric=True, qdq=True)
 rewritten("community-q4", "community", rewrite.nbits, (DECODER,))
 rewritten("community-q4f16", "community-fp16", rewrite.nbits, (DECODER,))
@@ -145,10 +149,12 @@ rewritten("community-int8", "community", rewrite.dynamic)
 rewritten("community-uint8", "community", rewrite.dynamic, unsigned=True)
 rewritten("ts17-int8-channel", "ts17", rewrite.dynamic, per_channel=True)
 for per, bits in (("tensor", 8), ("channel", 8), ("block", 8), ("block", 4)):
-    rewritten(f"qdq-weights-{per}-{bits}", "dynamo21" if per == "block" else "ts17", rewrite.weight_only_qdq, WHOLE, per=per, bits=bits)
+    base = "dynamo21" if per == "block" else "ts17"
+    rewritten(f"qdq-weights-{per}-{bits}", base, rewrite.weight_only_qdq, WHOLE, per=per, bits=bits)
 for per in ("tensor", "channel"):
     pixels = np.random.default_rng(3).random((1, 3, 256, 256), np.float32)
-    rewritten(f"qdq-static-{per}", "ts17", rewrite.static, (VISION,), feeds={"pixel_values": pixels}, per_channel=per == "channel")
+    options = dict(feeds={"pixel_values": pixels}, per_channel=per == "channel")
+    rewritten(f"qdq-static-{per}", "ts17", rewrite.static, (VISION,), **options)
 
 
 SUFFIXES = {"": "community", "_fp16": "community-fp16", "_int8": "community-int8", "_quantized": "community-int8", "_uint8": "community-uint8",
@@ -185,6 +191,19 @@ def make_community(root):
     loaded("fused").tokenizer.save(str(part / "tokenizer.json"))
     part.rename(folder)
     return folder
+
+
+def kept(root):
+    """The folder, emptied if these sources have changed since it was filled."""
+    here = Path(__file__).resolve().parent
+    sources = sorted(here.glob("onnx_*.py")) + [here / "make_onnx.py", here / "requirements.txt"]
+    key = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
+    mark = Path(root) / "made"
+    if not mark.exists() or mark.read_text() != key:
+        shutil.rmtree(root, ignore_errors=True)
+        Path(root).mkdir(parents=True)
+        mark.write_text(key)
+    return Path(root)
 
 
 def make(name, root):

@@ -57,15 +57,16 @@ class Decoder(Graph):
         """RMSNorm of x + added -> (normed, the sum)."""
         path = f"/{name.replace('.', '/')}"
         weight = self.constant(f"{name}.weight", module.weight.detach().numpy())
-        epsilon = self.config.rms_norm_eps
+        about = dict(axis=-1, epsilon=self.config.rms_norm_eps, stash_type=1)
         if added is None:
-            return self.node("SimplifiedLayerNormalization", path + "/LayerNorm", [x, weight], axis=-1, epsilon=epsilon, stash_type=1), x
+            return self.node("SimplifiedLayerNormalization", path + "/LayerNorm", [x, weight], **about), x
         if self.skip_norms:
             outputs = [path + "/output_0", "", "", path + "/output_3"]
-            self.node("SkipSimplifiedLayerNormalization", path + "/SkipLayerNorm", [x, added, weight], CONTRIB, outputs, epsilon=epsilon)
+            self.node("SkipSimplifiedLayerNormalization", path + "/SkipLayerNorm", [x, added, weight], CONTRIB, outputs,
+                      epsilon=about["epsilon"])  # fmt: skip
             return outputs[0], outputs[3]
         total = self.node("Add", path + "/Add", [x, added])
-        return self.node("SimplifiedLayerNormalization", path + "/LayerNorm", [total, weight], axis=-1, epsilon=epsilon, stash_type=1), total
+        return self.node("SimplifiedLayerNormalization", path + "/LayerNorm", [total, weight], **about), total
 
     def rotate(self, name, x, heads):
         if self.rope_inside:
@@ -101,7 +102,8 @@ class Decoder(Graph):
         count = self.node("Sub", path + "/Sub", [count, one])
         self.last = self.node("Cast", path + "/Sub/Cast", [count], to=TensorProto.INT32)
         shape = self.node("Shape", path + "/Shape", ["attention_mask"])
-        width = self.node("Gather", path + "/Gather", [shape, self.constant("/model/constants/INT64/1", np.array(1, np.int64))], axis=0)
+        at = self.constant("/model/constants/INT64/1", np.array(1, np.int64))
+        width = self.node("Gather", path + "/Gather", [shape, at], axis=0)
         self.total = self.node("Cast", path + "/Gather/Cast", [width], to=TensorProto.INT32)
 
     def build(self, opset=17):

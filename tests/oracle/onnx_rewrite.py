@@ -112,13 +112,15 @@ def weight_only_qdq(source, target, per, bits=8, block=32):
             tensors = [numpy_helper.from_array(np.asarray(s, np.float32), name + "_scale")]
             if bits == 4:
                 low, high = (np.append(q.ravel(), [0] * (q.size % 2)).astype(np.uint8).reshape(-1, 2) & 15).T
-                tensors.append(helper.make_tensor(name + "_quantized", kind, q.shape, (low | high << 4).tobytes(), raw=True))
+                packed = (low | high << 4).tobytes()
+                tensors.append(helper.make_tensor(name + "_quantized", kind, q.shape, packed, raw=True))
             else:
                 tensors.append(numpy_helper.from_array(q, name + "_quantized"))
             if f"{name}_scale" not in stored:
                 graph.initializer.extend(tensors)
                 stored[f"{name}_scale"] = tensors[0]
-                new_nodes.append(helper.make_node("DequantizeLinear", [name + "_quantized", name + "_scale"], [name + "_dequantized"], name + "_DequantizeLinear", **axis))  # fmt: skip
+                inputs, outputs = [name + "_quantized", name + "_scale"], [name + "_dequantized"]
+                new_nodes.append(helper.make_node("DequantizeLinear", inputs, outputs, name + "_DequantizeLinear", **axis))
             node.input[1] = name + "_dequantized"
         new_nodes.append(node)
     del graph.node[:]
@@ -196,7 +198,8 @@ def dequantized(tensors, name):
     if q is None:
         return None
     scale = next(tensors[name + s] for s in ("_scale", "_quantized_scale") if name + s in tensors)
-    zero = next((tensors[name + s] for s in ("_zero_point", "_quantized_zero_point") if name + s in tensors), np.zeros_like(scale, np.int8))
+    zeros = [tensors[name + s] for s in ("_zero_point", "_quantized_zero_point") if name + s in tensors]
+    zero = zeros[0] if zeros else np.zeros_like(scale, np.int8)
     if scale.size > 1 and q.ndim > 1:  # by output channel: the first axis of a kernel, the second of a [K, N] matrix
         shape = [-1 if a == (0 if q.ndim == 4 else 1) else 1 for a in range(q.ndim)]
         scale, zero = scale.reshape(shape), zero.reshape(shape)

@@ -34,7 +34,8 @@ def refusal(source):
     done = subprocess.run([FVLM, "convert", str(source), "-o", str(target)], capture_output=True, text=True, timeout=60)
     seconds = time.monotonic() - start
     assert not target.exists(), f"{source} was taken for a FastVLM"
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("fvlm: "), f"{source}: {done.returncode} {done.stderr}"
+    assert done.returncode == 1, f"{source}: {done.returncode} {done.stderr}"
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("fvlm: "), f"{source}: {done.stderr}"
     return done.stderr.strip(), seconds
 
 
@@ -85,7 +86,7 @@ def beside(name):
     """A copy of a good export, to put a foreign graph in."""
     folder = ROOT / name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(make_onnx.make("ts17", WORK / "onnx"), folder)
+    shutil.copytree(make_onnx.make("ts17", make_onnx.kept(WORK / "onnx")), folder)
     return folder
 
 

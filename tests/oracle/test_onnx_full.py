@@ -45,7 +45,8 @@ def compare(name, folder, file, side):
 def verify(name, folder, file):
     """The judge on a picture of 256 pixels."""
     image = picture(ROOT / "picture.png")
-    report = json.loads(fvlm("verify", file, "--against", folder, "--image", image, "--size", 256, "--tokens", 1, "--act", "f32", "--json"))
+    options = ("--image", image, "--size", 256, "--tokens", 1, "--act", "f32", "--json")
+    report = json.loads(fvlm("verify", file, "--against", folder, *options))
     blocks = report["activations"][0]["blocks"]
     worst = max((b for b in blocks if not b["absent"]), key=lambda b: b["relative_l2"])
     print(f"{name}: verify finds {len(blocks)} blocks, worst {worst['relative_l2']:.1e} at {worst['name']}")

@@ -68,7 +68,8 @@ def test_verify(name):
     file, _ = convert(name, *(["--quantized", "float"] if name in QUANTIZED else []))
     whole = (variant(name) / make_onnx.DECODER).exists()
     question = ["--prompt", QUESTION, "--tokens", "8"] if whole else []
-    done = subprocess.run([FVLM, "verify", file, "--against", variant(name), "--image", PICTURE, "--json", *question], capture_output=True, text=True)
+    command = [FVLM, "verify", file, "--against", variant(name), "--image", PICTURE, "--json", *question]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     blocks = json.loads(done.stdout)["activations"][0]["blocks"]
     found = [b for b in blocks if not b["absent"]]
