@@ -10,11 +10,19 @@ static bool within(const fvlm_parity *p, size_t block, unsigned act)
     return !p->blocks[block].origin.missing && isfinite(error) && error <= p->bounds[act].block;
 }
 
+/* Errors do not shrink tenfold on the way; where one seems to, another value was taken for the block's. */
+static bool is_stray(const fvlm_parity *p, size_t block, size_t later, unsigned act)
+{
+    const double error = p->blocks[block].worst[act].relative_l2;
+    return !p->blocks[later].origin.missing && error > 0.1 && error > 10 * p->blocks[later].worst[act].relative_l2;
+}
+
 bool fvlm_verdict_block_absent(const fvlm_parity *p, size_t block, unsigned act)
 {
-    if (!p->against_graph || p->blocks[block].origin.fixed || within(p, block, act)) return false;
+    if (!p->against_graph || p->blocks[block].origin.fixed) return false;
+    const bool good = within(p, block, act);
     for (size_t i = block + 1; i < p->n_blocks; i++)
-        if (within(p, i, act)) return true;
+        if (within(p, i, act) && (!good || is_stray(p, block, i, act))) return true;
     return false;
 }
 
@@ -38,7 +46,7 @@ size_t fvlm_verdict_largest_step(const fvlm_parity *p, unsigned act, double *ste
     for (size_t i = 0; i < p->n_blocks; i++) {
         /* Norm and logits are put out for the last position only: their error does not continue the previous one. */
         if (i > 0 && p->blocks[i].rows == 1 && p->blocks[i - 1].rows > 1) break;
-        if (!within(p, i, act) && fvlm_verdict_block_ok(p, i, act)) continue; /* nothing was measured */
+        if (fvlm_verdict_block_absent(p, i, act)) continue; /* nothing was measured */
         const double now = p->blocks[i].worst[act].relative_l2;
         const double added = now > before ? sqrt(now * now - before * before) : 0;
         if (added > *step) worst = i, *step = added;

@@ -20,8 +20,9 @@ typedef enum {
 
 fvlm_failure fvlm_verdict_predictions(const fvlm_parity *p, unsigned act);
 
-/* A graph has no value for the block, or only one that is out of bounds, and yet a later block agrees: an optimizer has
- * fused it with its neighbours. Such a block is not judged. Never so for inputs and outputs of the graph. */
+/* A graph has no value for the block, or only one that is out of bounds or far off, and yet a later block agrees: an
+ * optimizer has fused it with its neighbours. Such a block is not judged. Never so for inputs and outputs of the graph.
+ */
 bool fvlm_verdict_block_absent(const fvlm_parity *p, size_t block, unsigned act);
 
 /* All is well with one block, with one activation mode, with all modes. */
