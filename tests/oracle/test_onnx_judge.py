@@ -125,7 +125,7 @@ def array_of(x):
         return None
     x = np.asarray(x)
     ours = x.dtype.kind in "fiub" or x.dtype.type in judge.NUMBERS
-    return x if ours and not x.dtype.name.startswith(("float8", "float4", "int2", "uint2", "float6")) else None
+    return x if ours and not x.dtype.name.startswith(("float8", "float4", "float6_", "int2", "uint2")) else None
 
 
 def as_declared(x, value):
@@ -181,14 +181,14 @@ def test_node_data():
     results = {c.name: run_data(c.model, c.data_sets, c.rtol, c.atol) for c in collect_testcases(None) if c.model is not None}
     passed = report("onnx node tests", results)
     only_unknown(results)
-    assert passed >= 1200
+    assert passed >= 1240
 
 
 DEBIAN = Path("/usr/share/libonnx-testdata/data")
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="libonnx-testdata is not installed")
-@pytest.mark.parametrize("kind, least", [("node", 500), ("simple", 5), ("pytorch-operator", 20), ("pytorch-converted", 30)])
+@pytest.mark.parametrize("kind, least", [("node", 640), ("simple", 5), ("pytorch-operator", 20), ("pytorch-converted", 30)])
 def test_debian_data(kind, least):
     """The older data of Debian's libonnx-testdata: earlier opsets."""
     results = {}
@@ -321,8 +321,9 @@ def check_halves(model, feeds, ours, what):
 @pytest.mark.parametrize("name", make_onnx.VARIANTS)
 def test_export(name):
     """Each graph as a whole: 2e-5, and 2e-3 where floats have 16 bits, which onnxruntime rounds after many nodes and the
-    judge where the graph says so: to 2e-5 it is the same graph in 32 bits (check_halves). Where activations are rounded to 8 bits, the last bit of one node can become a step of
-    the next, and the network amplifies it: there, each node on onnxruntime's own inputs, 2e-5."""
+    judge where the graph says so: to 2e-5, it is the same graph in 32 bits (check_halves). Where activations are rounded
+    to 8 bits, the last bit of one node can become a step of the next, and the network amplifies it: there, each node on
+    onnxruntime's own inputs, 2e-5."""
     for path in sorted(make_onnx.make(name, WORK / "onnx").glob("*.onnx")):
         model = onnx.load(path)
         feeds = feeds_of(model)
