@@ -36,8 +36,8 @@ static fvlm_status trace_operand(fvlm_heads *out, const fvlm_attention_frame *f,
     return st;
 }
 
-fvlm_status fvlm_attention_read_matmul(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
-                                       fvlm_err *err)
+static fvlm_status read_matmul(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
+                               fvlm_err *err)
 {
     const fvlm_net_node *scores = NULL;
     out->joined = true;
@@ -102,8 +102,9 @@ static fvlm_status check_scale(const fvlm_attention_frame *f, const fvlm_attenti
 }
 
 /* The past: in front of keys and values, or apart. */
-static fvlm_status check_caches(fvlm_attention *out, const fvlm_attention_frame *f, const fvlm_attention_operands *p,
-                                const fvlm_heads_columns *k, const fvlm_heads_columns *v, fvlm_err *err)
+static fvlm_status check_caches(fvlm_decoder_attention *out, const fvlm_attention_frame *f,
+                                const fvlm_attention_operands *p, const fvlm_heads_columns *k,
+                                const fvlm_heads_columns *v, fvlm_err *err)
 {
     const fvlm_heads_columns apart = {.group = 1, .scale = 1};
     if (!f->n_past) return FVLM_OK;
@@ -128,7 +129,7 @@ static fvlm_status check_shapes(const fvlm_attention_frame *f, const fvlm_attent
                                "%" PRIu64 " queries and %" PRIu64 " keys and values of one size", f->n_new, positions);
 }
 
-static fvlm_status check_queries(fvlm_attention *out, fvlm_heads_columns *q, fvlm_attention_frame *f,
+static fvlm_status check_queries(fvlm_decoder_attention *out, fvlm_heads_columns *q, fvlm_attention_frame *f,
                                  const fvlm_attention_operands *p, fvlm_err *err)
 {
     out->dim = p->q.dim;
@@ -139,8 +140,8 @@ static fvlm_status check_queries(fvlm_attention *out, fvlm_heads_columns *q, fvl
     return st ? st : find_projection(&out->q, q, out->heads * out->dim, f->net, "query", err);
 }
 
-static fvlm_status check_keys_and_values(fvlm_attention *out, const fvlm_heads_columns *q, fvlm_attention_frame *f,
-                                         const fvlm_attention_operands *p, fvlm_err *err)
+static fvlm_status check_keys_and_values(fvlm_decoder_attention *out, const fvlm_heads_columns *q,
+                                         fvlm_attention_frame *f, const fvlm_attention_operands *p, fvlm_err *err)
 {
     const fvlm_net *net = f->net;
     const uint64_t from = p->joined ? f->n_past : 0;
@@ -162,8 +163,8 @@ static fvlm_status check_keys_and_values(fvlm_attention *out, const fvlm_heads_c
     return FVLM_OK;
 }
 
-static fvlm_status check_operands(fvlm_attention *out, fvlm_attention_frame *f, const fvlm_attention_operands *p,
-                                  fvlm_err *err)
+static fvlm_status check_operands(fvlm_decoder_attention *out, fvlm_attention_frame *f,
+                                  const fvlm_attention_operands *p, fvlm_err *err)
 {
     fvlm_heads_columns q;
     fvlm_status st = f->long_past ? FVLM_OK : check_shapes(f, p, err);
@@ -181,11 +182,11 @@ static fvlm_status check_tables(fvlm_attention_frame *f, const fvlm_heads *h, fv
     return fvlm_rope_check_tables(&f->rope, f->net, n, n->inputs[cosines], n->inputs[cosines + 1], err);
 }
 
-fvlm_status fvlm_attention_find(fvlm_attention *out, fvlm_attention_frame *f, fvlm_net_value *v, fvlm_err *err)
+fvlm_status fvlm_attention_find(fvlm_decoder_attention *out, fvlm_attention_frame *f, fvlm_net_value *v, fvlm_err *err)
 {
     fvlm_origins o = {0};
     fvlm_attention_operands p = {0};
-    *out = (fvlm_attention){0};
+    *out = (fvlm_decoder_attention){0};
     fvlm_status st = find_core(&o, f->net, v, err);
     const fvlm_net_node *n = st ? NULL : o.source[0]->producer;
     p.out = st ? NULL : o.source[0];
@@ -193,7 +194,7 @@ fvlm_status fvlm_attention_find(fvlm_attention *out, fvlm_attention_frame *f, fv
     if (p.out != n->outputs[0])
         st = fvlm_match_expected(f->net, p.out, "another output", err, "an attention's output");
     else if (!strcmp(n->op, "MatMul"))
-        st = fvlm_attention_read_matmul(&p, f, n, err);
+        st = read_matmul(&p, f, n, err);
     else if (!strcmp(n->op, "Attention") && !n->node->domain[0])
         st = fvlm_attention_read_onnx(&p, f, n, err);
     else if (!strcmp(n->op, "GroupQueryAttention"))

@@ -19,10 +19,11 @@ typedef struct {
     fvlm_projection_rows q, k, v;
     uint64_t heads, kv_heads, dim;
     const fvlm_net_value *key_cache, *value_cache; /* inputs of the graph; NULL if there is no past */
-} fvlm_attention;
+} fvlm_decoder_attention;
 
 /* v is the input of the output projection. */
-fvlm_status fvlm_attention_find(fvlm_attention *out, fvlm_attention_frame *frame, fvlm_net_value *v, fvlm_err *err);
+fvlm_status fvlm_attention_find(fvlm_decoder_attention *out, fvlm_attention_frame *frame, fvlm_net_value *v,
+                                fvlm_err *err);
 
 /* How an attention's operands lie: what the spellings have in common. */
 typedef struct {
@@ -36,8 +37,6 @@ typedef struct {
 } fvlm_attention_operands;
 
 /* One for each spelling. *out is to be freed, also on failure. */
-fvlm_status fvlm_attention_read_matmul(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
-                                       fvlm_err *err);
 fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
                                      fvlm_err *err);
 fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,

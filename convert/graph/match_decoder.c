@@ -120,7 +120,7 @@ static fvlm_status check_cache_name(decoder *d, const fvlm_net_value *cache, siz
 static fvlm_status check_layer(decoder *d, size_t index)
 {
     const layer *l = &d->layers[d->n - 1 - index], *first = &d->layers[d->n - 1];
-    const fvlm_attention *a = &l->attention, *b = &first->attention;
+    const fvlm_decoder_attention *a = &l->attention, *b = &first->attention;
     const fvlm_net_value *out = l->down.out;
     const uint64_t hidden = d->norm.width;
     fvlm_status st = check_cache_name(d, a->key_cache, index, true);
@@ -147,7 +147,7 @@ static fvlm_status check_caches(decoder *d)
 {
     for (size_t i = 0; i < d->n; i++)
         for (size_t k = 0; k < i; k++) {
-            const fvlm_attention *a = &d->layers[i].attention, *b = &d->layers[k].attention;
+            const fvlm_decoder_attention *a = &d->layers[i].attention, *b = &d->layers[k].attention;
             const fvlm_net_value *x = a->key_cache;
             if (x && (x == b->key_cache || x == b->value_cache || a->value_cache == b->value_cache))
                 return fvlm_fail(d->err, FVLM_UNSUPPORTED, "input \"%.200s\": two layers use this cache", x->name);

@@ -9,7 +9,7 @@
 
 typedef struct {
     fvlm_rms_norm attn_norm, ffn_norm;
-    fvlm_attention attention;
+    fvlm_decoder_attention attention;
     fvlm_projection o, down;
     fvlm_projection_rows gate, up;
 } fvlm_decoder_layer;

@@ -53,7 +53,7 @@ static double shortest(double x, int32_t type)
 
 fvlm_status fvlm_decoder_add(fvlm_match *m, const fvlm_decoder *d)
 {
-    const fvlm_attention *a = &d->layers[0].attention;
+    const fvlm_decoder_attention *a = &d->layers[0].attention;
     fvlm_status st = d->embedding.weight ? fvlm_embedding_add(m, d->frame.net, &d->embedding, d->err) : FVLM_OK;
     for (size_t i = 0; i < d->n && !st; i++) st = add_layer(m, d, i);
     if (!st) st = fvlm_rms_norm_add(m, d->frame.net, &d->norm, "model.norm", d->err);

@@ -4,7 +4,7 @@
  * Nodes are evaluated once, in running order. Every value gets a concrete shape, and what depends only on shapes,
  * constants and the given contents of small inputs (position ids, an attention mask of ones) is computed. What is left
  * are the operations on activations. So shape arithmetic, masks and tables of cosines are constants here, however an
- * exporter spelled them, and a matcher compares numbers instead of recognizing subgraphs: see fvlm_net_probe.
+ * exporter spelled them, and a matcher compares numbers instead of recognizing subgraphs.
  *
  * The nodes that are left have one form each, whatever the file has:
  *
@@ -142,30 +142,11 @@ size_t fvlm_net_n_fake_quantized(const fvlm_net *net);               /* activati
 
 /* v is computed by this operator. */
 bool fvlm_net_is(const fvlm_net_value *v, const char *op);
-/* The only user of v, if it is one node of this operator; else NULL. */
-fvlm_net_node *fvlm_net_only_user(const fvlm_net_value *v, const char *op);
 /* For a commutative node with one constant: the constant and the other input. False if not so. */
 bool fvlm_net_split_const(const fvlm_net_node *n, fvlm_net_value **constant, fvlm_net_value **other);
 /* All elements of a small or uniform constant equal x, to a relative 1e-3 if its type is FLOAT16 or BFLOAT16, else 1e-6
  * (infinities and 0: exactly). */
 bool fvlm_net_all(const fvlm_net_value *v, double x);
-
-/* The contents of a value for fvlm_net_probe. */
-typedef struct {
-    const fvlm_net_value *value;
-    const double *numbers; /* n_elems of it */
-} fvlm_net_given;
-
-#define FVLM_NET_PROBE_MAX (1u << 22) /* elements of each value on the way */
-
-/* Computes v from the given contents of values that it depends on, in double and without rounding to types: so a
- * subgraph can be recognized by what it does, e.g. the erf GELU, the tanh GELU, a rotation of positions, a mask. With
- * 0, 1, 2, ... as contents, and only Reshape, Transpose, Slice and the like between, the result says where each element
- * comes from. All operators between must be among those that are computed: all but Conv, BatchNormalization, pools,
- * the attentions and RotaryEmbedding; constants must be small or uniform. Refuses others, and what depends on values
- * that are not given, with the node's name. *out: n_elems numbers, freed with free(); NULL on failure. */
-fvlm_status fvlm_net_probe(double **out, const fvlm_net *net, const fvlm_net_value *v, const fvlm_net_given *given,
-                           size_t n_given, fvlm_err *err);
 
 /* Refuses: "node "/conv/Conv" (Conv): expected TEXT". */
 fvlm_status fvlm_net_expected(const fvlm_net *net, const fvlm_net_node *n, fvlm_err *err, const char *fmt, ...)

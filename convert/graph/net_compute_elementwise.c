@@ -8,10 +8,10 @@
 
 /* clang-format off */
 typedef enum {
-    ABS, ACOS, ADD, AND, ASIN, ATAN, BIT_AND, BIT_NOT, BIT_OR, BIT_SHIFT, BIT_XOR, CAST, CEIL, CLIP, COS, COSH, DIV,
-    ELU, EQUAL, ERF, EXP, FAST_GELU, FLOOR, GELU, GREATER, GREATER_EQUAL, HARD_SIGMOID, HARD_SWISH, IS_INF, IS_NAN,
-    LEAKY_RELU, LESS, LESS_EQUAL, LOG, MAX, MIN, MOD, MUL, NEG, NOT, OR, POW, PRELU, QUICK_GELU, RECIPROCAL, RELU,
-    ROUND, SIGMOID, SIGN, SIN, SINH, SOFTPLUS, SOFTSIGN, SQRT, SUB, TAN, TANH, WHERE, XOR
+    ADD, AND, BIT_AND, BIT_NOT, BIT_OR, BIT_SHIFT, BIT_XOR, CAST, CLIP, DIV, ELU, EQUAL, FAST_GELU, GELU,
+    GREATER, GREATER_EQUAL, HARD_SIGMOID, HARD_SWISH, IS_INF, IS_NAN, LEAKY_RELU, LIBM, LESS, LESS_EQUAL, MAX,
+    MIN, MOD, MUL, NEG, NOT, OR, POW, PRELU, QUICK_GELU, RECIPROCAL, RELU, SIGMOID, SIGN, SOFTPLUS, SOFTSIGN,
+    SUB, WHERE, XOR
 } function;
 
 /* Sorted by name. */
@@ -19,20 +19,26 @@ static const struct {
     const char *op;
     unsigned n_inputs;
     function f;
+    double (*libm)(double); /* of LIBM; nearbyint rounds halves to even */
 } functions[] = {
-    {"Abs", 1, ABS}, {"Acos", 1, ACOS}, {"Add", 2, ADD}, {"And", 2, AND}, {"Asin", 1, ASIN}, {"Atan", 1, ATAN},
-    {"BitShift", 2, BIT_SHIFT}, {"BitwiseAnd", 2, BIT_AND}, {"BitwiseNot", 1, BIT_NOT}, {"BitwiseOr", 2, BIT_OR},
-    {"BitwiseXor", 2, BIT_XOR}, {"Cast", 1, CAST}, {"Ceil", 1, CEIL}, {"Clip", 3, CLIP}, {"Cos", 1, COS},
-    {"Cosh", 1, COSH}, {"Div", 2, DIV}, {"Elu", 1, ELU}, {"Equal", 2, EQUAL}, {"Erf", 1, ERF}, {"Exp", 1, EXP},
-    {"FastGelu", 1, FAST_GELU}, {"Floor", 1, FLOOR}, {"Gelu", 1, GELU}, {"Greater", 2, GREATER},
-    {"GreaterOrEqual", 2, GREATER_EQUAL}, {"HardSigmoid", 1, HARD_SIGMOID}, {"HardSwish", 1, HARD_SWISH},
-    {"IsInf", 1, IS_INF}, {"IsNaN", 1, IS_NAN}, {"LeakyRelu", 1, LEAKY_RELU}, {"Less", 2, LESS},
-    {"LessOrEqual", 2, LESS_EQUAL}, {"Log", 1, LOG}, {"Max", 2, MAX}, {"Min", 2, MIN}, {"Mod", 2, MOD},
-    {"Mul", 2, MUL}, {"Neg", 1, NEG}, {"Not", 1, NOT}, {"Or", 2, OR}, {"PRelu", 2, PRELU}, {"Pow", 2, POW},
-    {"QuickGelu", 1, QUICK_GELU}, {"Reciprocal", 1, RECIPROCAL}, {"Relu", 1, RELU}, {"Round", 1, ROUND},
-    {"Sigmoid", 1, SIGMOID}, {"Sign", 1, SIGN}, {"Sin", 1, SIN}, {"Sinh", 1, SINH}, {"Softplus", 1, SOFTPLUS},
-    {"Softsign", 1, SOFTSIGN}, {"Sqrt", 1, SQRT}, {"Sub", 2, SUB}, {"Tan", 1, TAN}, {"Tanh", 1, TANH},
-    {"Where", 3, WHERE}, {"Xor", 2, XOR}
+    {"Abs", 1, LIBM, fabs}, {"Acos", 1, LIBM, acos}, {"Add", 2, ADD, NULL}, {"And", 2, AND, NULL},
+    {"Asin", 1, LIBM, asin}, {"Atan", 1, LIBM, atan}, {"BitShift", 2, BIT_SHIFT, NULL},
+    {"BitwiseAnd", 2, BIT_AND, NULL}, {"BitwiseNot", 1, BIT_NOT, NULL}, {"BitwiseOr", 2, BIT_OR, NULL},
+    {"BitwiseXor", 2, BIT_XOR, NULL}, {"Cast", 1, CAST, NULL}, {"Ceil", 1, LIBM, ceil}, {"Clip", 3, CLIP, NULL},
+    {"Cos", 1, LIBM, cos}, {"Cosh", 1, LIBM, cosh}, {"Div", 2, DIV, NULL}, {"Elu", 1, ELU, NULL},
+    {"Equal", 2, EQUAL, NULL}, {"Erf", 1, LIBM, erf}, {"Exp", 1, LIBM, exp}, {"FastGelu", 1, FAST_GELU, NULL},
+    {"Floor", 1, LIBM, floor}, {"Gelu", 1, GELU, NULL}, {"Greater", 2, GREATER, NULL},
+    {"GreaterOrEqual", 2, GREATER_EQUAL, NULL}, {"HardSigmoid", 1, HARD_SIGMOID, NULL},
+    {"HardSwish", 1, HARD_SWISH, NULL}, {"IsInf", 1, IS_INF, NULL}, {"IsNaN", 1, IS_NAN, NULL},
+    {"LeakyRelu", 1, LEAKY_RELU, NULL}, {"Less", 2, LESS, NULL}, {"LessOrEqual", 2, LESS_EQUAL, NULL},
+    {"Log", 1, LIBM, log}, {"Max", 2, MAX, NULL}, {"Min", 2, MIN, NULL}, {"Mod", 2, MOD, NULL},
+    {"Mul", 2, MUL, NULL}, {"Neg", 1, NEG, NULL}, {"Not", 1, NOT, NULL}, {"Or", 2, OR, NULL},
+    {"PRelu", 2, PRELU, NULL}, {"Pow", 2, POW, NULL}, {"QuickGelu", 1, QUICK_GELU, NULL},
+    {"Reciprocal", 1, RECIPROCAL, NULL}, {"Relu", 1, RELU, NULL}, {"Round", 1, LIBM, nearbyint},
+    {"Sigmoid", 1, SIGMOID, NULL}, {"Sign", 1, SIGN, NULL}, {"Sin", 1, LIBM, sin}, {"Sinh", 1, LIBM, sinh},
+    {"Softplus", 1, SOFTPLUS, NULL}, {"Softsign", 1, SOFTSIGN, NULL}, {"Sqrt", 1, LIBM, sqrt},
+    {"Sub", 2, SUB, NULL}, {"Tan", 1, LIBM, tan}, {"Tanh", 1, LIBM, tanh}, {"Where", 3, WHERE, NULL},
+    {"Xor", 2, XOR, NULL}
 };
 /* clang-format on */
 
@@ -63,32 +69,12 @@ bool fvlm_net_is_elementwise(const char *op, size_t *n_inputs)
 static double one_input(function f, double x, const fvlm_net_node *n)
 {
     switch (f) {
-    case ABS:
-        return fabs(x);
-    case ACOS:
-        return acos(x);
-    case ASIN:
-        return asin(x);
-    case ATAN:
-        return atan(x);
     case BIT_NOT:
         return (double)~fvlm_net_to_int(x);
-    case CEIL:
-        return ceil(x);
-    case COS:
-        return cos(x);
-    case COSH:
-        return cosh(x);
     case ELU:
         return x < 0 ? n->alpha * expm1(x) : x;
-    case ERF:
-        return erf(x);
-    case EXP:
-        return exp(x);
     case FAST_GELU:
         return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case FLOOR:
-        return floor(x);
     case GELU:
         return 0.5 * x * (1 + erf(x / sqrt(2)));
     case HARD_SIGMOID:
@@ -101,8 +87,6 @@ static double one_input(function f, double x, const fvlm_net_node *n)
         return isnan(x);
     case LEAKY_RELU:
         return x < 0 ? n->alpha * x : x;
-    case LOG:
-        return log(x);
     case NEG:
         return -x;
     case NOT:
@@ -113,26 +97,14 @@ static double one_input(function f, double x, const fvlm_net_node *n)
         return 1 / x;
     case RELU:
         return x > 0 || isnan(x) ? x : 0;
-    case ROUND:
-        return nearbyint(x); /* halves to even */
     case SIGMOID:
         return 1 / (1 + exp(-x));
     case SIGN:
         return (x > 0) - (x < 0);
-    case SIN:
-        return sin(x);
-    case SINH:
-        return sinh(x);
     case SOFTPLUS:
         return x > 30 ? x + exp(-x) : log1p(exp(x));
     case SOFTSIGN:
         return x / (1 + fabs(x));
-    case SQRT:
-        return sqrt(x);
-    case TAN:
-        return tan(x);
-    case TANH:
-        return tanh(x);
     default:
         return x; /* CAST: rounding does the rest */
     }
@@ -254,7 +226,8 @@ fvlm_status fvlm_net_compute_elementwise(const fvlm_net_node *n, const fvlm_net_
         double x[3] = {0};
         for (unsigned k = 0; k < n_in; k++)
             if (in[k].value) x[k] = fvlm_net_operand_at(&in[k], at[k]);
-        out[i] = n_in == 1    ? one_input(f, x[0], n)
+        out[i] = f == LIBM    ? functions[row].libm(x[0])
+                 : n_in == 1  ? one_input(f, x[0], n)
                  : n_in == 2  ? two_inputs(f, x[0], x[1], n)
                  : f == WHERE ? (x[0] != 0 ? x[1] : x[2])
                               : clip(in, x[0], x[1], x[2]);

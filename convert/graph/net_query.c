@@ -55,12 +55,6 @@ bool fvlm_net_is(const fvlm_net_value *v, const char *op)
     return v && v->producer && strcmp(v->producer->op, op) == 0;
 }
 
-fvlm_net_node *fvlm_net_only_user(const fvlm_net_value *v, const char *op)
-{
-    bool one = v && v->n_users == 1 && !v->is_output;
-    return one && strcmp(v->users[0]->op, op) == 0 ? v->users[0] : NULL;
-}
-
 bool fvlm_net_split_const(const fvlm_net_node *n, fvlm_net_value **constant, fvlm_net_value **other)
 {
     if (!n || n->n_inputs != 2 || !n->inputs[0] || !n->inputs[1]) return false;

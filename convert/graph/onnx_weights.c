@@ -137,7 +137,14 @@ static fvlm_status check_unchanged(const void *ctx, fvlm_status st, fvlm_err *er
 static void close_weights(void *ctx)
 {
     fvlm_onnx_weights *w = ctx;
-    fvlm_onnx_weights_destroy(&w);
+    for (size_t i = 0; w->origins && i < w->match.n; i++) free(w->origins[i]);
+    for (size_t i = 0; i < w->n_files; i++) free(w->file_names[i]);
+    fvlm_match_free(&w->match);
+    for (size_t g = 0; g < w->n_graphs; g++) fvlm_graph_close(&w->graphs[g]);
+    free(w->origins);
+    free(w->weights);
+    free(w->tensors);
+    free(w);
 }
 
 static const fvlm_source_reader reader = {read_view, read_codes, hash_file, path_of, check_unchanged, close_weights};
@@ -268,23 +275,11 @@ fvlm_status fvlm_onnx_weights_create(fvlm_onnx_weights **out, fvlm_match *match,
         w->file_begin[g + 1] = w->n_files;
         for (; i < graphs[g].end && !st; i++) st = make_tensor(w, i, graphs[g].name, err);
     }
-    if (st) fvlm_onnx_weights_destroy(out);
+    if (st) {
+        close_weights(w);
+        *out = NULL;
+    }
     return st;
-}
-
-void fvlm_onnx_weights_destroy(fvlm_onnx_weights **weights)
-{
-    fvlm_onnx_weights *w = *weights;
-    *weights = NULL;
-    if (!w) return;
-    for (size_t i = 0; w->origins && i < w->match.n; i++) free(w->origins[i]);
-    for (size_t i = 0; i < w->n_files; i++) free(w->file_names[i]);
-    fvlm_match_free(&w->match);
-    for (size_t g = 0; g < w->n_graphs; g++) fvlm_graph_close(&w->graphs[g]);
-    free(w->origins);
-    free(w->weights);
-    free(w->tensors);
-    free(w);
 }
 
 fvlm_status fvlm_onnx_weights_give(fvlm_onnx_weights **weights, fvlm_source *src, fvlm_err *err)

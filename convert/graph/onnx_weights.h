@@ -20,7 +20,6 @@ typedef struct {
  * On failure *out is NULL. */
 fvlm_status fvlm_onnx_weights_create(fvlm_onnx_weights **out, fvlm_match *match, fvlm_onnx_weights_graph *graphs,
                                      size_t n, fvlm_err *err);
-void fvlm_onnx_weights_destroy(fvlm_onnx_weights **w); /* NULL is fine */
 
 /* Adds them to a bare source, with all files that they come from; *w belongs to the source then, even on failure, and
  * is NULL. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "convert/graph/net.h"
+#include "tests/support/net_probe.h"
 
 #define MAX_INPUTS 256
 
@@ -91,13 +92,13 @@ static void print_nodes(const fvlm_net *net)
 static fvlm_status print_probes(const fvlm_net *net, const fvlm_net_input *inputs, size_t n, fvlm_err *err)
 {
     const fvlm_graph *g = fvlm_net_graph(net);
-    fvlm_net_given given[MAX_INPUTS];
-    for (size_t i = 0; i < n; i++) given[i] = (fvlm_net_given){fvlm_net_input_value(net, inputs[i].name), contents[i]};
+    test_net_given given[MAX_INPUTS];
+    for (size_t i = 0; i < n; i++) given[i] = (test_net_given){fvlm_net_input_value(net, inputs[i].name), contents[i]};
     fvlm_status st = FVLM_OK;
     for (size_t i = 0; i < fvlm_graph_n_outputs(g) && !st; i++) {
         const fvlm_net_value *v = fvlm_net_value_of(net, fvlm_graph_output_at(g, i));
         double *out = NULL;
-        st = fvlm_net_probe(&out, net, v, given, n, err);
+        st = test_net_probe(&out, net, v, given, n, err);
         if (!st) printf("%s\t", fvlm_graph_value_at(g, fvlm_graph_output_at(g, i))->name);
         if (!st) print_dims(v);
         if (!st) printf("\tnumbers");

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net_probe.c - computes a part of a net for given contents, without rounding. */
-#include "convert/graph/net_internal.h"
+/* net_probe.c - see net_probe.h. */
+#include "tests/support/net_probe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/graph/net_internal.h"
+
+#define MAX_ELEMS (1u << 22) /* of each value on the way */
+
 typedef struct {
     const fvlm_net *net;
-    const fvlm_net_given *given;
+    const test_net_given *given;
     size_t n_given;
     double **numbers; /* by node: of its output, once computed */
     bool *needed;     /* by node */
@@ -62,8 +66,7 @@ static fvlm_status plan(probe *p, const fvlm_net_value *v, uint64_t *work, fvlm_
         if (!fvlm_net_kernel_of(n->op, &kind))
             return fvlm_net_expected(p->net, n, err, "an operator that can be probed");
         const fvlm_net_value *y = n->outputs[0];
-        if (y->n_elems > FVLM_NET_PROBE_MAX)
-            st = fvlm_net_expected(p->net, n, err, "at most %u elements to probe", FVLM_NET_PROBE_MAX);
+        if (y->n_elems > MAX_ELEMS) st = fvlm_net_expected(p->net, n, err, "at most %u elements to probe", MAX_ELEMS);
         for (size_t k = 0; k < n->n_inputs && !st; k++) st = need(p, n->inputs[k], err);
         *work += y->n_elems * (strcmp(n->op, "MatMul") == 0 ? n->inputs[0]->dims[n->inputs[0]->rank - 1] : 1);
         if (!st && *work > FVLM_NET_MAX_WORK)
@@ -85,7 +88,7 @@ static fvlm_status run_all(probe *p, const fvlm_net_value *v, fvlm_err *err)
     return st;
 }
 
-fvlm_status fvlm_net_probe(double **out, const fvlm_net *net, const fvlm_net_value *v, const fvlm_net_given *given,
+fvlm_status test_net_probe(double **out, const fvlm_net *net, const fvlm_net_value *v, const test_net_given *given,
                            size_t n_given, fvlm_err *err)
 {
     probe p = {.net = net, .given = given, .n_given = n_given};
