@@ -121,7 +121,7 @@ static fvlm_status fix_sizes(fvlm_decoder_inputs *in, const fvlm_graph *g, fvlm_
     in->n_new = size_or(new, in->n_new);
     in->n_past = size_or(past, in->n_past);
     if (in->n_new < 1 || in->n_new > MAX_NEW || in->n_past > MAX_PAST || new == 0 || (total >= 0 && new < -1) ||
-        (has_mask && in->n_new * (in->n_past + in->n_new) > FVLM_NET_SMALL))
+        (has_mask && in->n_new * (in->n_past + in->n_new) > FVLM_NET_COMPUTED))
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "decoder: its inputs have %" PRId64 " tokens after %" PRId64
                          "; up to %d are supported, or dynamic sizes",

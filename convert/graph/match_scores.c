@@ -27,7 +27,7 @@ static fvlm_status number(double *out, const scores *s, const fvlm_net_value *c,
     return fvlm_match_expected(s->f->net, v, "a larger one", s->err,
                                "a mask of at most %d elements; export the decoder "
                                "with a dynamic sequence length",
-                               FVLM_NET_SMALL);
+                               FVLM_NET_COMPUTED);
 }
 
 static fvlm_status add_mask(scores *s, const fvlm_net_value *c, const fvlm_net_value *v, double sign)
@@ -123,8 +123,8 @@ fvlm_status fvlm_scores_check_mask(fvlm_attention_frame *f, const fvlm_net_value
     for (uint64_t i = 0; i < n && !st; i++) {
         const uint64_t key = i % keys, query = i / keys % f->n_new, plane = i / keys / f->n_new;
         if (!fvlm_origin_number(&added[i], mask, (plane * rows + query % rows) * keys + key))
-            st =
-                fvlm_match_expected(f->net, user, "a larger one", err, "a mask of at most %d elements", FVLM_NET_SMALL);
+            st = fvlm_match_expected(f->net, user, "a larger one", err, "a mask of at most %d elements",
+                                     FVLM_NET_COMPUTED);
         if (mask->type == FVLM_ONNX_BOOL) added[i] = added[i] != 0 ? 0 : -INFINITY;
         if (causal_already && key > f->n_past + query) added[i] = -INFINITY;
     }

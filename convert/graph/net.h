@@ -106,14 +106,16 @@ struct fvlm_net_value {
     fvlm_net_node **users; /* those left, one for each use; a value that the graph puts out has is_output besides */
     bool is_input, is_output;
     bool is_const;
-    const double *numbers;  /* a small constant (n_elems <= FVLM_NET_SMALL), stored or computed: its elements, exact
-                               (integers below 2^53), rounded to 'type' as the operators that computed them do */
+    const double *numbers;  /* a small constant, stored (n_elems <= FVLM_NET_SMALL) or computed (<= FVLM_NET_COMPUTED):
+                               its elements, exact (integers below 2^53), rounded to 'type' as the operators that
+                               computed them do */
     const double *uniform;  /* a larger one: NULL, or what all its elements are */
     fvlm_net_weight weight; /* a constant that is stored: where; tensor is NULL for computed ones */
     fvlm_net_quantized *quantized; /* private to net*.c */
 };
 
-#define FVLM_NET_SMALL 65536
+#define FVLM_NET_SMALL 65536        /* elements of a stored constant whose numbers are looked at */
+#define FVLM_NET_COMPUTED (1 << 20) /* of a computed one: a mask of 1024 x 1024 */
 
 /* A concrete input. dims replace symbols, and must agree with what is declared. */
 typedef struct {

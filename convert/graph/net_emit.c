@@ -113,7 +113,7 @@ fvlm_status fvlm_net_emit(fvlm_net_value **out, fvlm_net *net, const fvlm_net_no
     n.n_outputs = 1;
     fvlm_kernel_kind kind;
     bool computed = fvlm_net_kernel_of(n.op, &kind) && is_known(&n, kind);
-    if (computed && v->n_elems <= FVLM_NET_SMALL)
+    if (computed && v->n_elems <= FVLM_NET_COMPUTED)
         st = fold(net, &n, err);
     else if (computed)
         fold_uniform(net, &n, kind, &st, err);

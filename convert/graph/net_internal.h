@@ -70,7 +70,7 @@ const char *fvlm_net_shape_text(unsigned rank, const uint64_t *dims, char out[20
 
 fvlm_status fvlm_net_new_value(fvlm_net_value **out, fvlm_net *net, int32_t type, const fvlm_net_shape *shape,
                                fvlm_err *err);
-/* A constant whose numbers the caller fills. At most FVLM_NET_SMALL elements. */
+/* A constant whose numbers the caller fills. At most FVLM_NET_COMPUTED elements. */
 fvlm_status fvlm_net_new_const(fvlm_net_value **out, double **numbers, fvlm_net *net, int32_t type,
                                const fvlm_net_shape *shape, fvlm_err *err);
 fvlm_status fvlm_net_new_scalar(fvlm_net_value **out, fvlm_net *net, int32_t type, double x, fvlm_err *err);

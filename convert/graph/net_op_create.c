@@ -63,8 +63,9 @@ fvlm_status fvlm_net_op_range(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
     double count = ceil((x[1] - x[0]) / x[2]);
     if (x[2] == 0 || !isfinite(count))
         return fvlm_fail(err, FVLM_BAD_INPUT, "a range from %g to %g by %g", x[0], x[1], x[2]);
-    if (count > FVLM_NET_SMALL)
-        return fvlm_fail(err, FVLM_LIMIT, "a range of %.0f elements, at most %d are supported", count, FVLM_NET_SMALL);
+    if (count > FVLM_NET_COMPUTED)
+        return fvlm_fail(err, FVLM_LIMIT, "a range of %.0f elements, at most %d are supported", count,
+                         FVLM_NET_COMPUTED);
     fvlm_net_shape shape = {.rank = 1, .dims = {count > 0 ? (uint64_t)count : 0}};
     double *numbers;
     fvlm_status st = fvlm_net_new_const(out, &numbers, net, in[0]->type, &shape, err);

@@ -119,9 +119,9 @@ fvlm_status fvlm_net_new_const(fvlm_net_value **out, double **numbers, fvlm_net 
 {
     fvlm_status st = fvlm_net_new_value(out, net, type, shape, err);
     if (st) return st;
-    if ((*out)->n_elems > FVLM_NET_SMALL)
+    if ((*out)->n_elems > FVLM_NET_COMPUTED)
         return fvlm_fail(err, FVLM_LIMIT, "a computed constant of %" PRIu64 " elements, at most %d are supported",
-                         (*out)->n_elems, FVLM_NET_SMALL);
+                         (*out)->n_elems, FVLM_NET_COMPUTED);
     *numbers = fvlm_net_take(net, (size_t)(*out)->n_elems + 1, sizeof **numbers, err); /* + 1: never NULL */
     if (!*numbers) return err->code;
     (*out)->is_const = true;
@@ -139,9 +139,9 @@ fvlm_status fvlm_net_new_uniform(fvlm_net_value **out, fvlm_net *net, int32_t ty
 {
     uint64_t n;
     fvlm_status st = fvlm_net_count(&n, shape->rank, shape->dims, err);
-    if (!st) st = fvlm_net_spend(net, n <= FVLM_NET_SMALL ? n : 1, err);
+    if (!st) st = fvlm_net_spend(net, n <= FVLM_NET_COMPUTED ? n : 1, err);
     double *numbers = NULL;
-    if (!st && n <= FVLM_NET_SMALL) {
+    if (!st && n <= FVLM_NET_COMPUTED) {
         st = fvlm_net_new_const(out, &numbers, net, type, shape, err);
         for (uint64_t i = 0; i < n && !st; i++) numbers[i] = x;
         return st;

@@ -92,6 +92,8 @@ exported("ts17-half", spelling=as_apple, opset=17, half=True, batched=False)
 for opset in (18, 21, 23):
     exported(f"dynamo{opset}", dynamo=True, opset=opset)
 exported("dynamo18-static", dynamo=True, opset=18, dynamic=False)
+exported("ts17-static-280", opset=17, dynamic=False, positions=280)
+exported("dynamo18-static-600", dynamo=True, opset=18, dynamic=False, positions=600)
 exported("dynamo18-any-size", dynamo=True, opset=18, resizable=True, parts="v")
 exported("dynamo18-raw", "unfused", dynamo=True, opset=18, parts="v", options=dict(optimize=False))
 exported("dynamo18-unfused", "unfused", dynamo=True, opset=18, parts="v")

@@ -286,7 +286,7 @@ static void fold_row(size_t i, const char *folder)
     must(fvlm_graph_open(&g, path, &err), &err);
     if (fvlm_net_create(&net, g, NULL, 0, &err)) fail_msg("%s: %s", what, err.msg);
     for (size_t k = 0; k < n_out; k++) {
-        char name[8];
+        char name[24];
         snprintf(name, sizeof name, "y%zu", k);
         check_result(what, fvlm_net_output_value(net, name), &want[k]);
     }

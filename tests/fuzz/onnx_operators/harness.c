@@ -300,7 +300,7 @@ static void check_value(const fvlm_net_value *v)
     uint64_t n = 1;
     MUST(v->rank <= FVLM_GRAPH_MAX_RANK);
     for (unsigned d = 0; d < v->rank; d++) n *= v->dims[d];
-    MUST(n == v->n_elems && (!v->numbers || (v->is_const && n <= FVLM_NET_SMALL)));
+    MUST(n == v->n_elems && (!v->numbers || (v->is_const && n <= FVLM_NET_COMPUTED)));
     for (uint64_t i = 0; v->numbers && i < n; i++) sum += v->numbers[i];
     if (v->weight.tensor && !v->weight.packed.kind) MUST(v->weight.tensor->n_elems == n);
 }
