@@ -36,7 +36,7 @@ static const fvlm_cli_option options[] = {
      .arg = "WHICH",
      .help = "head, if config.json and tensors disagree",
      .choices = "own|tied",
-     .preset = "refuse",
+     .preset = "refuse; own for ONNX",
      .text = &opt.head},
     {.name = "variant",
      .arg = "SUFFIX",
@@ -102,7 +102,10 @@ static void print_tensors(const fvlm_conversion *c, const fvlm_conversion_report
     for (size_t i = 0; i < r->n_tensors; i++) {
         fvlm_conversion_origin o;
         fvlm_conversion_describe_tensor(c, i, &o);
-        fvlm_terminal_print(stdout, "%-40s %zu source%s", o.name, o.n_from, o.n_from == 1 ? "" : "s");
+        if (o.n_from == 1)
+            fvlm_terminal_print(stdout, "%-40s %s", o.name, o.from[0]);
+        else
+            fvlm_terminal_print(stdout, "%-40s %zu sources", o.name, o.n_from);
         for (size_t j = 0; j < o.n_steps; j++) fvlm_terminal_print(stdout, "%s %s", j ? "," : ":", o.steps[j]);
         if (o.error >= 0 && r->written) printf(" (error %.1e)", o.error);
         if (o.rounding > 0 && r->written) printf(" (scales rounded to bf16, error %.1e)", o.rounding);
@@ -128,14 +131,14 @@ static void print_quantized(const fvlm_conversion_report *r)
     if (r->n_codes && r->written && !r->worst_rounded) printf(", every value exactly as in the source");
     if (r->n_codes && r->written && r->worst_rounded)
         fvlm_terminal_print(stdout,
-                            ", %zu exactly; rounding the scales to bf16 changed the others, by %.1e of all (relative "
-                            "root mean square), %.1e at most (%s)",
-                            r->n_codes_exact, r->rounding, r->worst_rounding, r->worst_rounded);
+                            "; scales of %zu rounded to bf16: relative error %.1e overall (root mean square), %.1e "
+                            "at worst (%s)",
+                            r->n_codes - r->n_codes_exact, r->rounding, r->worst_rounding, r->worst_rounded);
     if (r->n_codes) putchar('\n');
     if (r->n_dequantized)
-        fvlm_terminal_print(
-            stdout, "quantized %zu weight%s: stored as floats, of which 'fvlm quant' makes int8 or int4 again\n",
-            r->n_dequantized, r->n_dequantized == 1 ? "" : "s");
+        fvlm_terminal_print(stdout,
+                            "quantized %zu weight%s: stored as floats; 'fvlm quant' makes them int8 or int4 again\n",
+                            r->n_dequantized, r->n_dequantized == 1 ? "" : "s");
 }
 
 /* A folder of Hugging Face's cache led to another, which is not in the path that was given. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plan.c - which tensor gets which type. Reads names, shapes and layouts, no weights. */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <jansson.h>
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,16 +147,20 @@ static fvlm_status check_used(const rule_list *r, fvlm_quantization *q, fvlm_err
 
 /* ---- the plan ---- */
 
-static fvlm_status refuse_again(const fvlm_tensor *t, fvlm_err *err)
+/* Codes that convert kept have no float file; "rounding" marks them in the metadata. */
+static fvlm_status refuse_again(const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err)
 {
     char name[24];
-    return fvlm_fail(err, FVLM_UNSUPPORTED,
-                     "quantized already (\"%s\" is %s); quantize the float file it was made from", t->name,
-                     fvlm_type_name(t->type, name));
+    const json_t *origin = json_object_get(json_object_get(fvlm_reader_meta(r), "tensors"), t->name);
+    return fvlm_fail(
+        err, FVLM_UNSUPPORTED, "quantized already (\"%s\" is %s); %s", t->name, fvlm_type_name(t->type, name),
+        json_object_get(origin, "rounding") ? "quantize what 'fvlm convert --quantized float' makes of the ONNX files"
+                                            : "quantize the float file it was made from");
 }
 
 /* item->source, part and role are given. */
-static fvlm_status plan_item(fvlm_quant_item *item, const char *type, rule_list *rules, fvlm_err *err)
+static fvlm_status plan_item(fvlm_quant_item *item, const fvlm_reader *r, const char *type, rule_list *rules,
+                             fvlm_err *err)
 {
     const fvlm_tensor *t = item->source;
     const bool integer = t->type.kind == FVLM_INT; /* stays as it is */
@@ -165,7 +170,7 @@ static fvlm_status plan_item(fvlm_quant_item *item, const char *type, rule_list 
     if (item->role == FVLM_QUANT_TAPS && !integer) item->type = f16;
     if (item->role == FVLM_QUANT_MATRIX && !integer) st = matrix_type(&item->type, type, item->part, err);
     if (!st) st = apply_rules(rules, t, &item->type, err);
-    if (!st && integer && !fvlm_type_equal(item->type, t->type)) st = refuse_again(t, err);
+    if (!st && integer && !fvlm_type_equal(item->type, t->type)) st = refuse_again(r, t, err);
     if (st) return st;
     return fvlm_type_tensor_bytes(&item->n_bytes, item->type, (fvlm_layout)t->layout, t->rank, t->dims, err);
 }
@@ -180,7 +185,7 @@ static fvlm_status check_left(const fvlm_quantization *q, fvlm_err *err)
         if (item->role == FVLM_QUANT_MATRIX && !integer) return FVLM_OK;
         if (integer && !first) first = item->source;
     }
-    return first ? refuse_again(first, err) : FVLM_OK;
+    return first ? refuse_again(q->reader, first, err) : FVLM_OK;
 }
 
 static int by_offset(const void *a, const void *b)
@@ -211,7 +216,7 @@ static fvlm_status plan_items(fvlm_quantization *q, rule_list *rules, fvlm_err *
     if (st) return st;
     for (size_t i = 0; i < q->n_items; i++) {
         fvlm_quant_item *item = &q->items[i];
-        st = plan_item(item, q->options.type, rules, err);
+        st = plan_item(item, q->reader, q->options.type, rules, err);
         if (st) return st;
         before += item->source->n_bytes;
         after += (item->n_bytes + 63) / 64 * 64;

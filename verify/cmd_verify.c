@@ -30,12 +30,13 @@ static struct {
 static const fvlm_cli_option options[] = {
     {.name = "against",
      .arg = "SOURCE",
-     .help = "compare weights with their source: a folder, .onnx or .fvlm",
+     .help = "compare with the source: a folder, .onnx or .fvlm",
      .text = &opt.against},
     {.name = "variant",
-     .arg = "NAME",
-     .help = "which ONNX files of the folder, such as q4",
-     .preset = "fp32",
+     .arg = "SUFFIX",
+     .help = "files of an ONNX folder",
+     .choices = FVLM_CONVERT_VARIANTS,
+     .preset = "fp32, or the only one",
      .text = &opt.variant},
     {.name = "image",
      .arg = "FILE",
@@ -258,12 +259,17 @@ static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err
     fvlm_progress_start(&progress, "convert", opt.quiet || opt.json);
     const fvlm_config *c = fvlm_reader_config(model);
     const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
+    const char *type = json_string_value(json_object_get(made, "type"));
+    const char *quantized = json_string_value(json_object_get(made, "quantized"));
     const fvlm_convert_options o = {.threads = (unsigned)opt.threads,
                                     .head = !fvlm_config_has_llm(c) ? NULL
                                             : c->llm.tied           ? "tied"
                                                                     : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
                                     .variant = opt.variant,
+                                    .quantized = quantized                           ? quantized
+                                                 : type && strcmp(type, "keep") != 0 ? "float"
+                                                                                     : NULL,
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,
                                     .stop = fvlm_cli_stop()};

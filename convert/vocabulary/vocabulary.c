@@ -71,7 +71,8 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
         return fvlm_fail(err, FVLM_BAD_INPUT, "there is no \"%.40s\" to use; leave out --tokenizer", use);
     if (!fvlm_source_has(src, full_name) && !fvlm_source_has(src, vocab_name))
         return fvlm_fail(err, FVLM_BAD_INPUT,
-                         "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json");
+                         "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json; copy them "
+                         "from the checkpoint");
     if (!use || strcmp(use, full_name) != 0) return read_parts(v, full, src, use != NULL, err);
     fvlm_status st = fvlm_vocabulary_from_tokenizer_json(v, src, err);
     if (!st) st = fvlm_vocabulary_read_config(v, src, err);

@@ -99,7 +99,7 @@ ok "[verify-grades] a quantized model beside one recorded position is not judged
 judge "$dir/int4-sym-row.fvlm"
 same "[verify-grades] two files are compared as with --against" "$rc $(sed '/^fvlm/d' "$dir/pair")" "1 $(cat "$dir/text")"
 "$FVLM" verify "$m" "$dir/int8.fvlm" --image "$picture" >"$dir/text" 2>&1; rc=$?
-[ $rc = 1 ] && grep -qF "$dir/int8.fvlm is quantized and $m is not: the source belongs last" "$dir/text"
+[ $rc = 1 ] && grep -qF "$dir/int8.fvlm is quantized and $m is not: name the model first, then what it was made from" "$dir/text"
 ok "[verify-grades] sibling: in the wrong order they are told apart" $?
 refuses "[verify-grades] sibling: a file with itself" 2 "\"$m\" and \"$m\" are one file; name the model, then its source" "$m" "$m"
 ln "$m" "$dir/link.fvlm"

@@ -86,7 +86,7 @@ refused 1 "tensor \"llm.layer0.attn.q.bias\": the value in row 1, column 0 is be
 
 # --- the small files ---
 fresh; rm "$ck/config.json"
-go 1 "\"config.json\" is missing; give a checkpoint folder as downloaded"
+go 1 "\"config.json\" is missing; give a checkpoint folder as downloaded, or copy it from there"
 fresh; sed -i 's/llava_qwen2/llava_llama/' "$ck/config.json"
 go 1 "\"DIR/ck\" is a LLaVA that is not FastVLM (config.json: \"model_type\" is \"llava_llama\"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"
 fresh; sed -i 's/"hidden_size": 32/"hidden_size": 64/' "$ck/config.json"
@@ -98,7 +98,7 @@ same="fvlm: 12 tensors are left over: \"model.layers.1.input_layernorm.weight\",
 fresh; sed -i 's/"vocab_size": 320/"vocab_size": 309/' "$ck/config.json"
 go 1 "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 309; tokenizer and weights do not belong together"
 fresh; rm "$ck/vocab.json"
-go 1 "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json"
+go 1 "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json; copy them from the checkpoint"
 fresh; rm "$ck/merges.txt"
 go 1 "\"merges.txt\" is missing beside vocab.json; download it"
 fresh; rm "$ck/added_tokens.json"

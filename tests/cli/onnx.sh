@@ -122,15 +122,18 @@ for variant in q4 q8 q4a q4b256 int8 uint8 nf4; do
     grep -A6 '"part": "llm"' "$dir/info" | grep -q "\"$type\""; ok "$variant: becomes $type" $?
     "$FVLM" run "$dir/keep.fvlm" "$tiny/demo.png" 'What color is the circle?' -q >/dev/null 2>&1; ok "$variant: runs" $?
 done
-says "NF4 becomes floats, and what to do then" "quantized 29 weights: stored as floats, of which 'fvlm quant' makes int8 or int4 again"
+says "NF4 becomes floats, and what to do then" "quantized 29 weights: stored as floats; 'fvlm quant' makes them int8 or int4 again"
 rm "$f"/decoder*; part "$f" decoder uint8; mv "$f/decoder_model_merged_uint8.onnx" "$f/decoder_model_merged.onnx"
 converts "scales that bf16 cannot hold" "$f" -o "$dir/keep.fvlm" --force -v
-says "the error of all is shown" "quantized 29 weights: codes kept, 0 exactly; rounding the scales to bf16 changed the others, by "
+says "the error of all is shown" "quantized 29 weights: codes kept; scales of 29 rounded to bf16: relative error "
 says "and that of each tensor" "int8-asym-row codes kept (scales rounded to bf16, error "
 converts "--type makes floats of everything" "$f" --type bf16 -o "$dir/t.fvlm" --force
 "$FVLM" info "$dir/t.fvlm" | grep -q 'int8'; ok "which has no integers" $((! $?))
 "$FVLM" quant "$dir/keep.fvlm" --type int4 -o "$dir/t.fvlm" --force -q
 ok "'fvlm quant' quantizes the float matrices of a file with kept codes" $?
+"$FVLM" quant "$dir/t.fvlm" --type int4 -o "$dir/t2.fvlm" 2>"$dir/err"; rc=$?
+[ $rc = 1 ] && grep -q "quantized already (.*); quantize what 'fvlm convert --quantized float' makes of the ONNX files" "$dir/err"
+ok "and says what to quantize if nothing is left" $?
 
 # --- a vision encoder alone ---
 converts "one file of the vision encoder" "$dir/all/vision_encoder.onnx" -o "$dir/v.fvlm"
@@ -249,7 +252,7 @@ cp "$ck"/*.json "$f"
 cp "$dir/all"/*.onnx "$f"; "$make" "$ck" vision "$f/vision_encoder.onnx" side=512
 r 1 "$(against $v 'pictures of side 512' '"mm_vision_tower" 256')" "$f"
 cp "$dir/all"/*.onnx "$f"; rm "$f/config.json"
-r 1 "\"config.json\" is missing; give a checkpoint folder as downloaded" "$f"
+r 1 "\"config.json\" is missing; give a checkpoint folder as downloaded, or copy it from there" "$f"
 cp "$ck/config.json" "$f"; rm "$f/vocab.json" "$f"/tokenizer.json 2>/dev/null
 "$FVLM" convert "$f" -o "$dir/no" 2>&1 >/dev/null | grep -q 'vocab.json'; ok "refuses a folder without a tokenizer, by name" $?
 

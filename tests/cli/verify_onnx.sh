@@ -89,6 +89,14 @@ part "$all" decoder q4
 "$FVLM" convert "$all" --variant q4 -o "$dir/q4.fvlm" -q || give_up "convert of q4"
 verify "$dir/q4.fvlm" --against "$all" --variant q4 --act f32; passes "a model of the q4 files agrees with them"
 says "with the same answers" '^greedy answers: ([0-9]+) of \1 the same$'
+"$FVLM" convert "$all" --variant q4 --quantized float -o "$dir/float.fvlm" -q || give_up "convert of q4 to floats"
+"$FVLM" verify "$dir/float.fvlm" --against "$all" --variant q4 >"$dir/out"
+ok "a model of --quantized float has all its weights compared with floats" $?
+says "and all are the same" '^weights of ([0-9]+) tensors: \1 identical to the source, 0 rounded, 0 quantized$'
+"$FVLM" convert "$all" --variant q4 --type f32 -o "$dir/float.fvlm" -q --force || give_up "convert of q4 to f32"
+"$FVLM" verify "$dir/float.fvlm" --against "$all" --variant q4 >"$dir/out"
+ok "and one of --type f32" $?
+says "too" '^weights of ([0-9]+) tensors: \1 identical to the source, 0 rounded, 0 quantized$'
 folder halves
 part "$f" vision fp16; part "$f" embedding fp16; part "$f" decoder fp16
 "$FVLM" convert "$f" --variant fp16 -o "$dir/fp16.fvlm" -q || give_up "convert of fp16"

@@ -111,7 +111,8 @@ static void refusals(void **state)
     test_remove_file(folder, "config.json");
     err = (fvlm_err){0};
     test_recipes_open(&r, folder, &err);
-    assert_string_equal(err.msg, "\"config.json\" is missing; give a checkpoint folder as downloaded");
+    assert_string_equal(err.msg,
+                        "\"config.json\" is missing; give a checkpoint folder as downloaded, or copy it from there");
     assert_string_equal(verdict("[]"), "\"config.json\" is an array, expected an object");
 }
 

@@ -245,7 +245,8 @@ void fvlm_verify_report_print(FILE *to, const fvlm_verify_report *r)
     fvlm_terminal_print(to, "%s compared with %s\n", r->model, r->against);
     if (r->differences) fvlm_terminal_print(to, "they differ in use: %s\n", r->differences);
     if (r->swapped)
-        fvlm_terminal_print(to, "%s is quantized and %s is not: the source belongs last\n", r->against, r->model);
+        fvlm_terminal_print(to, "%s is quantized and %s is not: name the model first, then what it was made from\n",
+                            r->against, r->model);
     if (r->no_weights) fvlm_terminal_print(to, "weights not compared: %s\n", r->no_weights);
     if (r->weights) print_weights(to, r->weights);
     if (r->parity)
