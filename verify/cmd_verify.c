@@ -160,6 +160,7 @@ typedef struct {
     fvlm_parity parity;
     bool integers;     /* the model holds quantized tensors */
     bool onnx;         /* the source is one or more ONNX files */
+    const char *other; /* how they are other files than the model was made from; NULL: they are the same */
     char *unconverted; /* why convert makes nothing of them; NULL: it does */
     char *differences;
     fvlm_pool *pool;
@@ -289,11 +290,19 @@ static fvlm_status against_source(fvlm_reader *model, findings *f, fvlm_err *err
         fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", opt.against,
                             fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
-    if (!st && f->onnx && opt.images.n) st = fvlm_same_model_made_from(&f->report.no_weights, model, against.path, err);
+    if (!st && f->onnx) st = fvlm_same_model_made_from(&f->other, model, against.path, err);
+    if (opt.images.n) f->report.no_weights = f->other;
     if (!st && !f->report.no_weights) st = compare_weights(model, against.path, !against.n_bytes, f, err);
     if (!st && opt.images.n) st = compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_baseline_close(&against);
     return st;
+}
+
+/* Other exports may have other weights that mean the same. */
+static fvlm_status explain_mismatch(fvlm_status st, const findings *f, fvlm_err *err)
+{
+    if (st != FVLM_MISMATCH || !f->other || opt.images.n) return st;
+    return fvlm_err_prefix(err, "%s (--image FILE compares outputs)", f->other);
 }
 
 static fvlm_status verdict(const fvlm_verify_report *r, fvlm_err *err)
@@ -328,6 +337,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     else if (!st && !opt.quiet)
         fvlm_verify_report_print(stdout, &f.report);
     if (!st) st = verdict(&f.report, err);
+    st = explain_mismatch(st, &f, err);
     fvlm_parity_free(&f.parity);
     free(f.differences);
     free(f.unconverted);
