@@ -44,10 +44,11 @@ struct fvlm_judge_row {
 /* Tables of the families of operators; each ends with a row without an op. */
 extern const fvlm_judge_row fvlm_judge_rows_binary[], fvlm_judge_rows_logic[], fvlm_judge_rows_unary[],
     fvlm_judge_rows_cast[], fvlm_judge_rows_shape[], fvlm_judge_rows_move[], fvlm_judge_rows_remap[],
-    fvlm_judge_rows_index[], fvlm_judge_rows_conv[], fvlm_judge_rows_pool[], fvlm_judge_rows_matmul[],
-    fvlm_judge_rows_norm[], fvlm_judge_rows_softmax[], fvlm_judge_rows_reduce[], fvlm_judge_rows_scan[],
-    fvlm_judge_rows_quantized[], fvlm_judge_rows_packed[], fvlm_judge_rows_integer[], fvlm_judge_rows_rotary[],
-    fvlm_judge_rows_attention[], fvlm_judge_rows_group_attention[], fvlm_judge_rows_onnx_attention[];
+    fvlm_judge_rows_index[], fvlm_judge_rows_scatter[], fvlm_judge_rows_conv[], fvlm_judge_rows_pool[],
+    fvlm_judge_rows_matmul[], fvlm_judge_rows_norm[], fvlm_judge_rows_softmax[], fvlm_judge_rows_reduce[],
+    fvlm_judge_rows_scan[], fvlm_judge_rows_quantized[], fvlm_judge_rows_packed[], fvlm_judge_rows_integer[],
+    fvlm_judge_rows_rotary[], fvlm_judge_rows_attention[], fvlm_judge_rows_multi_head[],
+    fvlm_judge_rows_group_attention[], fvlm_judge_rows_onnx_attention[];
 
 /* The row for a node; refuses operators, opsets, attributes and numbers of inputs and outputs that it does not know. */
 fvlm_status fvlm_judge_find_row(const fvlm_judge_row **out, const fvlm_graph *g, const fvlm_graph_node *n,

@@ -10,8 +10,8 @@ typedef struct {
 static void run_range(void *ctx, uint64_t first, uint64_t end)
 {
     const cast *p = ctx;
-    const size_t in_bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(p->in->type));
-    const size_t out_bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(p->out->type));
+    const size_t in_bytes = fvlm_judge_elem_bytes(p->in);
+    const size_t out_bytes = fvlm_judge_elem_bytes(p->out);
     uint8_t *out = (uint8_t *)p->out->data + first * out_bytes;
     fvlm_judge_convert(out, p->out->type, (const uint8_t *)p->in->data + first * in_bytes, p->in->type, end - first);
     fvlm_judge_round_halves((float *)(void *)out, p->out->type, end - first);

@@ -137,6 +137,21 @@ static void write_cache(const group *g, const fvlm_judge_value *past, const fvlm
     }
 }
 
+/* The bias covers all positions, and at most the whole cache. */
+static fvlm_status read_bias(fvlm_attend *a, const group *g, const fvlm_judge_call *c)
+{
+    const fvlm_judge_value *bias = fvlm_judge_in(c, BIAS);
+    if (!bias) return FVLM_OK;
+    fvlm_status st = fvlm_judge_want_type(c, BIAS, c->in[Q]->type);
+    if (st) return st;
+    if (bias->rank != 4 || bias->dims[3] < g->total || bias->dims[3] > g->present)
+        return fvlm_judge_refuse(c, "input %d is not [batch, heads, new positions, all positions]", BIAS);
+    a->kv_len = bias->dims[3]; /* the shape that the bias must have */
+    st = fvlm_attend_bias(a, 0, c, bias);
+    a->kv_len = g->present;
+    return st;
+}
+
 static fvlm_status attend(group *g, fvlm_judge_call *c, fvlm_judge_value temp[3])
 {
     const int32_t type = c->in[Q]->type;
@@ -183,20 +198,7 @@ static fvlm_status attend(group *g, fvlm_judge_call *c, fvlm_judge_value temp[3]
         .left = window > 0 ? window - 1 : -1,
         .right = 0,
     };
-    const fvlm_judge_value *bias = fvlm_judge_in(c, BIAS);
-    if (bias) {
-        st = fvlm_judge_want_type(c, BIAS, type);
-        if (!st && (bias->rank != 4 || bias->dims[3] < g->total || bias->dims[3] > g->present))
-            st = fvlm_judge_refuse(c, "input %d is not [batch, heads, new positions, all positions]", BIAS);
-        a.kv_len = g->present;
-        if (!st) {
-            fvlm_attend masked = a;
-            masked.kv_len = bias->dims[3];
-            st = fvlm_attend_bias(&masked, 0, c, bias);
-            a.bias[0] = masked.bias[0];
-            memcpy(a.bias_step[0], masked.bias_step[0], sizeof a.bias_step[0]);
-        }
-    }
+    st = read_bias(&a, g, c);
     return st ? st : fvlm_attend_run(c, &a);
 }
 

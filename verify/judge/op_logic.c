@@ -93,7 +93,7 @@ static fvlm_status run_compare(fvlm_judge_call *c)
 static void pick(void *ctx, uint64_t to, const uint64_t *from, size_t n)
 {
     const logic *p = ctx;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(p->out->type));
+    const size_t bytes = fvlm_judge_elem_bytes(p->out);
     const uint8_t *condition = (const uint8_t *)p->in[0]->data + from[0];
     const uint8_t *x[] = {(const uint8_t *)p->in[2]->data + from[2] * bytes,
                           (const uint8_t *)p->in[1]->data + from[1] * bytes};

@@ -21,7 +21,7 @@ static void multiply_range(void *ctx, uint64_t first, uint64_t end)
     const plain *w = ctx;
     const fvlm_product *p = w->p;
     const bool real = w->a->type == FVLM_ONNX_F64;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(w->a->type));
+    const size_t bytes = fvlm_judge_elem_bytes(w->a);
     for (uint64_t i = first; i < end; i++) {
         const uint64_t batch = i / p->n / p->m, row = i / p->n % p->m, column = i % p->n;
         const uint64_t a = fvlm_product_first(p, 0, batch) + row * p->k, b = fvlm_product_first(p, 1, batch) + column;

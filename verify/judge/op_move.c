@@ -19,7 +19,7 @@ typedef struct {
 static void transpose_range(void *ctx, uint64_t first, uint64_t end)
 {
     const strided *t = ctx;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(t->out->type));
+    const size_t bytes = fvlm_judge_elem_bytes(t->out);
     const unsigned last = t->rank - 1;
     const uint64_t row = t->dims[last], step = t->step[last];
     for (uint64_t i = first; i < end; i++) {
@@ -138,7 +138,7 @@ static fvlm_status run_concat(fvlm_judge_call *c)
     dims[axis] = total;
     st = fvlm_judge_make(c, 0, x->type, x->rank, dims);
     if (st || !c->out[0].n) return st;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(x->type));
+    const size_t bytes = fvlm_judge_elem_bytes(x);
     const uint64_t inner = fvlm_judge_span(x, axis + 1, x->rank) * bytes, rows = fvlm_judge_span(x, 0, axis);
     for (size_t i = 0; i < c->n_in; i++) {
         const uint64_t n = c->in[i]->dims[axis] * inner;
@@ -190,7 +190,7 @@ static fvlm_status run_split(fvlm_judge_call *c)
     if (!lengths) return fvlm_fail_nomem(c->err);
     st = split_lengths(c, x->dims[axis], lengths);
     memcpy(dims, x->dims, sizeof dims);
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(x->type));
+    const size_t bytes = fvlm_judge_elem_bytes(x);
     const uint64_t inner = fvlm_judge_span(x, axis + 1, x->rank) * bytes, rows = fvlm_judge_span(x, 0, axis);
     for (size_t i = 0; i < c->n_out && !st; i++) {
         dims[axis] = lengths[i];
@@ -218,7 +218,7 @@ static fvlm_status run_trilu(fvlm_judge_call *c)
     st = fvlm_judge_make_like(c, 0, x->type, x);
     if (st || !x->n) return st;
     const uint64_t w = x->dims[x->rank - 1], h = x->dims[x->rank - 2];
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(x->type));
+    const size_t bytes = fvlm_judge_elem_bytes(x);
     const int64_t far = (int64_t)(w > h ? w : h) + 1;
     k = k > far ? far : k < -far ? -far : k;
     for (uint64_t row = 0; row < x->n / w; row++) {

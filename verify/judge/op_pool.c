@@ -53,8 +53,7 @@ static void pool_one(const pool *p, uint64_t i)
             }
     const uint64_t n = p->count_padding ? padded : count;
     const double y = p->average ? (n ? sum / (double)n : 0) : best;
-    fvlm_judge_convert((uint8_t *)p->out->data + i * fvlm_judge_form_bytes(fvlm_judge_form_of(p->out->type)),
-                       p->out->type, &y, FVLM_ONNX_F64, 1);
+    fvlm_judge_convert((uint8_t *)p->out->data + i * fvlm_judge_elem_bytes(p->out), p->out->type, &y, FVLM_ONNX_F64, 1);
     if (p->indices) p->indices[i] = best_at;
 }
 
@@ -110,7 +109,7 @@ static fvlm_status run_global(fvlm_judge_call *c)
     if (st || !c->out[0].n) return st;
     const uint64_t n = fvlm_judge_span(x, 2, x->rank);
     if (!x->n) return fvlm_judge_refuse(c, "a pool over no elements");
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(x->type));
+    const size_t bytes = fvlm_judge_elem_bytes(x);
     for (uint64_t i = 0; i < c->out[0].n; i++) {
         double sum = 0, best = -INFINITY;
         for (uint64_t k = 0; k < n; k++) {

@@ -89,7 +89,7 @@ bool fvlm_quantized_limits(int32_t type, double *least, double *most)
 static void quantize_range(void *ctx, uint64_t first, uint64_t end)
 {
     const linear *q = ctx;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(q->y->type));
+    const size_t bytes = fvlm_judge_elem_bytes(q->y);
     for (uint64_t i = first; i < end; i++) {
         const uint64_t s = scale_of(q, i);
         const float x = (float)fvlm_judge_get_f64(q->x, i), scale = (float)fvlm_judge_get_f64(q->scale, s);

@@ -112,7 +112,7 @@ static int64_t reduce_i64(const reduction *r, uint64_t base)
 static void run_range(void *ctx, uint64_t first, uint64_t end)
 {
     const reduction *r = ctx;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(r->y->type));
+    const size_t bytes = fvlm_judge_elem_bytes(r->y);
     for (uint64_t i = first; i < end; i++) {
         const uint64_t base = offset_of(i, r->n_kept, r->kept, r->kept_step);
         const double f = r->integer ? 0 : reduce_f64(r, base);

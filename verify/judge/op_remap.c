@@ -2,74 +2,9 @@
 /* op_remap.c - operators for which an index map for each dimension says where elements come from: Slice, Expand, Tile,
  * Pad. */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "verify/judge/broadcast.h"
-
-/* ---- one index map for each dimension ---- */
-
-/* out[i, j, ...] = in[map[0][i], map[1][j], ...], or stays 'fill' where a map says -1. */
-typedef struct {
-    const fvlm_judge_value *in;
-    fvlm_judge_value *out;
-    int64_t *map[FVLM_GRAPH_MAX_RANK];  /* of each dimension of out, which has as many as in */
-    uint64_t step[FVLM_GRAPH_MAX_RANK]; /* of in, in elements */
-    uint64_t fill;                      /* the bytes of one element */
-} remap;
-
-static void remap_range(void *ctx, uint64_t first, uint64_t end)
-{
-    const remap *r = ctx;
-    const unsigned rank = r->out->rank;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(r->out->type));
-    const uint64_t row = rank ? r->out->dims[rank - 1] : 1;
-    uint8_t *out = (uint8_t *)r->out->data + first * row * bytes;
-    for (uint64_t i = first; i < end; i++) {
-        uint64_t rest = i, from = 0;
-        bool outside = false;
-        for (unsigned d = rank ? rank - 1 : 0; d-- > 0; rest /= r->out->dims[d]) {
-            const int64_t at = r->map[d][rest % r->out->dims[d]];
-            outside |= at < 0;
-            from += (uint64_t)at * r->step[d];
-        }
-        const uint8_t *in = (const uint8_t *)r->in->data;
-        for (uint64_t k = 0; k < row; k++, out += bytes) {
-            const int64_t at = rank ? r->map[rank - 1][k] : 0;
-            memcpy(out, outside || at < 0 ? (const uint8_t *)&r->fill : in + (from + (uint64_t)at) * bytes, bytes);
-        }
-    }
-}
-
-static void remap_free(remap *r)
-{
-    for (unsigned d = 0; d < FVLM_GRAPH_MAX_RANK; d++) free(r->map[d]);
-}
-
-/* Makes the output and its maps, all zero. */
-static fvlm_status remap_begin(remap *r, fvlm_judge_call *c, const fvlm_judge_value *in, const uint64_t *dims)
-{
-    *r = (remap){.in = in, .out = &c->out[0]};
-    fvlm_status st = fvlm_judge_make(c, 0, in->type, in->rank, dims);
-    uint64_t step = 1;
-    for (unsigned d = in->rank; d-- > 0 && !st;) {
-        r->step[d] = step;
-        step *= in->dims[d];
-        if (!r->out->n) continue; /* its dimensions may be huge beside a 0 */
-        r->map[d] = fvlm_alloc((size_t)dims[d], sizeof *r->map[d]);
-        if (!r->map[d]) st = fvlm_fail_nomem(c->err);
-    }
-    if (st) remap_free(r);
-    return st;
-}
-
-static fvlm_status remap_end(remap *r, fvlm_judge_call *c)
-{
-    const unsigned rank = r->out->rank;
-    const uint64_t row = rank ? r->out->dims[rank - 1] : 1;
-    if (r->out->n) fvlm_judge_ranges(c, r->out->n / row, 1 + (1 << 15) / row, remap_range, r);
-    remap_free(r);
-    return FVLM_OK;
-}
+#include "verify/judge/remap.h"
 
 /* ---- Slice ---- */
 
@@ -147,12 +82,13 @@ static fvlm_status run_slice(fvlm_judge_call *c)
         step[d] = s.steps[i];
         slice_range((int64_t)x->dims[d], s.starts[i], s.ends[i], step[d], &first[d], &dims[d]);
     }
-    remap r;
-    st = remap_begin(&r, c, x, dims);
+    fvlm_remap r;
+    st = fvlm_remap_begin(&r, c, x, dims);
     if (st) return st;
     for (unsigned d = 0; d < x->rank && r.out->n; d++)
         for (uint64_t i = 0; i < dims[d]; i++) r.map[d][i] = first[d] + (int64_t)i * step[d];
-    return remap_end(&r, c);
+    fvlm_remap_run(&r, c);
+    return FVLM_OK;
 }
 
 /* ---- Expand, Tile ---- */
@@ -175,12 +111,13 @@ static fvlm_status run_expand(fvlm_judge_call *c)
     if (st) return st;
     wide.rank = b.rank; /* with dimensions of 1 in front */
     for (unsigned i = 0; i < b.rank; i++) wide.dims[i] = i < b.rank - x->rank ? 1 : x->dims[i - (b.rank - x->rank)];
-    remap r;
-    st = remap_begin(&r, c, &wide, b.dims);
+    fvlm_remap r;
+    st = fvlm_remap_begin(&r, c, &wide, b.dims);
     if (st) return st;
     for (unsigned d = 0; d < wide.rank && r.out->n; d++)
         for (uint64_t i = 0; i < b.dims[d]; i++) r.map[d][i] = wide.dims[d] == 1 ? 0 : (int64_t)i;
-    return remap_end(&r, c);
+    fvlm_remap_run(&r, c);
+    return FVLM_OK;
 }
 
 static fvlm_status run_tile(fvlm_judge_call *c)
@@ -195,12 +132,13 @@ static fvlm_status run_tile(fvlm_judge_call *c)
     for (unsigned d = 0; d < x->rank; d++)
         if (repeats[d] < 0 || !fvlm_checked_mul(x->dims[d], (uint64_t)repeats[d], &dims[d]))
             return fvlm_judge_refuse(c, "%" PRId64 " repeats", repeats[d]);
-    remap r;
-    st = remap_begin(&r, c, x, dims);
+    fvlm_remap r;
+    st = fvlm_remap_begin(&r, c, x, dims);
     if (st) return st;
     for (unsigned d = 0; d < x->rank && r.out->n; d++)
         for (uint64_t i = 0; i < dims[d]; i++) r.map[d][i] = (int64_t)(i % x->dims[d]);
-    return remap_end(&r, c);
+    fvlm_remap_run(&r, c);
+    return FVLM_OK;
 }
 
 /* ---- Pad ---- */
@@ -255,7 +193,7 @@ static fvlm_status read_fill(const fvlm_judge_call *c, uint64_t *fill)
     if (st) return st;
     if (value && value->n != 1) return fvlm_judge_refuse(c, "input 2 is not one number");
     if (value)
-        memcpy(fill, value->data, fvlm_judge_form_bytes(fvlm_judge_form_of(x->type)));
+        memcpy(fill, value->data, fvlm_judge_elem_bytes(x));
     else
         fvlm_judge_convert(fill, x->type, &f, FVLM_ONNX_F32, 1);
     return FVLM_OK;
@@ -283,14 +221,15 @@ static fvlm_status run_pad(fvlm_judge_call *c)
         if (strcmp(p.mode, "constant") && !x->dims[d] && dims[d])
             return fvlm_judge_refuse(c, "mode \"%s\" with a dimension of 0", p.mode);
     }
-    remap r;
-    st = remap_begin(&r, c, x, dims);
+    fvlm_remap r;
+    st = fvlm_remap_begin(&r, c, x, dims);
     if (st) return st;
     r.fill = fill;
     for (unsigned d = 0; d < x->rank && r.out->n; d++)
         for (uint64_t i = 0; i < dims[d]; i++)
             r.map[d][i] = padded_index(p.mode, (int64_t)i - p.before[d], (int64_t)x->dims[d]);
-    return remap_end(&r, c);
+    fvlm_remap_run(&r, c);
+    return FVLM_OK;
 }
 
 const fvlm_judge_row fvlm_judge_rows_remap[] = {

@@ -23,7 +23,7 @@ static fvlm_status run_cumsum(fvlm_judge_call *c)
     if (st || !x->n) return st;
     const uint64_t n = x->dims[axis], inner = fvlm_judge_span(x, axis + 1, x->rank);
     const bool integer = fvlm_judge_is_integer(x->type);
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(x->type));
+    const size_t bytes = fvlm_judge_elem_bytes(x);
     for (uint64_t k = 0; k < x->n / n; k++) {
         const uint64_t base = k / inner * n * inner + k % inner;
         double sum = 0;
@@ -102,7 +102,7 @@ static fvlm_status run_topk(fvlm_judge_call *c)
     if (st || !c->out[0].n) return st;
     const uint64_t n = x->dims[axis], inner = fvlm_judge_span(x, axis + 1, x->rank);
     const bool integer = fvlm_judge_is_integer(x->type);
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(x->type));
+    const size_t bytes = fvlm_judge_elem_bytes(x);
     candidate *list = fvlm_alloc((size_t)n, sizeof *list);
     if (!list) return fvlm_fail_nomem(c->err);
     for (uint64_t s = 0; s < x->n / n; s++) {

@@ -150,7 +150,7 @@ static void run_range(void *ctx, uint64_t first, uint64_t end)
     const unary *u = ctx;
     enum { STEP = 512 };
     double x[STEP], y[STEP];
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(u->in->type));
+    const size_t bytes = fvlm_judge_elem_bytes(u->in);
     for (uint64_t at = first; at < end; at += STEP) {
         const size_t n = end - at < STEP ? (size_t)(end - at) : STEP;
         const uint8_t *in = (const uint8_t *)u->in->data + at * bytes;

@@ -42,6 +42,8 @@ typedef struct {
     const fvlm_graph_tensor *stored;
 } fvlm_judge_value;
 
+/* Bytes of an element in memory. */
+size_t fvlm_judge_elem_bytes(const fvlm_judge_value *v);
 /* Elements of a shape; false if they wrap. */
 bool fvlm_judge_count(uint64_t *out, const uint64_t *dims, unsigned rank);
 bool fvlm_judge_same_shape(const fvlm_judge_value *a, const fvlm_judge_value *b);
@@ -58,6 +60,8 @@ fvlm_status fvlm_judge_value_load(fvlm_judge_value *v, fvlm_judge_memory *m, fvl
 
 /* Elements [first, first + n) of a stored tensor in their form. */
 void fvlm_judge_decode(void *out, const fvlm_graph_tensor *t, uint64_t first, uint64_t n);
+
+/* ---- elements (element.c) ---- */
 
 double fvlm_judge_get_f64(const fvlm_judge_value *v, uint64_t i);
 int64_t fvlm_judge_get_i64(const fvlm_judge_value *v, uint64_t i); /* floats: see fvlm_judge_convert */
