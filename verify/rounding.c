@@ -36,6 +36,18 @@ fvlm_status fvlm_rounding_history_of(fvlm_rounding_history *out, const fvlm_read
     return t->type.kind == FVLM_INT ? FVLM_OK : add_step(out, t->type, t->name, err);
 }
 
+bool fvlm_rounding_is_foreign(const fvlm_reader *model, const fvlm_tensor *t)
+{
+    size_t i;
+    const json_t *step, *made = json_object_get(json_object_get(fvlm_reader_meta(model), "tensors"), t->name);
+    json_array_foreach(json_object_get(made, "steps"), i, step)
+    {
+        const char *text = json_string_value(step);
+        if (text && (strstr(text, "codes kept") || !strcmp(text, "dequantized"))) return true;
+    }
+    return false;
+}
+
 float fvlm_rounding_history_apply(const fvlm_rounding_history *h, float w, float *slack)
 {
     *slack = 0;

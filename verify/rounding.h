@@ -18,6 +18,10 @@ typedef struct {
 fvlm_status fvlm_rounding_history_of(fvlm_rounding_history *out, const fvlm_reader *model, const fvlm_tensor *t,
                                      fvlm_err *err);
 
+/* Whether convert took t's values from quantized ones ("steps" of SPEC.md's "tensors"): kept their codes, or
+ * dequantized them. Nothing is known about the error that their quantizer made. */
+bool fvlm_rounding_is_foreign(const fvlm_reader *model, const fvlm_tensor *t);
+
 /* w after all roundings. *slack: how far the stored weight may be from that. It may have been rounded from f64 where we
  * round from f32, which makes one unit in the last place for each step that rounded; 0 if none did. */
 float fvlm_rounding_history_apply(const fvlm_rounding_history *h, float w, float *slack);

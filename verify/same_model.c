@@ -80,6 +80,7 @@ static json_t *network_of(const json_t *config)
     json_object_del(c, "eos");
     json_object_del(c, "prompt");
     json_object_del(json_object_get(c, "llm"), "context");
+    json_object_del(json_object_get(c, "llm"), "tied"); /* an own head may be that of a quantizer, beside a tied one */
     json_object_del(json_object_get(c, "vision"), "image_size");
     return c;
 }
@@ -103,7 +104,7 @@ fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *s
 fvlm_status fvlm_same_model_describe(fvlm_reader *model, fvlm_reader *source, char **differences, fvlm_err *err)
 {
     static const char *const usage[][2] = {
-        {NULL, "eos"}, {NULL, "prompt"}, {"llm", "context"}, {"vision", "image_size"}};
+        {NULL, "eos"}, {NULL, "prompt"}, {"llm", "context"}, {"llm", "tied"}, {"vision", "image_size"}};
     const json_t *a = config_of(model), *b = config_of(source);
     const char *tokenizers[2];
     size_t n_bytes[2];

@@ -9,8 +9,9 @@
  * source's. */
 fvlm_status fvlm_same_model_check(const fvlm_reader *model, const fvlm_reader *source, const char *name, fvlm_err *err);
 
-/* What affects only how a model is used may differ: end tokens, prompt template, context, size of the image, tokenizer.
- * *differences says in what the two files do, NULL if in nothing. The caller frees it. */
+/* What affects only how a model is used may differ: end tokens, prompt template, context, size of the image, tokenizer,
+ * and whether the head is the embedding (quantizers give a tied model a head of its own). *differences says in what the
+ * two files do, NULL if in nothing. The caller frees it. */
 fvlm_status fvlm_same_model_describe(fvlm_reader *model, fvlm_reader *source, char **differences, fvlm_err *err);
 
 /* Whether the weights of the file at 'source', converted from ONNX files, can be those of the model: it has the same

@@ -12,6 +12,7 @@
 #include "verify/rounding.h"
 #include "verify/weights.h"
 
+#define HEAD "llm.head.weight"
 #define TASK_WEIGHTS ((size_t)1 << 20)
 /* Sums of squares in f64 on both sides, over the same numbers in another order. */
 #define SUM_SLACK 1e-9
@@ -147,14 +148,27 @@ static fvlm_status plan_integers(job *j, task *whole, fvlm_err *err)
     return add_tasks(j, *whole, whole->model_weight.m.n_panels, whole->model_weight.m.k, err);
 }
 
+/* The source's tensor of this name. The head of a source that ties it is the embedding. */
+static const fvlm_tensor *find_source(const fvlm_reader *source, const char *name)
+{
+    const fvlm_tensor *t = fvlm_reader_find(source, name);
+    return t || strcmp(name, HEAD) ? t : fvlm_reader_find(source, "llm.embed.weight");
+}
+
+static size_t count_without_head(const fvlm_reader *r)
+{
+    return fvlm_reader_n_tensors(r) - (fvlm_reader_find(r, HEAD) ? 1 : 0);
+}
+
 static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
 {
-    task whole = {.model = t, .source = fvlm_reader_find(j->source, t->name)};
+    task whole = {.model = t, .source = find_source(j->source, t->name)};
     if (!same_shape(t, whole.source))
         return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is missing or of another shape in \"%s\"", t->name,
                          fvlm_reader_path(j->source));
     const bool same = fvlm_type_equal(t->type, whole.source->type) && fvlm_hash_equal(&t->hash, &whole.source->hash);
     if (!same && whole.source->type.kind == FVLM_INT) return j->out->n_skipped++, FVLM_OK;
+    if (!same && fvlm_rounding_is_foreign(j->model, t)) return j->out->n_foreign++, FVLM_OK;
     j->out->n_tensors++;
     if (same) return j->out->n_same++, FVLM_OK;
     fvlm_status st = fvlm_rounding_history_of(&whole.history, j->model, t, err);
@@ -168,7 +182,7 @@ static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
 static fvlm_status plan(job *j, fvlm_err *err)
 {
     const size_t n = fvlm_reader_n_tensors(j->model);
-    if (n != fvlm_reader_n_tensors(j->source))
+    if (count_without_head(j->model) != count_without_head(j->source))
         return fvlm_fail(err, FVLM_MISMATCH, "\"%s\" and \"%s\" hold different numbers of tensors",
                          fvlm_reader_path(j->model), fvlm_reader_path(j->source));
     fvlm_status st = FVLM_OK;

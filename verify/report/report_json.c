@@ -136,11 +136,12 @@ static json_t *limits_json(bool embedding)
 
 static json_t *weights_json(const fvlm_weights *w)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s?, s:f, s:b}", "tensors", (json_int_t)w->n_tensors,
-                     "same", (json_int_t)w->n_same, "rounded", (json_int_t)w->n_rounded, "quantized",
-                     (json_int_t)w->n_quantized, "skipped", (json_int_t)w->n_skipped, "groups", (json_int_t)w->n_groups,
-                     "bad", (json_int_t)w->n_bad, "share_of_plain_error", number(w->share), "first_bad",
-                     w->n_bad ? w->first_bad : NULL, "seconds", w->seconds, "ok", w->n_bad == 0);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s?, s:f, s:b}", "tensors",
+                     (json_int_t)w->n_tensors, "same", (json_int_t)w->n_same, "rounded", (json_int_t)w->n_rounded,
+                     "quantized", (json_int_t)w->n_quantized, "skipped", (json_int_t)w->n_skipped, "foreign",
+                     (json_int_t)w->n_foreign, "groups", (json_int_t)w->n_groups, "bad", (json_int_t)w->n_bad,
+                     "share_of_plain_error", number(w->share), "first_bad", w->n_bad ? w->first_bad : NULL, "seconds",
+                     w->seconds, "ok", w->n_bad == 0);
 }
 
 static void add_parity(json_t **report, const fvlm_parity *p)

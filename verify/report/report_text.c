@@ -12,6 +12,7 @@ static void print_weights(FILE *to, const fvlm_weights *w)
     fprintf(to, "weights of %zu tensors: %zu identical to the source, %zu rounded, %zu quantized\n", w->n_tensors,
             w->n_same, w->n_rounded, w->n_quantized);
     if (w->n_skipped) fprintf(to, "%zu tensors not compared: they are quantized in the source too\n", w->n_skipped);
+    if (w->n_foreign) fprintf(to, "%zu tensors not compared: another quantizer chose their values\n", w->n_foreign);
     if (w->n_bad)
         fvlm_terminal_print(to,
                             "WRONG WEIGHTS: %" PRIu64
