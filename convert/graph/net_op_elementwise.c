@@ -144,6 +144,12 @@ fvlm_status fvlm_net_op_clip(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
     return inputs[1] || inputs[2] ? fvlm_net_emit(out, net, &proto, in[0]->type, &shape, err) : FVLM_OK;
 }
 
+/* Any token id or position is the same number in this type. */
+static bool holds_ids(int32_t type)
+{
+    return type == FVLM_ONNX_I32 || type == FVLM_ONNX_I64 || type == FVLM_ONNX_U32 || type == FVLM_ONNX_U64;
+}
+
 static fvlm_status cast(fvlm_net *net, fvlm_net_value *x, int32_t to, fvlm_net_value **out, fvlm_err *err)
 {
     fvlm_net_node proto = {.op = "Cast", .n_inputs = 1, .inputs = &x};
@@ -151,7 +157,7 @@ static fvlm_status cast(fvlm_net *net, fvlm_net_value *x, int32_t to, fvlm_net_v
     if (!fvlm_net_is_float(to) && !fvlm_net_is_integer(to) && to != FVLM_ONNX_BOOL)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "a cast to %s is not supported", fvlm_onnx_type_name(to));
     bool alike = (fvlm_net_is_float(x->type) && fvlm_net_is_float(to)) ||
-                 (fvlm_net_is_integer(x->type) && fvlm_net_is_integer(to)) || x->type == to;
+                 (fvlm_net_is_integer(x->type) && holds_ids(to)) || x->type == to;
     *out = x;
     if (x->type == to || (alike && !x->is_const)) return FVLM_OK;
     return fvlm_net_emit(out, net, &proto, to, &shape, err);

@@ -421,6 +421,7 @@ static void finds_embeddings(void **state)
     } cases[] = {
         {"Gather", "table,input_ids", "inputs_embeds", "", NULL, NULL, NULL, NULL},
         {"Cast", "input_ids", "ids", "to=6", "Gather", "table,ids", "axis=0", NULL},
+        {"Cast", "input_ids", "ids", "to=2", "Gather", "table,ids", "", "node \"n_inputs_embeds\" (Gather): %s Gather"},
         {"Gather", "table,input_ids", "rows", "", "Identity", "rows", "", NULL},
         {"Gather", "table,input_ids", "rows", "", "Mul", "rows,seven", "", "node \"n_inputs_embeds\" (Mul): %s Mul"},
         {"Gather", "table,input_ids", "rows", "", "Neg", "rows", "", "node \"n_inputs_embeds\" (Neg): %s Neg"},
