@@ -5,6 +5,7 @@
  * follows a convolution; what else is never negative was so in calibration. */
 #include "convert/graph/net_operators.h"
 
+#include <math.h>
 #include <string.h>
 
 static double smallest(int32_t type)
@@ -39,6 +40,9 @@ fvlm_status fvlm_net_op_quantize_linear(fvlm_net *net, const fvlm_graph_node *n,
     if (st) return st;
     if (in[0]->quantized || !in[1]->numbers || (in[2] && !in[2]->numbers))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "scale and zero point must be constants");
+    for (uint64_t i = 0; i < in[1]->n_elems; i++)
+        if (!(in[1]->numbers[i] > 0) || isinf(in[1]->numbers[i]))
+            return fvlm_fail(err, FVLM_BAD_INPUT, "the scale of an activation is %g", in[1]->numbers[i]);
     return fvlm_net_quantize(out, net, in[0], in[1], in[2], type > 0 && type < 99 ? (int32_t)type : FVLM_ONNX_U8, err);
 }
 

@@ -97,6 +97,8 @@ static const struct {
      "node \"n_y\" (Relu): it reads \"a\", integers of an activation or their scale", 0},
     {"x:2,3 s?0.1 t?0.2 z~", "QuantizeLinear x,s,z a; DequantizeLinear a,t,z y",
      "node \"n_y\" (DequantizeLinear): \"a\" was quantized with another scale or zero point", 0},
+    {"x:2,3 s?0 z~", "QuantizeLinear x,s,z a; DequantizeLinear a,s,z y",
+     "node \"n_a\" (QuantizeLinear): the scale of an activation is 0", 0},
     {"x:2,3 s:1 z~", "QuantizeLinear x,s,z a; DequantizeLinear a,s,z y",
      "node \"n_a\" (QuantizeLinear): scale and zero point must be constants", 0},
     {"x:2,3 s?0.1", "DequantizeLinear x,s y",
