@@ -252,7 +252,8 @@ static fvlm_status match_once(fvlm_match *m, const fvlm_graph *g, lengths l, dec
 }
 
 /* A window of attention shows only when it is full. The largest lengths are taken for which the file can be evaluated:
- * it may have tables of fewer positions. Whatever else is wrong then was seen before. */
+ * it may have tables of fewer positions. Other rotations far out than near are refused, too. Whatever else is wrong
+ * then was seen before. */
 static fvlm_status check_long_past(const fvlm_graph *g, const decoder *known, fvlm_err *err)
 {
     static const lengths cached[] = {
@@ -266,7 +267,7 @@ static fvlm_status check_long_past(const fvlm_graph *g, const decoder *known, fv
         const fvlm_status st = find(&d, &net, g, l.n_past, l.n_new);
         end(&d, &net);
         if (!st) return FVLM_OK;
-        if (d.frame.not_causal || st == FVLM_NOMEM) return st;
+        if (d.frame.not_causal || d.frame.rope.refuted || st == FVLM_NOMEM) return st;
     }
     return FVLM_OK;
 }

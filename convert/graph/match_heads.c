@@ -164,6 +164,7 @@ static fvlm_status check_rotated(fvlm_heads_columns *out, const fvlm_heads *h, c
                 double angle, wanted;
                 char found[160];
                 if (fvlm_rope_check(rope, &pair, out->scale, &angle, &wanted)) continue;
+                rope->refuted = true;
                 snprintf(found, sizeof found,
                          "a rotation by %.6g instead of %.6g at pair %" PRIu64 " of position %" PRIu64, angle, wanted,
                          i, h->start + p);

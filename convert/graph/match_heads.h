@@ -48,6 +48,7 @@ typedef struct {
 typedef struct {
     double theta;                                    /* 0: not known yet */
     const fvlm_net_value *checked_cos, *checked_sin; /* tables that were checked in full */
+    bool refuted;                                    /* an angle was another one */
 } fvlm_rope;
 
 /* Unrotated (rope NULL) or rotated by their positions. from: an index, not a number. what: "query". */

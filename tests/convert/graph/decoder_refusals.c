@@ -128,6 +128,14 @@ static void add_window_of_200(decoder_graph *g)
     add_window(g, 199);
 }
 
+/* All positions from 100 on are rotated alike: nothing that the short lengths show. */
+static void end_positions_at_100(decoder_graph *g)
+{
+    decoder_graph_ints(g, "hundred", "", (int64_t[]){100});
+    decoder_graph_insert(g, "l1.q.rotated", "Min", "position_ids,hundred", "clamped", "");
+    decoder_graph_change(g, "l1.q.rotated", NULL, "l1.q,clamped,cos_cache,sin_cache", NULL);
+}
+
 static void add_token_types(decoder_graph *g)
 {
     decoder_graph_input(g, g->n_inputs, "token_type_ids:9:batch,tokens");
@@ -364,6 +372,10 @@ static const refusal refusals[] = {
      .inputs = "l1.k,position_ids,sin_cache,cos_cache",
      .message = "node \"n_l1.k.rotated\" (RotaryEmbedding): expected each key head rotated by its position in pairs "
                 "(i, i + 4), theta 1e+06, found a rotation by -0.429204 instead of 2 at pair 0 of position 2"},
+    {.style = ROTARY,
+     .change = end_positions_at_100,
+     .message = "node \"n_l1.q.rotated\" (RotaryEmbedding): expected each query head rotated by its position in pairs "
+                "(i, i + 4), theta 1e+06, found a rotation by -0.530965 instead of 8191 at pair 0 of position 8191"},
     {.style = ROTARY,
      .change = spoil_far_cosine,
      .message = "node \"n_l1.q.rotated\" (RotaryEmbedding): expected cosine and sine of 3.16227766 at row 100, column "
