@@ -3,51 +3,10 @@
  * defined. */
 #include <inttypes.h>
 
-#include <xxhash.h>
-
 #include "convert/graph/graph_internal.h"
 #include "convert/graph/skeleton.h"
 
 #define MIN_IR_VERSION 3 /* of ONNX 1.0 */
-
-/* ---- names ---- */
-
-static size_t slot_of(const fvlm_graph *g, const char *name)
-{
-    size_t i = (size_t)XXH3_64bits_withSeed(name, strlen(name), g->seed) & g->slot_mask;
-    while (g->slots[i] && strcmp(g->values[g->slots[i] - 1].name, name) != 0) i = (i + 1) & g->slot_mask;
-    return i;
-}
-
-/* FVLM_GRAPH_NONE if there is no value of this name. */
-static uint32_t find(const fvlm_graph *g, const char *name)
-{
-    return g->slots[slot_of(g, name)] - 1;
-}
-
-/* The value of this name; a new one if there is none. FVLM_GRAPH_NONE if memory is out. */
-static uint32_t intern(fvlm_graph *g, const char *name)
-{
-    const size_t slot = slot_of(g, name);
-    if (g->slots[slot]) return g->slots[slot] - 1;
-    g->values[g->n_values] = (fvlm_graph_value){.name = name, .node = FVLM_GRAPH_NONE};
-    g->slots[slot] = (uint32_t)++g->n_values;
-    return g->slots[slot] - 1;
-}
-
-/* Capacity for every name that can occur. */
-static fvlm_status make_table(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fvlm_err *err)
-{
-    size_t n = p->n_initializer + p->n_input + p->n_output, slots = 16;
-    for (size_t i = 0; i < p->n_node; i++) n += p->node[i]->n_input + p->node[i]->n_output;
-    while (slots < 2 * n) slots *= 2;
-    g->slots = fvlm_graph_take(g, slots, sizeof *g->slots, err);
-    if (!g->slots) return FVLM_NOMEM;
-    g->slot_mask = slots - 1;
-    g->seed = fvlm_hash_seed();
-    g->values = fvlm_graph_take(g, n, sizeof *g->values, err);
-    return g->values ? FVLM_OK : FVLM_NOMEM;
-}
 
 /* ---- the model ---- */
 
@@ -108,7 +67,7 @@ static fvlm_status read_initializers(fvlm_graph *g, const FvlmOnnx__GraphProto *
     for (size_t i = 0; i < p->n_initializer; i++) {
         const char *name = p->initializer[i]->name;
         if (!name || !name[0]) return fvlm_fail(err, FVLM_BAD_INPUT, "initializer %zu has no name", i);
-        fvlm_graph_value *v = &g->values[intern(g, name)];
+        fvlm_graph_value *v = &g->values[fvlm_graph_intern_name(g, name)];
         if (v->tensor) return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\" is given twice", name);
         v->tensor = &tensors[i];
         const fvlm_status st = fvlm_graph_read_tensor(&tensors[i], g, p->initializer[i], err);
@@ -155,7 +114,7 @@ static fvlm_status read_inputs(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fvl
     for (size_t i = 0; i < p->n_input; i++) {
         const char *name = p->input[i]->name;
         if (!name || !name[0]) return fvlm_fail(err, FVLM_BAD_INPUT, "input %zu has no name", i);
-        const uint32_t id = intern(g, name);
+        const uint32_t id = fvlm_graph_intern_name(g, name);
         fvlm_graph_value *v = &g->values[id];
         if (given[id]) return fvlm_fail(err, FVLM_BAD_INPUT, "input \"%s\" is given twice", name);
         given[id] = 1;
@@ -174,7 +133,7 @@ static fvlm_status read_names(const uint32_t **out, fvlm_graph *g, char *const *
 {
     uint32_t *ids = fvlm_graph_take(g, n, sizeof *ids, err);
     if (!ids) return FVLM_NOMEM;
-    for (size_t i = 0; i < n; i++) ids[i] = names[i][0] ? intern(g, names[i]) : FVLM_GRAPH_NONE;
+    for (size_t i = 0; i < n; i++) ids[i] = names[i][0] ? fvlm_graph_intern_name(g, names[i]) : FVLM_GRAPH_NONE;
     *out = ids;
     return FVLM_OK;
 }
@@ -250,7 +209,7 @@ static fvlm_status read_outputs(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fv
     for (size_t i = 0; i < p->n_output; i++) {
         const char *name = p->output[i]->name;
         if (!name || !name[0]) return fvlm_fail(err, FVLM_BAD_INPUT, "output %zu has no name", i);
-        const uint32_t id = find(g, name);
+        const uint32_t id = fvlm_graph_find_name(g, name);
         if (id == FVLM_GRAPH_NONE || !is_defined(&g->values[id]))
             return fvlm_fail(err, FVLM_BAD_INPUT, "output \"%s\" is computed by no node", name);
         if (g->values[id].is_output) return fvlm_fail(err, FVLM_BAD_INPUT, "output \"%s\" is given twice", name);
@@ -266,7 +225,7 @@ static fvlm_status read_outputs(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fv
 static fvlm_status read_declarations(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fvlm_err *err)
 {
     for (size_t i = 0; i < p->n_value_info; i++) {
-        const uint32_t id = p->value_info[i]->name ? find(g, p->value_info[i]->name) : FVLM_GRAPH_NONE;
+        const uint32_t id = p->value_info[i]->name ? fvlm_graph_find_name(g, p->value_info[i]->name) : FVLM_GRAPH_NONE;
         if (id == FVLM_GRAPH_NONE || g->values[id].is_input || g->values[id].is_output) continue;
         const fvlm_status st = declare(&g->values[id], p->value_info[i]->type, err);
         if (st) return st;
@@ -292,7 +251,7 @@ fvlm_status fvlm_graph_build(fvlm_graph *g, const FvlmOnnx__ModelProto *m, fvlm_
     const FvlmOnnx__GraphProto *p = m->graph;
     fvlm_status st = check_model(g, m, err);
     if (!st) st = read_opsets(g, m, err);
-    if (!st) st = make_table(g, p, err);
+    if (!st) st = fvlm_graph_make_names(g, p, err);
     if (!st) st = read_initializers(g, p, err);
     if (!st) st = read_inputs(g, p, err);
     if (!st) st = read_nodes(g, p, err);

@@ -59,6 +59,11 @@ fvlm_status fvlm_graph_find_external(uint32_t *file, fvlm_graph *g, const char *
 fvlm_status fvlm_graph_read_tensor(fvlm_graph_tensor *out, fvlm_graph *g, const FvlmOnnx__TensorProto *t,
                                    fvlm_err *err);
 
+/* Fills in file and bytes of a tensor with external data, whose type and shape are there; text names them. Of the keys
+ * that the format has, the checksum, a SHA-1 of the whole file, is not verified. */
+fvlm_status fvlm_graph_read_external(fvlm_graph_tensor *out, fvlm_graph *g, const FvlmOnnx__TensorProto *t,
+                                     const char *text, fvlm_err *err);
+
 /* Why the arena gave no memory. */
 fvlm_status fvlm_graph_fail_memory(const fvlm_graph *g, fvlm_err *err);
 
@@ -67,6 +72,13 @@ void *fvlm_graph_take(fvlm_graph *g, size_t n, size_t size, fvlm_err *err);
 
 /* Nodes (all but Constant), values, inputs and outputs from the unpacked model. Messages begin without the path. */
 fvlm_status fvlm_graph_build(fvlm_graph *g, const FvlmOnnx__ModelProto *m, fvlm_err *err);
+
+/* The values' names. make_names comes first, and allocates g->values with capacity for every name in the model. */
+fvlm_status fvlm_graph_make_names(fvlm_graph *g, const FvlmOnnx__GraphProto *p, fvlm_err *err);
+/* The value of this name; FVLM_GRAPH_NONE if there is none. */
+uint32_t fvlm_graph_find_name(const fvlm_graph *g, const char *name);
+/* The value of this name; a new one if there is none. */
+uint32_t fvlm_graph_intern_name(fvlm_graph *g, const char *name);
 
 /* A node's attributes. Messages begin with the attribute's name. */
 fvlm_status fvlm_graph_read_attributes(fvlm_graph_node *out, fvlm_graph *g, const FvlmOnnx__NodeProto *n,

@@ -265,60 +265,10 @@ static fvlm_status read_inside(fvlm_graph_tensor *out, fvlm_graph *g, const data
     return check_count(out, d->field, d->n_bytes / width, err);
 }
 
-/* ---- external data ---- */
-
-/* A number of bytes as text: plain digits. */
-static fvlm_status parse(uint64_t *out, const char *key, const char *text, fvlm_err *err)
-{
-    const size_t n = strspn(text, "0123456789");
-    uint64_t v = 0;
-    bool ok = n > 0 && text[n] == 0;
-    for (size_t i = 0; ok && i < n; i++)
-        ok = fvlm_checked_mul(v, 10, &v) && fvlm_checked_add(v, (uint64_t)(text[i] - '0'), &v) && v <= INT64_MAX;
-    *out = v;
-    return ok ? FVLM_OK
-              : fvlm_fail(err, FVLM_BAD_INPUT, "external data: %s is \"%.40s\", expected a number of bytes in digits",
-                          key, text);
-}
-
-/* The keys that the format has. The checksum, a SHA-1 of the whole file, is not verified. */
-static fvlm_status read_outside(fvlm_graph_tensor *out, fvlm_graph *g, const FvlmOnnx__TensorProto *t, fvlm_err *err)
-{
-    enum { LOCATION, OFFSET, LENGTH, CHECKSUM, N_KEYS };
-    static const char *const keys[N_KEYS] = {"location", "offset", "length", "checksum"};
-    const char *given[N_KEYS] = {NULL};
-    for (size_t i = 0; i < t->n_external_data; i++) {
-        const FvlmOnnx__StringStringEntryProto *e = t->external_data[i];
-        const char *key = e->key ? e->key : "";
-        size_t k = 0;
-        while (k < N_KEYS && strcmp(keys[k], key)) k++;
-        if (k == N_KEYS) return fvlm_fail(err, FVLM_UNSUPPORTED, "external data: unknown key \"%.100s\"", key);
-        if (given[k]) return fvlm_fail(err, FVLM_BAD_INPUT, "external data: %s is given twice", key);
-        given[k] = e->value ? e->value : "";
-    }
-    if (!given[LOCATION]) return fvlm_fail(err, FVLM_BAD_INPUT, "external data: the location is missing");
-    uint64_t offset = 0, length = out->n_bytes, end;
-    char text[256];
-    fvlm_status st = given[OFFSET] ? parse(&offset, "offset", given[OFFSET], err) : FVLM_OK;
-    if (!st && given[LENGTH]) st = parse(&length, "length", given[LENGTH], err);
-    if (!st && length != out->n_bytes)
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "external data: length is %" PRIu64 ", but %s needs %" PRIu64, length,
-                       shape_text(out, text), out->n_bytes);
-    if (!st) st = fvlm_graph_find_external(&out->file, g, given[LOCATION], err);
-    if (st) return st;
-    const fvlm_graph_open_file *f = &g->files[out->file];
-    if (!fvlm_checked_add(offset, length, &end) || end > f->stamp.n_bytes)
-        return fvlm_fail(err, FVLM_BAD_INPUT,
-                         "external data \"%s\" has %" PRIu64 " bytes; %" PRIu64 " at byte %" PRIu64
-                         " are beyond its end. Is it cut short?",
-                         f->location, f->stamp.n_bytes, length, offset);
-    out->bytes = length ? f->map + offset : (const uint8_t *)"";
-    return FVLM_OK;
-}
-
 fvlm_status fvlm_graph_read_tensor(fvlm_graph_tensor *out, fvlm_graph *g, const FvlmOnnx__TensorProto *t, fvlm_err *err)
 {
     data d;
+    char text[256];
     *out = (fvlm_graph_tensor){.name = t->name ? t->name : ""};
     fvlm_status st = read_shape(out, t, err);
     if (!st) st = scan(&d, g, t, err);
@@ -329,6 +279,7 @@ fvlm_status fvlm_graph_read_tensor(fvlm_graph_tensor *out, fvlm_graph *g, const 
         st = fvlm_fail(err, FVLM_BAD_INPUT, "has data both in %s and in an external file", field_names[d.field]);
     if (!st && !outside && t->n_external_data)
         st = fvlm_fail(err, FVLM_BAD_INPUT, "names external data, but its data_location is not EXTERNAL");
-    if (!st) st = outside ? read_outside(out, g, t, err) : read_inside(out, g, &d, err);
+    if (!st)
+        st = outside ? fvlm_graph_read_external(out, g, t, shape_text(out, text), err) : read_inside(out, g, &d, err);
     return st && out->name[0] ? fvlm_err_prefix(err, "tensor \"%s\"", out->name) : st;
 }

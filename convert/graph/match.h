@@ -71,6 +71,8 @@ fvlm_status fvlm_match_known_attrs(const fvlm_net *net, const fvlm_net_node *n, 
  */
 typedef enum { FVLM_GRAPH_FOREIGN, FVLM_GRAPH_VISION, FVLM_GRAPH_EMBEDDING, FVLM_GRAPH_DECODER } fvlm_graph_role;
 fvlm_graph_role fvlm_match_role(const fvlm_graph *g);
+/* Refuses a foreign graph: what its inputs are, and what was expected. */
+fvlm_status fvlm_match_refuse_foreign(const fvlm_graph *g, fvlm_err *err);
 
 /* Each adds to m. On failure m is as it was, or has more tensors. image_size: for a graph whose input is dynamic;
  * 0: 1024. */

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* match_names.c - see match_tower.h: matched layers under the names of Apple's checkpoint. names/apple_tower.c is the
- * grammar that these names are read by. */
+/* match_names.c - see match_tower.h: convolutions and their modules under the names of Apple's checkpoint.
+ * names/apple_tower.c is the grammar that these names are read by. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "convert/graph/match_tower.h"
 
-#define NAME 192
-
 /* BatchNorm that does nothing but scale: 1 / sqrt(variance + 1e-5) is 1 to 1e-8. */
 #define UNIT_VARIANCE 0.99999f
 
-static fvlm_match_tensor *add(fvlm_tower *t, unsigned rank, const uint64_t *dims, const char *prefix, const char *name)
+fvlm_match_tensor *fvlm_emit_tensor(fvlm_tower *t, unsigned rank, const uint64_t *dims, const char *prefix,
+                                    const char *name)
 {
     fvlm_match_tensor *out = fvlm_match_add(t->m, t->err, "%s%s", prefix, name);
     if (!out) return NULL;
@@ -22,12 +20,11 @@ static fvlm_match_tensor *add(fvlm_tower *t, unsigned rank, const uint64_t *dims
     return out;
 }
 
-/* A vector of n numbers; v NULL: all are 'fill'; v of one element: all are that. */
-static fvlm_status emit_vector(fvlm_tower *t, const fvlm_net_value *v, uint64_t n, float fill, unsigned rank,
-                               const fvlm_net_node *user, const char *prefix, const char *name)
+fvlm_status fvlm_emit_vector(fvlm_tower *t, const fvlm_net_value *v, uint64_t n, float fill, unsigned rank,
+                             const fvlm_net_node *user, const char *prefix, const char *name)
 {
     const uint64_t dims[] = {n, 1, 1};
-    fvlm_match_tensor *out = add(t, rank, dims, prefix, name);
+    fvlm_match_tensor *out = fvlm_emit_tensor(t, rank, dims, prefix, name);
     if (!out) return FVLM_NOMEM;
     out->node = user->node;
     out->fill = fill;
@@ -45,7 +42,7 @@ static fvlm_status emit_vector(fvlm_tower *t, const fvlm_net_value *v, uint64_t 
 static fvlm_status emit_kernel(fvlm_tower *t, const fvlm_net_branch *b, const char *prefix, const char *name)
 {
     const fvlm_net_value *w = b->conv->inputs[1];
-    fvlm_match_tensor *out = add(t, w->rank, w->dims, prefix, name);
+    fvlm_match_tensor *out = fvlm_emit_tensor(t, w->rank, w->dims, prefix, name);
     if (!out) return FVLM_NOMEM;
     return fvlm_match_set_rows(out, t->net, &(fvlm_match_rows){.v = w, .n_rows = b->out}, 1, b->conv, t->err);
 }
@@ -78,32 +75,31 @@ static fvlm_status emit_bn(fvlm_tower *t, const fvlm_net_branch *b, const char *
     const fvlm_net_value *plain[] = {b->gain, b->shift, NULL, NULL};
     fvlm_status st = FVLM_OK;
     for (unsigned i = 0; i < 4 && !st; i++)
-        st = emit_vector(t, b->bn ? b->bn->inputs[i + 1] : plain[i], b->top.channels, fill[i], 1, user, prefix,
-                         names[i]);
+        st = fvlm_emit_vector(t, b->bn ? b->bn->inputs[i + 1] : plain[i], b->top.channels, fill[i], 1, user, prefix,
+                              names[i]);
     return st;
 }
 
-/* AT.conv and AT.bn. */
-static fvlm_status emit_conv_bn(fvlm_tower *t, const fvlm_net_branch *branch, const char *at)
+fvlm_status fvlm_emit_conv_bn(fvlm_tower *t, const fvlm_net_branch *branch, const char *at)
 {
     fvlm_net_branch b = *branch;
     const fvlm_net_value *bias;
-    char bn[NAME];
+    char bn[FVLM_TOWER_NAME];
     move_bias(&b, &bias);
     snprintf(bn, sizeof bn, "%s.bn", at);
     fvlm_status st = emit_kernel(t, &b, at, ".conv.weight");
-    if (!st && (bias || !is_normalized(&b))) st = emit_vector(t, bias, b.out, 0, 1, b.conv, at, ".conv.bias");
+    if (!st && (bias || !is_normalized(&b))) st = fvlm_emit_vector(t, bias, b.out, 0, 1, b.conv, at, ".conv.bias");
     if (!st && is_normalized(&b)) st = emit_bn(t, &b, bn);
     return st;
 }
 
-fvlm_status fvlm_emit_conv(fvlm_tower *t, const fvlm_net_branch *branch, const char *name)
+static fvlm_status emit_conv(fvlm_tower *t, const fvlm_net_branch *branch, const char *name)
 {
     fvlm_net_branch b = *branch;
     const fvlm_net_value *bias;
     move_bias(&b, &bias);
     fvlm_status st = emit_kernel(t, &b, name, ".weight");
-    if (!st) st = emit_vector(t, bias, b.out, 0, 1, b.conv, name, ".bias");
+    if (!st) st = fvlm_emit_vector(t, bias, b.out, 0, 1, b.conv, name, ".bias");
     return st;
 }
 
@@ -144,7 +140,7 @@ static fvlm_status emit_branches(fvlm_tower *t, const fvlm_net_sum *s, int sign,
     fvlm_status st = FVLM_OK;
     for (unsigned i = 0; i < s->n && !st; i++) {
         const fvlm_net_branch *b = &s->branch[i];
-        char at[NAME];
+        char at[FVLM_TOWER_NAME];
         if (b->sign != sign) continue;
         if (b->scale != scale) return refuse_branch(t, b, prefix);
         if (b->kind == FVLM_BRANCH_IDENTITY && is_normalized(b) && skips++ == 0) {
@@ -152,10 +148,10 @@ static fvlm_status emit_branches(fvlm_tower *t, const fvlm_net_sum *s, int sign,
             st = emit_bn(t, b, at);
         } else if (b->kind == FVLM_BRANCH_CONV && b->k == k) {
             snprintf(at, sizeof at, "%s.rbr_conv.%u", prefix, n_convs++);
-            st = emit_conv_bn(t, b, at);
+            st = fvlm_emit_conv_bn(t, b, at);
         } else if (b->kind == FVLM_BRANCH_CONV && b->k == 1 && scales++ == 0) {
             snprintf(at, sizeof at, "%s.rbr_scale", prefix);
-            st = emit_conv_bn(t, b, at);
+            st = fvlm_emit_conv_bn(t, b, at);
         } else {
             return refuse_branch(t, b, prefix);
         }
@@ -165,9 +161,9 @@ static fvlm_status emit_branches(fvlm_tower *t, const fvlm_net_sum *s, int sign,
 
 fvlm_status fvlm_emit_mobile_one(fvlm_tower *t, const fvlm_segment *s, const char *prefix)
 {
-    char fused[NAME];
+    char fused[FVLM_TOWER_NAME];
     snprintf(fused, sizeof fused, "%s.reparam_conv", prefix);
-    if (is_fused(&s->sum)) return fvlm_emit_conv(t, &s->sum.branch[0], fused);
+    if (is_fused(&s->sum)) return emit_conv(t, &s->sum.branch[0], fused);
     for (unsigned i = 0; i < s->sum.n; i++)
         if (s->sum.branch[i].sign != 1) return refuse_branch(t, &s->sum.branch[i], prefix);
     return emit_branches(t, &s->sum, 1, NULL, widest(&s->sum), prefix);
@@ -175,9 +171,9 @@ fvlm_status fvlm_emit_mobile_one(fvlm_tower *t, const fvlm_segment *s, const cha
 
 fvlm_status fvlm_emit_downsample(fvlm_tower *t, const fvlm_segment *s, const char *prefix)
 {
-    char at[NAME];
+    char at[FVLM_TOWER_NAME];
     snprintf(at, sizeof at, "%s.lkb_reparam", prefix);
-    if (is_fused(&s->sum)) return fvlm_emit_conv(t, &s->sum.branch[0], at);
+    if (is_fused(&s->sum)) return emit_conv(t, &s->sum.branch[0], at);
     const uint64_t k = widest(&s->sum);
     bool large = false, small = false;
     fvlm_status st = FVLM_OK;
@@ -186,7 +182,7 @@ fvlm_status fvlm_emit_downsample(fvlm_tower *t, const fvlm_segment *s, const cha
         bool *seen = b->k == k ? &large : &small;
         if (b->kind != FVLM_BRANCH_CONV || b->sign != 1 || b->scale || *seen) return refuse_branch(t, b, prefix);
         snprintf(at, sizeof at, "%s.%s", prefix, b->k == k ? "lkb_origin" : "small_conv");
-        st = emit_conv_bn(t, b, at);
+        st = fvlm_emit_conv_bn(t, b, at);
         *seen = true;
     }
     return st;
@@ -200,7 +196,7 @@ static bool is_input(const fvlm_net_branch *b)
 /* RepCPE: one kernel, or pe(x) + x. */
 fvlm_status fvlm_emit_position(fvlm_tower *t, const fvlm_segment *s, const char *prefix)
 {
-    char at[NAME];
+    char at[FVLM_TOWER_NAME];
     fvlm_net_sum rest = {0};
     for (unsigned i = 0; i < s->sum.n; i++)
         if (!is_input(&s->sum.branch[i])) rest.branch[rest.n++] = s->sum.branch[i];
@@ -210,15 +206,15 @@ fvlm_status fvlm_emit_position(fvlm_tower *t, const fvlm_segment *s, const char 
             "a position encoding: a depthwise convolution without BatchNorm, perhaps added to its "
             "input");
     snprintf(at, sizeof at, "%s.%s", prefix, s->sum.n == 1 ? "reparam_conv" : "pe");
-    return fvlm_emit_conv(t, &rest.branch[0], at);
+    return emit_conv(t, &rest.branch[0], at);
 }
 
 /* x + layer_scale * (mixer(x) - norm(x)), or one kernel. */
 fvlm_status fvlm_emit_repmixer(fvlm_tower *t, const fvlm_segment *s, const char *prefix)
 {
-    char at[NAME];
+    char at[FVLM_TOWER_NAME];
     snprintf(at, sizeof at, "%s.token_mixer.reparam_conv", prefix);
-    if (is_fused(&s->sum)) return fvlm_emit_conv(t, &s->sum.branch[0], at);
+    if (is_fused(&s->sum)) return emit_conv(t, &s->sum.branch[0], at);
     fvlm_net_sum rest = {0};
     for (unsigned i = 0; i < s->sum.n; i++)
         if (!is_input(&s->sum.branch[i])) rest.branch[rest.n++] = s->sum.branch[i];
@@ -230,79 +226,6 @@ fvlm_status fvlm_emit_repmixer(fvlm_tower *t, const fvlm_segment *s, const char 
     snprintf(at, sizeof at, "%s.token_mixer.norm", prefix);
     if (!st) st = emit_branches(t, &rest, -1, scale, k, at);
     if (!st && scale)
-        st = emit_vector(t, scale, t->x.channels, 1, 3, s->first->producer, prefix, ".token_mixer.layer_scale");
-    return st;
-}
-
-fvlm_status fvlm_emit_linear(fvlm_tower *t, const fvlm_linear *l, unsigned rank, const char *name)
-{
-    const uint64_t dims[] = {l->out, l->in, 1, 1};
-    fvlm_match_tensor *out = add(t, rank, dims, name, ".weight");
-    if (!out) return FVLM_NOMEM;
-    const fvlm_match_rows all = {.v = l->weight, .transposed = l->transposed, .n_rows = l->out};
-    fvlm_status st = fvlm_match_set_rows(out, t->net, &all, 1, l->node, t->err);
-    if (!st) st = emit_vector(t, l->bias, l->out, 0, 1, l->node, name, ".bias");
-    return st;
-}
-
-fvlm_status fvlm_emit_ffn(fvlm_tower *t, const fvlm_block *b, const char *prefix, const char *scale)
-{
-    char at[NAME];
-    snprintf(at, sizeof at, "%s.convffn.conv", prefix);
-    fvlm_status st = emit_conv_bn(t, &b->conv.branch[0], at);
-    snprintf(at, sizeof at, "%s.convffn.fc1", prefix);
-    if (!st) st = fvlm_emit_linear(t, &b->fc1, 4, at);
-    snprintf(at, sizeof at, "%s.convffn.fc2", prefix);
-    if (!st) st = fvlm_emit_linear(t, &b->last, 4, at);
-    if (!st) st = emit_vector(t, b->branch->scale, b->last.out, 1, 3, b->last.node, prefix, scale);
-    return st;
-}
-
-/* Rows of q, k and v; from one layer as it is. */
-static fvlm_status emit_qkv(fvlm_tower *t, const fvlm_attention *a, const char *prefix)
-{
-    fvlm_match_rows weight[3], bias[3];
-    const uint64_t dims[] = {3 * a->channels, a->linear[0].in};
-    unsigned n_biases = 0;
-    const unsigned n = a->packed ? 1 : 3;
-    for (unsigned k = 0; k < n; k++) {
-        const fvlm_linear *l = &a->linear[k];
-        const uint64_t rows = a->packed ? l->out : a->channels;
-        weight[k] = (fvlm_match_rows){l->weight, l->transposed, a->first_row[k], rows};
-        bias[k] = (fvlm_match_rows){l->bias, false, a->first_row[k], rows};
-        n_biases += l->bias != NULL;
-    }
-    const fvlm_net_node *user = a->linear[0].node;
-    fvlm_match_tensor *out = add(t, 2, dims, prefix, ".token_mixer.qkv.weight");
-    fvlm_status st = out ? fvlm_match_set_rows(out, t->net, weight, n, user, t->err) : FVLM_NOMEM;
-    if (st || (!n_biases && !a->packed_bias)) return st;
-    if (a->packed_bias ? n_biases != 0 : n_biases != n)
-        return fvlm_match_expected(t->net, user->outputs[0], "another number of them", t->err,
-                                   "one bias for queries, keys and values, or none");
-    if (a->packed_bias) bias[0] = (fvlm_match_rows){a->packed_bias, false, 0, dims[0]};
-    out = add(t, 1, dims, prefix, ".token_mixer.qkv.bias");
-    return out ? fvlm_match_set_rows(out, t->net, bias, a->packed_bias ? 1 : n, user, t->err) : FVLM_NOMEM;
-}
-
-fvlm_status fvlm_emit_attention(fvlm_tower *t, const fvlm_block *b, const char *prefix)
-{
-    const uint64_t c = b->attention.channels;
-    char at[NAME];
-    fvlm_status st = emit_vector(t, b->norm.gain, c, 1, 1, b->norm.node, prefix, ".norm.weight");
-    if (!st) st = emit_vector(t, b->norm.shift, c, 0, 1, b->norm.node, prefix, ".norm.bias");
-    if (!st) st = emit_qkv(t, &b->attention, prefix);
-    snprintf(at, sizeof at, "%s.token_mixer.proj", prefix);
-    if (!st) st = fvlm_emit_linear(t, &b->last, 2, at);
-    if (!st) st = emit_vector(t, b->branch->scale, c, 1, 3, b->last.node, prefix, ".layer_scale_1");
-    return st;
-}
-
-fvlm_status fvlm_emit_squeeze(fvlm_tower *t, const fvlm_squeeze *s, const char *prefix)
-{
-    char at[NAME];
-    snprintf(at, sizeof at, "%s.se.reduce", prefix);
-    fvlm_status st = fvlm_emit_linear(t, &s->reduce, 4, at);
-    snprintf(at, sizeof at, "%s.se.expand", prefix);
-    if (!st) st = fvlm_emit_linear(t, &s->expand, 4, at);
+        st = fvlm_emit_vector(t, scale, t->x.channels, 1, 3, s->first->producer, prefix, ".token_mixer.layer_scale");
     return st;
 }

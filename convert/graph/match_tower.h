@@ -64,11 +64,21 @@ fvlm_status fvlm_block_match(fvlm_block *out, const fvlm_tower *t, const fvlm_ma
 /* Matches the whole tower, stem to final; advances. */
 fvlm_status fvlm_tower_match(fvlm_tower *t);
 
-/* ---- under which names (match_names.c) ---- */
+/* ---- under which names (match_names*.c): PREFIX and NAME together ---- */
+
+#define FVLM_TOWER_NAME 192 /* bytes of the longest name, its end included */
+
+/* A new tensor of the match; NULL on failure, with *t->err set. */
+fvlm_match_tensor *fvlm_emit_tensor(fvlm_tower *t, unsigned rank, const uint64_t *dims, const char *prefix,
+                                    const char *name);
+/* A vector of n numbers; v NULL: all are 'fill'; v of one element: all are that. */
+fvlm_status fvlm_emit_vector(fvlm_tower *t, const fvlm_net_value *v, uint64_t n, float fill, unsigned rank,
+                             const fvlm_net_node *user, const char *prefix, const char *name);
+/* NAME.conv and NAME.bn. */
+fvlm_status fvlm_emit_conv_bn(fvlm_tower *t, const fvlm_net_branch *branch, const char *name);
 
 /* A weight [out, in, k, k] or, for rank 2, [out, in], and its bias [out], zeros if it has none: NAME.weight and
  * NAME.bias. */
-fvlm_status fvlm_emit_conv(fvlm_tower *t, const fvlm_net_branch *b, const char *name);
 fvlm_status fvlm_emit_linear(fvlm_tower *t, const fvlm_linear *l, unsigned rank, const char *name);
 /* A whole module, fused (PREFIX.reparam_conv) or as branches (PREFIX.rbr_conv.K, .rbr_scale, .rbr_skip). */
 fvlm_status fvlm_emit_mobile_one(fvlm_tower *t, const fvlm_segment *s, const char *prefix);

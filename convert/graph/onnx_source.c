@@ -50,37 +50,6 @@ static fvlm_status peek_config(opener *o)
 
 /* ---- the graphs ---- */
 
-/* "pixel_values [1, 3, 1024, 1024] and 2 more" */
-static void list_inputs(const fvlm_graph *g, char text[400])
-{
-    size_t n = 0;
-    const size_t n_inputs = fvlm_graph_n_inputs(g), shown = n_inputs < 3 ? n_inputs : 3;
-    text[0] = 0;
-    for (size_t i = 0; i < shown && n < 300; i++) {
-        const fvlm_graph_value *v = fvlm_graph_value_at(g, fvlm_graph_input_at(g, i));
-        n += (size_t)snprintf(text + n, 400 - n, "%s\"%.60s\" %s [", i ? ", " : "", v->name,
-                              fvlm_onnx_type_name(v->type));
-        for (unsigned d = 0; d < v->rank && n < 300; d++)
-            n += v->dims[d] < 0 ? (size_t)snprintf(text + n, 400 - n, "%s%.20s", d ? ", " : "",
-                                                   v->symbols[d] ? v->symbols[d] : "?")
-                                : (size_t)snprintf(text + n, 400 - n, "%s%" PRId64, d ? ", " : "", v->dims[d]);
-        if (n < 390) n += (size_t)snprintf(text + n, 400 - n, "]");
-    }
-    if (n_inputs > shown && n < 380) snprintf(text + n, 400 - n, " and %zu more", n_inputs - shown);
-    if (n_inputs == 0) snprintf(text, 400, "nothing");
-}
-
-static fvlm_status refuse_foreign(const opener *o, const fvlm_graph *g)
-{
-    char inputs[400];
-    list_inputs(g, inputs);
-    return fvlm_fail(
-        o->err, FVLM_UNSUPPORTED,
-        "\"%s\" is not a part of a FastVLM: it takes %s; expected a picture [batch, 3, height, width], token "
-        "ids [batch, tokens], or their embeddings",
-        fvlm_graph_path(g), inputs);
-}
-
 /* Opens one file, and keeps it unless another network's is allowed and it is one. */
 static fvlm_status open_graph(opener *o, const fvlm_onnx_file *f, bool skip_foreign)
 {
@@ -97,7 +66,7 @@ static fvlm_status open_graph(opener *o, const fvlm_onnx_file *f, bool skip_fore
     if (role == FVLM_GRAPH_FOREIGN && skip_foreign)
         st = fvlm_source_warn(o->src, o->err, "\"%s\" is not used: it is not a part of a FastVLM", f->name);
     else if (role == FVLM_GRAPH_FOREIGN)
-        st = refuse_foreign(o, g);
+        st = fvlm_match_refuse_foreign(g, o->err);
     else if (o->graphs[i].graph)
         st = fvlm_fail(
             o->err, FVLM_BAD_INPUT,

@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* skeleton_rules.h - private to skeleton.c: what becomes of each field of onnx.proto, up to IR version 14.
+/* skeleton_rules.c - what becomes of each field of onnx.proto, up to IR version 14.
  *
  * The schema that fvlm is built with may be older or newer than that; these tables decide. */
-#ifndef FVLM_CONVERT_GRAPH_SKELETON_RULES_H
-#define FVLM_CONVERT_GRAPH_SKELETON_RULES_H
+#include "convert/graph/skeleton_internal.h"
 
-#include <onnx.pb-c.h>
-
-typedef enum {
-    KEEP,        /* copied; messages are entered */
-    DATA,        /* of a tensor: left in the file */
-    DROP,        /* changes nothing that is computed */
-    REFUSE,      /* text says what it is */
-    REFUSE_TEXT, /* the same, unless it is an empty text */
-} rule_action;
-
-typedef struct {
-    uint32_t number;
-    rule_action action;
-    const char *text;
-} rule;
+#define KEEP FVLM_RULE_KEEP
+#define DATA FVLM_RULE_DATA
+#define DROP FVLM_RULE_DROP
+#define REFUSE FVLM_RULE_REFUSE
+#define REFUSE_TEXT FVLM_RULE_REFUSE_TEXT
 
 #define SUBGRAPH "holds a graph; operators with graphs inside (If, Loop, Scan) are not supported"
 #define SPARSE "is a sparse tensor; save it as a dense one"
 
-static const rule model_rules[] = {
+static const fvlm_skeleton_rule model_rules[] = {
     {1, KEEP, 0},
     {2, KEEP, 0},
     {3, KEEP, 0},
@@ -41,9 +30,9 @@ static const rule model_rules[] = {
      "(onnx.inliner.inline_local_functions)"},
 };
 
-static const rule opset_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}};
+static const fvlm_skeleton_rule opset_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}};
 
-static const rule graph_rules[] = {
+static const fvlm_skeleton_rule graph_rules[] = {
     {1, KEEP, 0},  {2, DROP, 0},
     {5, KEEP, 0},  {10, DROP, 0},
     {11, KEEP, 0}, {12, KEEP, 0},
@@ -51,7 +40,7 @@ static const rule graph_rules[] = {
     {16, DROP, 0}, {15, REFUSE, "the graph has a sparse initializer; save it as a dense one"},
 };
 
-static const rule node_rules[] = {
+static const fvlm_skeleton_rule node_rules[] = {
     {1, KEEP, 0},
     {2, KEEP, 0},
     {3, KEEP, 0},
@@ -64,7 +53,7 @@ static const rule node_rules[] = {
     {8, REFUSE_TEXT, "calls an overload of a local function, which is not supported"},
 };
 
-static const rule attribute_rules[] = {
+static const fvlm_skeleton_rule attribute_rules[] = {
     {1, KEEP, 0},
     {2, KEEP, 0},
     {3, KEEP, 0},
@@ -85,9 +74,9 @@ static const rule attribute_rules[] = {
     {23, REFUSE, "holds a list of sparse tensors, which is not supported"},
 };
 
-static const rule value_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}, {3, DROP, 0}, {4, DROP, 0}};
+static const fvlm_skeleton_rule value_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}, {3, DROP, 0}, {4, DROP, 0}};
 
-static const rule tensor_rules[] = {
+static const fvlm_skeleton_rule tensor_rules[] = {
     {1, KEEP, 0},  {2, KEEP, 0},  {4, DATA, 0},
     {5, DATA, 0},  {6, DATA, 0},  {7, DATA, 0},
     {8, KEEP, 0},  {9, DATA, 0},  {10, DATA, 0},
@@ -95,9 +84,9 @@ static const rule tensor_rules[] = {
     {14, KEEP, 0}, {16, DROP, 0}, {3, REFUSE, "is a segment of a larger tensor, which is not supported"},
 };
 
-static const rule entry_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}};
+static const fvlm_skeleton_rule entry_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}};
 
-static const rule type_rules[] = {
+static const fvlm_skeleton_rule type_rules[] = {
     {1, KEEP, 0},
     {6, DROP, 0},
     {4, REFUSE, "is a sequence; only tensors are supported"},
@@ -107,37 +96,33 @@ static const rule type_rules[] = {
     {9, REFUSE, "is optional; only tensors are supported"},
 };
 
-static const rule tensor_type_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}};
-static const rule shape_rules[] = {{1, KEEP, 0}};
-static const rule dimension_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}, {3, DROP, 0}};
-
-typedef enum { OTHER, NODE, ATTRIBUTE, TENSOR, VALUE } shown_as;
-
-typedef struct {
-    const ProtobufCMessageDescriptor *type;
-    const rule *rules;
-    size_t n_rules;
-    shown_as shown; /* in messages */
-} message_rules;
+static const fvlm_skeleton_rule tensor_type_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}};
+static const fvlm_skeleton_rule shape_rules[] = {{1, KEEP, 0}};
+static const fvlm_skeleton_rule dimension_rules[] = {{1, KEEP, 0}, {2, KEEP, 0}, {3, DROP, 0}};
 
 #define MESSAGE(type, rules, shown)                                                                                    \
     {                                                                                                                  \
         &fvlm_onnx__##type##__descriptor, rules, sizeof rules / sizeof rules[0], shown                                 \
     }
 
-static const message_rules messages[] = {
-    MESSAGE(model_proto, model_rules, OTHER),
-    MESSAGE(operator_set_id_proto, opset_rules, OTHER),
-    MESSAGE(graph_proto, graph_rules, OTHER),
-    MESSAGE(node_proto, node_rules, NODE),
-    MESSAGE(attribute_proto, attribute_rules, ATTRIBUTE),
-    MESSAGE(value_info_proto, value_rules, VALUE),
-    MESSAGE(tensor_proto, tensor_rules, TENSOR),
-    MESSAGE(string_string_entry_proto, entry_rules, OTHER),
-    MESSAGE(type_proto, type_rules, OTHER),
-    MESSAGE(type_proto__tensor, tensor_type_rules, OTHER),
-    MESSAGE(tensor_shape_proto, shape_rules, OTHER),
-    MESSAGE(tensor_shape_proto__dimension, dimension_rules, OTHER),
+static const fvlm_skeleton_rules messages[] = {
+    MESSAGE(model_proto, model_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(operator_set_id_proto, opset_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(graph_proto, graph_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(node_proto, node_rules, FVLM_SHOWN_NODE),
+    MESSAGE(attribute_proto, attribute_rules, FVLM_SHOWN_ATTRIBUTE),
+    MESSAGE(value_info_proto, value_rules, FVLM_SHOWN_VALUE),
+    MESSAGE(tensor_proto, tensor_rules, FVLM_SHOWN_TENSOR),
+    MESSAGE(string_string_entry_proto, entry_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(type_proto, type_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(type_proto__tensor, tensor_type_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(tensor_shape_proto, shape_rules, FVLM_SHOWN_OTHER),
+    MESSAGE(tensor_shape_proto__dimension, dimension_rules, FVLM_SHOWN_OTHER),
 };
 
-#endif
+const fvlm_skeleton_rules *fvlm_skeleton_rules_of(const ProtobufCMessageDescriptor *type)
+{
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
+        if (messages[i].type == type) return &messages[i];
+    return NULL;
+}
