@@ -26,8 +26,7 @@ fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char
                            fvlm_err *err);
 
 /* Compares config.json, or the fields of it that are not 0, with the graphs; a contradiction is refused and names both.
- * Defined in onnx_check.c. *rows, of the embedding as
- * config.json has it, becomes what is stored. */
+ * *rows, of the embedding as config.json has it, becomes what is stored. Defined in onnx_check.c. */
 fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *config, uint32_t *rows, fvlm_err *err);
 
 #endif

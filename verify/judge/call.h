@@ -120,15 +120,4 @@ static inline uint64_t fvlm_judge_span(const fvlm_judge_value *v, unsigned first
     return n;
 }
 
-/* Sum of products, eight at a time. */
-static inline float fvlm_judge_dot(const float *a, const float *b, size_t n)
-{
-    float sum[8] = {0}, rest = 0;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (size_t k = 0; k < 8; k++) sum[k] += a[i + k] * b[i + k];
-    for (; i < n; i++) rest += a[i] * b[i];
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest;
-}
-
 #endif
