@@ -30,6 +30,7 @@ GRAPHS = ("vision_encoder.onnx", "embed_tokens.onnx", "decoder_model_merged.onnx
 BESIDE = ("config.json", "generation_config.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json",
           "special_tokens_map.json")  # fmt: skip
 VARIANTS = {}
+LONGER = ("ts17-static-280", "dynamo18-static-600")  # fixed sizes that a question of 49 positions does not fit
 
 
 @functools.cache

@@ -99,7 +99,7 @@ def float_graphs(name):
     return twins
 
 
-@pytest.mark.parametrize("name", [n for n in make_onnx.VARIANTS if n not in REFUSED])
+@pytest.mark.parametrize("name", [n for n in make_onnx.VARIANTS if n not in (*REFUSED, *make_onnx.LONGER)])
 def test_same_as_onnxruntime(name, question):
     """Quantized weights are taken as the floats they stand for."""
     file, _ = convert(name, *(["--quantized", "float"] if name in QUANTIZED else []))
@@ -197,6 +197,7 @@ SAME = [  # form, checkpoint, tensors that may differ by an ulp or two because t
     ("ts17-external", "fused", FOLDED_BY_TORCH), ("ts17-anonymous", "fused", FOLDED_BY_TORCH), ("dynamo18", "fused", FOLDED_BY_TORCH),
     ("dynamo23", "fused", FOLDED_BY_TORCH), ("community", "fused", FOLDED_BY_TORCH), ("ts17-ort-extended", "fused", FOLDED_BY_TORCH),
     ("ts17-fused-bn-kept", "fused", None), ("ts17-train-time", "unfused", None), ("dynamo18-raw", "unfused", None),
+    *((n, "fused", FOLDED_BY_TORCH) for n in make_onnx.LONGER),
     ("ts17-unfused", "unfused", BRANCHES_FOLDED_BY_TORCH), ("dynamo18-unfused", "unfused", BRANCHES_FOLDED_BY_TORCH),
 ]  # fmt: skip
 
