@@ -44,7 +44,8 @@ static fvlm_status match_output(fvlm_tower *t, fvlm_net_value *output)
         return fvlm_match_expected(t->net, s.first, NULL, t->err,
                                    "the tokens, [%" PRIu64 ", %" PRIu64 "], as the output", m.pixels, m.channels);
     if (!fvlm_map_forward(&m, output) || (!fvlm_map_has_order(&m, true) && output->rank != 4) ||
-        (m.channels_last && output->dims[output->rank - 1] != m.channels))
+        (m.channels_last && output->dims[output->rank - 1] != m.channels) ||
+        (m.channels_last && output->rank == 3 && output->dims[1] != m.pixels)) /* not one token of many pictures */
         return fvlm_match_expected(t->net, output, NULL, t->err,
                                    "the tokens in rows of the picture, [%" PRIu64 ", %" PRIu64 "]", m.pixels,
                                    m.channels);
