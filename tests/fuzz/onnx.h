@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx.h - what the targets share whose input is an ONNX file: most mutations keep the lengths of its messages right.
- */
+/* onnx.h - bytes as an ONNX file on disk, and edits of one that keep the lengths of its messages right. */
 #ifndef FVLM_TESTS_FUZZ_ONNX_H
 #define FVLM_TESTS_FUZZ_ONNX_H
 
 #include "convert/graph/graph.h"
 #include "convert/graph/wire.h"
 #include "tests/fuzz/harness.h"
-
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
 /* The bytes as a file, beside "w.bin" of 64 bytes. */
 static inline const char *fuzz_onnx(const uint8_t *data, size_t size)
@@ -23,8 +19,6 @@ static inline const char *fuzz_onnx(const uint8_t *data, size_t size)
     fuzz_write("m.onnx", data, size);
     return path;
 }
-
-/* ---- mutations that keep lengths right ---- */
 
 static inline uint64_t fuzz_chance(uint64_t *state, uint64_t n)
 {
@@ -88,24 +82,6 @@ static inline size_t fuzz_edit(const uint8_t *in, size_t n, uint8_t *out, size_t
     } /* else: left out */
     memmove(out + at, end, tail);
     return at + tail;
-}
-
-static inline size_t fuzz_any_bytes(uint8_t *bytes, size_t n, size_t max, uint64_t *state)
-{
-    (void)state;
-    return LLVMFuzzerMutate(bytes, n, max);
-}
-
-/* What a target's LLVMFuzzerCustomMutator does. */
-static inline size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-    static uint8_t out[1 << 17];
-    uint64_t state = seed;
-    if (fuzz_chance(&state, 8) == 0 || size + 4096 > sizeof out || size > max) return LLVMFuzzerMutate(data, size, max);
-    size_t n = fuzz_edit(data, size, out, sizeof out, 0, &state, fuzz_any_bytes);
-    if (n > max) n = max;
-    memcpy(data, out, n);
-    return n;
 }
 
 #endif
