@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_tower.c - see onnx_tower.h. */
+/* onnx_tower.c - see onnx_tower.h. One file, however long: every layer in each of its spellings, over one small set of
+ * helpers that nothing else uses. */
 #include "tests/support/onnx_tower.h"
 
 #include <stdio.h>

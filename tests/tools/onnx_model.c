@@ -5,9 +5,10 @@
  *
  *   tower is the vision encoder without the projector. VARIANT: fp32, fp16 (all weights), or how the decoder's matrices
  *   are stored: q4, q4a, q4f16 (MatMulNBits: blocks of 32, symmetric or not), q8, q4b256, nf4 (MatMulBnb4), int8 (a
- * scale for each output), uint8 (one scale and zero point). Scales of blocks are rounded to bf16 with "round" as a
- * CHANGE. theta=X, eps=X, side=N, rows=N (of the
- *   embedding): other values than those of config.json. */
+ *   scale for each output), uint8 (one scale and zero point). CHANGE: "round" rounds the blocks' scales to bf16;
+ *   theta=X, eps=X, side=N, rows=N (of the embedding) are other values than those of config.json.
+ *
+ * One file, however long: a tool is one program, and its parts are marked. */
 #include <math.h>
 
 #include "convert/checkpoint.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decoder_refusals.c - guards that no decoder is accepted that computes something else than Qwen2: one change of a
- * sound one, and the exact message, which names the node and what was expected there. */
+ * sound one, and the exact message, which names the node and what was expected there.
+ *
+ * One file, however long: it is one table, a row for each change. */
 #include <math.h>
 
 #include "convert/graph/match.h"

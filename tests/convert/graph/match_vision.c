@@ -2,7 +2,9 @@
 /* Guards: the tower and the projector are found in graphs however exporters spell them, each weight under the name that
  * it has in Apple's checkpoint and with its own bytes; and a graph that computes anything else is refused by the name
  * of the node, with what was expected there. The graphs are made from a checkpoint whose tensors' names are those of
- * the initializers, which the matcher does not read. */
+ * the initializers, which the matcher does not read.
+ *
+ * One file, however long: the spellings and the changes are two tables over the same graphs. */
 #include "convert/graph/match.h"
 #include "tests/support/check.h"
 #include "tests/support/onnx_tower.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: what is not a sound ONNX file, or holds what fvlm does not support, is refused in one line that names the
  * file and the node, tensor or value, and says what is wrong. Each refusal of skeleton.c, graph_*.c, with its exact
- * text. */
+ * text. One file, however long: its rows are one table, in the order in which a file is read. */
 #include <inttypes.h>
 #include <unistd.h>
 
