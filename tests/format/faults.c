@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/support/check.h"
+#include "tests/support/own_malloc.h"
 #include "tests/support/support.h"
 #include "verify/info/info.h"
 
@@ -49,39 +50,10 @@ json_t *json_loadb(const char *text, size_t n, size_t flags, json_error_t *error
     return j;
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own */
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void *__libc_memalign(size_t alignment, size_t n);
-
-static bool allocation_fails(void)
+bool test_allocation_fails(void)
 {
-    if (in_jansson || !hit(&allocations, fail_allocation)) return false;
-    errno = ENOMEM;
-    return true;
+    return !in_jansson && hit(&allocations, fail_allocation);
 }
-
-void *malloc(size_t n)
-{
-    return allocation_fails() ? NULL : __libc_malloc(n);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    return allocation_fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-    return allocation_fails() ? NULL : __libc_realloc(p, n);
-}
-
-void *aligned_alloc(size_t alignment, size_t n)
-{
-    return allocation_fails() ? NULL : __libc_memalign(alignment, n);
-}
-#endif
 
 static size_t shorter(size_t n)
 {
@@ -224,9 +196,7 @@ static size_t every_point(flow f, bool allocation, int cause)
 static void every_allocation(void **state)
 {
     (void)state;
-#ifdef __SANITIZE_ADDRESS__
-    skip();
-#endif
+    if (!TEST_OWNS_MALLOC) skip();
     size_t written = every_point(write_once, true, ENOMEM);
     test_write_file(path, whole, n_whole);
     size_t read = every_point(read_once, true, ENOMEM);

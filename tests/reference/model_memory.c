@@ -5,49 +5,15 @@
 
 #include "tests/support/check.h"
 #include "tests/support/model_run.h"
+#include "tests/support/own_malloc.h"
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
-#define COUNTS 1
-/* Every allocation of the program is counted. */
-static atomic_size_t calls;
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void *__libc_memalign(size_t align, size_t n);
-static void *counted(void *p)
+static atomic_size_t calls; /* every allocation of the program is counted */
+
+bool test_allocation_fails(void)
 {
     calls++;
-    return p;
+    return false;
 }
-void *malloc(size_t n)
-{
-    return counted(__libc_malloc(n));
-}
-void *calloc(size_t n, size_t size)
-{
-    return counted(__libc_calloc(n, size));
-}
-void *realloc(void *p, size_t n)
-{
-    return counted(__libc_realloc(p, n));
-}
-void *aligned_alloc(size_t align, size_t n)
-{
-    return counted(__libc_memalign(align, n));
-}
-void *memalign(size_t align, size_t n)
-{
-    return counted(__libc_memalign(align, n));
-}
-int posix_memalign(void **out, size_t align, size_t n)
-{
-    *out = counted(__libc_memalign(align, n));
-    return *out ? 0 : 12;
-}
-#else
-#define COUNTS 0 /* the sanitizer owns the allocator */
-static size_t calls;
-#endif
 
 static void pass(fvlm_model *m, const fvlm_pixels *p, float *features, float *rows, float *logits)
 {
@@ -69,7 +35,7 @@ static size_t tower_bytes(const fvlm_config *c, uint32_t side)
 static void no_allocation_in_a_pass(void **state)
 {
     (void)state;
-    if (!COUNTS) skip();
+    if (!TEST_OWNS_MALLOC) skip();
     char path[512];
     fvlm_err err = {0};
     for (int quantized = 0; quantized < 2; quantized++) {
