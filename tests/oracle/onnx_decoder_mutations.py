@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One random change of an ONNX graph: of a node, an attribute, a constant or a wire. mutate(model, rng) says what it did.
-Functions return None where the graph has nothing of the kind."""
+"""One random change of a decoder or an embedding in ONNX: of a node, an attribute, a constant or a wire. mutate(model, rng)
+says what it did. Functions return None where the graph has nothing of the kind."""
 
 import numpy as np
 import onnx

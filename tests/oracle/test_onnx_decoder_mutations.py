@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnx_session as ort
 import pytest
-from onnx_mutations import mutate
+from onnx_decoder_mutations import mutate
 from preprocess import IMAGE, read_pixels
 from under_test import FVLM, WORK, activations, picture
 

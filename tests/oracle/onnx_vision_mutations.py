@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One random change to an ONNX graph, such that it is still a graph: another operator, attribute, constant, input or order
-of elements; a node more or one less. What a change does to the numbers is not known here."""
+"""One random change of a vision encoder in ONNX, such that it is still a graph: another operator, attribute, constant,
+input or order of elements; a node more or one less. What a change does to the numbers is not known here."""
 
 import copy
 

@@ -10,14 +10,14 @@ import subprocess
 import make_onnx
 import numpy as np
 import onnx
-import onnx_mutate
 import onnxruntime as ort
 import pytest
 from onnx_session import relative_l2, run
+from onnx_vision_mutations import mutate
 from preprocess import read_pixels
 from under_test import FVLM, TINY, WORK
 
-N = int(os.environ.get("MUTATIONS", 100))  # of each base
+COUNT = int(os.environ.get("MUTATIONS", 100))  # of each base
 BASES = ("ts17", "dynamo18-static", "ts17-train-time", "ts17-unfused", "ts14-slices", "ts17-ort-extended", "ts20", "ts17-half")
 
 
@@ -51,15 +51,15 @@ def test_mutations(base, tmp_path):
     model = onnx.load(make_onnx.make(base, WORK / "onnx") / "vision_encoder.onnx")
     picture = TINY / "demo.png"
     pixels = read_pixels(picture, 256).numpy()
-    rng = np.random.default_rng(BASES.index(base) + 1000 * int(os.environ.get("MUTATION_SEED", 0)))
+    rng = np.random.default_rng(BASES.index(base) + 1000 * int(os.environ.get("MUTATIONS_SEED", 0)))
     path = tmp_path / "m.onnx"
     onnx.save(model, path)
     original = by_onnxruntime(path, pixels)
     assert relative_l2(by_fvlm(path, picture)[None], original) < bound
     refused = invalid = equal = changed = 0
     wrong = []
-    while refused + invalid + equal + changed < N:
-        mutant = onnx_mutate.mutate(model, rng)
+    while refused + invalid + equal + changed < COUNT:
+        mutant = mutate(model, rng)
         if mutant is None:
             continue
         onnx.save(mutant[0], path)
@@ -78,4 +78,4 @@ def test_mutations(base, tmp_path):
             equal += 1
     print(f"\n{base}: {refused} refused, {equal} equal, {invalid} that onnxruntime does not run")
     assert not wrong, "\n".join(wrong)
-    assert equal > 0 and refused > N // 3
+    assert equal > 0 and refused > COUNT // 3
