@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* harness.c - small graphs of the judge's own operators, with any shapes, types, attributes and contents: refused with
  * a message, or computed within the limits of memory and work; outputs have as many elements as their shape. The target
- * 'graph' has any bytes as a file.
+ * onnx_judge has any bytes as a file.
  *
  * Input: opset, number of tensors, the tensors (type and where it comes from, rank, dimensions, contents), then nodes
  * until the bytes end (operator, inputs, attributes). Bytes that are missing are 0. */
