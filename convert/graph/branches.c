@@ -60,18 +60,6 @@ static bool is_batch_norm(const fvlm_net_value *v, uint64_t channels)
            fvlm_scalar_is((fvlm_scalar){.x = n->epsilon}, BATCH_NORM_EPS);
 }
 
-/* Passes a Mul by, or Add of, a constant for each channel. */
-static fvlm_net_value *pass_constant(fvlm_map *m, const char *op)
-{
-    fvlm_net_value *constant, *other;
-    if (!fvlm_net_is(m->v, op) || !fvlm_net_split_const(m->v->producer, &constant, &other) ||
-        other->n_elems != m->v->n_elems || !fvlm_map_is_per_channel(m, constant))
-        return NULL;
-    m->v = other;
-    fvlm_map_back(m);
-    return constant;
-}
-
 static bool is_map(const fvlm_map *a, const fvlm_map *x)
 {
     fvlm_map m = *a;
@@ -93,8 +81,8 @@ static fvlm_net_branch read_branch(const fvlm_map *top, const fvlm_map *x)
         b.bn = m.v->producer;
         m.v = b.bn->inputs[0];
         fvlm_map_back(&m);
-    } else if ((b.shift = pass_constant(&m, "Add"))) {
-        b.gain = pass_constant(&m, "Mul");
+    } else if ((b.shift = fvlm_map_pass_constant(&m, "Add"))) {
+        b.gain = fvlm_map_pass_constant(&m, "Mul");
     }
     if (is_map(&m, x)) {
         b.kind = FVLM_BRANCH_IDENTITY;

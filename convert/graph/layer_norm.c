@@ -95,18 +95,6 @@ static bool is_operator(const fvlm_net_value *v, const fvlm_map *m, fvlm_layer_n
     return true;
 }
 
-/* Passes v * constant or v + constant, one number for each channel. */
-static fvlm_net_value *pass_affine(fvlm_map *m, const char *op)
-{
-    fvlm_net_value *constant, *other;
-    if (!fvlm_net_is(m->v, op) || !fvlm_net_split_const(m->v->producer, &constant, &other) ||
-        !fvlm_map_is_per_channel(m, constant) || other->n_elems != m->v->n_elems)
-        return NULL;
-    m->v = other;
-    fvlm_map_back(m);
-    return constant;
-}
-
 fvlm_status fvlm_layer_norm_match(fvlm_layer_norm *out, const fvlm_net *net, fvlm_map *m, const char *what,
                                   fvlm_err *err)
 {
@@ -117,8 +105,8 @@ fvlm_status fvlm_layer_norm_match(fvlm_layer_norm *out, const fvlm_net *net, fvl
     if (is_operator(top, m, out, &eps)) {
         x = top->producer->inputs[0];
     } else {
-        out->shift = pass_affine(m, "Add");
-        out->gain = pass_affine(m, "Mul");
+        out->shift = fvlm_map_pass_constant(m, "Add");
+        out->gain = fvlm_map_pass_constant(m, "Mul");
         if (!is_normalized(m->v, m, &x, &eps))
             return fvlm_match_expected(net, m->v, NULL, err, "%s, a LayerNorm over the %llu channels of each pixel",
                                        what, (unsigned long long)m->channels);

@@ -79,6 +79,17 @@ bool fvlm_map_pixel_axes(const fvlm_map *m, uint32_t *axes)
     return axis >= 0;
 }
 
+fvlm_net_value *fvlm_map_pass_constant(fvlm_map *m, const char *op)
+{
+    fvlm_net_value *constant, *other;
+    if (!fvlm_net_is(m->v, op) || !fvlm_net_split_const(m->v->producer, &constant, &other) ||
+        other->n_elems != m->v->n_elems || !fvlm_map_is_per_channel(m, constant))
+        return NULL;
+    m->v = other;
+    fvlm_map_back(m);
+    return constant;
+}
+
 /* A convolution that sees one pixel and all channels. */
 static bool is_pointwise(const fvlm_net_node *n)
 {

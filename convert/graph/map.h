@@ -30,6 +30,10 @@ bool fvlm_map_has_order(const fvlm_map *m, bool channels_last);
 /* The dimensions of m.v that are pixels, as bits. The others are its channels, or 1. False if they are mixed. */
 bool fvlm_map_pixel_axes(const fvlm_map *m, uint32_t *axes);
 
+/* Passes an Add or a Mul (op) of a constant with one number for each channel, and what rearranges its input. Returns
+ * the constant; NULL, with m unchanged, if m is not that. */
+fvlm_net_value *fvlm_map_pass_constant(fvlm_map *m, const char *op);
+
 /* y = W x + b for every pixel: MatMul, 1x1 Conv, with a bias or an Add. */
 typedef struct {
     fvlm_net_node *node;
