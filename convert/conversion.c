@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert/conversion.h"
+#include "convert/graph/onnx_paths.h"
 #include "convert/graph/onnx_source.h"
 #include "format/base/clock.h"
 #include "format/base/memory.h"
@@ -86,7 +87,7 @@ static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *e
 {
     const fvlm_convert_options *o = &c->options;
     fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
-    if (!o->variant && !fvlm_onnx_is_source(path, false)) {
+    if (!o->variant && !fvlm_onnx_paths_are(path, NULL)) {
         fvlm_status st = fvlm_source_open(&c->source, path, err);
         return st ? st : fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
     }

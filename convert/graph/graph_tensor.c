@@ -141,7 +141,6 @@ static fvlm_status scan(data *d, const fvlm_graph *g, const FvlmOnnx__TensorProt
     fvlm_wire_field f;
     while (fvlm_wire_next(&w, &f)) {
         if (f.number >= sizeof field_names / sizeof field_names[0] || !field_names[f.number]) continue;
-        if (f.number == 8) continue;
         if (f.type == FVLM_WIRE_BYTES && f.n_bytes == 0 && f.number != STRINGS) continue;
         if (d->field != NO_DATA && d->field != f.number)
             return fvlm_fail(err, FVLM_BAD_INPUT, "has data both in %s and in %s", field_names[d->field],

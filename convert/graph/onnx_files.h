@@ -10,10 +10,8 @@
 #include "convert/graph/match.h"
 #include "convert/source/listing.h"
 
-#define FVLM_ONNX_PARTS 3 /* vision, embedding, decoder */
-
 typedef struct {
-    char *name;           /* "onnx/vision_encoder_q4.onnx", relative to 'folder'; NULL: there is none */
+    char *name;           /* "onnx/vision_encoder_q4.onnx", relative to 'folder' */
     const char *variant;  /* "fp32", ...; NULL: the name tells none */
     fvlm_graph_role role; /* FVLM_GRAPH_FOREIGN: the graph will tell */
 } fvlm_onnx_file;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_paths.h - the .onnx files that a conversion of a file or folder would open, for verify. */
+/* onnx_paths.h - which paths convert and verify read as ONNX, and which .onnx files they open there. */
 #ifndef FVLM_CONVERT_GRAPH_ONNX_PATHS_H
 #define FVLM_CONVERT_GRAPH_ONNX_PATHS_H
 

@@ -28,11 +28,6 @@ typedef struct {
 enum { VISION, EMBEDDING, DECODER };
 static const char *const part_names[] = {"vision encoder", "token embedding", "decoder"};
 
-bool fvlm_onnx_is_source(const char *path, bool prefer)
-{
-    return fvlm_onnx_files_are(path, prefer);
-}
-
 /* ---- config.json, before it is read in full ---- */
 
 static fvlm_status peek_config(opener *o)

@@ -16,10 +16,6 @@ typedef struct {
     char vision[256], decoder[256]; /* names of the files, for messages */
 } fvlm_onnx_facts;
 
-/* Whether path is an .onnx file, or a folder with such files. One that has safetensors, too, is not, unless 'prefer'.
- */
-bool fvlm_onnx_is_source(const char *path, bool prefer);
-
 /* Opens the graphs and matches their weights. variant: one of FVLM_CONVERT_VARIANTS or another suffix, NULL: see
  * onnx_files.h. Refuses by name what is no FastVLM, or lacks a part. On failure *out is NULL. */
 fvlm_status fvlm_onnx_open(fvlm_source **out, fvlm_onnx_facts *facts, const char *path, const char *variant,

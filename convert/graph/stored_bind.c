@@ -17,7 +17,6 @@ static const float tables[2][16] = {
 
 typedef struct {
     fvlm_stored *out;
-    const fvlm_match_part *p;
     const fvlm_graph_tensor *t;
     const fvlm_packed *packed;
     uint64_t dims[FVLM_GRAPH_MAX_RANK], n; /* of the elements, not of the bytes that hold them */
@@ -252,7 +251,6 @@ fvlm_status fvlm_stored_bind(fvlm_stored *out, const fvlm_match_part *p, uint64_
 {
     *out = (fvlm_stored){.columns = columns, .first_row = p->first_row, .n_rows = p->n_rows, .group = 1};
     binding b = {.out = out,
-                 .p = p,
                  .t = p->weight.tensor,
                  .packed = &p->weight.packed,
                  .swapped = p->transposed != p->weight.transposed,

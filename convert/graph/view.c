@@ -87,8 +87,8 @@ static bool transpose(grouped *g, const fvlm_net_node *n)
     return true;
 }
 
-/* Cuts 'size' indices from 'start' on out of the factors first .. last - 1, which are one dimension; appends the rest
- * of them to out. Only what starts and ends on whole inner factors is a view. */
+/* Appends to out the indices start .. start + size - 1 of one dimension, which has these n factors. Only a range that
+ * starts and ends on whole inner factors is a view. */
 static bool cut(fvlm_view *out, const fvlm_view_factor *factor, unsigned n, uint64_t start, uint64_t size)
 {
     for (unsigned i = 0; i < n; i++) {

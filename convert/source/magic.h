@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* magic.h - names what a file really is, by its first bytes: a Git LFS pointer, a web page, an archive, another format;
- * private to source/. */
+ * private to source/ and graph/. */
 #ifndef FVLM_CONVERT_SOURCE_MAGIC_H
 #define FVLM_CONVERT_SOURCE_MAGIC_H
 
