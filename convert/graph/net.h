@@ -150,6 +150,12 @@ bool fvlm_net_split_const(const fvlm_net_node *n, fvlm_net_value **constant, fvl
  * (infinities and 0: exactly). */
 bool fvlm_net_all(const fvlm_net_value *v, double x);
 
+/* Element i of a stored tensor. 64-bit integers beyond 2^53 are rounded. */
+double fvlm_net_stored_number(const fvlm_graph_tensor *t, uint64_t i);
+/* For Reshape, Transpose, Slice, Expand, Tile and Gather by known indices: from[i] is the index of the element of the
+ * first input that element i of the output is. FVLM_BAD_INPUT if an index of Gather is out of range. */
+fvlm_status fvlm_net_moved_from(double *from, const fvlm_net_node *n, fvlm_err *err);
+
 /* Refuses: "node "/conv/Conv" (Conv): expected TEXT". */
 fvlm_status fvlm_net_expected(const fvlm_net *net, const fvlm_net_node *n, fvlm_err *err, const char *fmt, ...)
     FVLM_PRINTF(4, 5);

@@ -2,6 +2,7 @@
 /* net_compute.c - which operators are computed, and rounding what they give. */
 #include "convert/graph/net_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -64,4 +65,20 @@ fvlm_status fvlm_net_compute(const fvlm_net_node *n, const fvlm_net_operand *in,
             return fvlm_fail(err, FVLM_UNSUPPORTED, "its result %g is out of the range of %s", out[i],
                              fvlm_onnx_type_name(v->type));
     return FVLM_OK;
+}
+
+/* Moves the input's indices instead of its elements. */
+fvlm_status fvlm_net_moved_from(double *from, const fvlm_net_node *n, fvlm_err *err)
+{
+    fvlm_kernel_kind kind;
+    fvlm_net_kernel *move = fvlm_net_kernel_of(n->op, &kind);
+    const fvlm_net_value *x = n->inputs[0], *indices = n->n_inputs > 1 ? n->inputs[1] : NULL;
+    double *own = fvlm_alloc(x->n_elems ? x->n_elems : 1, sizeof *own);
+    if (!own) return fvlm_fail_nomem(err);
+    for (uint64_t i = 0; i < x->n_elems; i++) own[i] = (double)i;
+    const fvlm_net_operand in[2] = {{.value = x, .numbers = own},
+                                    {.value = indices, .numbers = indices ? indices->numbers : NULL}};
+    fvlm_status st = move(n, in, from, err);
+    free(own);
+    return st;
 }

@@ -86,8 +86,6 @@ bool fvlm_net_is_integer(int32_t type); /* without BOOL */
 
 /* x as an element of this type. False if an integer type cannot hold it: NaN, infinity, beyond 2^63. */
 bool fvlm_net_round(double *x, int32_t type);
-/* Element i of a stored tensor. 64-bit integers beyond 2^53 are rounded. */
-double fvlm_net_stored_number(const fvlm_graph_tensor *t, uint64_t i);
 /* A float as int64, saturated. */
 int64_t fvlm_net_to_int(double x);
 
@@ -99,6 +97,7 @@ typedef struct {
 double fvlm_net_operand_at(const fvlm_net_operand *o, uint64_t i);
 /* Known, or stored as plain elements. */
 bool fvlm_net_is_readable(const fvlm_net_value *v);
+
 /* ---- net_compute*.c: what an operator does, in double ---- */
 
 typedef fvlm_status fvlm_net_kernel(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err);

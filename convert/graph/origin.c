@@ -16,18 +16,18 @@ void fvlm_origins_free(fvlm_origins *o)
 
 /* ---- which operations are traced ---- */
 
-static bool small_const(const fvlm_net_value *v)
+static bool is_factor(const fvlm_net_value *v)
 {
     double x;
-    return v && v->is_const && v->n_elems > 0 && fvlm_origin_number(&x, v, 0);
+    return v && fvlm_origin_number(&x, v, 0);
 }
 
 /* Mul or Div by a constant, or Neg: a scaled value. */
 static bool is_scaling(const fvlm_net_node *n)
 {
     if (!strcmp(n->op, "Neg")) return true;
-    if (!strcmp(n->op, "Mul")) return small_const(n->inputs[0]) != small_const(n->inputs[1]);
-    return !strcmp(n->op, "Div") && small_const(n->inputs[1]) && !n->inputs[0]->is_const;
+    if (!strcmp(n->op, "Mul")) return is_factor(n->inputs[0]) != is_factor(n->inputs[1]);
+    return !strcmp(n->op, "Div") && is_factor(n->inputs[1]) && !n->inputs[0]->is_const;
 }
 
 static bool is_move(const fvlm_net_node *n)
@@ -60,12 +60,11 @@ static bool is_sum(const fvlm_net_node *n)
 
 static fvlm_status elements(fvlm_origin **out, fvlm_origin_trace *t, const fvlm_net_value *v);
 
-static fvlm_status moved(fvlm_origin *out, fvlm_origin_trace *t, const fvlm_net_node *n, const fvlm_net_value *v)
+static fvlm_status moved(fvlm_origin *out, fvlm_origin_trace *t, const fvlm_net_node *n)
 {
     fvlm_origin *in = NULL;
     fvlm_status st = elements(&in, t, n->inputs[0]);
-    if (!st && !fvlm_origin_fill_moved(out, n, v, in))
-        st = fvlm_net_expected(t->net, n, t->err, "indices of the input");
+    if (!st) st = fvlm_origin_move(out, t, n, in);
     free(in);
     return st;
 }
@@ -104,7 +103,7 @@ static fvlm_status broadcast(fvlm_origin **out, fvlm_origin_trace *t, const fvlm
 static fvlm_status scaled(fvlm_origin *out, fvlm_origin_trace *t, const fvlm_net_node *n, const fvlm_net_value *v)
 {
     const bool neg = !strcmp(n->op, "Neg"), div = !strcmp(n->op, "Div");
-    const size_t k = !neg && !div && small_const(n->inputs[0]) ? 1 : 0; /* the value; the other is the constant */
+    const size_t k = !neg && !div && is_factor(n->inputs[0]) ? 1 : 0; /* the value; the other is the constant */
     const fvlm_net_value *c = neg ? NULL : n->inputs[1 - k];
     fvlm_origin *in = NULL;
     fvlm_status st = broadcast(&in, t, n->inputs[k], v);
@@ -197,7 +196,7 @@ static fvlm_status elements(fvlm_origin **out, fvlm_origin_trace *t, const fvlm_
     else if (!strcmp(n->op, "Where") && is_move(n))
         st = chosen(e, t, n, v);
     else if (is_move(n))
-        st = moved(e, t, n, v);
+        st = moved(e, t, n);
     else if (t->only_moves)
         st = source(e, t, v);
     else if (is_scaling(n))

@@ -21,8 +21,9 @@ typedef struct {
 /* a * x + b * y in *out. False if that has more than two terms. */
 bool fvlm_origin_combine(fvlm_origin *out, double a, const fvlm_origin *x, double b, const fvlm_origin *y);
 
-/* v, the output of a node that moves elements of its first input, 'in'. False: an index is out of range. */
-bool fvlm_origin_fill_moved(fvlm_origin *out, const fvlm_net_node *n, const fvlm_net_value *v, const fvlm_origin *in);
+/* The output of a node that moves elements of its first input, 'in'. */
+fvlm_status fvlm_origin_move(fvlm_origin *out, const fvlm_origin_trace *t, const fvlm_net_node *n,
+                             const fvlm_origin *in);
 
 /* Whether n is a RotaryEmbedding whose tables and positions are constant. */
 bool fvlm_origin_is_rotary(const fvlm_net_node *n);
