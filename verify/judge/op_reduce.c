@@ -151,7 +151,7 @@ static fvlm_status run(fvlm_judge_call *c)
 {
     const fvlm_judge_value *x = c->in[0];
     reduction r = {.x = x, .y = &c->out[0], .kind = (kind)c->row->kind, .n = 1};
-    uint64_t dims[FVLM_GRAPH_MAX_RANK], step = 1;
+    uint64_t dims[FVLM_GRAPH_MAX_RANK];
     uint32_t mask;
     bool keep, noop = false;
     unsigned rank = 0;
@@ -165,23 +165,17 @@ static fvlm_status run(fvlm_judge_call *c)
     if (st) return st;
     if (noop && r.kind <= PROD) return fvlm_judge_make_view(c, 0, x, x->rank, x->dims);
     for (unsigned d = 0; d < x->rank; d++) {
-        if (!(mask >> d & 1))
-            dims[rank++] = x->dims[d];
-        else if (keep)
-            dims[rank++] = 1;
+        const uint64_t step = fvlm_judge_span(x, d + 1, x->rank);
+        if (mask >> d & 1) {
+            r.n *= x->dims[d];
+            r.reduced[r.n_reduced] = x->dims[d];
+            r.reduced_step[r.n_reduced++] = step;
+            if (keep) dims[rank++] = 1;
+        } else {
+            r.kept[r.n_kept] = dims[rank++] = x->dims[d];
+            r.kept_step[r.n_kept++] = step;
+        }
     }
-    for (unsigned d = x->rank; d-- > 0; step *= x->dims[d]) {
-        const bool reduced = mask >> d & 1;
-        if (reduced) r.n *= x->dims[d];
-        *(reduced ? &r.reduced[FVLM_GRAPH_MAX_RANK - ++r.n_reduced] : &r.kept[FVLM_GRAPH_MAX_RANK - ++r.n_kept]) =
-            x->dims[d];
-        *(reduced ? &r.reduced_step[FVLM_GRAPH_MAX_RANK - r.n_reduced] : &r.kept_step[FVLM_GRAPH_MAX_RANK - r.n_kept]) =
-            step;
-    }
-    memmove(r.kept, r.kept + FVLM_GRAPH_MAX_RANK - r.n_kept, r.n_kept * sizeof *r.kept);
-    memmove(r.kept_step, r.kept_step + FVLM_GRAPH_MAX_RANK - r.n_kept, r.n_kept * sizeof *r.kept);
-    memmove(r.reduced, r.reduced + FVLM_GRAPH_MAX_RANK - r.n_reduced, r.n_reduced * sizeof *r.kept);
-    memmove(r.reduced_step, r.reduced_step + FVLM_GRAPH_MAX_RANK - r.n_reduced, r.n_reduced * sizeof *r.kept);
     st = fvlm_judge_make(c, 0, x->type, rank, dims);
     if (!st && !x->n) r.n = 0;
     if (!st) st = want_elements(c, &r);
