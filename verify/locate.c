@@ -83,10 +83,7 @@ void fvlm_locator_add_block(void *ctx, const char *name, const float *x, size_t 
                         .sample = sample,
                         .n_sample = n_sample};
     snprintf(b->name, sizeof b->name, "%s", name);
-    for (size_t k = 0; k < n_sample; k++) {
-        sample[k] = x[sample_at(k, n)];
-        b->norm2 += (double)sample[k] * (double)sample[k];
-    }
+    for (size_t k = 0; k < n_sample; k++) sample[k] = x[sample_at(k, n)];
 }
 
 void fvlm_locator_anchor(fvlm_locator *l, uint32_t value)

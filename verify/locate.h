@@ -25,7 +25,6 @@ typedef struct {
     /* Inside: */
     uint32_t anchor; /* FVLM_GRAPH_NONE: free */
     float *sample;
-    double norm2;
     size_t n_sample;
 } fvlm_located;
 

@@ -29,7 +29,6 @@ fvlm_status fvlm_onnx_witness_reserve(fvlm_onnx_witness *w, const fvlm_runner_in
     return w->picture && w->rows && w->logits ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
-/* The prompt's rows, from position first on, with the picture's where they belong. */
 fvlm_status fvlm_onnx_witness_embed(fvlm_onnx_witness *w, const fvlm_runner_input *in, bool only_after, fvlm_err *err)
 {
     const size_t hidden = fvlm_model_config(w->m)->llm.hidden, n_picture = w->n_image * hidden;

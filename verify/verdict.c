@@ -61,7 +61,6 @@ static bool is_graded(const fvlm_parity *p)
     return p->precision >= FVLM_PRECISION_INT8;
 }
 
-/* The user's limits and the bounds count an infinite KL as too large, and nothing compared as not agreeing. */
 static fvlm_failure fail_embedding(const fvlm_parity *p, unsigned act)
 {
     const fvlm_likeness *l = &p->likeness[act];
@@ -73,6 +72,7 @@ static fvlm_failure fail_embedding(const fvlm_parity *p, unsigned act)
     return fvlm_likeness_grade(l) <= FVLM_GRADE_CLOSE ? FVLM_FAILURE_NONE : FVLM_FAILURE_GRADE;
 }
 
+/* The user's limits and the bounds count an infinite KL as too large, and nothing compared as not agreeing. */
 fvlm_failure fvlm_verdict_predictions(const fvlm_parity *p, unsigned act)
 {
     const fvlm_parity_limits *l = &p->limits;

@@ -97,7 +97,6 @@ static fvlm_status read_shape(turning *t, const fvlm_judge_call *c, const fvlm_r
     if (x->rank == 3) {
         const uint64_t hidden = x->dims[2];
         if (!heads && rotated) return fvlm_judge_refuse(c, "\"num_heads\" is missing");
-        t->length = x->dims[1];
         t->heads = heads > 0 ? (uint64_t)heads : hidden / r->width;
         t->width = t->heads ? hidden / t->heads : 0;
         if (heads < 0 || t->heads * t->width != hidden)
@@ -150,7 +149,6 @@ static fvlm_status run(fvlm_judge_call *c)
 }
 
 /* "scale" of com.microsoft is read by no kernel of onnxruntime's CPU provider. */
-
 const fvlm_judge_row fvlm_judge_rows_rotary[] = {
     {"", "RotaryEmbedding", 23, 3, 4, 1, 0, 0, run, "interleaved num_heads rotary_embedding_dim"},
     {MICROSOFT, "RotaryEmbedding", 0, 4, 4, 1, 0, 1, run,
