@@ -111,14 +111,9 @@ static fvlm_status handle(fvlm_net *net, const fvlm_graph_node *n, const fvlm_ne
     for (size_t i = 0; i < n->n_outputs && q && !st; i++) {
         if (!out[i]) continue;
         fvlm_net_shape shape = fvlm_net_shape_of(out[i]);
-        fvlm_net_value *of = out[i];
-        fvlm_net_quantized *moved = fvlm_net_take(net, 1, sizeof *moved, err);
-        if (!moved) return err->code;
-        st = fvlm_net_new_value(&out[i], net, type, &shape, err);
-        if (st) break;
-        *moved = *q;
-        moved->of = of;
-        out[i]->quantized = moved;
+        fvlm_net_quantized moved = *q;
+        moved.of = out[i];
+        st = fvlm_net_new_quantized(&out[i], net, type, &shape, &moved, err);
     }
     return st;
 }

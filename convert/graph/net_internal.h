@@ -79,6 +79,10 @@ fvlm_status fvlm_net_new_uniform(fvlm_net_value **out, fvlm_net *net, int32_t ty
 /* A constant that is stored, with its numbers if it is small. */
 fvlm_status fvlm_net_new_stored(fvlm_net_value **out, fvlm_net *net, const fvlm_graph_tensor *t, fvlm_err *err);
 
+/* A value that holds what *q describes. */
+fvlm_status fvlm_net_new_quantized(fvlm_net_value **out, fvlm_net *net, int32_t type, const fvlm_net_shape *shape,
+                                   const fvlm_net_quantized *q, fvlm_err *err);
+
 bool fvlm_net_is_float(int32_t type);
 bool fvlm_net_is_integer(int32_t type); /* without BOOL */
 

@@ -57,17 +57,6 @@ static fvlm_status finish_sums(fvlm_net_value **out, fvlm_net *net, const fvlm_n
     return st ? st : emit_product(out, net, q, w, NULL, &shape, err);
 }
 
-static fvlm_status new_quantized(fvlm_net_value **out, fvlm_net *net, const fvlm_net_quantized *q,
-                                 const fvlm_net_shape *shape, fvlm_err *err)
-{
-    fvlm_status st = fvlm_net_new_value(out, net, FVLM_ONNX_I32, shape, err);
-    fvlm_net_quantized *copy = st ? NULL : fvlm_net_take(net, 1, sizeof *copy, err);
-    if (!copy) return err->code;
-    *copy = *q;
-    (*out)->quantized = copy;
-    return FVLM_OK;
-}
-
 static bool is_zero_of(const fvlm_net_value *zero, const fvlm_net_value *x)
 {
     const fvlm_net_quantized *q = x->quantized, *z = zero ? zero->quantized : NULL;
@@ -88,13 +77,9 @@ fvlm_status fvlm_net_op_integer(fvlm_net *net, const fvlm_graph_node *n, fvlm_ne
     fvlm_net_quantized q = {.kind = FVLM_QUANTIZED_SUMS, .of = x->of, .weight = in[1], .op = conv ? "Conv" : "MatMul"};
     if (!w) q.weight_zero = in[3];
     fvlm_net_shape shape;
-    fvlm_status st;
-    if (conv) {
-        st = fvlm_net_conv_window(&q.window, &shape, net, n, in[0], in[1], err);
-    } else {
-        st = fvlm_net_matmul_shape(&shape, in[0], in[1], err);
-    }
-    return st ? st : new_quantized(out, net, &q, &shape, err);
+    fvlm_status st = conv ? fvlm_net_conv_window(&q.window, &shape, net, n, in[0], in[1], err)
+                          : fvlm_net_matmul_shape(&shape, in[0], in[1], err);
+    return st ? st : fvlm_net_new_quantized(out, net, FVLM_ONNX_I32, &shape, &q, err);
 }
 
 /* A scale, or sums, times a constant or a scale. */
@@ -114,9 +99,8 @@ fvlm_status fvlm_net_op_mul(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
         q.weight = by->of;
     } else if (by) {
         const fvlm_net_value *second = q.weight && q.weight->quantized ? q.weight->quantized->of : NULL;
-        fits = fits && sums && !q.has_scale && second == by->weight ? by->of == q.of
-               : fits && sums && !q.has_scale && second             ? by->of == second && by->weight == q.of
-                                                                    : false;
+        fits = fits && !q.has_scale &&
+               (second == by->weight ? by->of == q.of : second && by->of == second && by->weight == q.of);
         q.has_scale = true;
     }
     if (!fits)
@@ -132,7 +116,7 @@ fvlm_status fvlm_net_op_mul(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_va
         return finish_sums(out, net, a, &q, err);
     }
     fvlm_net_shape shape = fvlm_net_shape_of(a);
-    return new_quantized(out, net, &q, &shape, err);
+    return fvlm_net_new_quantized(out, net, FVLM_ONNX_I32, &shape, &q, err);
 }
 
 static fvlm_status add_bias(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *bias, fvlm_err *err)

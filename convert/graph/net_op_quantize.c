@@ -22,14 +22,10 @@ fvlm_status fvlm_net_quantize(fvlm_net_value **out, fvlm_net *net, fvlm_net_valu
     cuts = cuts && (zero ? zero->numbers[0] : 0) == smallest(type);
     if (cuts && fvlm_net_is(x, "Conv")) st = fvlm_net_emit_unary(&x, net, "Relu", x, 0, err);
     fvlm_net_shape shape = fvlm_net_shape_of(x);
-    if (!st) st = fvlm_net_new_value(out, net, type, &shape, err);
-    if (st) return st;
-    fvlm_net_quantized *q = fvlm_net_take(net, 1, sizeof *q, err);
-    if (!q) return err->code;
-    *q = (fvlm_net_quantized){.kind = FVLM_QUANTIZED_VALUES, .of = x, .scale = scale, .zero = zero};
-    (*out)->quantized = q;
-    if (!x->is_const) net->n_fake_quantized++;
-    return FVLM_OK;
+    const fvlm_net_quantized q = {.kind = FVLM_QUANTIZED_VALUES, .of = x, .scale = scale, .zero = zero};
+    if (!st) st = fvlm_net_new_quantized(out, net, type, &shape, &q, err);
+    if (!st && !x->is_const) net->n_fake_quantized++;
+    return st;
 }
 
 fvlm_status fvlm_net_op_quantize_linear(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in,
@@ -103,16 +99,13 @@ fvlm_status fvlm_net_op_dynamic_quantize(fvlm_net *net, const fvlm_graph_node *n
                                          fvlm_net_value **out, fvlm_err *err)
 {
     (void)n;
+    static const fvlm_quantized_kind kinds[] = {FVLM_QUANTIZED_VALUES, FVLM_QUANTIZED_SCALE, FVLM_QUANTIZED_ZERO};
     fvlm_net_shape shape = fvlm_net_shape_of(in[0]), scalar = {0};
-    for (unsigned i = 0; i < 3; i++) {
-        fvlm_status st =
-            fvlm_net_new_value(&out[i], net, i == 1 ? FVLM_ONNX_F32 : FVLM_ONNX_U8, i ? &scalar : &shape, err);
-        fvlm_net_quantized *q = st ? NULL : fvlm_net_take(net, 1, sizeof *q, err);
-        if (!q) return err->code;
-        q->kind = i == 0 ? FVLM_QUANTIZED_VALUES : i == 1 ? FVLM_QUANTIZED_SCALE : FVLM_QUANTIZED_ZERO;
-        q->of = in[0];
-        out[i]->quantized = q;
+    fvlm_status st = FVLM_OK;
+    for (unsigned i = 0; i < 3 && !st; i++) {
+        const fvlm_net_quantized q = {.kind = kinds[i], .of = in[0]};
+        st = fvlm_net_new_quantized(&out[i], net, i == 1 ? FVLM_ONNX_F32 : FVLM_ONNX_U8, i ? &scalar : &shape, &q, err);
     }
-    if (!in[0]->is_const) net->n_fake_quantized++;
-    return FVLM_OK;
+    if (!st && !in[0]->is_const) net->n_fake_quantized++;
+    return st;
 }

@@ -174,3 +174,15 @@ fvlm_status fvlm_net_new_stored(fvlm_net_value **out, fvlm_net *net, const fvlm_
     (*out)->weight.tensor = t;
     return FVLM_OK;
 }
+
+fvlm_status fvlm_net_new_quantized(fvlm_net_value **out, fvlm_net *net, int32_t type, const fvlm_net_shape *shape,
+                                   const fvlm_net_quantized *q, fvlm_err *err)
+{
+    fvlm_status st = fvlm_net_new_value(out, net, type, shape, err);
+    if (st) return st;
+    fvlm_net_quantized *copy = fvlm_net_take(net, 1, sizeof *copy, err);
+    if (!copy) return err->code;
+    *copy = *q;
+    (*out)->quantized = copy;
+    return FVLM_OK;
+}
