@@ -303,15 +303,26 @@ static void pack(decoder_graph *g)
     decoder_graph_insert(g, "l0.q", "Add", "packed.product,packed.bias", "packed", "");
 }
 
-/* Split along the channels. */
-static void split_channels(decoder_graph *g)
+/* Split along the channels; parts are "p.q", "p.k" and "p.v" in the order that they are packed in. */
+static void split(decoder_graph *g, const int64_t sizes[3], const char *parts, const char *axis)
 {
     pack(g);
-    decoder_graph_ints(g, "sizes", "3", (int64_t[]){48, 16, 16});
-    decoder_graph_insert(g, "l0.q", "Split", "packed,sizes", "p0,p1,p2", "axis=-1");
-    decoder_graph_change(g, "l0.q", "Identity", "p0", "");
-    decoder_graph_change(g, "l0.k", "Identity", "p1", "");
-    decoder_graph_change(g, "l0.v", "Identity", "p2", "");
+    decoder_graph_ints(g, "sizes", "3", sizes);
+    decoder_graph_insert(g, "l0.q", "Split", "packed,sizes", parts, axis);
+    decoder_graph_change(g, "l0.q", "Identity", "p.q", "");
+    decoder_graph_change(g, "l0.k", "Identity", "p.k", "");
+    decoder_graph_change(g, "l0.v", "Identity", "p.v", "");
+}
+
+static void split_channels(decoder_graph *g)
+{
+    split(g, (int64_t[]){48, 16, 16}, "p.q,p.k,p.v", "axis=-1");
+}
+
+/* The order of a packed matrix is what the graph makes of it. */
+static void split_keys_first(decoder_graph *g)
+{
+    split(g, (int64_t[]){16, 48, 16}, "p.k,p.q,p.v", "axis=2");
 }
 
 /* Cut into 10 heads first; values, keys and queries are taken by Gather and Slice. */
@@ -330,17 +341,6 @@ static void split_heads(decoder_graph *g)
     decoder_graph_change(g, "l0.q.heads", "Transpose", "p.q", "perm=[1,0,2,3]");
     decoder_graph_change(g, "l0.k.heads", "Transpose", "p.k", "perm=[1,0,2,3]");
     decoder_graph_change(g, "l0.v.heads", "Transpose", "p.v", "perm=[1,0,2,3]");
-}
-
-/* Keys first: the order of a packed matrix is what the graph makes of it. */
-static void split_keys_first(decoder_graph *g)
-{
-    pack(g);
-    decoder_graph_ints(g, "sizes", "3", (int64_t[]){16, 48, 16});
-    decoder_graph_insert(g, "l0.q", "Split", "packed,sizes", "p0,p1,p2", "axis=2");
-    decoder_graph_change(g, "l0.k", "Identity", "p0", "");
-    decoder_graph_change(g, "l0.q", "Identity", "p1", "");
-    decoder_graph_change(g, "l0.v", "Identity", "p2", "");
 }
 
 /* Rows of a packed matrix go where its outputs go. */
