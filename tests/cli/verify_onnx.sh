@@ -4,18 +4,9 @@
 # importer, names the graph's value beside each block, finds a changed weight, another rotation and another network, and
 # grades quantized models; what cannot be compared is refused in one exact line.
 . tests/support/tap.sh verify
-make=$BUILD/tests/tools/onnx_model ck=$tiny/fused picture=$tiny/heldout/000.png
+. tests/support/onnx_parts.sh
+picture=$tiny/heldout/000.png
 
-# part FOLDER PART VARIANT [CHANGE]...: writes FOLDER/NAME[_VARIANT].onnx
-part() {
-    local folder=$1 what=$2 variant=$3 name
-    shift 3
-    case $what in vision | tower) name=vision_encoder ;; embedding) name=embed_tokens ;; decoder) name=decoder_model_merged ;; esac
-    [ "$variant" = fp32 ] || name=${name}_$variant
-    "$make" "$ck" "$what" "$folder/$name.onnx" "$variant" "$@" || give_up "$name.onnx"
-}
-# folder NAME: an empty one with config.json and the tokenizer
-folder() { f=$dir/$1; rm -rf "$f"; mkdir -p "$f"; cp "$ck"/*.json "$ck"/merges.txt "$f"; }
 verify() { "$FVLM" verify "$@" --image "$picture" >"$dir/out" 2>"$dir/err"; rc=$?; }
 passes() { [ "$rc" = 0 ] && [ ! -s "$dir/err" ]; ok "$1" $?; [ "$rc" = 0 ] || sed 's/^/# /' "$dir/err"; }
 fails() { same "$1" "$rc $(cat "$dir/err")" "1 fvlm: $2"; }
