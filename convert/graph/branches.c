@@ -139,3 +139,21 @@ fvlm_status fvlm_net_sum_match(fvlm_net_sum *out, const fvlm_net *net, fvlm_map 
     search s = {net, x, out, err};
     return take_apart(&s, y, 1, NULL, 0);
 }
+
+bool fvlm_net_branch_is_normalized(const fvlm_net_branch *b)
+{
+    return b->bn || b->gain || b->shift;
+}
+
+bool fvlm_net_branch_is_input(const fvlm_net_branch *b)
+{
+    return b->kind == FVLM_BRANCH_IDENTITY && !fvlm_net_branch_is_normalized(b) && b->sign == 1 && !b->scale;
+}
+
+uint64_t fvlm_net_sum_widest(const fvlm_net_sum *s)
+{
+    uint64_t k = 0;
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->branch[i].kind == FVLM_BRANCH_CONV && s->branch[i].k > k) k = s->branch[i].k;
+    return k;
+}

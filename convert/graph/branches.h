@@ -35,6 +35,13 @@ typedef struct {
  * FVLM_BRANCH_OTHER. Refuses more branches than FVLM_NET_BRANCHES. */
 fvlm_status fvlm_net_sum_match(fvlm_net_sum *out, const fvlm_net *net, fvlm_map y, const fvlm_map *x, fvlm_err *err);
 
+/* Whether BatchNorm, in either spelling, is applied to the branch. */
+bool fvlm_net_branch_is_normalized(const fvlm_net_branch *b);
+/* Whether the branch is x itself: not normalized, not scaled, added. */
+bool fvlm_net_branch_is_input(const fvlm_net_branch *b);
+/* The largest k among the convolutions; 0 if there is none. */
+uint64_t fvlm_net_sum_widest(const fvlm_net_sum *s);
+
 /* What a node is, for messages: "a 3x3 convolution, stride 2x2, padding 1,1,1,1, dilation 1x1, 96 groups, 96 -> 192
  * channels"; of other operators than Conv and BatchNormalization the name. */
 const char *fvlm_net_layer_text(const fvlm_net_node *n, char out[160]);

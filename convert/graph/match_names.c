@@ -52,11 +52,6 @@ static const fvlm_net_value *conv_bias(const fvlm_net_branch *b)
     return b->conv->n_inputs > 2 ? b->conv->inputs[2] : NULL;
 }
 
-static bool is_normalized(const fvlm_net_branch *b)
-{
-    return b->bn || b->gain || b->shift;
-}
-
 /* A bias after the convolution is the convolution's if it has none. */
 static void move_bias(fvlm_net_branch *b, const fvlm_net_value **bias)
 {
@@ -88,8 +83,9 @@ fvlm_status fvlm_emit_conv_bn(fvlm_tower *t, const fvlm_net_branch *branch, cons
     move_bias(&b, &bias);
     snprintf(bn, sizeof bn, "%s.bn", at);
     fvlm_status st = emit_kernel(t, &b, at, ".conv.weight");
-    if (!st && (bias || !is_normalized(&b))) st = fvlm_emit_vector(t, bias, b.out, 0, 1, b.conv, at, ".conv.bias");
-    if (!st && is_normalized(&b)) st = emit_bn(t, &b, bn);
+    if (!st && (bias || !fvlm_net_branch_is_normalized(&b)))
+        st = fvlm_emit_vector(t, bias, b.out, 0, 1, b.conv, at, ".conv.bias");
+    if (!st && fvlm_net_branch_is_normalized(&b)) st = emit_bn(t, &b, bn);
     return st;
 }
 
@@ -110,15 +106,7 @@ static bool is_fused(const fvlm_net_sum *s)
     const fvlm_net_value *bias;
     if (s->n != 1 || b.kind != FVLM_BRANCH_CONV || b.sign != 1 || b.scale) return false;
     move_bias(&b, &bias);
-    return !is_normalized(&b);
-}
-
-static uint64_t widest(const fvlm_net_sum *s)
-{
-    uint64_t k = 0;
-    for (unsigned i = 0; i < s->n; i++)
-        if (s->branch[i].kind == FVLM_BRANCH_CONV && s->branch[i].k > k) k = s->branch[i].k;
-    return k;
+    return !fvlm_net_branch_is_normalized(&b);
 }
 
 static fvlm_status refuse_branch(fvlm_tower *t, const fvlm_net_branch *b, const char *prefix)
@@ -143,7 +131,7 @@ static fvlm_status emit_branches(fvlm_tower *t, const fvlm_net_sum *s, int sign,
         char at[FVLM_TOWER_NAME];
         if (b->sign != sign) continue;
         if (b->scale != scale) return refuse_branch(t, b, prefix);
-        if (b->kind == FVLM_BRANCH_IDENTITY && is_normalized(b) && skips++ == 0) {
+        if (b->kind == FVLM_BRANCH_IDENTITY && fvlm_net_branch_is_normalized(b) && skips++ == 0) {
             snprintf(at, sizeof at, "%s.rbr_skip", prefix);
             st = emit_bn(t, b, at);
         } else if (b->kind == FVLM_BRANCH_CONV && b->k == k) {
@@ -166,7 +154,7 @@ fvlm_status fvlm_emit_mobile_one(fvlm_tower *t, const fvlm_segment *s, const cha
     if (is_fused(&s->sum)) return emit_conv(t, &s->sum.branch[0], fused);
     for (unsigned i = 0; i < s->sum.n; i++)
         if (s->sum.branch[i].sign != 1) return refuse_branch(t, &s->sum.branch[i], prefix);
-    return emit_branches(t, &s->sum, 1, NULL, widest(&s->sum), prefix);
+    return emit_branches(t, &s->sum, 1, NULL, fvlm_net_sum_widest(&s->sum), prefix);
 }
 
 fvlm_status fvlm_emit_downsample(fvlm_tower *t, const fvlm_segment *s, const char *prefix)
@@ -174,7 +162,7 @@ fvlm_status fvlm_emit_downsample(fvlm_tower *t, const fvlm_segment *s, const cha
     char at[FVLM_TOWER_NAME];
     snprintf(at, sizeof at, "%s.lkb_reparam", prefix);
     if (is_fused(&s->sum)) return emit_conv(t, &s->sum.branch[0], at);
-    const uint64_t k = widest(&s->sum);
+    const uint64_t k = fvlm_net_sum_widest(&s->sum);
     bool large = false, small = false;
     fvlm_status st = FVLM_OK;
     for (unsigned i = 0; i < s->sum.n && !st; i++) {
@@ -188,18 +176,19 @@ fvlm_status fvlm_emit_downsample(fvlm_tower *t, const fvlm_segment *s, const cha
     return st;
 }
 
-static bool is_input(const fvlm_net_branch *b)
+static fvlm_net_sum without_input(const fvlm_net_sum *s)
 {
-    return b->kind == FVLM_BRANCH_IDENTITY && !is_normalized(b) && b->sign == 1 && !b->scale;
+    fvlm_net_sum rest = {0};
+    for (unsigned i = 0; i < s->n; i++)
+        if (!fvlm_net_branch_is_input(&s->branch[i])) rest.branch[rest.n++] = s->branch[i];
+    return rest;
 }
 
 /* RepCPE: one kernel, or pe(x) + x. */
 fvlm_status fvlm_emit_position(fvlm_tower *t, const fvlm_segment *s, const char *prefix)
 {
     char at[FVLM_TOWER_NAME];
-    fvlm_net_sum rest = {0};
-    for (unsigned i = 0; i < s->sum.n; i++)
-        if (!is_input(&s->sum.branch[i])) rest.branch[rest.n++] = s->sum.branch[i];
+    const fvlm_net_sum rest = without_input(&s->sum);
     if (!is_fused(&rest) || s->sum.n > 2)
         return fvlm_match_expected(
             t->net, s->first, "other branches", t->err,
@@ -215,12 +204,10 @@ fvlm_status fvlm_emit_repmixer(fvlm_tower *t, const fvlm_segment *s, const char 
     char at[FVLM_TOWER_NAME];
     snprintf(at, sizeof at, "%s.token_mixer.reparam_conv", prefix);
     if (is_fused(&s->sum)) return emit_conv(t, &s->sum.branch[0], at);
-    fvlm_net_sum rest = {0};
-    for (unsigned i = 0; i < s->sum.n; i++)
-        if (!is_input(&s->sum.branch[i])) rest.branch[rest.n++] = s->sum.branch[i];
+    const fvlm_net_sum rest = without_input(&s->sum);
     if (rest.n + 1 != s->sum.n) return refuse_branch(t, &s->sum.branch[0], at);
     const fvlm_net_value *scale = rest.branch[0].scale;
-    const uint64_t k = widest(&s->sum);
+    const uint64_t k = fvlm_net_sum_widest(&s->sum);
     snprintf(at, sizeof at, "%s.token_mixer.mixer", prefix);
     fvlm_status st = emit_branches(t, &rest, 1, scale, k, at);
     snprintf(at, sizeof at, "%s.token_mixer.norm", prefix);

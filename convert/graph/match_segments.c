@@ -47,11 +47,14 @@ static bool map_of_link(fvlm_map *out, const fvlm_tower *t, size_t link, const f
     return guess_map(out, t->chain.link[link], x, &steps);
 }
 
-/* v is x in another shape or order, or would be if the order were regular. */
-static bool is_rearranged(const fvlm_map *x, fvlm_net_value *v)
+/* The first link after 'at' that is not x in another shape or order; chain.n if there is none. */
+static size_t next_computed(const fvlm_tower *t, const fvlm_map *x, size_t at)
 {
-    fvlm_map m = *x;
-    return fvlm_map_forward(&m, v);
+    for (at++; at < t->chain.n; at++) {
+        fvlm_map m = *x;
+        if (!fvlm_map_forward(&m, t->chain.link[at])) break;
+    }
+    return at;
 }
 
 /* BatchNorm, or a constant that is added or multiplied: they belong to the layer before. */
@@ -77,16 +80,10 @@ static size_t end_of_layer(const fvlm_tower *t, size_t first)
     return end;
 }
 
-static bool is_plain_identity(const fvlm_net_branch *b)
-{
-    return b->kind == FVLM_BRANCH_IDENTITY && b->sign == 1 && !b->scale && !b->bn && !b->gain && !b->shift;
-}
-
 fvlm_segment fvlm_tower_segment(const fvlm_tower *t, const fvlm_map *x, size_t at)
 {
     fvlm_segment s = {.kind = FVLM_SEGMENT_END, .end = t->chain.n - 1};
-    size_t first = at + 1;
-    while (first < t->chain.n && is_rearranged(x, t->chain.link[first])) first++;
+    const size_t first = next_computed(t, x, at);
     if (first == t->chain.n) return s;
     s.kind = FVLM_SEGMENT_OTHER;
     s.first = t->chain.link[first];
@@ -98,7 +95,7 @@ fvlm_segment fvlm_tower_segment(const fvlm_tower *t, const fvlm_map *x, size_t a
     if (fvlm_net_sum_match(&s.sum, t->net, s.y, x, NULL)) return s;
     unsigned identities = 0, convs = 0, others = 0;
     for (unsigned i = 0; i < s.sum.n; i++) {
-        identities += is_plain_identity(&s.sum.branch[i]);
+        identities += fvlm_net_branch_is_input(&s.sum.branch[i]);
         convs += s.sum.branch[i].kind == FVLM_BRANCH_CONV;
         others += s.sum.branch[i].kind == FVLM_BRANCH_OTHER;
     }
@@ -135,9 +132,7 @@ fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fv
     snprintf(expected, sizeof expected, "%s (%s%sstride %" PRIu64 ", padding half its side%s)", want.what,
              want.depthwise ? "depthwise, " : "", side, want.stride, want.same ? ", as many channels out as in" : "");
     if (s->kind != FVLM_SEGMENT_CONV) return fvlm_segment_expected(t, s, expected);
-    uint64_t k = 0;
-    for (unsigned i = 0; i < s->sum.n; i++)
-        if (s->sum.branch[i].kind == FVLM_BRANCH_CONV && s->sum.branch[i].k > k) k = s->sum.branch[i].k;
+    const uint64_t k = fvlm_net_sum_widest(&s->sum);
     for (unsigned i = 0; i < s->sum.n; i++) {
         const fvlm_net_branch *b = &s->sum.branch[i];
         if (b->kind != FVLM_BRANCH_CONV) continue;
@@ -153,8 +148,7 @@ fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fv
 
 fvlm_status fvlm_tower_pass_gelu(fvlm_tower *t, const char *what)
 {
-    size_t first = t->at + 1;
-    while (first < t->chain.n && is_rearranged(&t->x, t->chain.link[first])) first++;
+    const size_t first = next_computed(t, &t->x, t->at);
     if (first == t->chain.n)
         return fvlm_match_expected(t->net, t->x.v, "the output", t->err, "the exact GELU %s", what);
     size_t end = first; /* what is multiplied by 0.5 last is a link, too */
