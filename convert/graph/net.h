@@ -25,7 +25,7 @@
  *   FusedMatMul, TransposeMatMul                        Transpose, MatMul, Mul as needed
  *   FusedConv                                           Conv, Add, activation
  *   Gelu by erf; by tanh, FastGelu; QuickGelu, Swish    Gelu; FastGelu; QuickGelu, with alpha (1 is SiLU)
- *   BiasGelu, FastGelu with a bias, BiasAdd             Add, then the activation
+ *   BiasGelu, FastGelu with a bias                      Add, then the activation
  *   SimplifiedLayerNormalization, RMSNormalization      RMSNormalization
  *   SkipLayerNormalization, SkipSimplified...           Add (once or twice), then the normalization
  *   MatMulNBits, MatMulBnb4, MatMulInteger, ConvInteger, MatMul, Conv, Gather with a packed weight, then Add for a bias

@@ -51,34 +51,35 @@ static fvlm_status fold(fvlm_net *net, fvlm_net_node *n, fvlm_err *err)
     return st;
 }
 
-/* A large result whose elements are all the same. False if it is none. */
-static bool fold_uniform(fvlm_net *net, const fvlm_net_node *n, fvlm_kernel_kind kind, fvlm_status *st, fvlm_err *err)
+/* A large result becomes a constant if all its elements are the same. */
+static fvlm_status fold_uniform(fvlm_net *net, const fvlm_net_node *n, fvlm_kernel_kind kind, fvlm_err *err)
 {
     fvlm_net_value scalar[4] = {{.type = n->outputs[0]->type, .n_elems = 1}}, *in[3] = {0}, *out = scalar;
     fvlm_net_operand operands[3] = {{0}};
     bool moves = kind == FVLM_KERNEL_MOVES || kind == FVLM_KERNEL_PICKS;
     size_t n_in = moves ? 1 : n->n_inputs;
-    if ((!moves && kind != FVLM_KERNEL_ELEMENTWISE) || n_in > 3) return false;
+    if ((!moves && kind != FVLM_KERNEL_ELEMENTWISE) || n_in > 3) return FVLM_OK;
     for (size_t i = 0; i < n_in; i++) {
         const fvlm_net_value *x = n->inputs[i];
         if (!x) continue;
-        if (!x->uniform && !(x->numbers && x->n_elems == 1)) return false;
+        if (!x->uniform && !(x->numbers && x->n_elems == 1)) return FVLM_OK;
         scalar[i + 1] = (fvlm_net_value){.type = x->type, .n_elems = 1};
         in[i] = &scalar[i + 1];
         operands[i] = (fvlm_net_operand){in[i], x->uniform ? x->uniform : x->numbers, NULL};
     }
     double *x = fvlm_net_take(net, 1, sizeof *x, err);
-    if (!x) return *st = err->code, true;
+    if (!x) return err->code;
     fvlm_net_node one = *n;
     one.inputs = in;
     one.outputs = &out;
+    fvlm_status st = FVLM_OK;
     if (moves)
         *x = operands[0].numbers[0];
     else
-        *st = fvlm_net_compute(&one, operands, x, true, err);
+        st = fvlm_net_compute(&one, operands, x, true, err);
     n->outputs[0]->is_const = true;
     n->outputs[0]->uniform = x;
-    return true;
+    return st;
 }
 
 fvlm_status fvlm_net_append(fvlm_net *net, const fvlm_net_node *proto, fvlm_err *err)
@@ -108,7 +109,6 @@ fvlm_status fvlm_net_emit(fvlm_net_value **out, fvlm_net *net, const fvlm_net_no
     fvlm_status st = fvlm_net_new_value(&v, net, type, shape, err);
     if (st) return st;
     fvlm_net_node n = *proto;
-    n.node = net->at;
     n.outputs = &v;
     n.n_outputs = 1;
     fvlm_kernel_kind kind;
@@ -116,7 +116,7 @@ fvlm_status fvlm_net_emit(fvlm_net_value **out, fvlm_net *net, const fvlm_net_no
     if (computed && v->n_elems <= FVLM_NET_COMPUTED)
         st = fold(net, &n, err);
     else if (computed)
-        fold_uniform(net, &n, kind, &st, err);
+        st = fold_uniform(net, &n, kind, err);
     if (!st && fvlm_net_view_weight(&n, v)) v->is_const = true;
     if (!st && !v->is_const) st = fvlm_net_append(net, &n, err);
     *out = v;

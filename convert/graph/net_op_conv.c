@@ -108,8 +108,7 @@ fvlm_status fvlm_net_conv_window(const fvlm_net_window **out, fvlm_net_shape *sh
     if (!st) st = fvlm_graph_attr_int(&group, n, "group", 1, err);
     if (st) return st;
     bool fits = group >= 1 && weight->rank == x->rank && weight->dims[0] % (uint64_t)group == 0 &&
-                weight->dims[1] <= x->dims[1] && x->dims[1] % (uint64_t)group == 0 &&
-                weight->dims[1] == x->dims[1] / (uint64_t)group;
+                x->dims[1] % (uint64_t)group == 0 && weight->dims[1] == x->dims[1] / (uint64_t)group;
     for (unsigned d = 0; d < w->n_spatial && fits; d++) {
         w->kernel[d] = weight->dims[2 + d];
         fits = w->kernel[d] >= 1 && w->kernel[d] <= 1 << 20;
@@ -129,22 +128,16 @@ fvlm_status fvlm_net_conv_window(const fvlm_net_window **out, fvlm_net_shape *sh
     return st ? st : read_window(w, shape, n, x, err);
 }
 
-static fvlm_status emit_conv(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, size_t n_in,
-                             fvlm_net_value **out, fvlm_err *err)
-{
-    fvlm_net_node proto = {.op = "Conv", .n_inputs = n_in, .inputs = in};
-    fvlm_net_shape shape;
-    fvlm_status st = fvlm_net_conv_window(&proto.window, &shape, net, n, in[0], in[1], err);
-    if (!st && n_in > 2 && (in[2]->rank != 1 || in[2]->dims[0] != shape.dims[1]))
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "a bias of %" PRIu64 " elements for %" PRIu64 " channels", in[2]->n_elems,
-                       shape.dims[1]);
-    return st ? st : fvlm_net_emit(out, net, &proto, in[0]->type, &shape, err);
-}
-
 fvlm_status fvlm_net_op_conv(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
                              fvlm_err *err)
 {
-    return emit_conv(net, n, in, in[2] ? 3 : 2, out, err);
+    fvlm_net_node proto = {.op = "Conv", .n_inputs = in[2] ? 3 : 2, .inputs = in};
+    fvlm_net_shape shape;
+    fvlm_status st = fvlm_net_conv_window(&proto.window, &shape, net, n, in[0], in[1], err);
+    if (!st && in[2] && (in[2]->rank != 1 || in[2]->dims[0] != shape.dims[1]))
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "a bias of %" PRIu64 " elements for %" PRIu64 " channels", in[2]->n_elems,
+                       shape.dims[1]);
+    return st ? st : fvlm_net_emit(out, net, &proto, in[0]->type, &shape, err);
 }
 
 /* Conv, then the sum with input 3, then the activation. */
@@ -153,7 +146,7 @@ fvlm_status fvlm_net_op_fused_conv(fvlm_net *net, const fvlm_graph_node *n, fvlm
 {
     const char *activation = "";
     fvlm_status st = fvlm_net_attr_text(&activation, n, "activation", "", err);
-    if (!st) st = emit_conv(net, n, in, in[2] ? 3 : 2, out, err);
+    if (!st) st = fvlm_net_op_conv(net, n, in, out, err);
     if (!st && in[3]) st = fvlm_net_emit_binary(out, net, "Add", *out, in[3], err);
     return st ? st : fvlm_net_emit_activation(out, net, n, activation, err);
 }

@@ -61,12 +61,6 @@ fvlm_status fvlm_net_op_is_nan(fvlm_net *net, const fvlm_graph_node *n, fvlm_net
     return fvlm_net_new_uniform(out, net, FVLM_ONNX_BOOL, &shape, 0, err);
 }
 
-fvlm_status fvlm_net_op_not(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
-                            fvlm_err *err)
-{
-    return fvlm_net_emit_unary(out, net, n->op, in[0], 0, err);
-}
-
 fvlm_status fvlm_net_op_binary(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
                                fvlm_err *err)
 {
@@ -199,7 +193,7 @@ fvlm_status fvlm_net_op_gelu(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
     return fvlm_net_emit_unary(out, net, tanh ? "FastGelu" : "Gelu", in[0], 0, err);
 }
 
-/* BiasGelu, FastGelu and BiasAdd: the bias first. */
+/* BiasGelu and FastGelu: the bias first. */
 fvlm_status fvlm_net_op_bias_gelu(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
                                   fvlm_err *err)
 {

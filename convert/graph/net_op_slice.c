@@ -60,6 +60,19 @@ fvlm_status fvlm_net_op_slice(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
     return st ? st : fvlm_net_emit_slice(out, net, in[0], start, step, &shape, err);
 }
 
+/* 'count' elements along one axis. */
+static fvlm_status slice_axis(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *x, unsigned axis, int64_t from,
+                              int64_t by, uint64_t count, fvlm_err *err)
+{
+    fvlm_net_shape shape = fvlm_net_shape_of(x);
+    int64_t start[FVLM_GRAPH_MAX_RANK] = {0}, step[FVLM_GRAPH_MAX_RANK];
+    for (unsigned d = 0; d < FVLM_GRAPH_MAX_RANK; d++) step[d] = 1;
+    start[axis] = from;
+    step[axis] = by;
+    shape.dims[axis] = count;
+    return fvlm_net_emit_slice(out, net, x, start, step, &shape, err);
+}
+
 /* How long each part is: given, or equal but for the last. */
 static fvlm_status split_lengths(const int64_t **out, fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in,
                                  uint64_t length, fvlm_err *err)
@@ -97,15 +110,12 @@ fvlm_status fvlm_net_op_split(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
 {
     unsigned axis = 0;
     const int64_t *lengths = NULL;
-    int64_t start[FVLM_GRAPH_MAX_RANK] = {0}, step[FVLM_GRAPH_MAX_RANK];
-    for (unsigned d = 0; d < FVLM_GRAPH_MAX_RANK; d++) step[d] = 1;
-    fvlm_net_shape shape = fvlm_net_shape_of(in[0]);
-    fvlm_status st = fvlm_net_attr_axis(&axis, n, "axis", 0, shape.rank, err);
-    if (!st) st = split_lengths(&lengths, net, n, in, shape.dims[axis], err);
+    int64_t from = 0;
+    fvlm_status st = fvlm_net_attr_axis(&axis, n, "axis", 0, in[0]->rank, err);
+    if (!st) st = split_lengths(&lengths, net, n, in, in[0]->dims[axis], err);
     for (size_t i = 0; i < n->n_outputs && !st; i++) {
-        shape.dims[axis] = (uint64_t)lengths[i];
-        st = fvlm_net_emit_slice(&out[i], net, in[0], start, step, &shape, err);
-        start[axis] += lengths[i];
+        st = slice_axis(&out[i], net, in[0], axis, from, 1, (uint64_t)lengths[i], err);
+        from += lengths[i];
     }
     return st;
 }
@@ -140,13 +150,10 @@ fvlm_status fvlm_net_op_gather(fvlm_net *net, const fvlm_graph_node *n, fvlm_net
     for (unsigned d = 0; d < proto.axis; d++) shape.dims[shape.rank++] = x->dims[d];
     for (unsigned d = 0; d < indices->rank; d++) shape.dims[shape.rank++] = indices->dims[d];
     for (unsigned d = proto.axis + 1; d < x->rank; d++) shape.dims[shape.rank++] = x->dims[d];
-    int64_t start[FVLM_GRAPH_MAX_RANK] = {0}, step[FVLM_GRAPH_MAX_RANK];
-    for (unsigned d = 0; d < FVLM_GRAPH_MAX_RANK; d++) step[d] = 1;
-    if (!is_regular(x, indices, x->dims[proto.axis], &start[proto.axis], &step[proto.axis]))
+    int64_t start = 0, step = 1;
+    if (!is_regular(x, indices, x->dims[proto.axis], &start, &step))
         return fvlm_net_emit(out, net, &proto, x->type, &shape, err);
-    fvlm_net_shape part = fvlm_net_shape_of(x);
-    part.dims[proto.axis] = indices->n_elems;
-    st = fvlm_net_emit_slice(out, net, in[0], start, step, &part, err);
+    st = slice_axis(out, net, in[0], proto.axis, start, step, indices->n_elems, err);
     return st ? st : fvlm_net_emit_reshape(out, net, *out, &shape, err);
 }
 

@@ -80,7 +80,7 @@ static const fvlm_net_operator operators[] = { /* sorted by domain, then name */
     {"", "Mul", fvlm_net_op_mul, 2, 2, QUANTIZED},
     {"", "Neg", fvlm_net_op_unary, 1, 1, FLOATS},
     {"", "NonZero", fvlm_net_op_nonzero, 1, 1, FLOATS},
-    {"", "Not", fvlm_net_op_not, 1, 1, FLOATS},
+    {"", "Not", fvlm_net_op_unary, 1, 1, FLOATS},
     {"", "Or", fvlm_net_op_binary, 2, 2, FLOATS},
     {"", "PRelu", fvlm_net_op_binary, 2, 2, FLOATS},
     {"", "Pad", fvlm_net_op_pad, 1, 4, FLOATS},

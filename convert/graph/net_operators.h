@@ -7,8 +7,8 @@
 
 /* net_op_elementwise.c */
 fvlm_net_handler fvlm_net_op_identity, fvlm_net_op_dropout, fvlm_net_op_unary, fvlm_net_op_is_inf, fvlm_net_op_is_nan,
-    fvlm_net_op_not, fvlm_net_op_binary, fvlm_net_op_mod, fvlm_net_op_variadic, fvlm_net_op_where, fvlm_net_op_clip,
-    fvlm_net_op_cast, fvlm_net_op_cast_like, fvlm_net_op_gelu, fvlm_net_op_bias_gelu, fvlm_net_op_quick_gelu;
+    fvlm_net_op_binary, fvlm_net_op_mod, fvlm_net_op_variadic, fvlm_net_op_where, fvlm_net_op_clip, fvlm_net_op_cast,
+    fvlm_net_op_cast_like, fvlm_net_op_gelu, fvlm_net_op_bias_gelu, fvlm_net_op_quick_gelu;
 /* net_op_move.c, net_op_slice.c */
 fvlm_net_handler fvlm_net_op_reshape, fvlm_net_op_flatten, fvlm_net_op_squeeze, fvlm_net_op_unsqueeze,
     fvlm_net_op_transpose, fvlm_net_op_expand, fvlm_net_op_tile, fvlm_net_op_concat, fvlm_net_op_slice,
