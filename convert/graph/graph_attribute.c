@@ -86,31 +86,32 @@ fvlm_status fvlm_graph_read_attributes(fvlm_graph_node *out, fvlm_graph *g, cons
 
 /* ---- Constant ---- */
 
-/* A tensor of n numbers of 4 or 8 bytes; rank 0 or 1. */
-static fvlm_status take_numbers(fvlm_graph_tensor *out, fvlm_graph *g, int32_t type, unsigned rank, size_t n,
-                                fvlm_err *err)
+/* A tensor of n numbers of 4 or 8 bytes; rank 0 or 1. Returns its bytes, to be filled in; NULL on failure. */
+static uint8_t *take_numbers(fvlm_graph_tensor *out, fvlm_graph *g, int32_t type, unsigned rank, size_t n,
+                             fvlm_err *err)
 {
     const size_t width = fvlm_onnx_type_bits(type) / 8;
     *out = (fvlm_graph_tensor){.name = "", .type = type, .rank = rank, .dims = {rank ? n : 0}, .n_elems = n};
     out->n_bytes = n * width;
-    out->bytes = fvlm_graph_take(g, n, width, err);
-    return out->bytes ? FVLM_OK : FVLM_NOMEM;
+    uint8_t *bytes = fvlm_graph_take(g, n, width, err);
+    out->bytes = bytes;
+    return bytes;
 }
 
 static fvlm_status take_floats(fvlm_graph_tensor *out, fvlm_graph *g, unsigned rank, const float *f, size_t n,
                                fvlm_err *err)
 {
-    const fvlm_status st = take_numbers(out, g, FVLM_ONNX_F32, rank, n, err);
-    for (size_t i = 0; !st && i < n; i++) fvlm_store_u32((uint8_t *)(uintptr_t)out->bytes + 4 * i, fvlm_f32_bits(f[i]));
-    return st;
+    uint8_t *bytes = take_numbers(out, g, FVLM_ONNX_F32, rank, n, err);
+    for (size_t i = 0; bytes && i < n; i++) fvlm_store_u32(bytes + 4 * i, fvlm_f32_bits(f[i]));
+    return bytes ? FVLM_OK : FVLM_NOMEM;
 }
 
 static fvlm_status take_ints(fvlm_graph_tensor *out, fvlm_graph *g, unsigned rank, const int64_t *v, size_t n,
                              fvlm_err *err)
 {
-    const fvlm_status st = take_numbers(out, g, FVLM_ONNX_I64, rank, n, err);
-    for (size_t i = 0; !st && i < n; i++) fvlm_store_u64((uint8_t *)(uintptr_t)out->bytes + 8 * i, (uint64_t)v[i]);
-    return st;
+    uint8_t *bytes = take_numbers(out, g, FVLM_ONNX_I64, rank, n, err);
+    for (size_t i = 0; bytes && i < n; i++) fvlm_store_u64(bytes + 8 * i, (uint64_t)v[i]);
+    return bytes ? FVLM_OK : FVLM_NOMEM;
 }
 
 fvlm_status fvlm_graph_read_constant(fvlm_graph_tensor *out, fvlm_graph *g, const fvlm_graph_node *n, fvlm_err *err)

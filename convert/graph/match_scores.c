@@ -116,10 +116,10 @@ fvlm_status fvlm_scores_check_mask(fvlm_attention_frame *f, const fvlm_net_value
         return fvlm_match_expected(f->net, user, "another", err, "a constant mask [.., %" PRIu64 ", %" PRIu64 "]",
                                    f->n_new, keys);
     const uint64_t rows = mask->dims[mask->rank - 2];
-    double *added = fvlm_alloc(mask->n_elems * (f->n_new / rows), sizeof *added);
+    const uint64_t n = mask->n_elems * (f->n_new / rows);
+    double *added = fvlm_alloc(n, sizeof *added);
     if (!added) return fvlm_fail_nomem(err);
     fvlm_status st = FVLM_OK;
-    const uint64_t n = mask->n_elems * (f->n_new / rows);
     for (uint64_t i = 0; i < n && !st; i++) {
         const uint64_t key = i % keys, query = i / keys % f->n_new, plane = i / keys / f->n_new;
         if (!fvlm_origin_number(&added[i], mask, (plane * rows + query % rows) * keys + key))

@@ -22,18 +22,20 @@ enum { N_VARIANTS = sizeof variants / sizeof variants[0], FP32 = 0, FP16 = 1, Q4
 
 /* ---- names ---- */
 
+static void write_name(char out[64], size_t part, size_t variant)
+{
+    snprintf(out, 64, variant == FP32 ? "%s.onnx" : "%s_%s.onnx", parts[part].name, variants[variant]);
+}
+
 /* The part and variant that a file's name says; false if it is none of the known names. */
 static bool parse_name(const char *name, size_t *part, size_t *variant)
 {
-    for (*part = 0; *part < N_PARTS; ++*part) {
-        const size_t n = strlen(parts[*part].name);
-        if (strncmp(name, parts[*part].name, n)) continue;
+    for (*part = 0; *part < N_PARTS; ++*part)
         for (*variant = 0; *variant < N_VARIANTS; ++*variant) {
-            char suffix[32];
-            snprintf(suffix, sizeof suffix, *variant == FP32 ? ".onnx" : "_%s.onnx", variants[*variant]);
-            if (!strcmp(name + n, suffix)) return true;
+            char known[64];
+            write_name(known, *part, *variant);
+            if (!strcmp(name, known)) return true;
         }
-    }
     return false;
 }
 
@@ -57,25 +59,16 @@ typedef struct {
     fvlm_err *err;
 } chooser;
 
-/* Appends a text to a list of texts, once. */
-static void add_text(char *text, size_t size, const char *one)
-{
-    const size_t n = strlen(text);
-    char quoted[64];
-    snprintf(quoted, sizeof quoted, " %s,", one);
-    if (n == 0 || !strstr(text, quoted)) snprintf(text + n, size - n, " %s,", one);
-}
-
 /* The variants of one part, or of all: "fp32, q4". */
 static void list_variants(const chooser *c, size_t part, char text[256])
 {
+    size_t n = 0;
     text[0] = 0;
-    for (size_t v = 0; v < N_VARIANTS; v++)
-        for (size_t p = 0; p < N_PARTS; p++)
-            if ((part == N_PARTS || p == part) && c->has[p][v]) add_text(text, 256, variants[v]);
-    const size_t n = strlen(text);
-    if (n) text[n - 1] = 0;
-    memmove(text, text + (n > 0), n + (n == 0));
+    for (size_t v = 0; v < N_VARIANTS; v++) {
+        bool found = false;
+        for (size_t p = 0; p < N_PARTS; p++) found |= (part == N_PARTS || p == part) && c->has[p][v];
+        if (found) n += (size_t)snprintf(text + n, 256 - n, n ? ", %s" : "%s", variants[v]);
+    }
 }
 
 static fvlm_status add_file(chooser *c, const char *name, const char *variant, fvlm_graph_role role)
@@ -120,7 +113,7 @@ static fvlm_status choose_part(chooser *c, size_t part, size_t wanted)
         return fvlm_fail(c->err, FVLM_BAD_INPUT, "\"%s\" has several variants of %s (%s); choose one with --variant",
                          c->where, parts[part].name, there);
     }
-    snprintf(name, sizeof name, v == FP32 ? "%s.onnx" : "%s_%s.onnx", parts[part].name, variants[v]);
+    write_name(name, part, v);
     return add_file(c, name, variants[v], parts[part].role);
 }
 

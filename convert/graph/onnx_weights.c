@@ -34,23 +34,23 @@ struct fvlm_onnx_weights {
 
 /* ---- reading ---- */
 
-/* Rows, or a piece of one. */
+/* Rows, or part of one. */
 static void read_range(const fvlm_onnx_weights *w, size_t view, fvlm_stored_range q, uint8_t *out)
 {
     const weight *x = &w->weights[view];
     const unsigned type = w->tensors[view].type;
-    for (unsigned p = 0; p < x->n_parts; p++) {
+    for (unsigned p = 0; p < x->n_parts && q.n_rows; p++) {
         const fvlm_stored *s = &x->parts[p];
-        if (q.first < s->n_rows && q.n_rows) {
-            fvlm_stored_range here = q;
-            if (here.n_rows > s->n_rows - q.first) here.n_rows = s->n_rows - q.first;
-            fvlm_stored_read(s, here, type, out);
-            out += here.n_rows * here.n_columns * fvlm_source_type_bytes(type);
-            q.n_rows -= here.n_rows;
-            q.first = 0;
-        } else {
-            q.first -= q.first < s->n_rows ? 0 : s->n_rows;
+        if (q.first >= s->n_rows) {
+            q.first -= s->n_rows;
+            continue;
         }
+        fvlm_stored_range here = q;
+        if (here.n_rows > s->n_rows - q.first) here.n_rows = s->n_rows - q.first;
+        fvlm_stored_read(s, here, type, out);
+        out += here.n_rows * here.n_columns * fvlm_source_type_bytes(type);
+        q.n_rows -= here.n_rows;
+        q.first = 0;
     }
     const uint64_t at = q.first * x->columns + q.from;
     for (uint64_t i = 0; x->n_parts == 0 && i < q.n_rows * q.n_columns; i++) {
