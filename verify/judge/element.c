@@ -120,6 +120,21 @@ void fvlm_judge_convert(void *out, int32_t out_type, const void *in, int32_t in_
     }
 }
 
+static void put(fvlm_judge_value *v, uint64_t i, const void *x, int32_t type)
+{
+    fvlm_judge_convert((uint8_t *)v->data + i * fvlm_judge_elem_bytes(v), v->type, x, type, 1);
+}
+
+void fvlm_judge_put_f64(fvlm_judge_value *v, uint64_t i, double x)
+{
+    put(v, i, &x, FVLM_ONNX_F64);
+}
+
+void fvlm_judge_put_i64(fvlm_judge_value *v, uint64_t i, int64_t x)
+{
+    put(v, i, &x, FVLM_ONNX_I64);
+}
+
 void fvlm_judge_round_halves(float *x, int32_t type, uint64_t n)
 {
     if (type == FVLM_ONNX_F16)

@@ -122,15 +122,15 @@ static fvlm_status run(fvlm_judge_call *c)
     return st;
 }
 
-static void divide_all(void *ctx, uint64_t first, uint64_t end)
+typedef struct {
+    fvlm_judge_value *v;
+    double divisor;
+} mean;
+
+static void divide_range(void *ctx, uint64_t first, uint64_t end)
 {
-    fvlm_judge_value *v = ((fvlm_judge_value **)ctx)[0];
-    const double n = *((const double **)ctx)[1];
-    for (uint64_t i = first; i < end; i++)
-        if (v->type == FVLM_ONNX_F64)
-            ((double *)v->data)[i] /= n;
-        else
-            ((float *)v->data)[i] = (float)((double)((float *)v->data)[i] / n);
+    const mean *m = ctx;
+    for (uint64_t i = first; i < end; i++) fvlm_judge_put_f64(m->v, i, fvlm_judge_get_f64(m->v, i) / m->divisor);
 }
 
 static fvlm_status run_many(fvlm_judge_call *c)
@@ -146,11 +146,8 @@ static fvlm_status run_many(fvlm_judge_call *c)
         fvlm_judge_value_free(&c->out[0]);
         c->out[0] = sum;
     }
-    if (!st && k == FVLM_ARITHMETIC_MEAN && c->n_in > 1) {
-        const double n = (double)c->n_in;
-        const void *ctx[] = {&c->out[0], &n};
-        fvlm_judge_ranges(c, c->out[0].n, 1 << 16, divide_all, ctx);
-    }
+    if (!st && k == FVLM_ARITHMETIC_MEAN && c->n_in > 1)
+        fvlm_judge_ranges(c, c->out[0].n, 1 << 16, divide_range, &(mean){&c->out[0], (double)c->n_in});
     return st;
 }
 

@@ -127,9 +127,8 @@ static void rescale_range(void *ctx, uint64_t first, uint64_t end)
             continue;
         }
         const float scale = a * b / (float)fvlm_judge_get_f64(r->scale_y, 0);
-        double v = rint((double)((float)sum * scale)) + fvlm_judge_get_f64(r->zero_y, 0);
-        v = v > r->least ? v < r->most ? v : r->most : r->least;
-        fvlm_judge_convert((uint8_t *)r->y->data + i, r->y->type, &v, FVLM_ONNX_F64, 1);
+        const double v = rint((double)((float)sum * scale)) + fvlm_judge_get_f64(r->zero_y, 0);
+        fvlm_judge_put_f64(r->y, i, v > r->least ? v < r->most ? v : r->most : r->least);
     }
 }
 

@@ -21,7 +21,6 @@ static void multiply_range(void *ctx, uint64_t first, uint64_t end)
     const plain *w = ctx;
     const fvlm_product *p = w->p;
     const bool real = w->a->type == FVLM_ONNX_F64;
-    const size_t bytes = fvlm_judge_elem_bytes(w->a);
     for (uint64_t i = first; i < end; i++) {
         const uint64_t batch = i / p->n / p->m, row = i / p->n % p->m, column = i % p->n;
         const uint64_t a = fvlm_product_first(p, 0, batch) + row * p->k, b = fvlm_product_first(p, 1, batch) + column;
@@ -32,8 +31,10 @@ static void multiply_range(void *ctx, uint64_t first, uint64_t end)
                 sum += fvlm_judge_get_f64(w->a, a + k) * fvlm_judge_get_f64(w->b, b + k * p->n);
             else
                 total += (uint64_t)fvlm_judge_get_i64(w->a, a + k) * (uint64_t)fvlm_judge_get_i64(w->b, b + k * p->n);
-        fvlm_judge_convert((uint8_t *)w->out->data + i * bytes, w->a->type, real ? (const void *)&sum : &total,
-                           real ? FVLM_ONNX_F64 : FVLM_ONNX_I64, 1);
+        if (real)
+            fvlm_judge_put_f64(w->out, i, sum);
+        else
+            fvlm_judge_put_i64(w->out, i, (int64_t)total);
     }
 }
 

@@ -8,7 +8,7 @@ typedef struct {
     const fvlm_window *w;
     const fvlm_judge_value *in;
     fvlm_judge_value *out;
-    int64_t *indices; /* of maxima; NULL if nobody wants them */
+    int64_t *indices; /* of maxima; NULL if not wanted */
     bool average, count_padding, column_major;
 } pool;
 
@@ -52,8 +52,7 @@ static void pool_one(const pool *p, uint64_t i)
                 best_at = p->indices ? index_of(p, plane, at) : 0;
             }
     const uint64_t n = p->count_padding ? padded : count;
-    const double y = p->average ? (n ? sum / (double)n : 0) : best;
-    fvlm_judge_convert((uint8_t *)p->out->data + i * fvlm_judge_elem_bytes(p->out), p->out->type, &y, FVLM_ONNX_F64, 1);
+    fvlm_judge_put_f64(p->out, i, p->average ? (n ? sum / (double)n : 0) : best);
     if (p->indices) p->indices[i] = best_at;
 }
 
@@ -109,7 +108,6 @@ static fvlm_status run_global(fvlm_judge_call *c)
     if (st || !c->out[0].n) return st;
     const uint64_t n = fvlm_judge_span(x, 2, x->rank);
     if (!x->n) return fvlm_judge_refuse(c, "a pool over no elements");
-    const size_t bytes = fvlm_judge_elem_bytes(x);
     for (uint64_t i = 0; i < c->out[0].n; i++) {
         double sum = 0, best = -INFINITY;
         for (uint64_t k = 0; k < n; k++) {
@@ -117,8 +115,7 @@ static fvlm_status run_global(fvlm_judge_call *c)
             sum += v;
             if (v > best || isnan(v)) best = v;
         }
-        if (average) best = sum / (double)n;
-        fvlm_judge_convert((uint8_t *)c->out[0].data + i * bytes, x->type, &best, FVLM_ONNX_F64, 1);
+        fvlm_judge_put_f64(&c->out[0], i, average ? sum / (double)n : best);
     }
     return FVLM_OK;
 }

@@ -89,13 +89,11 @@ bool fvlm_quantized_limits(int32_t type, double *least, double *most)
 static void quantize_range(void *ctx, uint64_t first, uint64_t end)
 {
     const linear *q = ctx;
-    const size_t bytes = fvlm_judge_elem_bytes(q->y);
     for (uint64_t i = first; i < end; i++) {
         const uint64_t s = scale_of(q, i);
         const float x = (float)fvlm_judge_get_f64(q->x, i), scale = (float)fvlm_judge_get_f64(q->scale, s);
-        double v = rint((double)(x / scale)) + (q->zero ? fvlm_judge_get_f64(q->zero, s) : 0);
-        v = v > q->least ? v < q->most ? v : q->most : q->least; /* NaN: least */
-        fvlm_judge_convert((uint8_t *)q->y->data + i * bytes, q->y->type, &v, FVLM_ONNX_F64, 1);
+        const double v = rint((double)(x / scale)) + (q->zero ? fvlm_judge_get_f64(q->zero, s) : 0);
+        fvlm_judge_put_f64(q->y, i, v > q->least ? v < q->most ? v : q->most : q->least); /* NaN: least */
     }
 }
 

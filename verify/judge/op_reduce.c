@@ -112,13 +112,12 @@ static int64_t reduce_i64(const reduction *r, uint64_t base)
 static void run_range(void *ctx, uint64_t first, uint64_t end)
 {
     const reduction *r = ctx;
-    const size_t bytes = fvlm_judge_elem_bytes(r->y);
     for (uint64_t i = first; i < end; i++) {
         const uint64_t base = offset_of(i, r->n_kept, r->kept, r->kept_step);
-        const double f = r->integer ? 0 : reduce_f64(r, base);
-        const int64_t k = r->integer ? reduce_i64(r, base) : 0;
-        fvlm_judge_convert((uint8_t *)r->y->data + i * bytes, r->y->type, r->integer ? (const void *)&k : &f,
-                           r->integer ? FVLM_ONNX_I64 : FVLM_ONNX_F64, 1);
+        if (r->integer)
+            fvlm_judge_put_i64(r->y, i, reduce_i64(r, base));
+        else
+            fvlm_judge_put_f64(r->y, i, reduce_f64(r, base));
     }
 }
 

@@ -23,7 +23,6 @@ static fvlm_status run_cumsum(fvlm_judge_call *c)
     if (st || !x->n) return st;
     const uint64_t n = x->dims[axis], inner = fvlm_judge_span(x, axis + 1, x->rank);
     const bool integer = fvlm_judge_is_integer(x->type);
-    const size_t bytes = fvlm_judge_elem_bytes(x);
     for (uint64_t k = 0; k < x->n / n; k++) {
         const uint64_t base = k / inner * n * inner + k % inner;
         double sum = 0;
@@ -34,10 +33,10 @@ static fvlm_status run_cumsum(fvlm_judge_call *c)
             const uint64_t total_before = total;
             sum += fvlm_judge_get_f64(x, at);
             total += (uint64_t)fvlm_judge_get_i64(x, at);
-            const double *f = exclusive ? &before : &sum;
-            const uint64_t *u = exclusive ? &total_before : &total;
-            fvlm_judge_convert((uint8_t *)c->out[0].data + at * bytes, x->type, integer ? (const void *)u : f,
-                               integer ? FVLM_ONNX_I64 : FVLM_ONNX_F64, 1);
+            if (integer)
+                fvlm_judge_put_i64(&c->out[0], at, (int64_t)(exclusive ? total_before : total));
+            else
+                fvlm_judge_put_f64(&c->out[0], at, exclusive ? before : sum);
         }
     }
     return FVLM_OK;

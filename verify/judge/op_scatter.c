@@ -34,16 +34,12 @@ static int64_t reduce_i64(reduction r, int64_t x, int64_t y)
 static void put(fvlm_judge_value *v, uint64_t at, reduction r, const fvlm_judge_value *update, uint64_t i)
 {
     const size_t bytes = fvlm_judge_elem_bytes(v);
-    uint8_t *to = (uint8_t *)v->data + at * bytes;
-    if (r == SET) {
-        memcpy(to, (const uint8_t *)update->data + i * bytes, bytes);
-    } else if (fvlm_judge_is_float(v->type) || v->type == FVLM_ONNX_F64) {
-        const double x = reduce_f64(r, fvlm_judge_get_f64(v, at), fvlm_judge_get_f64(update, i));
-        fvlm_judge_convert(to, v->type, &x, FVLM_ONNX_F64, 1);
-    } else {
-        const int64_t x = reduce_i64(r, fvlm_judge_get_i64(v, at), fvlm_judge_get_i64(update, i));
-        fvlm_judge_convert(to, v->type, &x, FVLM_ONNX_I64, 1);
-    }
+    if (r == SET)
+        memcpy((uint8_t *)v->data + at * bytes, (const uint8_t *)update->data + i * bytes, bytes);
+    else if (fvlm_judge_is_float(v->type) || v->type == FVLM_ONNX_F64)
+        fvlm_judge_put_f64(v, at, reduce_f64(r, fvlm_judge_get_f64(v, at), fvlm_judge_get_f64(update, i)));
+    else
+        fvlm_judge_put_i64(v, at, reduce_i64(r, fvlm_judge_get_i64(v, at), fvlm_judge_get_i64(update, i)));
 }
 
 static fvlm_status copy_input(fvlm_judge_call *c)

@@ -156,14 +156,12 @@ static fvlm_status run_range(fvlm_judge_call *c)
     const uint64_t count = n > 0 ? (uint64_t)n : 0;
     st = fvlm_judge_make(c, 0, type, 1, &count);
     if (st) return st;
-    const size_t bytes = fvlm_judge_form_bytes(fvlm_judge_form_of(type));
     const uint64_t first = (uint64_t)fvlm_judge_get_i64(c->in[0], 0), step = (uint64_t)fvlm_judge_get_i64(c->in[2], 0);
-    for (uint64_t i = 0; i < count; i++) {
-        const double x = start + (double)i * delta;
-        const int64_t k = (int64_t)(first + i * step);
-        fvlm_judge_convert((uint8_t *)c->out[0].data + i * bytes, type, integer ? (const void *)&k : &x,
-                           integer ? FVLM_ONNX_I64 : FVLM_ONNX_F64, 1);
-    }
+    for (uint64_t i = 0; i < count; i++)
+        if (integer)
+            fvlm_judge_put_i64(&c->out[0], i, (int64_t)(first + i * step));
+        else
+            fvlm_judge_put_f64(&c->out[0], i, start + (double)i * delta);
     return FVLM_OK;
 }
 

@@ -156,10 +156,8 @@ static void run_range(void *ctx, uint64_t first, uint64_t end)
         const uint8_t *in = (const uint8_t *)u->in->data + at * bytes;
         uint8_t *out = (uint8_t *)u->out->data + at * bytes;
         if (fvlm_judge_is_integer(u->in->type) && fvlm_judge_form_of(u->in->type) != FVLM_FORM_U64) {
-            for (size_t i = 0; i < n; i++) {
-                const int64_t z = run_i64(u->kind, fvlm_judge_get_i64(u->in, at + i));
-                fvlm_judge_convert(out + i * bytes, u->out->type, &z, FVLM_ONNX_I64, 1);
-            }
+            for (size_t i = 0; i < n; i++)
+                fvlm_judge_put_i64(u->out, at + i, run_i64(u->kind, fvlm_judge_get_i64(u->in, at + i)));
             continue;
         }
         fvlm_judge_convert(x, FVLM_ONNX_F64, in, u->in->type, n);

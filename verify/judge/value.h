@@ -64,7 +64,9 @@ void fvlm_judge_decode(void *out, const fvlm_graph_tensor *t, uint64_t first, ui
 /* ---- elements (element.c) ---- */
 
 double fvlm_judge_get_f64(const fvlm_judge_value *v, uint64_t i);
-int64_t fvlm_judge_get_i64(const fvlm_judge_value *v, uint64_t i); /* floats: see fvlm_judge_convert */
+int64_t fvlm_judge_get_i64(const fvlm_judge_value *v, uint64_t i);   /* floats: see fvlm_judge_convert */
+void fvlm_judge_put_f64(fvlm_judge_value *v, uint64_t i, double x);  /* as fvlm_judge_convert */
+void fvlm_judge_put_i64(fvlm_judge_value *v, uint64_t i, int64_t x); /* as fvlm_judge_convert */
 
 /* Elements of one type as another: floats to integers cut off towards zero, NaN to 0, and beyond 64 bits to the nearest
  * 64-bit integer; integers to narrower ones keep the low bits; to BOOL, what is not 0 is 1. Halves are not rounded. */
