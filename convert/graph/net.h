@@ -142,6 +142,8 @@ size_t fvlm_net_n_fake_quantized(const fvlm_net *net);               /* activati
 
 /* ---- what matchers ask ---- */
 
+/* The product of dimensions from .. to - 1. */
+uint64_t fvlm_net_product(const fvlm_net_value *v, unsigned from, unsigned to);
 /* v is computed by this operator. */
 bool fvlm_net_is(const fvlm_net_value *v, const char *op);
 /* For a commutative node with one constant: the constant and the other input. False if not so. */

@@ -14,17 +14,11 @@ static fvlm_status check_index(uint64_t *out, double x, uint64_t n, fvlm_err *er
     return FVLM_OK;
 }
 
-static uint64_t product(const fvlm_net_value *v, unsigned from, unsigned to)
-{
-    uint64_t n = 1;
-    for (unsigned d = from; d < to; d++) n *= v->dims[d];
-    return n;
-}
-
 fvlm_status fvlm_net_compute_gather(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err)
 {
     const fvlm_net_value *x = in[0].value, *indices = in[1].value;
-    uint64_t outer = product(x, 0, n->axis), inner = product(x, n->axis + 1, x->rank), length = x->dims[n->axis];
+    uint64_t outer = fvlm_net_product(x, 0, n->axis), inner = fvlm_net_product(x, n->axis + 1, x->rank),
+             length = x->dims[n->axis];
     for (uint64_t o = 0; o < outer; o++)
         for (uint64_t k = 0; k < indices->n_elems; k++) {
             uint64_t i = 0;
@@ -83,7 +77,7 @@ static fvlm_status slice_of(uint64_t *out, const fvlm_net_value *x, const fvlm_n
                             unsigned batch, fvlm_err *err)
 {
     unsigned depth = (unsigned)indices->value->dims[indices->value->rank - 1];
-    uint64_t per_batch = product(indices->value, batch, indices->value->rank - 1);
+    uint64_t per_batch = fvlm_net_product(indices->value, batch, indices->value->rank - 1);
     uint64_t at = per_batch ? i / per_batch : 0;
     for (unsigned d = 0; d < depth; d++) {
         uint64_t k = 0;
@@ -91,7 +85,7 @@ static fvlm_status slice_of(uint64_t *out, const fvlm_net_value *x, const fvlm_n
         if (st) return st;
         at = at * x->dims[batch + d] + k;
     }
-    *out = at * product(x, batch + depth, x->rank);
+    *out = at * fvlm_net_product(x, batch + depth, x->rank);
     return FVLM_OK;
 }
 
@@ -99,7 +93,8 @@ fvlm_status fvlm_net_compute_gather_nd(const fvlm_net_node *n, const fvlm_net_op
 {
     const fvlm_net_value *x = in[0].value, *indices = in[1].value;
     unsigned depth = (unsigned)indices->dims[indices->rank - 1];
-    uint64_t length = product(x, n->axis + depth, x->rank), n_slices = product(indices, 0, indices->rank - 1);
+    uint64_t length = fvlm_net_product(x, n->axis + depth, x->rank),
+             n_slices = fvlm_net_product(indices, 0, indices->rank - 1);
     for (uint64_t i = 0; i < n_slices; i++) {
         uint64_t at = 0;
         fvlm_status st = slice_of(&at, x, &in[1], i, n->axis, err);
@@ -114,7 +109,7 @@ fvlm_status fvlm_net_compute_scatter_nd(const fvlm_net_node *n, const fvlm_net_o
     (void)n;
     const fvlm_net_value *x = in[0].value, *indices = in[1].value;
     unsigned depth = (unsigned)indices->dims[indices->rank - 1];
-    uint64_t length = product(x, depth, x->rank), n_slices = product(indices, 0, indices->rank - 1);
+    uint64_t length = fvlm_net_product(x, depth, x->rank), n_slices = fvlm_net_product(indices, 0, indices->rank - 1);
     for (uint64_t i = 0; i < x->n_elems; i++) out[i] = fvlm_net_operand_at(&in[0], i);
     for (uint64_t i = 0; i < n_slices; i++) {
         uint64_t at = 0;

@@ -79,11 +79,7 @@ fvlm_status fvlm_net_compute_concat(const fvlm_net_node *n, const fvlm_net_opera
 {
     (void)err;
     const fvlm_net_value *y = n->outputs[0];
-    uint64_t inner = 1, outer = 1, at = 0;
-    for (unsigned d = 0; d < y->rank; d++) {
-        if (d < n->axis) outer *= y->dims[d];
-        if (d > n->axis) inner *= y->dims[d];
-    }
+    uint64_t outer = fvlm_net_product(y, 0, n->axis), inner = fvlm_net_product(y, n->axis + 1, y->rank), at = 0;
     for (uint64_t o = 0; o < outer; o++)
         for (size_t k = 0; k < n->n_inputs; k++) {
             uint64_t length = in[k].value->dims[n->axis] * inner;

@@ -140,8 +140,7 @@ fvlm_status fvlm_net_compute_norm(const fvlm_net_node *n, const fvlm_net_operand
     (void)err;
     const fvlm_net_value *x = in[0].value;
     bool centers = strcmp(n->op, "LayerNormalization") == 0;
-    uint64_t length = 1;
-    for (unsigned d = n->axis; d < x->rank; d++) length *= x->dims[d];
+    uint64_t length = fvlm_net_product(x, n->axis, x->rank);
     for (uint64_t row = 0; length && row < x->n_elems / length; row++) {
         double mean = 0, square = 0;
         for (uint64_t e = 0; e < length && centers; e++)

@@ -10,11 +10,10 @@ static fvlm_status emit_norm(fvlm_net_value **out, fvlm_net *net, fvlm_net_node 
 {
     const fvlm_net_value *x = proto->inputs[0];
     fvlm_net_shape shape = fvlm_net_shape_of(x);
+    uint64_t length = fvlm_net_product(x, proto->axis, x->rank);
     while (proto->n_inputs > 1 && !proto->inputs[proto->n_inputs - 1]) proto->n_inputs--;
     for (size_t i = 1; i < proto->n_inputs; i++) {
         const fvlm_net_value *p = proto->inputs[i];
-        uint64_t length = 1;
-        for (unsigned d = proto->axis; d < x->rank; d++) length *= x->dims[d];
         if (p && p->n_elems != length && p->n_elems != 1)
             return fvlm_fail(err, FVLM_UNSUPPORTED,
                              "it normalizes %" PRIu64 " elements together, with %" PRIu64

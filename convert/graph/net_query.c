@@ -22,22 +22,25 @@ fvlm_net_node *fvlm_net_node_at(const fvlm_net *net, size_t i)
     return net->nodes[i];
 }
 
-fvlm_net_value *fvlm_net_input_value(const fvlm_net *net, const char *name)
+/* Searches the n inputs or outputs of the graph that at() gives the ids of. */
+static fvlm_net_value *by_name(const fvlm_net *net, size_t n, uint32_t (*at)(const fvlm_graph *, size_t),
+                               const char *name)
 {
-    for (size_t i = 0; i < fvlm_graph_n_inputs(net->g); i++) {
-        uint32_t id = fvlm_graph_input_at(net->g, i);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = at(net->g, i);
         if (strcmp(fvlm_graph_value_at(net->g, id)->name, name) == 0) return net->values[id];
     }
     return NULL;
 }
 
+fvlm_net_value *fvlm_net_input_value(const fvlm_net *net, const char *name)
+{
+    return by_name(net, fvlm_graph_n_inputs(net->g), fvlm_graph_input_at, name);
+}
+
 fvlm_net_value *fvlm_net_output_value(const fvlm_net *net, const char *name)
 {
-    for (size_t i = 0; i < fvlm_graph_n_outputs(net->g); i++) {
-        uint32_t id = fvlm_graph_output_at(net->g, i);
-        if (strcmp(fvlm_graph_value_at(net->g, id)->name, name) == 0) return net->values[id];
-    }
-    return NULL;
+    return by_name(net, fvlm_graph_n_outputs(net->g), fvlm_graph_output_at, name);
 }
 
 fvlm_net_value *fvlm_net_value_of(const fvlm_net *net, uint32_t id)
@@ -48,6 +51,13 @@ fvlm_net_value *fvlm_net_value_of(const fvlm_net *net, uint32_t id)
 size_t fvlm_net_n_fake_quantized(const fvlm_net *net)
 {
     return net->n_fake_quantized;
+}
+
+uint64_t fvlm_net_product(const fvlm_net_value *v, unsigned from, unsigned to)
+{
+    uint64_t n = 1;
+    for (unsigned d = from; d < to; d++) n *= v->dims[d];
+    return n;
 }
 
 bool fvlm_net_is(const fvlm_net_value *v, const char *op)

@@ -116,8 +116,7 @@ static fvlm_status check_scales(scaling *s, const fvlm_net_value *x, const fvlm_
         return fvlm_fail(err, FVLM_BAD_INPUT, "%" PRIu64 " zero points and %" PRIu64 " scales", zero->n_elems,
                          scale->n_elems);
     if (scale->n_elems == 1 && !s->block) return FVLM_OK;
-    s->inner = 1;
-    for (unsigned d = s->axis + 1; d < x->rank; d++) s->inner *= x->dims[d];
+    s->inner = fvlm_net_product(x, s->axis + 1, x->rank);
     s->length = x->rank ? x->dims[s->axis] : 0;
     s->n_scales = s->block ? s->length / s->block + (s->length % s->block != 0) : s->length;
     bool fits = s->block ? scale->rank == x->rank : scale->rank == 1 && scale->n_elems == s->length;

@@ -71,9 +71,8 @@ static fvlm_status moved(fvlm_origin *out, fvlm_origin_trace *t, const fvlm_net_
 
 static fvlm_status concatenated(fvlm_origin *out, fvlm_origin_trace *t, const fvlm_net_node *n, const fvlm_net_value *v)
 {
-    uint64_t outer = 1, inner = 1, at = 0;
-    for (unsigned i = 0; i < n->axis; i++) outer *= v->dims[i];
-    for (unsigned i = n->axis + 1; i < v->rank; i++) inner *= v->dims[i];
+    const uint64_t outer = fvlm_net_product(v, 0, n->axis), inner = fvlm_net_product(v, n->axis + 1, v->rank);
+    uint64_t at = 0;
     const uint64_t row = v->dims[n->axis] * inner;
     fvlm_status st = FVLM_OK;
     for (size_t k = 0; k < n->n_inputs && !st; k++) {
