@@ -71,6 +71,9 @@ fvlm_status fvlm_match_known_attrs(const fvlm_net *net, const fvlm_net_node *n, 
  */
 typedef enum { FVLM_GRAPH_FOREIGN, FVLM_GRAPH_VISION, FVLM_GRAPH_EMBEDDING, FVLM_GRAPH_DECODER } fvlm_graph_role;
 fvlm_graph_role fvlm_match_role(const fvlm_graph *g);
+/* Types of such inputs: FLOAT, FLOAT16, BFLOAT16; INT32, INT64. */
+bool fvlm_match_is_float(int32_t type);
+bool fvlm_match_is_int(int32_t type);
 /* Refuses a foreign graph: what its inputs are, and what was expected. */
 fvlm_status fvlm_match_refuse_foreign(const fvlm_graph *g, fvlm_err *err);
 

@@ -26,16 +26,6 @@ typedef enum {
     UNKNOWN
 } kind;
 
-static bool is_int(int32_t t)
-{
-    return t == FVLM_ONNX_I64 || t == FVLM_ONNX_I32;
-}
-
-static bool is_float(int32_t t)
-{
-    return t == FVLM_ONNX_F32 || t == FVLM_ONNX_F16 || t == FVLM_ONNX_BF16;
-}
-
 static kind kind_of(const fvlm_graph_value *v)
 {
     static const struct {
@@ -55,10 +45,10 @@ static kind kind_of(const fvlm_graph_value *v)
         {"ids", 2, IDS},
         {"tokens", 2, IDS},
     };
-    if (is_float(v->type) && v->rank == 3) return EMBEDS;
-    if (is_float(v->type) && v->rank == 4) return strstr(v->name, "mask") ? WHOLE_MASK : CACHE;
+    if (fvlm_match_is_float(v->type) && v->rank == 3) return EMBEDS;
+    if (fvlm_match_is_float(v->type) && v->rank == 4) return strstr(v->name, "mask") ? WHOLE_MASK : CACHE;
     if (v->type == FVLM_ONNX_BOOL && v->rank == 2 && strstr(v->name, "mask")) return MASK;
-    if (!is_int(v->type)) return UNKNOWN;
+    if (!fvlm_match_is_int(v->type)) return UNKNOWN;
     for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
         if (strstr(v->name, ints[i].part) && (v->rank == ints[i].rank || (v->rank <= 1 && ints[i].rank <= 1)))
             return ints[i].is;

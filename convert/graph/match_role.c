@@ -8,19 +8,19 @@
 
 #define EMBEDDING_NODES 64 /* an embedding is a Gather and perhaps a few casts and dequantizing nodes */
 
-static bool is_float(int32_t type)
+bool fvlm_match_is_float(int32_t type)
 {
     return type == FVLM_ONNX_F32 || type == FVLM_ONNX_F16 || type == FVLM_ONNX_BF16;
 }
 
-static bool is_id(int32_t type)
+bool fvlm_match_is_int(int32_t type)
 {
     return type == FVLM_ONNX_I64 || type == FVLM_ONNX_I32;
 }
 
 static bool is_picture(const fvlm_graph_value *v)
 {
-    return is_float(v->type) && v->has_shape && v->rank == 4 && (v->dims[1] == 3 || v->dims[1] < 0);
+    return fvlm_match_is_float(v->type) && v->has_shape && v->rank == 4 && (v->dims[1] == 3 || v->dims[1] < 0);
 }
 
 static bool gathers_ids(const fvlm_graph *g, uint32_t ids)
@@ -44,12 +44,15 @@ fvlm_graph_role fvlm_match_role(const fvlm_graph *g)
         const uint32_t id = fvlm_graph_input_at(g, i);
         const fvlm_graph_value *v = fvlm_graph_value_at(g, id);
         if (n == 1 && is_picture(v)) return FVLM_GRAPH_VISION;
-        if (n == 1 && is_id(v->type) && fvlm_graph_n_outputs(g) == 1 && gathers_ids(g, id)) return FVLM_GRAPH_EMBEDDING;
-        if (v->has_shape && ((is_id(v->type) && v->rank == 2) || (is_float(v->type) && v->rank == 3))) decoder = true;
+        if (n == 1 && fvlm_match_is_int(v->type) && fvlm_graph_n_outputs(g) == 1 && gathers_ids(g, id))
+            return FVLM_GRAPH_EMBEDDING;
+        if (v->has_shape &&
+            ((fvlm_match_is_int(v->type) && v->rank == 2) || (fvlm_match_is_float(v->type) && v->rank == 3)))
+            decoder = true;
     }
     for (size_t i = 0; decoder && i < fvlm_graph_n_outputs(g); i++) {
         const fvlm_graph_value *v = fvlm_graph_value_at(g, fvlm_graph_output_at(g, i));
-        if (is_float(v->type) && (!v->has_shape || v->rank == 3)) return FVLM_GRAPH_DECODER;
+        if (fvlm_match_is_float(v->type) && (!v->has_shape || v->rank == 3)) return FVLM_GRAPH_DECODER;
     }
     return FVLM_GRAPH_FOREIGN;
 }
