@@ -80,7 +80,7 @@ def distance(ours, theirs):
     a, b = np.asarray(ours, np.float64).ravel(), np.asarray(theirs, np.float64).ravel()
     if a.shape != b.shape:
         return np.inf
-    odd = ~np.isfinite(b)
+    odd = ~(np.isfinite(a) & np.isfinite(b))
     if not np.array_equal(a[odd], b[odd], equal_nan=True):
         return np.inf
     a, b = a[~odd], b[~odd]

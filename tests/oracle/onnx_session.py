@@ -50,8 +50,10 @@ def whole(vision, embed, decoder, config, pixels, ids, **options):
 
 
 def relative_l2(got, want):
+    """Infinite if anything is NaN, which max() over several would leave out."""
     want = want.astype(np.float64)
-    return float(np.linalg.norm(got.astype(np.float64) - want) / np.linalg.norm(want))
+    error = float(np.linalg.norm(got.astype(np.float64) - want) / np.linalg.norm(want))
+    return error if np.isfinite(error) else np.inf
 
 
 def graphs_of(folder):
