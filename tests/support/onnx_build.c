@@ -24,7 +24,7 @@ void onnx_append(onnx_bytes *m, const void *bytes, size_t n)
     m->n += n;
 }
 
-void onnx_varint(onnx_bytes *m, uint64_t v)
+static void varint(onnx_bytes *m, uint64_t v)
 {
     uint8_t byte;
     for (; v >= 0x80; v >>= 7) {
@@ -37,13 +37,13 @@ void onnx_varint(onnx_bytes *m, uint64_t v)
 
 void onnx_tag(onnx_bytes *m, uint32_t number, unsigned wire_type)
 {
-    onnx_varint(m, (uint64_t)number << 3 | wire_type);
+    varint(m, (uint64_t)number << 3 | wire_type);
 }
 
 void onnx_int(onnx_bytes *m, uint32_t number, int64_t v)
 {
     onnx_tag(m, number, 0);
-    onnx_varint(m, (uint64_t)v);
+    varint(m, (uint64_t)v);
 }
 
 void onnx_float(onnx_bytes *m, uint32_t number, float v)
@@ -57,7 +57,7 @@ void onnx_float(onnx_bytes *m, uint32_t number, float v)
 void onnx_data(onnx_bytes *m, uint32_t number, const void *bytes, size_t n)
 {
     onnx_tag(m, number, 2);
-    onnx_varint(m, n);
+    varint(m, n);
     onnx_append(m, bytes, n);
 }
 
@@ -75,7 +75,7 @@ void onnx_message(onnx_bytes *m, uint32_t number, onnx_bytes *child)
 void onnx_ints(onnx_bytes *m, uint32_t number, const int64_t *v, size_t n)
 {
     onnx_bytes packed = {0};
-    for (size_t i = 0; i < n; i++) onnx_varint(&packed, (uint64_t)v[i]);
+    for (size_t i = 0; i < n; i++) varint(&packed, (uint64_t)v[i]);
     onnx_message(m, number, &packed);
 }
 
@@ -119,7 +119,7 @@ void onnx_external(onnx_bytes *tensor, const char *key, const char *value)
     onnx_message(tensor, 13, &e);
 }
 
-onnx_bytes onnx_value_message(const char *name, int32_t type, const char *shape)
+static onnx_bytes value_message(const char *name, int32_t type, const char *shape)
 {
     onnx_bytes v = {0}, tensor = {0}, dims = {0}, t = {0};
     char part[256];
@@ -217,7 +217,7 @@ onnx_bytes onnx_node_message(const char *op, const char *inputs, const char *out
     return n;
 }
 
-onnx_bytes onnx_attr_tensor(const char *name, onnx_bytes *tensor)
+static onnx_bytes attr_tensor(const char *name, onnx_bytes *tensor)
 {
     onnx_bytes a = {0};
     onnx_text(&a, 1, name);
@@ -253,7 +253,7 @@ onnx_model onnx_model_new(void)
 
 static void put_value(onnx_model *m, uint32_t number, const char *name, int32_t type, const char *shape)
 {
-    onnx_bytes v = onnx_value_message(name, type, shape);
+    onnx_bytes v = value_message(name, type, shape);
     onnx_message(&m->graph, number, &v);
 }
 
@@ -335,7 +335,7 @@ void onnx_outside(onnx_model *m, const char *name, int32_t type, const char *sha
 
 void onnx_constant(onnx_model *m, const char *output, onnx_bytes *tensor)
 {
-    onnx_bytes n = onnx_node_message("Constant", "", output, ""), a = onnx_attr_tensor("value", tensor);
+    onnx_bytes n = onnx_node_message("Constant", "", output, ""), a = attr_tensor("value", tensor);
     onnx_message(&n, 5, &a);
     onnx_message(&m->graph, 1, &n);
 }

@@ -29,7 +29,6 @@ typedef struct {
 
 void onnx_free(onnx_bytes *m);
 void onnx_append(onnx_bytes *m, const void *bytes, size_t n); /* as they are */
-void onnx_varint(onnx_bytes *m, uint64_t v);
 void onnx_tag(onnx_bytes *m, uint32_t number, unsigned wire_type);
 
 /* A field with its tag. */
@@ -50,8 +49,6 @@ void onnx_external(onnx_bytes *tensor, const char *key, const char *value); /* a
  * out. attrs: "group=1 alpha=0.5 pads=[1,1] scales=[1.0,2.0] mode='linear' perm=[]"; a number with '.' or 'e' is a
  * float. The node's name is "n_" and its first output. */
 onnx_bytes onnx_node_message(const char *op, const char *inputs, const char *outputs, const char *attrs);
-onnx_bytes onnx_attr_tensor(const char *name, onnx_bytes *tensor); /* an AttributeProto; for field 5 of a node */
-onnx_bytes onnx_value_message(const char *name, int32_t type, const char *shape); /* a ValueInfoProto */
 
 /* ---- models ---- */
 

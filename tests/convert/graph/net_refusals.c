@@ -208,8 +208,7 @@ static void other_domains(void **state)
          "node \"n_y\" (Scaler): operator Scaler of domain ai.onnx.ml occurs in no export of FastVLM that is known"},
         {"com.microsoft.nchwc:Conv", "com.microsoft.nchwc",
          "node \"n_y\" (Conv): its weights are arranged for one kind of CPU (domain com.microsoft.nchwc), of which the "
-         "file "
-         "does not tell the block size; save the model at onnxruntime's level \"extended\" or below"},
+         "file does not tell the block size; save the model at onnxruntime's level \"extended\" or below"},
     };
     char folder[256];
     char *path = test_path(test_folder(folder), "other.onnx");
