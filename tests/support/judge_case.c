@@ -61,11 +61,26 @@ fvlm_judge_tensor judge_tensor(const judge_operand *o, void **data)
     return t;
 }
 
+fvlm_graph *judge_open(onnx_model *m)
+{
+    onnx_bytes bytes = onnx_finish(m);
+    const int fd = memfd_create("judge", 0);
+    char path[64];
+    fvlm_graph *g;
+    fvlm_err err = {0};
+    assert_true(fd >= 0 && write(fd, bytes.bytes, bytes.n) == (ssize_t)bytes.n);
+    onnx_free(&bytes);
+    sprintf(path, "/proc/self/fd/%d", fd);
+    must(fvlm_graph_open(&g, path, &err), &err);
+    close(fd);
+    return g;
+}
+
 /* A graph whose inputs are x0, x1, ..., and whose outputs are y0, y1, ... */
 static fvlm_graph *make_graph(const char *op, int64_t opset, const char *attrs, const judge_operand *in, size_t n_in,
                               size_t n_out)
 {
-    char inputs[256] = "", outputs[256] = "", path[64];
+    char inputs[256] = "", outputs[256] = "";
     onnx_model m = onnx_model_of(10, opset);
     for (size_t i = 0; i < n_in; i++) {
         char name[32];
@@ -80,16 +95,7 @@ static fvlm_graph *make_graph(const char *op, int64_t opset, const char *attrs, 
         sprintf(outputs + strlen(outputs), "%s%s", i ? "," : "", name);
     }
     onnx_node(&m, op, inputs, outputs, attrs);
-    onnx_bytes bytes = onnx_finish(&m);
-    const int fd = memfd_create("judge", 0);
-    assert_true(fd >= 0 && write(fd, bytes.bytes, bytes.n) == (ssize_t)bytes.n);
-    onnx_free(&bytes);
-    sprintf(path, "/proc/self/fd/%d", fd);
-    fvlm_graph *g;
-    fvlm_err err = {0};
-    must(fvlm_graph_open(&g, path, &err), &err);
-    close(fd);
-    return g;
+    return judge_open(&m);
 }
 
 /* Creates, sets and runs; the judge is NULL if it could not be created. */

@@ -52,6 +52,9 @@ void judge_expect(const char *op, int64_t opset, const char *attrs, const judge_
 void judge_refuse(const char *op, int64_t opset, const char *attrs, const judge_operand *in, size_t n_in,
                   const char *message);
 
+/* The model, which it frees, opened from memory; closed by the caller. */
+fvlm_graph *judge_open(onnx_model *m);
+
 /* The tensor in memory's form; freed by the caller. */
 fvlm_judge_tensor judge_tensor(const judge_operand *o, void **data);
 

@@ -228,12 +228,12 @@ static onnx_bytes attr_tensor(const char *name, onnx_bytes *tensor)
 
 /* ---- models ---- */
 
-static void put_opset(onnx_bytes *head, const char *domain, int64_t version)
+void onnx_opset(onnx_model *m, const char *domain, int64_t version)
 {
     onnx_bytes o = {0};
     onnx_text(&o, 1, domain);
     onnx_int(&o, 2, version);
-    onnx_message(head, 8, &o);
+    onnx_message(&m->head, 8, &o);
 }
 
 onnx_model onnx_model_of(int64_t ir_version, int64_t opset)
@@ -241,8 +241,8 @@ onnx_model onnx_model_of(int64_t ir_version, int64_t opset)
     onnx_model m = {0};
     onnx_int(&m.head, 1, ir_version);
     onnx_text(&m.head, 2, "onnx_build");
-    if (opset) put_opset(&m.head, "", opset);
-    put_opset(&m.head, "com.microsoft", 1);
+    if (opset) onnx_opset(&m, "", opset);
+    onnx_opset(&m, "com.microsoft", 1);
     return m;
 }
 

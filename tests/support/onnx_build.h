@@ -58,7 +58,8 @@ typedef struct {
 } onnx_model;
 
 onnx_model onnx_model_new(void);
-onnx_model onnx_model_of(int64_t ir_version, int64_t opset); /* opset 0: no import */
+onnx_model onnx_model_of(int64_t ir_version, int64_t opset);         /* opset 0: no import */
+void onnx_opset(onnx_model *m, const char *domain, int64_t version); /* one more import */
 
 /* shape: dimensions between commas, numbers or symbols: "batch,3,64,64"; "" is a scalar; NULL: none is declared. */
 void onnx_input(onnx_model *m, const char *name, int32_t type, const char *shape);

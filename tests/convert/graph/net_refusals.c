@@ -190,15 +190,6 @@ static void refusals(void **state)
     free(path);
 }
 
-/* Adds an import; the model's own are in m->head. */
-static void import(onnx_model *m, const char *domain)
-{
-    onnx_bytes opset = {0};
-    onnx_text(&opset, 1, domain);
-    onnx_int(&opset, 2, 1);
-    onnx_message(&m->head, 8, &opset);
-}
-
 static void other_domains(void **state)
 {
     static const struct {
@@ -215,7 +206,7 @@ static void other_domains(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         onnx_model m = onnx_model_new();
-        import(&m, others[i].domain);
+        onnx_opset(&m, others[i].domain, 1);
         onnx_input(&m, "x", FVLM_ONNX_F32, "1,8,4,4");
         onnx_node(&m, others[i].op, "x", "y", "");
         onnx_output(&m, "y", FVLM_ONNX_F32, NULL);

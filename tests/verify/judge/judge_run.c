@@ -3,25 +3,7 @@
  * outputs are the same for any number of threads and after a second run; halves are rounded where judge.h says; what is
  * missing or does not fit is refused; limits, the stop flag and an observer's failure end a run with nothing left
  * behind. */
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "tests/support/judge_case.h"
-
-static fvlm_graph *open_model(onnx_model *m)
-{
-    onnx_bytes bytes = onnx_finish(m);
-    const int fd = memfd_create("judge", 0);
-    char path[64];
-    fvlm_graph *g;
-    fvlm_err err = {0};
-    assert_true(fd >= 0 && write(fd, bytes.bytes, bytes.n) == (ssize_t)bytes.n);
-    onnx_free(&bytes);
-    sprintf(path, "/proc/self/fd/%d", fd);
-    must(fvlm_graph_open(&g, path, &err), &err);
-    close(fd);
-    return g;
-}
 
 /* y = relu(conv(x) + shift), 64 times over; a value has 64 kB. */
 enum { N_STEPS = 64, VALUE_BYTES = 4 * 16 * 32 * 32, WEIGHT_BYTES = 4 * 16 * (16 * 9 + 1) }; /* unaligned: loaded */
@@ -46,7 +28,7 @@ static fvlm_graph *open_chain(void)
         strcpy(from, to);
     }
     onnx_output(&m, "y", F32, NULL);
-    return open_model(&m);
+    return judge_open(&m);
 }
 
 static const judge_operand picture = T(F32, "1,16,32,32", 0.5, -1, 0.25, 2, 0.125);
@@ -167,7 +149,7 @@ static void test_inputs(void **state)
     onnx_output(&m, "z", F32, NULL);
     onnx_weight(&m, "w", "3", 5);
     onnx_output(&m, "w", F32, NULL);
-    fvlm_graph *g = open_model(&m);
+    fvlm_graph *g = judge_open(&m);
     fvlm_judge *j;
     fvlm_err err = {0};
     fvlm_judge_tensor t;
@@ -211,7 +193,7 @@ static void test_creation(void **state)
     onnx_node(&m, "Add", "x,x", "y", "");
     onnx_node(&m, "Mystery", "y", "z", "");
     onnx_output(&m, "z", F32, NULL);
-    fvlm_graph *g = open_model(&m);
+    fvlm_graph *g = judge_open(&m);
     assert_int_equal(fvlm_judge_create(&j, g, &(fvlm_judge_options){0}, &err), FVLM_UNSUPPORTED);
     assert_null(j);
     assert_string_equal(err.msg, "node \"n_z\" (Mystery): operator Mystery of ai.onnx is not known");
