@@ -58,7 +58,7 @@ fvlm_status fvlm_net_attr_text(const char **out, const fvlm_graph_node *n, const
     return FVLM_OK;
 }
 
-fvlm_status fvlm_net_attr_refuse(const fvlm_graph_node *n, const char *name, int64_t only, fvlm_err *err)
+fvlm_status fvlm_net_attr_only(const fvlm_graph_node *n, const char *name, int64_t only, fvlm_err *err)
 {
     int64_t i = only;
     fvlm_status st = fvlm_graph_attr_int(&i, n, name, only, err);

@@ -4,6 +4,7 @@
 #include "convert/graph/net_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* clang-format off */
@@ -14,13 +15,15 @@ typedef enum {
     SUB, WHERE, XOR
 } function;
 
-/* Sorted by name. */
-static const struct {
+typedef struct {
     const char *op;
     unsigned n_inputs;
     function f;
     double (*libm)(double); /* of LIBM; nearbyint rounds halves to even */
-} functions[] = {
+} function_row;
+
+/* Sorted by name. */
+static const function_row functions[] = {
     {"Abs", 1, LIBM, fabs}, {"Acos", 1, LIBM, acos}, {"Add", 2, ADD, NULL}, {"And", 2, AND, NULL},
     {"Asin", 1, LIBM, asin}, {"Atan", 1, LIBM, atan}, {"BitShift", 2, BIT_SHIFT, NULL},
     {"BitwiseAnd", 2, BIT_AND, NULL}, {"BitwiseNot", 1, BIT_NOT, NULL}, {"BitwiseOr", 2, BIT_OR, NULL},
@@ -42,28 +45,21 @@ static const struct {
 };
 /* clang-format on */
 
-#define N_FUNCTIONS (sizeof functions / sizeof *functions)
-
-static size_t find(const char *op)
+static int by_name(const void *op, const void *row)
 {
-    size_t low = 0, high = N_FUNCTIONS;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        int order = strcmp(op, functions[mid].op);
-        if (order == 0) return mid;
-        if (order < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return N_FUNCTIONS;
+    return strcmp(op, ((const function_row *)row)->op);
+}
+
+static const function_row *find(const char *op)
+{
+    return bsearch(op, functions, sizeof functions / sizeof *functions, sizeof *functions, by_name);
 }
 
 bool fvlm_net_is_elementwise(const char *op, size_t *n_inputs)
 {
-    size_t i = find(op);
-    if (i < N_FUNCTIONS) *n_inputs = functions[i].n_inputs;
-    return i < N_FUNCTIONS;
+    const function_row *row = find(op);
+    if (row) *n_inputs = row->n_inputs;
+    return row != NULL;
 }
 
 static double one_input(function f, double x, const fvlm_net_node *n)
@@ -216,9 +212,9 @@ static void strides_of(uint64_t *stride, const fvlm_net_value *in, const fvlm_ne
 
 fvlm_status fvlm_net_compute_elementwise(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err)
 {
-    size_t row = find(n->op);
-    function f = functions[row].f;
-    unsigned n_in = functions[row].n_inputs;
+    const function_row *row = find(n->op);
+    function f = row->f;
+    unsigned n_in = row->n_inputs;
     const fvlm_net_value *v = n->outputs[0];
     uint64_t stride[3][FVLM_GRAPH_MAX_RANK], index[FVLM_GRAPH_MAX_RANK] = {0}, at[3] = {0};
     for (unsigned k = 0; k < n_in; k++) strides_of(stride[k], in[k].value, v);
@@ -226,7 +222,7 @@ fvlm_status fvlm_net_compute_elementwise(const fvlm_net_node *n, const fvlm_net_
         double x[3] = {0};
         for (unsigned k = 0; k < n_in; k++)
             if (in[k].value) x[k] = fvlm_net_operand_at(&in[k], at[k]);
-        out[i] = f == LIBM    ? functions[row].libm(x[0])
+        out[i] = f == LIBM    ? row->libm(x[0])
                  : n_in == 1  ? one_input(f, x[0], n)
                  : n_in == 2  ? two_inputs(f, x[0], x[1], n)
                  : f == WHERE ? (x[0] != 0 ? x[1] : x[2])

@@ -197,8 +197,8 @@ fvlm_status fvlm_net_attr_count(uint64_t *out, const fvlm_graph_node *n, const c
                                 fvlm_err *err);
 fvlm_status fvlm_net_attr_text(const char **out, const fvlm_graph_node *n, const char *name, const char *absent,
                                fvlm_err *err);
-/* Refuses any other value of an integer attribute. */
-fvlm_status fvlm_net_attr_refuse(const fvlm_graph_node *n, const char *name, int64_t only, fvlm_err *err);
+/* Refuses every value of an integer attribute but this one. */
+fvlm_status fvlm_net_attr_only(const fvlm_graph_node *n, const char *name, int64_t only, fvlm_err *err);
 /* The integers of an input that must be known, such as axes: *out lives as long as the net. what: "axes", for the
  * message. */
 fvlm_status fvlm_net_ints(const int64_t **out, size_t *n, fvlm_net *net, const fvlm_net_value *v, const char *what,

@@ -9,7 +9,7 @@ fvlm_status fvlm_net_op_identity(fvlm_net *net, const fvlm_graph_node *n, fvlm_n
 {
     (void)net;
     out[0] = in[0];
-    return fvlm_net_attr_refuse(n, "training_mode", 0, err);
+    return fvlm_net_attr_only(n, "training_mode", 0, err);
 }
 
 /* In inference only; newer versions take training_mode as an input. */
@@ -46,8 +46,8 @@ fvlm_status fvlm_net_op_is_inf(fvlm_net *net, const fvlm_graph_node *n, fvlm_net
 {
     fvlm_net_node proto = {.op = n->op, .n_inputs = 1, .inputs = in};
     fvlm_net_shape shape = fvlm_net_shape_of(in[0]);
-    fvlm_status st = fvlm_net_attr_refuse(n, "detect_negative", 1, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "detect_positive", 1, err);
+    fvlm_status st = fvlm_net_attr_only(n, "detect_negative", 1, err);
+    if (!st) st = fvlm_net_attr_only(n, "detect_positive", 1, err);
     return st ? st : fvlm_net_emit(out, net, &proto, FVLM_ONNX_BOOL, &shape, err);
 }
 

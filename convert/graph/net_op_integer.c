@@ -194,7 +194,7 @@ fvlm_status fvlm_net_op_qlinear_unary(fvlm_net *net, const fvlm_graph_node *n, f
 {
     fvlm_net_value *x = NULL, *y = NULL;
     fvlm_status st = dequantize(&x, net, in, 0, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "channels_last", 0, err);
+    if (!st) st = fvlm_net_attr_only(n, "channels_last", 0, err);
     if (st) return st;
     if (strcmp(n->op, "QLinearSigmoid") == 0)
         st = fvlm_net_emit_unary(&y, net, "Sigmoid", x, 0, err);

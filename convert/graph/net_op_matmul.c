@@ -63,8 +63,8 @@ fvlm_status fvlm_net_op_fused_matmul(fvlm_net *net, const fvlm_graph_node *n, fv
     fvlm_status st = fvlm_net_attr_double(&alpha, n, "alpha", 1, err);
     if (!st) st = fvlm_net_attr_bool(&trans_a, n, "transA", false, err);
     if (!st) st = fvlm_net_attr_bool(&trans_b, n, "transB", false, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "transBatchA", 0, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "transBatchB", 0, err);
+    if (!st) st = fvlm_net_attr_only(n, "transBatchA", 0, err);
+    if (!st) st = fvlm_net_attr_only(n, "transBatchB", 0, err);
     if (!st && trans_a) st = transpose_last_two(&a, net, err);
     if (!st && trans_b) st = transpose_last_two(&b, net, err);
     if (!st) st = fvlm_net_emit_matmul(out, net, a, b, err);

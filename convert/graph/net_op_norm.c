@@ -57,8 +57,8 @@ fvlm_status fvlm_net_op_batch_norm(fvlm_net *net, const fvlm_graph_node *n, fvlm
     fvlm_net_node proto = {.op = n->op, .n_inputs = 5, .inputs = in};
     fvlm_net_shape shape = fvlm_net_shape_of(in[0]);
     fvlm_status st = fvlm_net_attr_double(&proto.epsilon, n, "epsilon", 1e-5f, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "training_mode", 0, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "spatial", 1, err);
+    if (!st) st = fvlm_net_attr_only(n, "training_mode", 0, err);
+    if (!st) st = fvlm_net_attr_only(n, "spatial", 1, err);
     uint64_t channels = shape.rank > 1 ? shape.dims[1] : 1;
     for (unsigned i = 1; i < 5 && !st; i++)
         if (in[i]->rank != 1 || in[i]->dims[0] != channels)

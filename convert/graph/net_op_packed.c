@@ -58,7 +58,7 @@ fvlm_status fvlm_net_op_nbits(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_
     if (!st) st = fvlm_net_attr_count(&rows, n, "N", 0, err);
     if (!st) st = fvlm_net_attr_count(&bits, n, "bits", 4, err);
     if (!st) st = block_of(&p, n, 128, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "weight_prepacked", 0, err);
+    if (!st) st = fvlm_net_attr_only(n, "weight_prepacked", 0, err);
     if (!st && bits != 4 && bits != 8)
         st = fvlm_fail(err, FVLM_UNSUPPORTED, "%" PRIu64 " bits are not supported, 4 and 8 are", bits);
     if (st) return st;
@@ -90,7 +90,7 @@ fvlm_status fvlm_net_op_bnb4(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
     if (!st) st = fvlm_net_attr_count(&rows, n, "N", 0, err);
     if (!st) st = block_of(&p, n, 0, err);
     if (!st) st = fvlm_graph_attr_int(&table, n, "quant_type", 1, err);
-    if (!st) st = fvlm_net_attr_refuse(n, "transB", 1, err);
+    if (!st) st = fvlm_net_attr_only(n, "transB", 1, err);
     if (!st && table != 0 && table != 1)
         st = fvlm_fail(err, FVLM_BAD_INPUT, "quant_type = %" PRId64 " is neither 0 (FP4) nor 1 (NF4)", table);
     if (st) return st;

@@ -80,8 +80,7 @@ static fvlm_status split_lengths(const int64_t **out, fvlm_net *net, const fvlm_
     size_t count = 0;
     uint64_t n_parts = n->n_outputs, each = (length + n_parts - 1) / n_parts, sum = 0;
     fvlm_status st = fvlm_net_input_or_attr(out, &count, net, n, in[1], "split", err);
-    if (!st && fvlm_graph_attr_find(n, "num_outputs"))
-        st = fvlm_net_attr_refuse(n, "num_outputs", (int64_t)n_parts, err);
+    if (!st && fvlm_graph_attr_find(n, "num_outputs")) st = fvlm_net_attr_only(n, "num_outputs", (int64_t)n_parts, err);
     if (st) return st;
     if (!count) {
         int64_t *parts = fvlm_net_take(net, n->n_outputs, sizeof *parts, err);

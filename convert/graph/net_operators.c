@@ -3,6 +3,7 @@
 #include "convert/graph/net_operators.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MANY UINT_MAX
@@ -160,19 +161,15 @@ static const fvlm_net_operator operators[] = { /* sorted by domain, then name */
 };
 /* clang-format on */
 
+static int by_domain_and_name(const void *key, const void *row)
+{
+    const fvlm_net_operator *a = key, *b = row;
+    int order = strcmp(a->domain, b->domain);
+    return order ? order : strcmp(a->op, b->op);
+}
+
 const fvlm_net_operator *fvlm_net_operator_of(const fvlm_graph_node *n)
 {
-    const char *domain = strcmp(n->domain, "ai.onnx") == 0 ? "" : n->domain;
-    size_t low = 0, high = sizeof operators / sizeof *operators;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        int order = strcmp(domain, operators[mid].domain);
-        if (order == 0) order = strcmp(n->op, operators[mid].op);
-        if (order == 0) return &operators[mid];
-        if (order < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return NULL;
+    const fvlm_net_operator key = {.domain = strcmp(n->domain, "ai.onnx") == 0 ? "" : n->domain, .op = n->op};
+    return bsearch(&key, operators, sizeof operators / sizeof *operators, sizeof *operators, by_domain_and_name);
 }
