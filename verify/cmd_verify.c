@@ -12,93 +12,90 @@
 #include "verify/cmd_verify.h"
 #include "verify/verdict.h"
 
+static fvlm_verify_asked opt = {.max_kl = -1, .min_agree = -1, .max_error = -1};
 static fvlm_cli_list images;
 
 static const fvlm_cli_option options[] = {
     {.name = "against",
      .arg = "SOURCE",
      .help = "compare with the source: a folder, .onnx or .fvlm",
-     .text = &fvlm_verify_opt.against},
+     .text = &opt.against},
     {.name = "variant",
      .arg = "SUFFIX",
      .help = "ONNX files to take, such as q4",
      .words = FVLM_CONVERT_VARIANTS,
      .preset = "fp32 or the only one",
-     .text = &fvlm_verify_opt.variant},
+     .text = &opt.variant},
     {.name = "image",
      .arg = "FILE",
      .help = "compare the outputs too, on this image; may be repeated",
      .list = &images},
-    FVLM_CLI_PICTURE(&fvlm_verify_opt.picture),
+    FVLM_CLI_PICTURE(&opt.picture),
     {.name = "prompt",
      .arg = "TEXT",
      .help = "question about each image",
      .preset = "\"Describe the image.\"",
-     .text = &fvlm_verify_opt.prompt},
+     .text = &opt.prompt},
     {.name = "tokens",
      .arg = "N",
      .help = "length of the answers to compare, at most",
      .min = 1,
      .max = 4096,
      .preset = "64",
-     .number = &fvlm_verify_opt.tokens},
+     .number = &opt.tokens},
     {.name = "max-kl",
      .arg = "X",
      .help = "highest mean KL that passes",
      .max = 1000,
      .preset = "by grade",
-     .real = &fvlm_verify_opt.max_kl},
+     .real = &opt.max_kl},
     {.name = "min-agree",
      .arg = "PERCENT",
      .help = "lowest agreement that passes",
      .max = 100,
      .preset = "by grade",
-     .real = &fvlm_verify_opt.min_agree},
+     .real = &opt.min_agree},
     {.name = "max-error",
      .arg = "X",
      .help = "highest error of embeddings",
      .max = 1000,
      .preset = "by grade",
-     .real = &fvlm_verify_opt.max_error},
+     .real = &opt.max_error},
     {.name = "act",
      .arg = "MODE",
      .help = "activations",
      .choices = "f32|int8|both",
      .preset = "both if quantized",
-     .text = &fvlm_verify_opt.act},
+     .text = &opt.act},
     {.name = "size",
      .arg = "PIXELS",
      .help = "image side, a multiple of 64",
      .min = 64,
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
-     .number = &fvlm_verify_opt.size},
+     .number = &opt.size},
     {.name = "against-activations",
      .arg = "FILE",
      .help = "compare with activations recorded in PyTorch (safetensors)",
-     .text = &fvlm_verify_opt.activations},
-    FVLM_CLI_JSON(&fvlm_verify_opt.json),
-    FVLM_CLI_QUIET(&fvlm_verify_opt.quiet),
-    FVLM_CLI_THREADS(&fvlm_verify_opt.threads),
-    FVLM_CLI_CPU(&fvlm_verify_opt.cpu),
+     .text = &opt.activations},
+    FVLM_CLI_JSON(&opt.json),
+    FVLM_CLI_QUIET(&opt.quiet),
+    FVLM_CLI_THREADS(&opt.threads),
+    FVLM_CLI_CPU(&opt.cpu),
     {0},
 };
 
 static fvlm_status check_options(fvlm_err *err)
 {
-    const bool limits = fvlm_verify_opt.max_kl >= 0 || fvlm_verify_opt.min_agree >= 0 || fvlm_verify_opt.max_error >= 0;
-    if (fvlm_verify_opt.against && fvlm_verify_opt.activations)
+    const bool limits = opt.max_kl >= 0 || opt.min_agree >= 0 || opt.max_error >= 0;
+    if (opt.against && opt.activations)
         return fvlm_fail(err, FVLM_USAGE, "give --against or --against-activations, not both");
-    if (!fvlm_verify_opt.against && (images.n || fvlm_verify_opt.prompt || fvlm_verify_opt.size ||
-                                     fvlm_verify_opt.tokens || fvlm_verify_opt.picture || limits))
+    if (!opt.against && (images.n || opt.prompt || opt.size || opt.tokens || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
                          "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need "
                          "--against SOURCE");
-    if (fvlm_verify_opt.variant && !fvlm_verify_opt.against)
-        return fvlm_fail(err, FVLM_USAGE, "--variant needs --against SOURCE");
-    if (fvlm_verify_opt.against && !images.n &&
-        (fvlm_verify_opt.prompt || fvlm_verify_opt.size || fvlm_verify_opt.tokens || fvlm_verify_opt.act ||
-         fvlm_verify_opt.picture || limits))
+    if (opt.variant && !opt.against) return fvlm_fail(err, FVLM_USAGE, "--variant needs --against SOURCE");
+    if (opt.against && !images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
                          "--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need "
                          "--image FILE");
@@ -109,11 +106,9 @@ static fvlm_status check_options(fvlm_err *err)
             return fvlm_fail(err, FVLM_USAGE, "--image none: outputs are compared on a picture; give a file");
     }
     if (n_stdin > 1) return fvlm_fail(err, FVLM_USAGE, "--image -: standard input can be read only once");
-    if (fvlm_verify_opt.min_agree > 0 &&
-        fvlm_verify_opt.min_agree <= 1) /* taken as a percentage, a share would pass anything */
-        return fvlm_fail(err, FVLM_USAGE, "--min-agree: %g is in percent; give 99 for 99 %%",
-                         fvlm_verify_opt.min_agree);
-    if (!fvlm_verify_opt.against && !fvlm_verify_opt.activations && fvlm_verify_opt.act)
+    if (opt.min_agree > 0 && opt.min_agree <= 1) /* taken as a percentage, a share would pass anything */
+        return fvlm_fail(err, FVLM_USAGE, "--min-agree: %g is in percent; give 99 for 99 %%", opt.min_agree);
+    if (!opt.against && !opt.activations && opt.act)
         return fvlm_fail(err, FVLM_USAGE, "--act needs --against SOURCE or --against-activations FILE");
     return FVLM_OK;
 }
@@ -122,8 +117,7 @@ static fvlm_status check_options(fvlm_err *err)
 static fvlm_status check_fit(const fvlm_reader *model, fvlm_err *err)
 {
     const bool has_llm = fvlm_config_has_llm(fvlm_reader_config(model));
-    if (!has_llm && (fvlm_verify_opt.prompt || fvlm_verify_opt.tokens || fvlm_verify_opt.max_kl >= 0 ||
-                     fvlm_verify_opt.min_agree >= 0))
+    if (!has_llm && (opt.prompt || opt.tokens || opt.max_kl >= 0 || opt.min_agree >= 0))
         return fvlm_fail(
             err, FVLM_USAGE,
             "--prompt, --tokens, --max-kl and --min-agree: \"%s\" has no language model; its embeddings are "
@@ -137,21 +131,21 @@ static fvlm_status take_source(const fvlm_cli_list *args, fvlm_err *err)
 {
     struct stat a, b;
     if (args->n < 2) return FVLM_OK;
-    if (fvlm_verify_opt.against || fvlm_verify_opt.activations)
+    if (opt.against || opt.activations)
         return fvlm_fail(err, FVLM_USAGE, "name the source once: \"%s\" or \"%s\"", args->items[1],
-                         fvlm_verify_opt.against ? fvlm_verify_opt.against : fvlm_verify_opt.activations);
-    fvlm_verify_opt.against = args->items[1];
-    if (stat(args->items[0], &a) || stat(fvlm_verify_opt.against, &b)) return FVLM_OK; /* opening them explains it */
+                         opt.against ? opt.against : opt.activations);
+    opt.against = args->items[1];
+    if (stat(args->items[0], &a) || stat(opt.against, &b)) return FVLM_OK; /* opening them explains it */
     if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
         return fvlm_fail(err, FVLM_USAGE, "\"%s\" and \"%s\" are one file; name the model, then its source",
-                         args->items[0], fvlm_verify_opt.against);
+                         args->items[0], opt.against);
     return FVLM_OK;
 }
 
 /* Other exports may have other weights that mean the same. */
 static fvlm_status explain_mismatch(fvlm_status st, const fvlm_verify_findings *f, fvlm_err *err)
 {
-    if (st != FVLM_MISMATCH || !f->other || fvlm_verify_opt.n_images) return st;
+    if (st != FVLM_MISMATCH || !f->other || opt.n_images) return st;
     return fvlm_err_prefix(err, "%s (--image FILE compares outputs)", f->other);
 }
 
@@ -166,28 +160,27 @@ static fvlm_status verdict(const fvlm_verify_report *r, fvlm_err *err)
 
 static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
-    fvlm_verify_findings f = {.report = {.model = args->items[0]}};
+    fvlm_verify_findings f = {.asked = &opt, .report = {.model = args->items[0]}};
     fvlm_reader *r = NULL;
     fvlm_status st = take_source(args, err);
-    fvlm_verify_opt.images = images.items;
-    fvlm_verify_opt.n_images = images.n;
-    f.report.against = fvlm_verify_opt.against ? fvlm_verify_opt.against : fvlm_verify_opt.activations;
+    opt.images = images.items;
+    opt.n_images = images.n;
+    f.report.against = opt.against ? opt.against : opt.activations;
     if (!st) st = check_options(err);
-    if (!st && fvlm_verify_opt.against) st = fvlm_cli_check_source(fvlm_verify_opt.against, err);
+    if (!st && opt.against) st = fvlm_cli_check_source(opt.against, err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;
     st = check_fit(r, err);
-    if (!st) st = fvlm_pool_create(&f.pool, (unsigned)fvlm_verify_opt.threads, err);
+    if (!st) st = fvlm_pool_create(&f.pool, (unsigned)opt.threads, err);
     if (!st) st = fvlm_verify_check_hashes(r, &f, err);
-    if (!st && fvlm_verify_opt.against) st = fvlm_verify_compare_source(r, &f, err);
-    if (!st && fvlm_verify_opt.activations)
-        st = fvlm_verify_compare_outputs(args->items[0], NULL, fvlm_verify_opt.activations, &f, err);
+    if (!st && opt.against) st = fvlm_verify_compare_source(r, &f, err);
+    if (!st && opt.activations) st = fvlm_verify_compare_outputs(args->items[0], NULL, opt.activations, &f, err);
     st = fvlm_reader_check_unchanged(r, st, err); /* no verdict, good or bad, on a file that changed meanwhile */
     fvlm_reader_close(&r);
     fvlm_pool_destroy(&f.pool);
-    if (!st && fvlm_verify_opt.json)
+    if (!st && opt.json)
         st = fvlm_cli_print_json(fvlm_verify_report_json(&f.report), err);
-    else if (!st && !fvlm_verify_opt.quiet)
+    else if (!st && !opt.quiet)
         fvlm_verify_report_print(stdout, &f.report);
     if (!st) st = verdict(&f.report, err);
     st = explain_mismatch(st, &f, err);

@@ -15,9 +15,8 @@ typedef struct {
     bool json, quiet;
 } fvlm_verify_asked;
 
-extern fvlm_verify_asked fvlm_verify_opt; /* filled in by cmd_verify.c */
-
 typedef struct {
+    const fvlm_verify_asked *asked;
     fvlm_verify_report report; /* points to the next two once they are there */
     fvlm_weights weights;
     fvlm_parity parity;

@@ -17,8 +17,6 @@
 
 enum { TOKENS = 64 }; /* of each answer: four answers of this length are enough positions */
 
-fvlm_verify_asked fvlm_verify_opt = {.max_kl = -1, .min_agree = -1, .max_error = -1};
-
 static bool has_integers(const fvlm_reader *r)
 {
     size_t i = 0;
@@ -30,7 +28,7 @@ fvlm_status fvlm_verify_check_hashes(const fvlm_reader *r, fvlm_verify_findings 
 {
     fvlm_progress progress;
     const double started = fvlm_clock_seconds();
-    fvlm_progress_start(&progress, "verify", fvlm_verify_opt.quiet || fvlm_verify_opt.json);
+    fvlm_progress_start(&progress, "verify", f->asked->quiet || f->asked->json);
     const fvlm_check_options o = {f->pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
     const fvlm_status st = fvlm_reader_check(r, &o, err);
     fvlm_progress_end(&progress);
@@ -41,9 +39,9 @@ fvlm_status fvlm_verify_check_hashes(const fvlm_reader *r, fvlm_verify_findings 
     return st;
 }
 
-static void choose_acts(fvlm_parity_options *o, bool integers)
+static void choose_acts(fvlm_parity_options *o, const fvlm_verify_findings *f)
 {
-    const char *act = fvlm_verify_opt.act ? fvlm_verify_opt.act : integers ? "both" : "f32";
+    const char *act = f->asked->act ? f->asked->act : f->integers ? "both" : "f32";
     if (strcmp(act, "int8")) o->acts[o->n_acts++] = FVLM_ACT_F32;
     if (strcmp(act, "f32")) o->acts[o->n_acts++] = FVLM_ACT_INT8;
 }
@@ -56,10 +54,10 @@ static fvlm_status compare_weights(fvlm_reader *model, const char *source, bool 
     fvlm_progress progress;
     fvlm_status st = fvlm_reader_open(&r, source, err);
     if (st) return st;
-    fvlm_progress_start(&progress, "weights", fvlm_verify_opt.quiet || fvlm_verify_opt.json);
+    fvlm_progress_start(&progress, "weights", f->asked->quiet || f->asked->json);
     const fvlm_check_options o = {f->pool, fvlm_progress_update, &progress, fvlm_cli_stop()};
     if (check) st = fvlm_reader_check(r, &(fvlm_check_options){.pool = f->pool, .stop = o.stop}, err);
-    if (!st) st = fvlm_same_model_check(model, r, fvlm_verify_opt.against, err);
+    if (!st) st = fvlm_same_model_check(model, r, f->asked->against, err);
     if (!st) st = fvlm_same_model_describe(model, r, &f->differences, err);
     if (!st) st = fvlm_weights_compare(&f->weights, model, r, &o, err);
     fvlm_progress_end(&progress);
@@ -74,32 +72,33 @@ static fvlm_status compare_weights(fvlm_reader *model, const char *source, bool 
 fvlm_status fvlm_verify_compare_outputs(const char *model, const char *source, const char *recorded,
                                         fvlm_verify_findings *f, fvlm_err *err)
 {
+    const fvlm_verify_asked *a = f->asked;
     fvlm_progress progress;
     fvlm_parity_options o = {.model = model,
                              .source = source,
                              .recorded = recorded,
-                             .images = fvlm_verify_opt.images,
-                             .n_images = fvlm_verify_opt.n_images,
-                             .picture = fvlm_picture_named(fvlm_verify_opt.picture),
-                             .prompt = fvlm_verify_opt.prompt ? fvlm_verify_opt.prompt : "Describe the image.",
-                             .side = (uint32_t)fvlm_verify_opt.size,
-                             .tokens = fvlm_verify_opt.tokens ? (uint32_t)fvlm_verify_opt.tokens : TOKENS,
-                             .onnx = f->onnx ? fvlm_verify_opt.against : NULL,
-                             .variant = fvlm_verify_opt.variant,
+                             .images = a->images,
+                             .n_images = a->n_images,
+                             .picture = fvlm_picture_named(a->picture),
+                             .prompt = a->prompt ? a->prompt : "Describe the image.",
+                             .side = (uint32_t)a->size,
+                             .tokens = a->tokens ? (uint32_t)a->tokens : TOKENS,
+                             .onnx = f->onnx ? a->against : NULL,
+                             .variant = a->variant,
                              .positions = FVLM_MIN_POSITIONS,
-                             .limits = {.by_kl = fvlm_verify_opt.max_kl >= 0,
-                                        .by_top1 = fvlm_verify_opt.min_agree >= 0,
-                                        .by_error = fvlm_verify_opt.max_error >= 0,
-                                        .kl = fvlm_verify_opt.max_kl,
-                                        .top1 = fvlm_verify_opt.min_agree / 100,
-                                        .error = fvlm_verify_opt.max_error},
-                             .threads = (unsigned)fvlm_verify_opt.threads,
-                             .cpu = fvlm_verify_opt.cpu,
+                             .limits = {.by_kl = a->max_kl >= 0,
+                                        .by_top1 = a->min_agree >= 0,
+                                        .by_error = a->max_error >= 0,
+                                        .kl = a->max_kl,
+                                        .top1 = a->min_agree / 100,
+                                        .error = a->max_error},
+                             .threads = (unsigned)a->threads,
+                             .cpu = a->cpu,
                              .stop = fvlm_cli_stop(),
                              .progress = fvlm_progress_update,
                              .progress_ctx = &progress};
-    choose_acts(&o, f->integers);
-    fvlm_progress_start(&progress, "compare", fvlm_verify_opt.quiet || fvlm_verify_opt.json);
+    choose_acts(&o, f);
+    fvlm_progress_start(&progress, "compare", a->quiet || a->json);
     fvlm_status st = fvlm_parity_run(&f->parity, &o, err);
     fvlm_progress_end(&progress);
     if (!st) f->report.parity = &f->parity;
@@ -108,47 +107,46 @@ fvlm_status fvlm_verify_compare_outputs(const char *model, const char *source, c
 
 fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings *f, fvlm_err *err)
 {
+    const fvlm_verify_asked *a = f->asked;
     fvlm_progress progress;
     fvlm_baseline against;
-    fvlm_progress_start(&progress, "convert", fvlm_verify_opt.quiet || fvlm_verify_opt.json);
     const fvlm_config *c = fvlm_reader_config(model);
     const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
     const char *type = json_string_value(json_object_get(made, "type"));
     const char *quantized = json_string_value(json_object_get(made, "quantized"));
-    const fvlm_convert_options o = {.threads = (unsigned)fvlm_verify_opt.threads,
+    const fvlm_convert_options o = {.threads = (unsigned)a->threads,
                                     .head = !fvlm_config_has_llm(c) ? NULL
                                             : c->llm.tied           ? "tied"
                                                                     : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
-                                    .variant = fvlm_verify_opt.variant,
+                                    .variant = a->variant,
                                     .quantized = quantized                           ? quantized
                                                  : type && strcmp(type, "keep") != 0 ? "float"
                                                                                      : NULL,
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,
                                     .stop = fvlm_cli_stop()};
-    f->onnx = fvlm_onnx_paths_are(fvlm_verify_opt.against, fvlm_verify_opt.variant);
-    if (fvlm_verify_opt.variant && !f->onnx)
-        return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files", fvlm_verify_opt.against);
-    fvlm_status st = fvlm_baseline_open(&against, fvlm_verify_opt.against, f->onnx, &o, err);
+    f->onnx = fvlm_onnx_paths_are(a->against, a->variant);
+    if (a->variant && !f->onnx) return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files", a->against);
+    fvlm_progress_start(&progress, "convert", a->quiet || a->json);
+    fvlm_status st = fvlm_baseline_open(&against, a->against, f->onnx, &o, err);
     fvlm_progress_end(&progress);
     /* What convert does not recognize can still be run. */
-    if (f->onnx && fvlm_verify_opt.n_images && (st == FVLM_UNSUPPORTED || st == FVLM_BAD_INPUT)) {
+    if (f->onnx && a->n_images && (st == FVLM_UNSUPPORTED || st == FVLM_BAD_INPUT)) {
         f->unconverted = fvlm_asprintf("convert does not read these files: %s", err->msg);
         if (!f->unconverted) return fvlm_fail_nomem(err);
         f->report.no_weights = f->unconverted;
         return fvlm_verify_compare_outputs(fvlm_reader_path(model), NULL, NULL, f, err);
     }
-    if (!st && against.n_bytes && !fvlm_verify_opt.quiet && !fvlm_verify_opt.json) {
+    if (!st && against.n_bytes && !a->quiet && !a->json) {
         char size[16];
-        fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", fvlm_verify_opt.against,
+        fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", a->against,
                             fvlm_human_bytes(against.n_bytes, size), against.folder);
     }
     if (!st && f->onnx) st = fvlm_same_model_made_from(&f->other, model, against.path, err);
-    if (fvlm_verify_opt.n_images) f->report.no_weights = f->other;
+    if (a->n_images) f->report.no_weights = f->other;
     if (!st && !f->report.no_weights) st = compare_weights(model, against.path, !against.n_bytes, f, err);
-    if (!st && fvlm_verify_opt.n_images)
-        st = fvlm_verify_compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
+    if (!st && a->n_images) st = fvlm_verify_compare_outputs(fvlm_reader_path(model), against.path, NULL, f, err);
     fvlm_baseline_close(&against);
     return st;
 }
