@@ -93,18 +93,18 @@ static double squared(const group_sums *g, double a, double b)
     return fmax(0, a * a * g->squares + 2 * a * b * g->sum + b * b * g->n);
 }
 
-/* What an error of a q + b does to a product with inputs of mean m and deviation d, over d^2: the sum of its squares,
- * and (m / d)^2 times the square of its sum. 0.02 gave the least error of the outputs (small trained model, uint8, of
- * 0, 0.02 and 0.25). */
+/* The expected squared error that a q + b causes in a product with inputs of mean m and deviation d, divided by d^2:
+ * the sum of the squares plus (m / d)^2 times the square of the sum. Of 0, 0.02 and 0.25 for (m / d)^2, 0.02 gave the
+ * least error of the outputs (small trained model, uint8). */
 static double cost_of(const group_sums *g, double a, double b)
 {
     const double sum = a * g->sum + b * g->n;
     return squared(g, a, b) + 0.02 * sum * sum;
 }
 
-/* Scale and offset of an asymmetric group. Rounded each for itself, they could move all weights of the group to one
- * side by half of a last place of s z in bf16, for 8 bits a quarter of a code: more than a product bears. So the scales
- * around s compete, each with its best offset. */
+/* Scale and offset of an asymmetric group. Rounded independently, they could shift all weights of the group by half an
+ * ulp of s z in bf16, a quarter of a code at 8 bits; a product would add that up. So the scales around s are tried,
+ * each with its best offset. */
 static double round_asymmetric(const group_sums *g, double s, double z, uint16_t *scale, uint16_t *offset)
 {
     static const int steps[] = {0, -1, 1, -2, 2, -3, 3, -4, 4};

@@ -14,7 +14,7 @@ typedef struct {
     unsigned n, n_products;
 } product;
 
-/* Takes v apart. GELU's input has several users, so what has several is left whole. */
+/* Takes v apart. GELU's input has several users, so a value with several is left whole. */
 static bool factorize(product *p, fvlm_net_value *v, bool top)
 {
     while (v->producer && (top || v->n_users == 1) && fvlm_scalar_step(&p->scalar, v->producer, &v)) top = false;

@@ -19,7 +19,7 @@
 #define FVLM_GRAPH_MAX_RANK 8
 #define FVLM_GRAPH_NONE UINT32_MAX /* an input that is left out; no node */
 
-/* TensorProto.DataType. Other numbers may occur in values and attributes that nobody reads. */
+/* TensorProto.DataType. Values may be declared with other numbers. */
 typedef enum {
     FVLM_ONNX_F32 = 1,
     FVLM_ONNX_U8 = 2,
@@ -91,7 +91,7 @@ typedef struct {
     const char *name;
     const fvlm_graph_tensor *tensor; /* of an initializer or a Constant node; NULL for everything else */
     uint32_t node;                   /* that computes it; FVLM_GRAPH_NONE for inputs and initializers */
-    bool is_input, is_output;        /* of the whole graph; an initializer that is also listed as an input is none */
+    bool is_input, is_output;        /* of the whole graph; an initializer that is also listed as an input is not one */
     int32_t type;                    /* as declared; 0 if it is not */
     bool has_shape;                  /* declared */
     unsigned rank;
@@ -102,7 +102,7 @@ typedef struct {
 typedef struct fvlm_graph fvlm_graph;
 
 /* Opens a model and the files of external data that it names, which must lie in its folder or below it, without
- * symlinks on the way, but for those of Hugging Face's cache. Refuses by name: files that are not ONNX, damaged ones,
+ * symlinks on the way, except those of Hugging Face's cache. Refuses by name: files that are not ONNX, damaged ones,
  * sparse initializers, subgraphs (If, Loop, Scan), local functions, cycles. On failure *out is NULL. Strings and arrays
  * below live as long as the graph. */
 fvlm_status fvlm_graph_open(fvlm_graph **out, const char *path, fvlm_err *err);

@@ -3,7 +3,7 @@
  *
  * A location is a path below the model's folder, that is, the folder of the path that the user gave. It is followed
  * component by component from that folder's descriptor, none of them "..", none a symlink (O_NOFOLLOW), so it cannot
- * lead out, and nothing can be exchanged meanwhile. (openat2's RESOLVE_BENEATH would do the same on Linux only.) A file
+ * lead out, and nothing can be replaced meanwhile. (openat2's RESOLVE_BENEATH would do the same on Linux only.) A file
  * with several hard links is refused, too: one of them may be in another folder (CVE-2026-34446). The exception is
  * Hugging Face's cache, where every file of a snapshot is a symlink "../../blobs/DIGEST", one ".." for each folder up
  * to the repository: such a link, with nothing but hexadecimal digits at its end, is followed to the blobs folder that

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* graph_sort.c - an order in which the nodes can run. ONNX demands that the file has one; some tools do not keep to it.
+/* graph_sort.c - an order in which the nodes can run. ONNX requires the file to be in one; some tools ignore that.
  *
- * Depth first: a node is put out after those that compute its inputs. A file that is in order stays as it is. */
+ * Depth first: a node follows those that compute its inputs. A file that is in order stays as it is. */
 #include <stdlib.h>
 
 #include "convert/graph/graph_internal.h"

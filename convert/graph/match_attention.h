@@ -36,7 +36,7 @@ typedef struct {
     bool rotates; /* by the operator itself */
 } fvlm_attention_operands;
 
-/* One for each spelling. *out is to be freed, also on failure. */
+/* One for each spelling. The caller frees *out, also on failure. */
 fvlm_status fvlm_attention_read_onnx(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
                                      fvlm_err *err);
 fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,

@@ -18,8 +18,8 @@ typedef struct {
     bool has_caches, has_mask;
 } fvlm_decoder_inputs;
 
-/* n_past and n_new: for what the graph leaves open. Refuses inputs that a Qwen2 decoder does not have. *out is to be
- * freed, also on failure. */
+/* n_past and n_new: for what the graph leaves open. Refuses inputs that a Qwen2 decoder does not have. The caller
+ * frees *out, also on failure. */
 fvlm_status fvlm_decoder_inputs_choose(fvlm_decoder_inputs *out, const fvlm_graph *g, uint64_t n_past, uint64_t n_new,
                                        fvlm_err *err);
 void fvlm_decoder_inputs_free(fvlm_decoder_inputs *in);

@@ -151,7 +151,7 @@ fvlm_status fvlm_tower_pass_gelu(fvlm_tower *t, const char *what)
     const size_t first = next_computed(t, &t->x, t->at);
     if (first == t->chain.n)
         return fvlm_match_expected(t->net, t->x.v, "the output", t->err, "the exact GELU %s", what);
-    size_t end = first; /* what is multiplied by 0.5 last is a link, too */
+    size_t end = first; /* the input of a final Mul by 0.5 is a link, too */
     fvlm_net_value *other;
     for (fvlm_scalar any = {.x = 1}; end + 1 < t->chain.n; end++)
         if (!fvlm_scalar_step(&any, t->chain.link[end + 1]->producer, &other)) break;

@@ -141,8 +141,8 @@ static fvlm_status match_final(fvlm_tower *t, const fvlm_segment *s)
     return fvlm_tower_pass_gelu(t, "after squeeze-and-excitation");
 }
 
-/* What a depthwise convolution with stride 1 is shows in what follows: a ConvFFN, then it is a RepMixer; another
- * convolution or attention, then a position encoding; else the last convolution. */
+/* What follows a depthwise convolution with stride 1 decides what it is: before a ConvFFN a RepMixer; before another
+ * convolution or attention a position encoding; else the last convolution. */
 static fvlm_status match_depthwise(fvlm_tower *t, stage *now, const fvlm_segment *s, bool *final)
 {
     const fvlm_wanted_conv want = {.stride = 1, .depthwise = true, .what = "a mixer, a position encoding or the end"};

@@ -92,7 +92,7 @@ static size_t count(const bool has[N_VARIANTS])
     return n;
 }
 
-/* Which variant of a part to take; N_VARIANTS if that is the user's to say. */
+/* Which variant of a part to take; N_VARIANTS if the user must choose. */
 static size_t choose(const bool has[N_VARIANTS], size_t wanted)
 {
     if (wanted < N_VARIANTS) {
@@ -160,7 +160,7 @@ static fvlm_status choose_all(chooser *c, const char *variant)
     return st;
 }
 
-/* What is not a known name beside those that are. */
+/* Files without a known name beside those that have one. */
 static fvlm_status note_unused(chooser *c)
 {
     size_t i = 0, part, v;

@@ -12,8 +12,8 @@
 
 typedef struct {
     char *name;           /* "onnx/vision_encoder_q4.onnx", relative to 'folder' */
-    const char *variant;  /* "fp32", ...; NULL: the name tells none */
-    fvlm_graph_role role; /* FVLM_GRAPH_FOREIGN: the graph will tell */
+    const char *variant;  /* "fp32", ...; NULL: unknown */
+    fvlm_graph_role role; /* FVLM_GRAPH_FOREIGN: the graph decides */
 } fvlm_onnx_file;
 
 typedef struct {
@@ -22,8 +22,8 @@ typedef struct {
     bool one_file; /* a file was given, not a folder */
     fvlm_onnx_file files[16];
     size_t n_files;
-    const char *wanted; /* the variant that was asked for; NULL: none */
-    char *unused;       /* a file in the community's way that is not taken; NULL: there is none */
+    const char *wanted; /* the requested variant; NULL: none */
+    char *unused;       /* a file beside them under no known name; NULL: there is none */
     size_t n_unused;
 } fvlm_onnx_files;
 
@@ -31,9 +31,9 @@ typedef struct {
  * folder of Hugging Face's cache counts as its snapshot. */
 bool fvlm_onnx_files_are(const char *path, bool prefer);
 
-/* Chooses the files to open. variant NULL: fp32, else the only one there is. A part that lacks the variant is taken as
- * fp16 if that is what is closest, else as fp32. Refuses an ambiguous choice, and a variant that no part has, and says
- * what there is. On failure *out is empty. */
+/* Chooses the files to open. variant NULL: fp32, else the only one there is. A part that lacks the
+ * variant is taken as fp32, else as fp16; for q4f16 in the other order. Refuses an ambiguous choice, and a variant that
+ * no part has, and names those that there are. On failure *out is empty. */
 fvlm_status fvlm_onnx_files_find(fvlm_onnx_files *out, const char *path, const char *variant, fvlm_err *err);
 void fvlm_onnx_files_free(fvlm_onnx_files *f);
 

@@ -45,7 +45,7 @@ static fvlm_status peek_config(opener *o)
 
 /* ---- the graphs ---- */
 
-/* Opens one file, and keeps it unless another network's is allowed and it is one. */
+/* Opens one file. skip_foreign: a graph of another network is left out with a warning, not refused. */
 static fvlm_status open_graph(opener *o, const fvlm_onnx_file *f, bool skip_foreign)
 {
     fvlm_graph *g;
@@ -153,7 +153,7 @@ static fvlm_status match_graphs(opener *o)
     return st;
 }
 
-/* ---- what is told ---- */
+/* ---- notes and warnings ---- */
 
 /* Nodes that round an activation to integers. */
 static size_t count_rounding(const fvlm_graph *g)
@@ -219,7 +219,7 @@ static void take_facts(opener *o, fvlm_onnx_facts *facts)
     if (o->graphs[DECODER].name) snprintf(facts->decoder, sizeof facts->decoder, "%.250s", o->graphs[DECODER].name);
 }
 
-/* For a vision part alone, whose pictures may have the side that config.json says: then that is a source, too. */
+/* For a vision part alone, if config.json gives the side of its pictures: that makes config.json a source, too. */
 static fvlm_status check_side(const opener *o, const fvlm_onnx_facts *facts)
 {
     json_t *config;

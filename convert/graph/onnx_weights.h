@@ -16,7 +16,7 @@ typedef struct {
     size_t end;       /* the match's tensors before this, and from the graph before it on, are of this graph */
 } fvlm_onnx_weights_graph;
 
-/* Takes over the graphs and the match, also on failure. Refuses weights that are stored in a way that is not known.
+/* Takes over the graphs and the match, also on failure. Refuses weights stored in an unknown way.
  * On failure *out is NULL. */
 fvlm_status fvlm_onnx_weights_create(fvlm_onnx_weights **out, fvlm_match *match, fvlm_onnx_weights_graph *graphs,
                                      size_t n, fvlm_err *err);

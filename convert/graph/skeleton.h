@@ -2,7 +2,7 @@
 /* skeleton.h - private to graph/: checks a serialized ModelProto byte by byte and writes a small copy of it without the
  * tensors' data, for protobuf-c to unpack.
  *
- * The copy holds only fields that graph.h puts out; all others are known to be harmless, and dropped, or refused.
+ * The copy holds only fields that graph.h needs; all others are dropped if they are known to be harmless, else refused.
  * A field that is not repeated and occurs twice is refused: parsers would take the last one, merge messages, or fail.
  * Fields that hold messages in messages without end (subgraphs, sequences of sequences) are refused where they begin,
  * so depth is bounded by the schema. */

@@ -59,7 +59,7 @@ fvlm_status fvlm_skeleton_name_context(fvlm_skeleton_copier *k)
     return fvlm_err_prefix(k->err, "\"%s\"", k->path);
 }
 
-/* Of a model that begins soundly, the graph lies beyond the end of the file: an unfinished download. */
+/* A model with a sound beginning whose graph extends beyond the end of the file: an unfinished download. */
 static bool is_cut_short(fvlm_skeleton_copier *k, const uint8_t *at)
 {
     const fvlm_skeleton_frame *f = &k->stack[0];
