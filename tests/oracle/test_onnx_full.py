@@ -12,8 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx_session import relative_l2
 from preprocess import IMAGE
-from spec_reader import Fvlm
-from test_onnx import BOUND, BOUND_16_BITS, n_bits_weights
+from test_onnx import BOUND, BOUND_16_BITS, kept_exactly
 from under_test import WORK, activations, checkpoint, fvlm, picture
 
 ROOT = WORK / "onnx-full"
@@ -54,18 +53,6 @@ def verify(name, folder, file):
     assert not [b["name"] for b in blocks if b["absent"]] and len(blocks) > 70
 
 
-def kept(folder, file, report):
-    """Every code that is kept stands for the same floats."""
-    f, n = Fvlm(file), 0
-    for graph in onnx_session.graphs_of(folder):
-        for tensor, want in n_bits_weights(graph):
-            if f.entries[tensor].kind == 4:
-                assert (f.tensor(tensor).view(np.uint32) == want.view(np.uint32)).all(), tensor
-                n += 1
-    assert report["quantized"]["exact"] == report["quantized"]["codes_kept"] == n >= 150, report["quantized"]
-    print(f"q4: {n} weights bit for bit")
-
-
 @pytest.mark.parametrize("name", make_onnx_full.MADE)
 def test_full_size(name):
     folder = make_onnx_full.make(name, checkpoint("0.5b", "0.5b"), ROOT)
@@ -73,7 +60,9 @@ def test_full_size(name):
     report = json.loads(fvlm("convert", folder, "-o", file, "--force", "--json"))
     compare(name, folder, file, 1024 if name == "dynamo" else 256)
     if name == "q4":
-        kept(folder, file, report)
+        n = kept_exactly(file, folder, report)
+        assert report["quantized"]["codes_kept"] == n >= 150, report["quantized"]
+        print(f"q4: {n} weights bit for bit")
         # a quantized model would be graded at 256 positions, which takes the interpreter an hour
         fvlm("convert", folder, "-o", file, "--force", "-q", "--quantized", "float")
     verify(name, folder, file)

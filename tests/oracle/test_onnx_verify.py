@@ -19,6 +19,7 @@ from under_test import FVLM, TINY
 PLAIN = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # node by node, as the file has them
 PICTURE = sorted((TINY / "heldout").glob("*.png"))[0]
 POSITIONS = 49
+FLOAT_ACTIVATIONS = [n for n in make_onnx.VARIANTS if n not in (*REFUSED, *ACTIVATIONS_ROUNDED, *make_onnx.LONGER)]
 
 
 def feeds_of(graph):
@@ -33,7 +34,7 @@ def feeds_of(graph):
     return {n: feeds[n].astype(onnx_session.FLOATS.get(kind, feeds[n].dtype)) for n, kind in inputs.items()}
 
 
-@pytest.mark.parametrize("name", [n for n in make_onnx.VARIANTS if n not in (*REFUSED, *ACTIVATIONS_ROUNDED, *make_onnx.LONGER)])
+@pytest.mark.parametrize("name", FLOAT_ACTIVATIONS)
 def test_judge_agrees_with_onnxruntime(name):
     bound, errors = BOUND_16_BITS if SIXTEEN_BITS.search(name) else BOUND, {}
     for graph in onnx_session.graphs_of(variant(name)):
@@ -62,7 +63,7 @@ def test_judge_agrees_between_roundings(name):
     assert len(errors) >= 50 and max(errors.values()) <= BOUND
 
 
-@pytest.mark.parametrize("name", [n for n in make_onnx.VARIANTS if n not in (*REFUSED, *ACTIVATIONS_ROUNDED, *make_onnx.LONGER)])
+@pytest.mark.parametrize("name", FLOAT_ACTIVATIONS)
 def test_verify(name):
     """Every block within the same bound, measured by fvlm alone."""
     file, _ = convert(name, *(["--quantized", "float"] if name in QUANTIZED else []))
