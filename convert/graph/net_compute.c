@@ -14,7 +14,7 @@ static const struct {
     {"Transpose", fvlm_net_compute_move, FVLM_KERNEL_MOVES},
     {"Expand", fvlm_net_compute_move, FVLM_KERNEL_MOVES},
     {"Slice", fvlm_net_compute_move, FVLM_KERNEL_PICKS},
-    {"Tile", fvlm_net_compute_tile, FVLM_KERNEL_MOVES},
+    {"Tile", fvlm_net_compute_pad, FVLM_KERNEL_MOVES},
     {"Gather", fvlm_net_compute_gather, FVLM_KERNEL_PICKS},
     {"Concat", fvlm_net_compute_concat, FVLM_KERNEL_PLAIN},
     {"Pad", fvlm_net_compute_pad, FVLM_KERNEL_PLAIN},

@@ -15,8 +15,8 @@ static void strides_of(int64_t *stride, const fvlm_net_value *v)
     }
 }
 
-/* The odometer: advances to the next element of v and returns the dimension that was incremented, and those after it
- * begin again. v->rank after the last element. */
+/* Advances to the next element of v. Returns the dimension that was incremented; those after it restart at 0. v->rank
+ * after the last element. */
 static unsigned advance(uint64_t *index, const fvlm_net_value *v)
 {
     for (unsigned d = v->rank; d-- > 0;) {
@@ -30,23 +30,20 @@ fvlm_status fvlm_net_compute_move(const fvlm_net_node *n, const fvlm_net_operand
 {
     (void)err;
     const fvlm_net_value *x = in[0].value, *y = n->outputs[0];
-    int64_t stride[FVLM_GRAPH_MAX_RANK], by[FVLM_GRAPH_MAX_RANK] = {0}, at = 0;
-    strides_of(stride, x);
+    int64_t stride[FVLM_GRAPH_MAX_RANK], by[FVLM_GRAPH_MAX_RANK], at = 0;
     bool slices = strcmp(n->op, "Slice") == 0, transposes = strcmp(n->op, "Transpose") == 0;
-    if (strcmp(n->op, "Reshape") == 0) {
-        strides_of(by, y);
-    } else {
-        for (unsigned d = 0; d < y->rank; d++) {
-            unsigned from = transposes ? n->perm[d] : d;
-            if (slices) {
-                at += n->start[d] * stride[d];
-                by[d] = n->step[d] * stride[d];
-            } else if (transposes) {
-                by[d] = stride[from];
-            } else if (d + x->rank >= y->rank) { /* Expand */
-                from = d + x->rank - y->rank;
-                by[d] = x->dims[from] == 1 ? 0 : stride[from];
-            }
+    bool expands = strcmp(n->op, "Expand") == 0;
+    unsigned n_new = expands ? y->rank - x->rank : 0; /* leading dimensions that x does not have */
+    strides_of(stride, x);
+    strides_of(by, y); /* Reshape */
+    for (unsigned d = 0; d < y->rank; d++) {
+        if (slices) {
+            at += n->start[d] * stride[d];
+            by[d] = n->step[d] * stride[d];
+        } else if (transposes) {
+            by[d] = stride[n->perm[d]];
+        } else if (expands) {
+            by[d] = d < n_new || x->dims[d - n_new] == 1 ? 0 : stride[d - n_new];
         }
     }
     uint64_t index[FVLM_GRAPH_MAX_RANK] = {0};
@@ -55,22 +52,6 @@ fvlm_status fvlm_net_compute_move(const fvlm_net_node *n, const fvlm_net_operand
         unsigned d = advance(index, y);
         if (d < y->rank) at += by[d];
         for (unsigned k = d + 1; k < y->rank; k++) at -= by[k] * (int64_t)(y->dims[k] - 1);
-    }
-    return FVLM_OK;
-}
-
-fvlm_status fvlm_net_compute_tile(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err)
-{
-    (void)err;
-    const fvlm_net_value *x = in[0].value, *y = n->outputs[0];
-    int64_t stride[FVLM_GRAPH_MAX_RANK];
-    strides_of(stride, x);
-    uint64_t index[FVLM_GRAPH_MAX_RANK] = {0};
-    for (uint64_t i = 0; i < y->n_elems; i++) {
-        uint64_t at = 0;
-        for (unsigned d = 0; d < y->rank; d++) at += index[d] % x->dims[d] * (uint64_t)stride[d];
-        out[i] = fvlm_net_operand_at(&in[0], at);
-        advance(index, y);
     }
     return FVLM_OK;
 }
@@ -88,11 +69,13 @@ fvlm_status fvlm_net_compute_concat(const fvlm_net_node *n, const fvlm_net_opera
     return FVLM_OK;
 }
 
-/* Of a constant; start holds how many elements are added in front of each dimension. */
+/* Pad: start holds how many elements are added in front of each dimension, alpha what they are. Tile: dimensions wrap
+ * around. */
 fvlm_status fvlm_net_compute_pad(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err)
 {
     (void)err;
     const fvlm_net_value *x = in[0].value, *y = n->outputs[0];
+    bool tiles = strcmp(n->op, "Tile") == 0;
     int64_t stride[FVLM_GRAPH_MAX_RANK];
     strides_of(stride, x);
     uint64_t index[FVLM_GRAPH_MAX_RANK] = {0};
@@ -100,8 +83,9 @@ fvlm_status fvlm_net_compute_pad(const fvlm_net_node *n, const fvlm_net_operand 
         int64_t at = 0;
         bool inside = true;
         for (unsigned d = 0; d < y->rank; d++) {
-            int64_t k = (int64_t)index[d] - n->start[d];
-            inside = inside && k >= 0 && k < (int64_t)x->dims[d];
+            int64_t k = (int64_t)index[d] - n->start[d], length = (int64_t)x->dims[d];
+            if (tiles) k %= length;
+            inside = inside && k >= 0 && k < length;
             if (inside) at += k * stride[d];
         }
         out[i] = inside ? fvlm_net_operand_at(&in[0], (uint64_t)at) : n->alpha;

@@ -105,8 +105,8 @@ bool fvlm_net_is_readable(const fvlm_net_value *v);
 /* ---- net_compute*.c: what an operator does, in double ---- */
 
 typedef fvlm_status fvlm_net_kernel(const fvlm_net_node *n, const fvlm_net_operand *in, double *out, fvlm_err *err);
-fvlm_net_kernel fvlm_net_compute_elementwise, fvlm_net_compute_move, fvlm_net_compute_tile, fvlm_net_compute_concat,
-    fvlm_net_compute_pad, fvlm_net_compute_gather, fvlm_net_compute_gather_elements, fvlm_net_compute_gather_nd,
+fvlm_net_kernel fvlm_net_compute_elementwise, fvlm_net_compute_move, fvlm_net_compute_concat, fvlm_net_compute_pad,
+    fvlm_net_compute_gather, fvlm_net_compute_gather_elements, fvlm_net_compute_gather_nd,
     fvlm_net_compute_scatter_elements, fvlm_net_compute_scatter_nd, fvlm_net_compute_trilu, fvlm_net_compute_cumsum,
     fvlm_net_compute_reduce, fvlm_net_compute_arg, fvlm_net_compute_softmax, fvlm_net_compute_norm,
     fvlm_net_compute_matmul;
