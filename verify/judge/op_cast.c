@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* op_cast.c - Cast and CastLike. The one place where halves are rounded (judge.h). */
+/* op_cast.c - Cast and CastLike. The only operators that round halves (judge.h). */
 #include "verify/judge/call.h"
 
 typedef struct {
