@@ -41,9 +41,8 @@ fvlm_status fvlm_writer_begin(fvlm_writer *w, uint64_t *n_bytes, fvlm_err *err);
 fvlm_status fvlm_writer_append(fvlm_writer *w, size_t id, const void *bytes, size_t n_bytes, fvlm_err *err);
 
 /* Writes index, metadata, tokenizer and, last, the header; syncs; reads the whole file back and checks it; gives it
- * its name. meta is borrowed and must hold a valid "config"; without an "llm" in it,
- * tokenizer_json is "". On failure path is as it was. Frees and clears *w either
- * way. */
+ * its name. meta is borrowed and must hold a valid "config"; without an "llm" in that, tokenizer_json is "". On failure
+ * path is as it was. Frees and clears *w either way. */
 fvlm_status fvlm_writer_publish(fvlm_writer **w, const struct json_t *meta, const char *tokenizer_json,
                                 size_t tokenizer_bytes, fvlm_err *err);
 void fvlm_writer_discard(fvlm_writer **w); /* nothing is left of the file; NULL is fine; sets NULL */

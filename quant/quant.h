@@ -44,8 +44,7 @@ typedef struct fvlm_quantization fvlm_quantization;
 
 /* Opens the file and decides the type of every tensor; reads no weights. What o points to must live until
  * fvlm_quantization_free. On failure *out is NULL. Refuses a file whose matrices are all quantized already
- * (FVLM_UNSUPPORTED), and
- * types and rules that make no sense (FVLM_USAGE). */
+ * (FVLM_UNSUPPORTED), and types and rules that make no sense (FVLM_USAGE). */
 fvlm_status fvlm_quantization_plan(fvlm_quantization **out, const char *path, const fvlm_quant_options *o,
                                    fvlm_err *err);
 

@@ -7,8 +7,7 @@
  *   fvlm_source_read(src, t, 0, t->n_bytes, buffer, &err);
  *   fvlm_source_close(&src);
  *
- * Files of safetensors are read with pread, never mapped: the contents of a mapping can change or vanish at any time.
- */
+ * Files of safetensors are read with pread, never mapped: what is mapped can change or vanish at any time. */
 #ifndef FVLM_CONVERT_SOURCE_SOURCE_H
 #define FVLM_CONVERT_SOURCE_SOURCE_H
 
