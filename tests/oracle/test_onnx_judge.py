@@ -20,6 +20,7 @@ import pytest
 from onnx import helper, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 from onnx.reference import ReferenceEvaluator
+from test_onnx import SIXTEEN_BITS
 from under_test import WORK
 
 import judge
@@ -216,7 +217,6 @@ def load_value(path):
 
 # ---- exports of FastVLM ----
 
-SIXTEEN_BITS = re.compile("fp16|half|f16")
 ACTIVATIONS_ROUNDED = re.compile("int8|uint8|qdq-static")
 REFUSED = {  # vision encoders
     "ts17-ort-all": "operator Conv of com.microsoft.nchwc is not known",  # weights arranged for one kind of CPU
@@ -353,4 +353,5 @@ def check_nodes(model, values, what):
             wrong = complaint(ours[o], values[o], exact=False)
             assert not wrong, f"{what} {node.op_type} {node.name}: {wrong}"
             counts[node.op_type] += 1
+    assert counts, what
     print(f"{what}: {counts.total()} values of single nodes agree, of {len(counts)} operators")
