@@ -123,7 +123,7 @@ static void test_flips(void **state)
     assert_true(accepted < n);
 }
 
-/* Bytes inserted, removed and exchanged at random, lengths mended or not. */
+/* Up to four bytes replaced at random, by any value or by another byte of the file. */
 static void test_random(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a weight is read as the file means it, however it is stored: floats of each type, transposed or not, a part
- * of the rows, any range; integers of each of onnxruntime's operators, with and without zero points. Held bit for bit
- * against the operators' formulas, written here once more, an element at a time. Which of them are one of the
+ * of the rows, any range; integers of each of onnxruntime's operators, with and without zero points. Every value is
+ * compared bit for bit with the operators' formulas, computed here an element at a time. Which of them are one of the
  * container's types, and that their codes mean the same. What does not fit is refused. */
 #include <math.h>
 
@@ -28,7 +28,7 @@ static float half(uint16_t h, int32_t type)
     return type == FVLM_ONNX_F16 ? fvlm_f16_to_f32(h) : fvlm_bf16_to_f32(h);
 }
 
-/* Random floats; returns element i. */
+/* Random floats of a type, n of them. */
 static void fill_floats(fvlm_graph_tensor *t, uint8_t *bytes, int32_t type, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -60,14 +60,13 @@ static void shape(fvlm_graph_tensor *t, unsigned rank, const uint64_t *dims)
 
 #define SHAPE(t, ...) shape(t, sizeof((uint64_t[]){__VA_ARGS__}) / 8, (uint64_t[]){__VA_ARGS__})
 
-/* Random integers of a type, n of them in rows of 'row' elements that begin on a byte (0: flat). */
-static size_t fill_integers(fvlm_graph_tensor *t, uint8_t *bytes, int32_t type, size_t n)
+/* Random integers of a type, n of them; two of 4 bits share a byte. */
+static void fill_integers(fvlm_graph_tensor *t, uint8_t *bytes, int32_t type, size_t n)
 {
     const bool nibbles = type == FVLM_ONNX_U4 || type == FVLM_ONNX_I4;
     const size_t n_bytes = nibbles ? (n + 1) / 2 : n;
     test_fill(&rng, bytes, n_bytes);
     *t = (fvlm_graph_tensor){.name = "t", .type = type, .n_elems = n, .bytes = bytes, .n_bytes = n_bytes};
-    return n_bytes;
 }
 
 /* The signed or unsigned integer, as ONNX has it. */
