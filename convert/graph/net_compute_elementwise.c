@@ -197,7 +197,7 @@ static fvlm_status check(function f, const fvlm_net_node *n, double a, double b,
     return FVLM_OK;
 }
 
-/* By how many elements to go on in an input when output dimension d advances; 0 where it is broadcast. */
+/* By how many elements an input advances with each output dimension; 0 where it is broadcast. */
 static void strides_of(uint64_t *stride, const fvlm_net_value *in, const fvlm_net_value *out)
 {
     uint64_t step = 1;

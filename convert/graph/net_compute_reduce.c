@@ -61,7 +61,7 @@ fvlm_status fvlm_net_compute_reduce(const fvlm_net_node *n, const fvlm_net_opera
     return FVLM_OK;
 }
 
-/* Rows along one axis: element e of row r begins at first(r) and goes on by inner. */
+/* Rows along one axis: element e of row r is at first(r) + e * inner. */
 typedef struct {
     uint64_t n_rows, length, inner;
 } rows;
@@ -162,7 +162,8 @@ fvlm_status fvlm_net_compute_norm(const fvlm_net_node *n, const fvlm_net_operand
     return FVLM_OK;
 }
 
-/* The matrix of an operand that belongs to output matrix number i: leading dimensions are broadcast. */
+/* Which matrix of an operand output matrix i is made of: leading dimensions are broadcast. own, of_y: how many of the
+ * last dimensions belong to a matrix of the operand and of the output. */
 static uint64_t matrix_at(const fvlm_net_value *v, const fvlm_net_value *y, uint64_t i, unsigned own, unsigned of_y)
 {
     uint64_t at = 0, step = 1;

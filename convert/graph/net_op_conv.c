@@ -151,7 +151,6 @@ fvlm_status fvlm_net_op_fused_conv(fvlm_net *net, const fvlm_graph_node *n, fvlm
     return st ? st : fvlm_net_emit_activation(out, net, n, activation, err);
 }
 
-/* What ends FusedConv and FusedGemm. */
 fvlm_status fvlm_net_emit_activation(fvlm_net_value **x, fvlm_net *net, const fvlm_graph_node *n,
                                      const char *activation, fvlm_err *err)
 {

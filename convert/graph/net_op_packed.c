@@ -39,7 +39,7 @@ static fvlm_status new_packed(fvlm_net_value **out, fvlm_net *net, const fvlm_ne
     return FVLM_OK;
 }
 
-/* Only the order that stands for no order. */
+/* g_idx: only the original order of columns is supported. */
 static fvlm_status check_order(const fvlm_net_value *order, uint64_t k, uint64_t block, fvlm_err *err)
 {
     if (!order) return FVLM_OK;

@@ -67,7 +67,7 @@ fvlm_status fvlm_net_spend(fvlm_net *net, uint64_t work, fvlm_err *err)
 fvlm_status fvlm_net_count(uint64_t *out, unsigned rank, const uint64_t *dims, fvlm_err *err)
 {
     char text[200];
-    uint64_t n = 1; /* of the dimensions other than 0, so that the product of any of them is small enough */
+    uint64_t n = 1; /* of the dimensions other than 0, so that no product of some of them overflows */
     bool empty = false;
     for (unsigned i = 0; i < rank; i++)
         if (dims[i] == 0)
