@@ -146,6 +146,28 @@ fvlm_status fvlm_attend_bias(fvlm_attend *a, unsigned which, const fvlm_judge_ca
 
 /* ---- operands ---- */
 
+fvlm_attend_source fvlm_attend_source_rows(const float *data, uint64_t batch, uint64_t positions, uint64_t hidden,
+                                           uint64_t heads, uint64_t width)
+{
+    return (fvlm_attend_source){.data = data,
+                                .batch = positions * hidden,
+                                .position = hidden,
+                                .head = width,
+                                .n_batch = batch,
+                                .n_positions = positions,
+                                .n_heads = heads,
+                                .width = width};
+}
+
+fvlm_attend_source fvlm_attend_source_heads(const float *data, uint64_t batch, uint64_t heads, uint64_t positions,
+                                            uint64_t width)
+{
+    fvlm_attend_source s = fvlm_attend_source_rows(data, batch, positions, heads * width, heads, width);
+    s.position = width;
+    s.head = positions * width;
+    return s;
+}
+
 typedef struct {
     fvlm_judge_value *out;
     const fvlm_judge_value *past;

@@ -39,6 +39,12 @@ typedef struct {
     const float *bias; /* [n_heads, width], added; or NULL */
 } fvlm_attend_source;
 
+/* Of [batch, positions, hidden], where data begins with head 0; and of [batch, heads, positions, width]. */
+fvlm_attend_source fvlm_attend_source_rows(const float *data, uint64_t batch, uint64_t positions, uint64_t hidden,
+                                           uint64_t heads, uint64_t width);
+fvlm_attend_source fvlm_attend_source_heads(const float *data, uint64_t batch, uint64_t heads, uint64_t positions,
+                                            uint64_t width);
+
 /* A temporary [batch, heads, past + positions, width] of what past [batch, heads, *, width] has first (n_past of its
  * positions; NULL: none), then the source. */
 fvlm_status fvlm_attend_gather(const fvlm_judge_call *c, fvlm_judge_value *out, int32_t type,

@@ -23,8 +23,9 @@ fvlm_status fvlm_attend_heads_read_number(fvlm_attend_heads *h, const fvlm_judge
 fvlm_attend_source fvlm_attend_heads_rows(const fvlm_attend_heads *h, const float *data, uint64_t length,
                                           uint64_t width, uint64_t parts)
 {
-    const uint64_t hidden = h->heads * width * parts;
-    return (fvlm_attend_source){data, length * hidden, hidden, width * parts, h->batch, length, h->heads, width, NULL};
+    fvlm_attend_source s = fvlm_attend_source_rows(data, h->batch, length, h->heads * width * parts, h->heads, width);
+    s.head = width * parts;
+    return s;
 }
 
 fvlm_status fvlm_attend_heads_read_mask(fvlm_attend_heads *h, const fvlm_judge_call *c, size_t input, float masked)

@@ -104,16 +104,10 @@ static fvlm_status run(fvlm_judge_call *c)
     if (!st) st = fvlm_attend_heads_read_mask(&h, c, MASK, masked);
     if (!st) st = project(&h, c, &packed);
     for (size_t i = 0; i < 3 && !st; at += hidden[i++]) {
-        const uint64_t all = c->in[WEIGHTS]->dims[1];
-        const fvlm_attend_source from = {(const float *)packed.data + at,
-                                         h.length * all,
-                                         all,
-                                         hidden[i] / h.heads,
-                                         h.batch,
-                                         h.length,
-                                         h.heads,
-                                         hidden[i] / h.heads,
-                                         bias ? (const float *)bias->data + at : NULL};
+        fvlm_attend_source from =
+            fvlm_attend_source_rows((const float *)packed.data + at, h.batch, h.length, c->in[WEIGHTS]->dims[1],
+                                    h.heads, hidden[i] / h.heads);
+        from.bias = bias ? (const float *)bias->data + at : NULL;
         st = fvlm_attend_gather(c, &h.made[i], x->type,
                                 i == 1   ? h.past_k
                                 : i == 2 ? h.past_v

@@ -46,17 +46,9 @@ static fvlm_status read_heads(group *g, const fvlm_judge_call *c)
     }
     const uint64_t kv_hidden = k ? dims[2] : hidden;
     const float *packed = q->data;
-    g->q = (fvlm_attend_source){q->data,   g->length * hidden, hidden,   g->width, g->batch,
-                                g->length, g->heads,           g->width, NULL};
-    g->k = (fvlm_attend_source){k ? k->data : packed + g->heads * g->width,
-                                g->length * kv_hidden,
-                                kv_hidden,
-                                g->width,
-                                g->batch,
-                                g->length,
-                                g->kv_heads,
-                                g->width,
-                                NULL};
+    g->q = fvlm_attend_source_rows(packed, g->batch, g->length, hidden, g->heads, g->width);
+    g->k = fvlm_attend_source_rows(k ? k->data : packed + g->heads * g->width, g->batch, g->length, kv_hidden,
+                                   g->kv_heads, g->width);
     g->v = g->k;
     g->v.data = v ? v->data : g->k.data + g->kv_heads * g->width;
     return st;

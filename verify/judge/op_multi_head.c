@@ -40,10 +40,8 @@ static fvlm_status read_keys(fvlm_attend_heads *h, const fvlm_judge_call *c)
         if (!st) st = fvlm_judge_want_shape(c, VALUE, 4, value);
         h->kv_length = k->dims[2];
         h->v_width = v->dims[3];
-        const uint64_t n = h->kv_length, w = h->v_width;
-        h->source[1] = (fvlm_attend_source){
-            k->data, h->heads * n * h->width, h->width, n * h->width, h->batch, n, h->heads, h->width, NULL};
-        h->source[2] = (fvlm_attend_source){v->data, h->heads * n * w, w, n * w, h->batch, n, h->heads, w, NULL};
+        h->source[1] = fvlm_attend_source_heads(k->data, h->batch, h->heads, h->kv_length, h->width);
+        h->source[2] = fvlm_attend_source_heads(v->data, h->batch, h->heads, h->kv_length, h->v_width);
         return st;
     }
     const uint64_t key[] = {h->batch, k->dims[1], hidden}, value[] = {h->batch, k->dims[1], v->dims[2]};

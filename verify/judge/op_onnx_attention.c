@@ -19,13 +19,8 @@ typedef struct {
 static fvlm_attend_source source_of(const attention *a, const fvlm_judge_value *v, uint64_t n_heads, uint64_t length,
                                     uint64_t width)
 {
-    const uint64_t all = n_heads * width;
-    fvlm_attend_source s = {
-        .data = v->data, .n_batch = a->batch, .n_positions = length, .n_heads = n_heads, .width = width};
-    s.batch = length * all;
-    s.position = a->heads_first ? width : all;
-    s.head = a->heads_first ? length * width : width;
-    return s;
+    return a->heads_first ? fvlm_attend_source_heads(v->data, a->batch, n_heads, length, width)
+                          : fvlm_attend_source_rows(v->data, a->batch, length, n_heads * width, n_heads, width);
 }
 
 static fvlm_status read_shapes(attention *a, const fvlm_judge_call *c)
