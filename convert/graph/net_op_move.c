@@ -108,6 +108,7 @@ static fvlm_status read_dims(fvlm_net_shape *shape, fvlm_net *net, const fvlm_ne
 {
     const int64_t *list;
     size_t n;
+    *shape = (fvlm_net_shape){0};
     fvlm_status st = fvlm_net_ints(&list, &n, net, v, what, err);
     if (st) return st;
     if (n > FVLM_GRAPH_MAX_RANK) return fvlm_fail(err, FVLM_LIMIT, "a shape of rank %zu", n);
