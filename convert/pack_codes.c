@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pack_codes.c - see pack_codes.h.
  *
- * In a group the source has w = s (q - z), the container w' = s' (q - middle) or s' q + o', with s' and o' in bf16. So
+ * In a group the source has w = s q + o, the container w' = s' (q - middle) or s' q + o', with s' and o' in bf16. So
  * w' - w = a q + b in the whole group, and the sums of q and q^2 give the error exactly. */
 #include "convert/pack_codes.h"
 
@@ -40,12 +40,12 @@ static fvlm_status prepare(packer *k)
     k->rows = fit < FVLM_PANEL ? FVLM_PANEL : fit < n_scales ? fit : n_scales;
     k->read.codes = fvlm_alloc(k->rows, columns);
     k->read.scales = fvlm_alloc(k->rows * k->to.n_groups, sizeof(float));
-    k->read.zeros = fvlm_alloc(k->rows * k->to.n_groups, sizeof(float));
+    k->read.offsets = fvlm_alloc(k->rows * k->to.n_groups, sizeof(double));
     k->values = fvlm_alloc(k->rows / FVLM_PANEL, k->to.panel_bytes);
     k->scales = fvlm_alloc(n_scales, k->to.n_groups * 2);
     k->offsets = fvlm_alloc(n_scales, k->to.n_groups * 2);
     k->input = fvlm_alloc(columns, sizeof *k->input);
-    if (!k->read.codes || !k->read.scales || !k->read.zeros || !k->values || !k->scales || !k->offsets || !k->input)
+    if (!k->read.codes || !k->read.scales || !k->read.offsets || !k->values || !k->scales || !k->offsets || !k->input)
         return fvlm_fail_nomem(k->err);
     for (size_t j = 0; j < columns; j++) k->input[j] = j % taps * n_in + j / taps;
     return FVLM_OK;
@@ -55,7 +55,7 @@ static void release(packer *k)
 {
     free(k->read.codes);
     free(k->read.scales);
-    free(k->read.zeros);
+    free(k->read.offsets);
     free(k->values);
     free(k->scales);
     free(k->offsets);
@@ -103,9 +103,9 @@ static double cost_of(const group_sums *g, double a, double b)
 }
 
 /* Scale and offset of an asymmetric group. Rounded independently, they could shift all weights of the group by half an
- * ulp of s z in bf16, a quarter of a code at 8 bits; a product would add that up. So the scales around s are tried,
- * each with its best offset. */
-static double round_asymmetric(const group_sums *g, double s, double z, uint16_t *scale, uint16_t *offset)
+ * ulp of o in bf16, a quarter of a code at 8 bits; a product would add that up. So the scales around s are tried, each
+ * with its best offset. */
+static double round_asymmetric(const group_sums *g, double s, double o, uint16_t *scale, uint16_t *offset)
 {
     static const int steps[] = {0, -1, 1, -2, 2, -3, 3, -4, 4};
     const uint16_t nearest = fvlm_f32_to_bf16((float)s);
@@ -115,13 +115,13 @@ static double round_asymmetric(const group_sums *g, double s, double z, uint16_t
         if (i > 0 && (magnitude <= 0 || magnitude >= 0x7f80)) continue;
         const uint16_t x = (uint16_t)((nearest & 0x8000) | magnitude);
         const double a = (double)fvlm_bf16_to_f32(x) - s;
-        const uint16_t o = fvlm_f32_to_bf16((float)(-a * g->sum / g->n - s * z));
-        const double b = (double)fvlm_bf16_to_f32(o) + s * z, cost = cost_of(g, a, b);
+        const uint16_t y = fvlm_f32_to_bf16((float)(-a * g->sum / g->n + o));
+        const double b = (double)fvlm_bf16_to_f32(y) - o, cost = cost_of(g, a, b);
         if (i > 0 && !(cost < best)) continue;
         best = cost;
         wrong = squared(g, a, b);
         *scale = x;
-        *offset = o;
+        *offset = y;
     }
     return wrong;
 }
@@ -130,24 +130,24 @@ static double round_asymmetric(const group_sums *g, double s, double z, uint16_t
 static fvlm_status put_scale(packer *k, uint64_t row, size_t group, size_t in_block, const uint8_t *codes, size_t n)
 {
     const size_t at = fvlm_matrix_scale_at(&k->to, (size_t)row, group), from = in_block * k->to.n_groups + group;
-    const double s = (double)k->read.scales[from], z = (double)k->read.zeros[from];
+    const double s = (double)k->read.scales[from], o = k->read.offsets[from];
     fvlm_status st = check_finite(k, s, "scale", row, group);
-    if (!st) st = check_finite(k, z, "zero point", row, group);
+    if (!st) st = check_finite(k, o, "offset", row, group);
     if (st) return st;
     const group_sums g = add_up(codes, n);
     double wrong;
     st = check_finite(k, (double)fvlm_bf16_to_f32(fvlm_f32_to_bf16(k->read.scales[from])), "scale", row, group);
-    if (!st) st = check_finite(k, (double)fvlm_bf16_to_f32(fvlm_f32_to_bf16((float)(s * z))), "scale", row, group);
+    if (!st) st = check_finite(k, (double)fvlm_bf16_to_f32(fvlm_f32_to_bf16((float)o)), "offset", row, group);
     if (st) return st;
     if (k->to.type.asymmetric) {
-        wrong = round_asymmetric(&g, s, z, &k->scales[at], &k->offsets[at]);
+        wrong = round_asymmetric(&g, s, o, &k->scales[at], &k->offsets[at]);
     } else {
         k->scales[at] = fvlm_f32_to_bf16(k->read.scales[from]);
         const double a = (double)fvlm_bf16_to_f32(k->scales[at]) - s;
-        wrong = squared(&g, a, -a * z);
+        wrong = squared(&g, a, -a * (double)(1u << (k->to.type.bits - 1)));
     }
     k->p->wrong += wrong;
-    k->p->all += s * s * fmax(0, g.squares - 2 * z * g.sum + z * z * g.n);
+    k->p->all += squared(&g, s, o);
     return FVLM_OK;
 }
 

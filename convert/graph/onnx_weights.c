@@ -97,7 +97,7 @@ static fvlm_status read_codes(const void *ctx, size_t view, uint64_t first, size
         fvlm_stored_codes(s, first, n, type, out);
         out.codes += n * x->columns;
         out.scales += n * n_groups;
-        out.zeros += n * n_groups;
+        out.offsets += n * n_groups;
         n_rows -= n;
         first = 0;
     }

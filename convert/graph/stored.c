@@ -163,7 +163,7 @@ void fvlm_stored_codes(const fvlm_stored *s, uint64_t first, size_t n_rows, fvlm
         for (uint64_t g = 0; g < n_groups; g++) {
             const uint64_t number = scale_of(s, first + r, g * group);
             out.scales[r * n_groups + g] = float_at(&s->scales, number);
-            out.zeros[r * n_groups + g] = float_at(&s->zeros, number);
+            out.offsets[r * n_groups + g] = -(double)float_at(&s->scales, number) * (double)float_at(&s->zeros, number);
         }
 }
 

@@ -48,7 +48,7 @@ typedef struct {
 } fvlm_stored_range;
 void fvlm_stored_read(const fvlm_stored *s, fvlm_stored_range range, unsigned as, uint8_t *out);
 
-/* Codes, scales and zero points of the same, for whole rows; [n_rows][groups of type]. */
+/* Codes, scales and offsets of the same, for whole rows; [n_rows][groups of type]. */
 void fvlm_stored_codes(const fvlm_stored *s, uint64_t first, size_t n_rows, fvlm_type type, fvlm_source_codes out);
 
 #endif

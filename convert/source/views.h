@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* views.h - tensors that are computed from what other files store: transposed, in parts, quantized. convert/graph makes
- * a source of them that everything behind it reads like a folder of safetensors. Defined in views.c. */
+/* views.h - tensors that are computed from what files store: transposed, in parts, quantized. convert/graph makes a
+ * source of them, and packed.h replaces packed weights by them; everything behind reads them like tensors of
+ * safetensors. Defined in views.c. */
 #ifndef FVLM_CONVERT_SOURCE_VIEWS_H
 #define FVLM_CONVERT_SOURCE_VIEWS_H
 
 #include "convert/source/source.h"
 
-/* Rows of a quantized matrix: weight = scale * (code - zero), with the group of its column. */
+/* Rows of a quantized matrix: weight = scale * code + offset, with the group of its column. An integer zero point z is
+ * the offset -scale * z, which a double holds exactly. */
 typedef struct {
-    uint8_t *codes;        /* [rows][columns], 0 .. 2^bits - 1 */
-    float *scales, *zeros; /* [rows][groups] */
+    uint8_t *codes;  /* [rows][columns], 0 .. 2^bits - 1 */
+    float *scales;   /* [rows][groups] */
+    double *offsets; /* the same; of a symmetric type -scale * 2^(bits - 1) */
 } fvlm_source_codes;
 
 typedef struct {
@@ -17,6 +20,7 @@ typedef struct {
     fvlm_status (*read)(const void *ctx, size_t view, uint64_t at, size_t n_bytes, void *out, fvlm_err *err);
     fvlm_status (*read_codes)(const void *ctx, size_t view, uint64_t first_row, size_t n_rows, fvlm_source_codes out,
                               fvlm_err *err);
+    /* Of the files of fvlm_source_add_views; NULL if there are none. */
     fvlm_status (*hash)(const void *ctx, size_t file, fvlm_hash *out, const fvlm_stop *stop, fvlm_err *err);
     const char *(*path)(const void *ctx, size_t file); /* with its folder */
     fvlm_status (*check_unchanged)(const void *ctx, fvlm_status st, fvlm_err *err);

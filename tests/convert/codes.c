@@ -44,7 +44,8 @@ static fvlm_status read_codes(const void *ctx, size_t view, uint64_t first, size
     (void)ctx, (void)view, (void)err;
     memcpy(out.codes, q.codes + first * q.columns, n * q.columns);
     memcpy(out.scales, q.scales + first * q.groups, n * q.groups * sizeof(float));
-    memcpy(out.zeros, q.zeros + first * q.groups, n * q.groups * sizeof(float));
+    for (size_t i = first * q.groups; i < (first + n) * q.groups; i++)
+        out.offsets[i - first * q.groups] = -(double)q.scales[i] * (double)q.zeros[i];
     return FVLM_OK;
 }
 
@@ -292,8 +293,9 @@ static void views(void **state)
     for (size_t i = 0; i < 3; i++) assert_true(fvlm_f32_bits(x[i]) == fvlm_f32_bits(value(1, 1 + i)));
     assert_int_equal(fvlm_source_read(src, fvlm_source_find(src, "b"), 124, 8, x, &err), FVLM_BAD_INPUT);
     uint8_t codes[64];
-    float scales[4], zeros[4];
-    const fvlm_source_codes to = {codes, scales, zeros};
+    float scales[4];
+    double offsets[4];
+    const fvlm_source_codes to = {codes, scales, offsets};
     assert_int_equal(fvlm_source_read_codes(src, fvlm_source_find(src, "a"), 3, 2, to, &err), FVLM_BAD_INPUT);
     assert_string_equal(err.msg, "tensor \"a\" has no 2 rows of integers at row 3");
     assert_int_equal(fvlm_source_read_codes(src, fvlm_source_find(src, "b"), 0, 1, to, &err), FVLM_BAD_INPUT);

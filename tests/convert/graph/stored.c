@@ -89,7 +89,8 @@ static int integer_of(const fvlm_graph_tensor *t, size_t i)
 static fvlm_type check(const char *what)
 {
     static uint8_t got[4 * MAX], codes[MAX];
-    static float scales[MAX], zeros[MAX];
+    static float scales[MAX];
+    static double offsets[MAX];
     fvlm_stored s;
     fvlm_err err;
     w.part.weight.tensor = &w.tensor;
@@ -114,14 +115,15 @@ static fvlm_type check(const char *what)
     const fvlm_type type = fvlm_stored_type(&s);
     if (!type.kind) return type;
     const size_t group = type.group ? type.group : w.columns, groups = (w.columns + group - 1) / group;
-    fvlm_stored_codes(&s, 0, w.part.n_rows, type, (fvlm_source_codes){codes, scales, zeros});
+    fvlm_stored_codes(&s, 0, w.part.n_rows, type, (fvlm_source_codes){codes, scales, offsets});
     for (size_t r = 0; r < w.part.n_rows; r++)
         for (size_t c = 0; c < w.columns; c++) {
             const size_t g = r * groups + c / group;
-            const float x = scales[g] * ((float)codes[r * w.columns + c] - zeros[g]);
+            const float z = (float)(-offsets[g] / (double)scales[g]); /* exact, since the offset is -scale * z */
+            const float x = scales[g] * ((float)codes[r * w.columns + c] - z);
             const float want = w.want[(w.part.first_row + r) * w.columns + c];
             if (codes[r * w.columns + c] >> type.bits) fail_msg("%s: a code beyond %u bits", what, type.bits);
-            if (!type.asymmetric) assert_true(zeros[g] == (float)(1 << (type.bits - 1)));
+            if (!type.asymmetric) assert_true(offsets[g] == -(double)scales[g] * (1 << (type.bits - 1)));
             if (fvlm_f32_bits(x) != fvlm_f32_bits(want)) fail_msg("%s: codes at row %zu, column %zu", what, r, c);
         }
     return type;

@@ -44,13 +44,13 @@ static void read_all(const fvlm_stored *s)
     if (!type.kind) return;
     MUST(fvlm_type_valid(type));
     const size_t group = type.group ? type.group : columns, groups = (columns + group - 1) / group;
-    fvlm_source_codes to = {malloc(rows * columns + 1), malloc(rows * groups * 4 + 1), malloc(rows * groups * 4 + 1)};
-    MUST(to.codes && to.scales && to.zeros);
+    fvlm_source_codes to = {malloc(rows * columns + 1), malloc(rows * groups * 4 + 1), malloc(rows * groups * 8 + 1)};
+    MUST(to.codes && to.scales && to.offsets);
     fvlm_stored_codes(s, 0, rows, type, to);
     for (size_t i = 0; i < rows * columns; i++) MUST(to.codes[i] >> type.bits == 0);
     free(to.codes);
     free(to.scales);
-    free(to.zeros);
+    free(to.offsets);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
