@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint.c - config.json and generation_config.json of a LLaVA-style FastVLM checkpoint: sizes and end tokens.
- * checkpoint_keys.c and checkpoint_rope.c refuse what we would run wrongly. */
+ * checkpoint_keys.c, checkpoint_rope.c and checkpoint_tiles.c refuse what we would run wrongly. */
 #include "convert/checkpoint.h"
 
 #include <inttypes.h>
@@ -163,6 +163,7 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", FVLM_CONFIG_MAX_BYTES, err);
     if (!r.st) fvlm_config_check_keys(&r);
     read_image_size(&r, &out->config);
+    if (!r.st) fvlm_config_read_tiles(&r, &out->config);
     if (!r.st) read_llm(&r, out);
     memcpy(out->config.prompt, qwen_2, sizeof qwen_2);
     if (!r.st) r.st = fvlm_preprocessor_check(src, out->config.vision.image_size, err);

@@ -5,6 +5,7 @@
 
 #include "convert/source/source.h"
 #include "format/base/json_fields.h"
+#include "format/config.h"
 
 #define FVLM_CONFIG_MAX_BYTES (1u << 20) /* of config.json and its like */
 
@@ -33,6 +34,10 @@ void fvlm_config_check_keys(fvlm_json_fields *r);
 
 /* The base of the rotary embeddings, in each of its spellings. Refuses scaled ones. */
 void fvlm_config_read_rope(fvlm_json_fields *r, double *theta);
+
+/* How pictures become squares: padded, or in tiles ("anyres"), of which it fills in c->tiles. c->vision.image_size is
+ * known. checkpoint_tiles.c. */
+void fvlm_config_read_tiles(fvlm_json_fields *r, fvlm_config *c);
 
 /* preprocessor_config.json and processor_config.json, if they are there: pictures are prepared as the executor does it,
  * for this side. */

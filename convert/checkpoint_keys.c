@@ -47,8 +47,7 @@ static const struct {
     bool optional;
 } fixed[] = {
     {"model_type", "llava_qwen2", false},  {"mm_projector_type", "mlp2x_gelu", false},
-    {"hidden_act", "silu", true},          {"image_aspect_ratio", "pad", false}, /* otherwise upstream crops */
-    {"mm_patch_merge_type", "flat", true},
+    {"hidden_act", "silu", true},
 };
 
 /* Parts of the names under which models of transformers and forks of LLaVA have what Qwen2 does not. A key that
@@ -59,7 +58,6 @@ static const struct {
 } unsupported[] = {
     {"mm_use_im_start_end", false}, /* wraps the image in tokens */
     {"mm_use_im_patch_token", false},
-    {"image_grid_pinpoints", false}, /* pictures in tiles */
     {"mm_resampler", false},
     {"quantiz", false}, /* outside of text_config: source/kinds.c */
     {"rope", false},    /* of which read by name: see is_harmless */

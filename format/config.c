@@ -96,6 +96,7 @@ json_t *fvlm_config_to_json(const fvlm_config *c)
     fvlm_json_set(&all, "llm", fields_to_json(c, llm_fields, COUNT(llm_fields)));
     fvlm_json_set(&all, "eos", eos_to_json(c));
     fvlm_json_set(&all, "prompt", json_string(c->prompt));
+    if (c->tiles.n_sizes) fvlm_json_set(&all, "tiles", fvlm_config_tiles_to_json(c));
     return all;
 }
 
@@ -206,7 +207,7 @@ static fvlm_status read_projector(fvlm_config *out, const json_t *projector, fvl
 /* What is left of a model without its language model. */
 static fvlm_status read_tower_only(fvlm_config *out, fvlm_json_fields *s, fvlm_err *err)
 {
-    static const char *const of_llm[] = {"eos", "prompt"};
+    static const char *const of_llm[] = {"eos", "prompt", "tiles"};
     for (size_t i = 0; i < COUNT(of_llm); i++)
         if (json_object_get(s->object, of_llm[i]))
             return fvlm_fail(err, FVLM_BAD_INPUT, "config.llm is missing, but config.%s is given", of_llm[i]);
@@ -231,6 +232,8 @@ fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err
     const json_t *llm = fvlm_json_fields_child(&s, "llm", JSON_OBJECT);
     const json_t *eos = fvlm_json_fields_child(&s, "eos", JSON_ARRAY);
     const json_t *prompt = fvlm_json_fields_child(&s, "prompt", JSON_STRING);
+    const bool tiled = json_object_get(json, "tiles");
+    const json_t *tiles = tiled ? fvlm_json_fields_child(&s, "tiles", JSON_OBJECT) : NULL;
     fvlm_status st = s.st;
     if (!st) st = read_vision(out, vision, err);
     if (!st) st = read_flat(out, "config.llm", llm, llm_fields, COUNT(llm_fields), err);
@@ -238,6 +241,7 @@ fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err
     if (!st) st = fvlm_config_check_sizes(out, err);
     if (!st) st = read_eos(out, eos, err);
     if (!st) st = read_prompt(out, prompt, err);
+    if (!st && tiled) st = fvlm_config_tiles_from_json(out, tiles, err);
     return st;
 }
 

@@ -19,6 +19,7 @@
 #define FVLM_MAX_ADDED_BYTES (1u << 20) /* of all their texts */
 #define FVLM_MAX_SIDE 4096              /* of a picture, in pixels: 64 x 64 image tokens */
 #define FVLM_MAX_EOS 1024
+#define FVLM_MAX_TILE_SIZES 256
 #define FVLM_MIN_ROPE_THETA 100.0 /* Qwen2 has 1e6, models of long contexts up to 5e10 */
 #define FVLM_MAX_ROPE_THETA 1e12
 #define FVLM_MIN_NORM_EPS 1e-12 /* usual are 1e-5 and 1e-6 */
@@ -27,6 +28,13 @@
 struct json_t; /* of <jansson.h> */
 
 typedef enum { FVLM_REPMIXER = 1, FVLM_ATTENTION = 2 } fvlm_mixer;
+
+/* How the rows of a picture's tiles follow each other (LLaVA's mm_patch_merge_type). The whole picture comes first. */
+typedef enum {
+    FVLM_MERGE_FLAT = 1, /* tile by tile */
+    FVLM_MERGE_SPATIAL,  /* as one picture, row by row through all tiles */
+    FVLM_MERGE_UNPAD     /* the same without the padding, and projector.newline after each row */
+} fvlm_merge;
 
 typedef struct {
     uint32_t dim;    /* channels */
@@ -60,7 +68,13 @@ typedef struct {
     } llm;
     uint32_t eos[FVLM_MAX_EOS]; /* ids that end an answer */
     uint32_t n_eos;
-    char prompt[1024]; /* template with "<image>" and "{prompt}" */
+    char prompt[1024];                         /* template with "<image>" and "{prompt}" */
+    struct {                                   /* LLaVA's anyres */
+        uint32_t n_sizes;                      /* 0: pictures are not divided into tiles */
+        uint32_t size[FVLM_MAX_TILE_SIZES][2]; /* width and height that a picture may be given, in pixels: multiples of
+                                                  vision.image_size, the side of a tile */
+        uint32_t merge;                        /* fvlm_merge; 0 without tiles */
+    } tiles;
 } fvlm_config;
 
 /* The metadata's "config" object; the caller owns it (json_decref). NULL if out of memory. */
@@ -76,6 +90,10 @@ bool fvlm_config_has_llm(const fvlm_config *c);
 
 /* The width of an image token as it leaves the vision part: the projector's, or without one the tower's. */
 uint32_t fvlm_config_image_width(const fvlm_config *c);
+
+/* "flat", "spatial" or "spatial_unpad"; and back, 0 for any other text. */
+const char *fvlm_merge_name(uint32_t merge);
+uint32_t fvlm_merge_named(const char *text);
 
 /* Whether the token ends an answer. */
 bool fvlm_config_is_eos(const fvlm_config *c, uint32_t id);

@@ -8,4 +8,8 @@
 /* Checks which sizes divide others and which are equal. Every field is within its own limits. */
 fvlm_status fvlm_config_check_sizes(const fvlm_config *c, fvlm_err *err);
 
+/* config_tiles.c: the object "tiles". Reading needs vision.image_size. */
+struct json_t *fvlm_config_tiles_to_json(const fvlm_config *c);
+fvlm_status fvlm_config_tiles_from_json(fvlm_config *out, const struct json_t *tiles, fvlm_err *err);
+
 #endif

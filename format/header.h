@@ -8,6 +8,7 @@
 
 #define FVLM_FORMAT_VERSION 1
 #define FVLM_FEATURE_NO_LLM 1u /* must-understand bit 0: config and tensors end with the tower or the projector */
+#define FVLM_FEATURE_TILES 8u  /* must-understand bit 3: config.tiles */
 #define FVLM_HEADER_BYTES 4096
 #define FVLM_SECTION_ALIGN 16384 /* page size of current phones */
 #define FVLM_TENSOR_ALIGN 64
@@ -31,7 +32,7 @@ typedef struct {
 } fvlm_section;
 
 typedef struct {
-    uint64_t must_understand, may_ignore; /* feature bits; of the first FVLM_FEATURE_NO_LLM is known */
+    uint64_t must_understand, may_ignore; /* feature bits; FVLM_FEATURE_* of the first are known */
     uint64_t file_bytes;
     size_t n_sections;
     fvlm_section section[FVLM_MAX_SECTIONS];

@@ -44,6 +44,11 @@ static fvlm_status check_features(const fvlm_reader *r, fvlm_err *err)
     if (no_llm == fvlm_config_has_llm(&r->config))
         return fvlm_refuse(err, 16, "its header says that it has %s language model, its config that it has %s",
                            no_llm ? "no" : "a", no_llm ? "one" : "none");
+    const bool tiles = r->header.must_understand & FVLM_FEATURE_TILES;
+    if (tiles != (r->config.tiles.n_sizes > 0))
+        return fvlm_refuse(err, 16,
+                           "its header says that pictures are %sdivided into tiles, its config that they are%s",
+                           tiles ? "" : "not ", tiles ? " not" : "");
     if (no_llm && tokenizer->raw_bytes > 0)
         return fvlm_refuse(err, tokenizer->offset, "it has a tokenizer, but no language model");
     return FVLM_OK;

@@ -46,6 +46,7 @@ static const module modules[FVLM_N_MODULES] = {
     [FVLM_MODULE_SE_EXPAND] =   {"vision.final.se.expand", ONCE,  CONV1,     FVLM_PART_SE,            true,  OUT,      SE,       1},
     [FVLM_MODULE_PROJECTOR_0] = {"projector.0",            ONCE,  LINEAR,    FVLM_PART_PROJECTOR,     true,  P_HIDDEN, P_IN,     1},
     [FVLM_MODULE_PROJECTOR_2] = {"projector.2",            ONCE,  LINEAR,    FVLM_PART_PROJECTOR,     true,  P_OUT,    P_HIDDEN, 1},
+    [FVLM_MODULE_NEWLINE] =     {"projector.newline",      ONCE,  VECTOR,    FVLM_PART_PROJECTOR,     false, WIDTH,    ONE,      1},
     [FVLM_MODULE_EMBED] =       {"llm.embed",              ONCE,  LINEAR,    FVLM_PART_EMBEDDING,     false, VOCAB,    WIDTH,    1},
     [FVLM_MODULE_ATTN_NORM] =   {"attn_norm",              LAYER, VECTOR,    FVLM_PART_LLM_NORMS,     false, WIDTH,    ONE,      1},
     [FVLM_MODULE_Q] =           {"attn.q",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, true,  Q,        WIDTH,    1},
@@ -163,6 +164,8 @@ static bool occurs(const fvlm_tensors *x)
     case FVLM_MODULE_PROJECTOR_0:
     case FVLM_MODULE_PROJECTOR_2:
         return fvlm_config_has_projector(x->config);
+    case FVLM_MODULE_NEWLINE:
+        return x->config->tiles.merge == FVLM_MERGE_UNPAD;
     default:
         return x->module < FVLM_MODULE_EMBED || fvlm_config_has_llm(x->config);
     }

@@ -243,6 +243,7 @@ fvlm_status fvlm_writer_publish(fvlm_writer **writer, const json_t *meta, const 
     fvlm_status st = w->sorted ? FVLM_OK : fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": published before begun", w->path);
     const json_t *config = json_object_get(meta, "config");
     if (!json_object_get(config, "llm")) w->header.must_understand = FVLM_FEATURE_NO_LLM;
+    if (json_object_get(config, "tiles")) w->header.must_understand |= FVLM_FEATURE_TILES;
     if (!st) st = write_index(w, err);
     if (!st) st = write_meta(w, meta, err);
     if (!st) st = write_text(w, FVLM_SECTION_TOKENIZER - 1, tokenizer_json, tokenizer_bytes, err);

@@ -46,6 +46,7 @@ static slot slot_of(fvlm_model_weights *w, const fvlm_tensors *x)
     case FVLM_MODULE_SE_EXPAND:   return (slot){.linear = &w->vision.se_expand};
     case FVLM_MODULE_PROJECTOR_0: return (slot){.linear = &w->projector0};
     case FVLM_MODULE_PROJECTOR_2: return (slot){.linear = &w->projector2};
+    case FVLM_MODULE_NEWLINE:     return (slot){.vector = &w->newline};
     case FVLM_MODULE_EMBED:       return (slot){.linear = &w->llm.embed};
     case FVLM_MODULE_ATTN_NORM:   return (slot){.vector = &y->attn_norm};
     case FVLM_MODULE_Q:           return (slot){.linear = &y->q};

@@ -47,6 +47,7 @@ typedef struct {
 typedef struct {
     fvlm_vision_weights vision;
     fvlm_linear projector0, projector2;
+    const float *newline; /* [llm.hidden]; NULL where tiles are not merged with it */
     fvlm_llm_weights llm;
     float *small; /* owned: all vectors and depthwise kernels as f32 */
 } fvlm_model_weights;

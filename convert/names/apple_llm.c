@@ -23,6 +23,9 @@ void fvlm_apple_projector_resolve(fvlm_resolver *r)
     const fvlm_config *c = &r->out->config;
     plain(r, "projector.0", "model.mm_projector.0", true, c->projector.out, c->projector.in);
     plain(r, "projector.2", "model.mm_projector.2", true, c->projector.out, c->projector.hidden);
+    if (c->tiles.merge != FVLM_MERGE_UNPAD) return;
+    fvlm_recipe *newline = fvlm_resolver_new_recipe(r, "projector.newline");
+    fvlm_recipe_set_linear(newline, fvlm_resolver_require(r, "model.image_newline"), NULL, c->llm.hidden, 0, &r->shape);
 }
 
 static void resolve_layer(fvlm_resolver *r, unsigned layer)

@@ -71,6 +71,8 @@ def demanded(config):
     if p:
         module("projector.0", panels, p["hidden"], p["in"])
         module("projector.2", panels, p["out"], p["hidden"])
+    if config.get("tiles", {}).get("merge") == "spatial_unpad":
+        module("projector.newline", rows, p["out"], bias=False)
     if not l:
         return out
     w, q, g = l["hidden"], l["heads"] * l["head_dim"], l["kv_heads"] * l["head_dim"]
@@ -99,7 +101,7 @@ class Fvlm:
         magic, version, n, must, _, size, zero = struct.unpack_from("<8sIIQQQQ", h)
         need(magic == b"\x89FVLM\r\n\x1a", "not a .fvlm file")
         need(digest(h[:4080]) == h[4080:], "header hash")
-        need(version == 1 and must <= 1 and zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
+        need(version == 1 and not must & ~9 and zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
         need(not any(h[48 + 64 * n:4080]), "header padding")
         self.identity, self.covered, self.sections, end = h[4080:].hex(), [(0, 4096)], [], 4096
         for i in range(n):
@@ -112,8 +114,9 @@ class Fvlm:
         self.meta = json.loads(self.text(self.sections[2], 16 << 20), object_pairs_hook=unique)
         self.config = self.meta["config"]
         keys = self.config.keys() & {"projector", "llm", "eos", "prompt"}
-        need(len(keys) == 4 if not must else keys <= {"projector"}, "config and features")
-        need(not must or self.sections[3].raw == 0, "a tokenizer without a language model")
+        need(len(keys) == 4 if not must & 1 else keys <= {"projector"}, "config and features")
+        need(("tiles" in self.config) == bool(must & 8) and must != 9, "tiles and features")
+        need(not must & 1 or self.sections[3].raw == 0, "a tokenizer without a language model")
         self.tokenizer = json.loads(self.text(self.sections[3], 64 << 20) or "null", object_pairs_hook=unique)
         at = 0
         for begin, stop in sorted(self.covered):
