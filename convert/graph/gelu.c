@@ -59,8 +59,9 @@ static const char *name_form(const fvlm_net_value *v)
     return found;
 }
 
-fvlm_status fvlm_gelu_match(const fvlm_net *net, fvlm_map *m, const char *what, fvlm_err *err)
+fvlm_status fvlm_gelu_match(bool *twice, const fvlm_net *net, fvlm_map *m, const char *what, fvlm_err *err)
 {
+    *twice = false;
     fvlm_map_back(m);
     fvlm_net_value *top = m->v, *x = NULL;
     fvlm_scalar a, b, c;
@@ -81,7 +82,9 @@ fvlm_status fvlm_gelu_match(const fvlm_net *net, fvlm_map *m, const char *what, 
     if (!x) return fvlm_match_expected(net, top, name_form(top), err, "the exact GELU (with Erf) %s", what);
     fvlm_scalar_multiply(&a, p.scalar);
     fvlm_scalar_multiply(&b, p.scalar);
-    if (!fvlm_scalar_is(a, 0.5) || !fvlm_scalar_is(b, 0.5) || !fvlm_scalar_is(c, sqrt(0.5)))
+    *twice = fvlm_scalar_is(a, 1);
+    const double factor = *twice ? 1 : 0.5;
+    if (!fvlm_scalar_is(a, factor) || !fvlm_scalar_is(b, factor) || !fvlm_scalar_is(c, sqrt(0.5)))
         return fvlm_match_expected(net, top, "other constants", err,
                                    "the exact GELU, x / 2 * (1 + erf(x / sqrt 2)), %s", what);
     m->v = x;

@@ -39,12 +39,14 @@ typedef struct {
     fvlm_net_node *node;
     fvlm_net_value *weight, *bias; /* bias may be NULL */
     bool transposed;               /* the weight is [in, out] */
+    bool twice;                    /* the layer's own is twice this one */
     uint64_t in, out;
 } fvlm_linear;
 fvlm_status fvlm_linear_match(fvlm_linear *out, const fvlm_net *net, fvlm_map *m, const char *what, fvlm_err *err);
 
-/* The exact GELU, by the operator or spelled with Erf. */
-fvlm_status fvlm_gelu_match(const fvlm_net *net, fvlm_map *m, const char *what, fvlm_err *err);
+/* The exact GELU, by the operator or spelled with Erf. *twice: it is x * (1 + erf(x / sqrt 2)), since an optimizer
+ * multiplied the half into the weights of the layer that reads it; the caller doubles those, which is exact. */
+fvlm_status fvlm_gelu_match(bool *twice, const fvlm_net *net, fvlm_map *m, const char *what, fvlm_err *err);
 
 /* LayerNorm over the channels of each pixel, eps 1e-5. */
 typedef struct {

@@ -72,8 +72,8 @@ static void copy_rows(double *out, const fvlm_match_rows *r, uint64_t width)
     const uint64_t all = r->v->n_elems / width;
     for (uint64_t i = 0; i < r->n_rows; i++)
         for (uint64_t k = 0; k < width; k++)
-            *out++ = r->transposed ? r->v->numbers[k * all + r->first_row + i]
-                                   : r->v->numbers[(r->first_row + i) * width + k];
+            *out++ = (r->twice ? 2 : 1) * (r->transposed ? r->v->numbers[k * all + r->first_row + i]
+                                                         : r->v->numbers[(r->first_row + i) * width + k]);
 }
 
 fvlm_status fvlm_match_set_rows(fvlm_match_tensor *t, const fvlm_net *net, const fvlm_match_rows *rows, unsigned n,
@@ -95,7 +95,8 @@ fvlm_status fvlm_match_set_rows(fvlm_match_tensor *t, const fvlm_net *net, const
             t->parts[i] = (fvlm_match_part){.weight = rows[i].v->weight,
                                             .transposed = rows[i].transposed,
                                             .first_row = rows[i].first_row,
-                                            .n_rows = rows[i].n_rows};
+                                            .n_rows = rows[i].n_rows,
+                                            .twice = rows[i].twice};
         return FVLM_OK;
     }
     for (unsigned i = 0; i < t->rank; i++) total = i ? total * t->dims[i] : t->dims[0];

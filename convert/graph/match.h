@@ -12,6 +12,7 @@ typedef struct {
     fvlm_net_weight weight;     /* points into the graph, not into the net */
     bool transposed;            /* its logical shape here is [in, out]: a MatMul's right side */
     uint64_t first_row, n_rows; /* of the outputs */
+    bool twice;                 /* every element is doubled: see fvlm_gelu_match */
 } fvlm_match_part;
 
 #define FVLM_MATCH_PARTS 3
@@ -47,6 +48,7 @@ typedef struct {
     const fvlm_net_value *v;
     bool transposed;
     uint64_t first_row, n_rows;
+    bool twice;
 } fvlm_match_rows;
 
 /* Gives t its contents: n <= FVLM_MATCH_PARTS runs of rows, stored (parts) or computed (numbers). user is the node that

@@ -9,7 +9,7 @@
 
 static fvlm_status match_ffn(fvlm_block *out, const fvlm_tower *t, const fvlm_map *x, fvlm_map m)
 {
-    fvlm_status st = fvlm_gelu_match(t->net, &m, "between the FFN's layers", t->err);
+    fvlm_status st = fvlm_gelu_match(&out->last.twice, t->net, &m, "between the FFN's layers", t->err);
     if (!st) st = fvlm_linear_match(&out->fc1, t->net, &m, "the FFN's fc1", t->err);
     if (!st) fvlm_map_back(&m);
     if (!st) st = fvlm_net_sum_match(&out->conv, t->net, m, x, t->err);

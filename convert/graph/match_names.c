@@ -44,7 +44,8 @@ static fvlm_status emit_kernel(fvlm_tower *t, const fvlm_net_branch *b, const ch
     const fvlm_net_value *w = b->conv->inputs[1];
     fvlm_match_tensor *out = fvlm_emit_tensor(t, w->rank, w->dims, prefix, name);
     if (!out) return FVLM_NOMEM;
-    return fvlm_match_set_rows(out, t->net, &(fvlm_match_rows){.v = w, .n_rows = b->out}, 1, b->conv, t->err);
+    const fvlm_match_rows all = {.v = w, .n_rows = b->out, .twice = t->twice};
+    return fvlm_match_set_rows(out, t->net, &all, 1, b->conv, t->err);
 }
 
 static const fvlm_net_value *conv_bias(const fvlm_net_branch *b)

@@ -10,7 +10,7 @@ fvlm_status fvlm_emit_linear(fvlm_tower *t, const fvlm_linear *l, unsigned rank,
     const uint64_t dims[] = {l->out, l->in, 1, 1};
     fvlm_match_tensor *out = fvlm_emit_tensor(t, rank, dims, name, ".weight");
     if (!out) return FVLM_NOMEM;
-    const fvlm_match_rows all = {.v = l->weight, .transposed = l->transposed, .n_rows = l->out};
+    const fvlm_match_rows all = {.v = l->weight, .transposed = l->transposed, .n_rows = l->out, .twice = l->twice};
     fvlm_status st = fvlm_match_set_rows(out, t->net, &all, 1, l->node, t->err);
     if (!st) st = fvlm_emit_vector(t, l->bias, l->out, 0, 1, l->node, name, ".bias");
     return st;
@@ -39,8 +39,8 @@ static fvlm_status emit_qkv(fvlm_tower *t, const fvlm_attention *a, const char *
     for (unsigned k = 0; k < n; k++) {
         const fvlm_linear *l = &a->linear[k];
         const uint64_t rows = a->packed ? l->out : a->channels;
-        weight[k] = (fvlm_match_rows){l->weight, l->transposed, a->first_row[k], rows};
-        bias[k] = (fvlm_match_rows){l->bias, false, a->first_row[k], rows};
+        weight[k] = (fvlm_match_rows){l->weight, l->transposed, a->first_row[k], rows, false};
+        bias[k] = (fvlm_match_rows){l->bias, false, a->first_row[k], rows, false};
         n_biases += l->bias != NULL;
     }
     const fvlm_net_node *user = a->linear[0].node;
@@ -50,7 +50,7 @@ static fvlm_status emit_qkv(fvlm_tower *t, const fvlm_attention *a, const char *
     if (a->packed_bias ? n_biases != 0 : n_biases != n)
         return fvlm_match_expected(t->net, user->outputs[0], "another number of them", t->err,
                                    "one bias for queries, keys and values, or none");
-    if (a->packed_bias) bias[0] = (fvlm_match_rows){a->packed_bias, false, 0, dims[0]};
+    if (a->packed_bias) bias[0] = (fvlm_match_rows){.v = a->packed_bias, .n_rows = dims[0]};
     out = fvlm_emit_tensor(t, 1, dims, prefix, ".token_mixer.qkv.bias");
     return out ? fvlm_match_set_rows(out, t->net, bias, a->packed_bias ? 1 : n, user, t->err) : FVLM_NOMEM;
 }

@@ -108,6 +108,14 @@ void fvlm_tower_advance(fvlm_tower *t, const fvlm_segment *s)
 {
     t->at = s->end;
     t->x = s->y;
+    t->twice = false;
+}
+
+fvlm_status fvlm_tower_refuse_twice(const fvlm_tower *t)
+{
+    return fvlm_match_expected(t->net, t->x.v, "another use of it", t->err,
+                               "x * (1 + erf(x / sqrt 2)), twice a GELU, to be read by convolutions or by one linear "
+                               "layer, whose weights hold the half");
 }
 
 fvlm_status fvlm_segment_expected(const fvlm_tower *t, const fvlm_segment *s, const char *what)
@@ -135,7 +143,10 @@ fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fv
     const uint64_t k = fvlm_net_sum_widest(&s->sum);
     for (unsigned i = 0; i < s->sum.n; i++) {
         const fvlm_net_branch *b = &s->sum.branch[i];
-        if (b->kind != FVLM_BRANCH_CONV) continue;
+        if (b->kind != FVLM_BRANCH_CONV) {
+            if (t->twice) return fvlm_tower_refuse_twice(t);
+            continue;
+        }
         const bool ok = (!want.k || k == want.k) && b->stride == want.stride && b->in == t->x.channels &&
                         b->groups == (want.depthwise ? b->in : 1) && b->out == s->y.channels &&
                         b->out % b->groups == 0 && (!want.same || b->out == b->in);
@@ -159,12 +170,14 @@ fvlm_status fvlm_tower_pass_gelu(fvlm_tower *t, const char *what)
     if (!map_of_link(&y, t, end, &t->x))
         y = (fvlm_map){t->chain.link[end], t->x.channels, t->x.pixels, t->x.channels_last};
     m = y;
-    fvlm_status st = fvlm_gelu_match(t->net, &m, what, t->err);
+    bool twice;
+    fvlm_status st = fvlm_gelu_match(&twice, t->net, &m, what, t->err);
     if (st) return st;
     fvlm_map_back(&m);
     if (!fvlm_map_same(&m, &t->x))
         return fvlm_match_expected(t->net, y.v, "the GELU of another value", t->err, "the exact GELU %s", what);
     t->at = end;
     t->x = y;
+    t->twice = twice;
     return FVLM_OK;
 }

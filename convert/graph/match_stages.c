@@ -171,7 +171,9 @@ fvlm_status fvlm_tower_match(fvlm_tower *t)
     fvlm_status st = match_stem(t);
     while (!st && !final) {
         const fvlm_segment s = fvlm_tower_segment(t, &t->x, t->at);
-        if (s.kind == FVLM_SEGMENT_RESIDUAL) {
+        if (t->twice && s.kind == FVLM_SEGMENT_RESIDUAL) {
+            st = fvlm_tower_refuse_twice(t);
+        } else if (s.kind == FVLM_SEGMENT_RESIDUAL) {
             st = match_attention_block(t, &now, &s);
         } else if (s.kind == FVLM_SEGMENT_CONV && s.sum.branch[0].stride != 1 &&
                    s.sum.branch[0].kind == FVLM_BRANCH_CONV) {

@@ -18,6 +18,7 @@ typedef struct {
     size_t at; /* chain.link[at] is x.v */
     fvlm_map x;
     unsigned index; /* of the next network.N */
+    bool twice;     /* x is twice what it should be: see fvlm_gelu_match */
 } fvlm_tower;
 
 /* What follows x, up to the next link: one layer with its affine parts, one block. */
@@ -45,6 +46,9 @@ typedef struct {
     const char *what; /* "the stem's first convolution" */
 } fvlm_wanted_conv;
 fvlm_status fvlm_tower_check_conv(const fvlm_tower *t, const fvlm_segment *s, fvlm_wanted_conv want);
+
+/* Refuses a doubled x that more than one layer reads, or what is no layer. */
+fvlm_status fvlm_tower_refuse_twice(const fvlm_tower *t);
 
 /* The next segment is the exact GELU; advances. */
 fvlm_status fvlm_tower_pass_gelu(fvlm_tower *t, const char *what);

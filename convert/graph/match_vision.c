@@ -21,6 +21,7 @@ static fvlm_status match_linear(fvlm_tower *t, const char *name, const char *wha
     fvlm_map_back(&m);
     if (!fvlm_map_same(&m, &t->x))
         return fvlm_match_expected(t->net, s.first, NULL, t->err, "%s, of the tower's features", what);
+    layer.twice = t->twice;
     st = fvlm_emit_linear(t, &layer, 2, name);
     if (!st) fvlm_tower_advance(t, &s);
     return st;
@@ -43,6 +44,7 @@ static fvlm_status match_output(fvlm_tower *t, fvlm_net_value *output)
     if (s.first)
         return fvlm_match_expected(t->net, s.first, NULL, t->err,
                                    "the tokens, [%" PRIu64 ", %" PRIu64 "], as the output", m.pixels, m.channels);
+    if (t->twice) return fvlm_tower_refuse_twice(t);
     if (!fvlm_map_forward(&m, output) || (!fvlm_map_has_order(&m, true) && output->rank != 4) ||
         (m.channels_last && output->dims[output->rank - 1] != m.channels) ||
         (m.channels_last && output->rank == 3 && output->dims[1] != m.pixels)) /* not one token of many pictures */

@@ -175,7 +175,8 @@ static char *describe(const fvlm_match_tensor *t, const char *file)
     char what[512] = "";
     size_t n = 0;
     for (unsigned p = 0; p < t->n_parts && n < sizeof what; p++)
-        n += (size_t)snprintf(what + n, sizeof what - n, "%s%.160s", p ? ", " : "", t->parts[p].weight.tensor->name);
+        n += (size_t)snprintf(what + n, sizeof what - n, "%s%s%.160s", p ? ", " : "", t->parts[p].twice ? "2 * " : "",
+                              t->parts[p].weight.tensor->name);
     if (t->n_parts == 0 && t->numbers) snprintf(what, sizeof what, "a computed constant");
     if (t->n_parts == 0 && !t->numbers) snprintf(what, sizeof what, "%g throughout", (double)t->fill);
     if (!t->node) return fvlm_asprintf("%s: %s", file, what);

@@ -41,6 +41,11 @@ static uint64_t scale_of(const fvlm_stored *s, uint64_t row, uint64_t column)
     return i / s->outer_size * s->outer_scales + along * s->along + i % s->along;
 }
 
+static float scale_at(const fvlm_stored *s, uint64_t number)
+{
+    return (s->twice ? 2 : 1) * float_at(&s->scales, number);
+}
+
 /* ---- floats ---- */
 
 /* A tile of a matrix whose columns are contiguous runs of rows: [n_columns][n_rows] to [n_rows][n_columns]. */
@@ -86,6 +91,20 @@ static void copy_elements(const fvlm_stored *s, const fvlm_stored_range *q, size
         }
 }
 
+/* Exact, but for an element that overflows. */
+static void twice(unsigned type, uint8_t *out, uint64_t n)
+{
+    const fvlm_stored_array a = {.bytes = out, .type = type};
+    for (uint64_t i = 0; i < n; i++) {
+        const float x = 2 * float_at(&a, i);
+        const uint16_t narrow = type == FVLM_SOURCE_F16 ? fvlm_f32_to_f16(x) : fvlm_f32_to_bf16(x);
+        if (type == FVLM_SOURCE_F32)
+            memcpy(out + 4 * i, &x, 4);
+        else
+            memcpy(out + 2 * i, &narrow, 2);
+    }
+}
+
 static void widen(unsigned type, uint8_t *out, uint64_t n)
 {
     /* In place, from the end: the narrow elements are the first half. */
@@ -122,7 +141,7 @@ static void dequantize(const fvlm_stored *s, uint64_t row, uint64_t from, const 
     for (size_t c = 0; c < n;) {
         const uint64_t left = s->group - (from + c) % s->group, number = scale_of(s, row, from + c);
         const size_t end = left < n - c ? c + (size_t)left : n;
-        const float scale = float_at(&s->scales, number), zero = float_at(&s->zeros, number);
+        const float scale = scale_at(s, number), zero = float_at(&s->zeros, number);
         for (; c < end; c++) {
             const float x = (s->table ? s->table[codes[c] & 15] : (float)codes[c] - zero) * scale;
             memcpy(out + 4 * c, &x, 4);
@@ -152,6 +171,7 @@ void fvlm_stored_read(const fvlm_stored *s, fvlm_stored_range range, unsigned as
         return;
     }
     copy_elements(s, &range, fvlm_source_type_bytes(s->elements.type), out);
+    if (s->twice) twice(s->elements.type, out, range.n_rows * range.n_columns);
     if (as != s->elements.type) widen(s->elements.type, out, range.n_rows * range.n_columns);
 }
 
@@ -162,8 +182,8 @@ void fvlm_stored_codes(const fvlm_stored *s, uint64_t first, size_t n_rows, fvlm
     for (uint64_t r = 0; r < n_rows; r++)
         for (uint64_t g = 0; g < n_groups; g++) {
             const uint64_t number = scale_of(s, first + r, g * group);
-            out.scales[r * n_groups + g] = float_at(&s->scales, number);
-            out.offsets[r * n_groups + g] = -(double)float_at(&s->scales, number) * (double)float_at(&s->zeros, number);
+            out.scales[r * n_groups + g] = scale_at(s, number);
+            out.offsets[r * n_groups + g] = -(double)scale_at(s, number) * (double)float_at(&s->zeros, number);
         }
 }
 

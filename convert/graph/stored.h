@@ -23,6 +23,7 @@ typedef struct {
     fvlm_stored_array elements, scales, zeros;
     uint64_t n_rows, columns, first_row;
     uint64_t row_step, column_step;
+    bool twice; /* what is read is doubled: elements, or scales */
     /* Integers only: the number of an element's scale is
      * element / outer_size * outer_scales + element % outer_size / along / block * along + element % along, without the
      * last term for a scale of a whole axis. */

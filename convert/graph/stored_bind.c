@@ -249,7 +249,8 @@ static void take_shape(binding *b)
 fvlm_status fvlm_stored_bind(fvlm_stored *out, const fvlm_match_part *p, uint64_t columns, const char *text,
                              fvlm_err *err)
 {
-    *out = (fvlm_stored){.columns = columns, .first_row = p->first_row, .n_rows = p->n_rows, .group = 1};
+    *out = (fvlm_stored){
+        .columns = columns, .first_row = p->first_row, .n_rows = p->n_rows, .twice = p->twice, .group = 1};
     binding b = {.out = out,
                  .t = p->weight.tensor,
                  .packed = &p->weight.packed,

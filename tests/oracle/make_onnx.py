@@ -133,6 +133,8 @@ rewritten("ts17-constants", "ts17", rewrite.constant_nodes)
 rewritten("ts17-external", "ts17", rewrite.external)
 rewritten("dynamo18-external-each", "dynamo18", rewrite.external, one_file=False)
 rewritten("ts17-anonymous", "ts17", rewrite.anonymous)
+rewritten("ts17-halves-moved", "ts17", rewrite.halves_moved, (VISION,))
+rewritten("qdq-halves-moved", "ts17-halves-moved", rewrite.weight_only_qdq, (VISION,), per="channel")
 
 # Quantized weights.
 WHOLE = (VISION, DECODER)

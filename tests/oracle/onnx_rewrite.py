@@ -133,6 +133,29 @@ def weight_only_qdq(source, target, per, bits=8, block=32):
     onnx.save(model, target)
 
 
+def halves_moved(source, target):
+    """The half of a spelled GELU goes into the weights of the layer that reads it, where that is the only one: onnxsim does so."""
+    model = onnx.load(source)
+    graph = model.graph
+    stored = {t.name: t for t in graph.initializer}
+    scalars = {n.output[0]: numpy_helper.to_array(n.attribute[0].t) for n in graph.node if n.op_type == "Constant"}
+    moved = 0
+    for node in [n for n in graph.node if n.op_type == "Mul"]:
+        readers = [n for n in graph.node if node.output[0] in n.input]
+        if scalars.get(node.input[1], np.zeros(2)).size != 1 or scalars.get(node.input[1]) != 0.5 or len(readers) != 1:
+            continue
+        reader = readers[0]
+        if reader.op_type not in ("Conv", "MatMul") or reader.input[1] not in stored:
+            continue
+        half = numpy_helper.to_array(stored[reader.input[1]]) * np.float32(0.5)
+        graph.initializer.append(numpy_helper.from_array(half, f"half_{moved}"))
+        reader.input[0], reader.input[1] = node.input[0], f"half_{moved}"
+        graph.node.remove(node)
+        moved += 1
+    assert moved, source
+    onnx.save(model, target)
+
+
 def typed_fields(source, target):
     """Every number in float_data, int64_data, int32_data (halves as their bits) instead of raw_data."""
     model = onnx.load(source)

@@ -16,6 +16,7 @@ typedef struct {
     onnx_model m;
     const test_checkpoint *c;
     const tower_style *style;
+    const char *halved; /* the tensor whose elements are stored halved; NULL */
 } builder;
 
 static void text(char out[NAME], const char *fmt, ...) FVLM_PRINTF(2, 3);
@@ -114,9 +115,10 @@ static void store(builder *b, const test_tensor *t, const char *name, const char
     float *v = calloc(t->n, sizeof *v);
     assert_non_null(v);
     const size_t columns = t->n / (size_t)t->dims[0];
+    const double factor = b->halved && !strcmp(b->halved, t->name) ? 0.5 : 1;
     for (size_t r = 0; r < rows; r++)
         for (size_t k = 0; k < columns; k++)
-            v[transpose ? k * rows + r : r * columns + k] = (float)t->values[(first + r) * columns + k];
+            v[transpose ? k * rows + r : r * columns + k] = (float)(factor * t->values[(first + r) * columns + k]);
     onnx_floats(&b->m, name, shape, v);
     free(v);
 }
@@ -213,10 +215,12 @@ static void reduce_mean(builder *b, char out[NAME], const char *x, bool channels
 
 /* ---- layers: x becomes the output's name ---- */
 
-static void gelu(builder *b, char x[NAME], const char *name)
+/* AT.end is the weight that is multiplied with the result, if it is a tensor of the checkpoint. */
+static void gelu(builder *b, char x[NAME], const char *name, const char *at, const char *end)
 {
-    char in[NAME], e[NAME], h[NAME];
+    char in[NAME], e[NAME], h[NAME], reader[NAME];
     strcpy(in, x);
+    text(reader, "%s%s", at, end);
     const bool first = b->style->gelu == GELU_HALF_FIRST;
     if (b->style->gelu == GELU_OPERATOR) {
         node(b, x, "Gelu", in, NULL, name, "gelu", "");
@@ -225,7 +229,10 @@ static void gelu(builder *b, char x[NAME], const char *name)
     node(b, e, first ? "Mul" : "Div", in, first ? "inverse_root2" : "root2", name, "gelu.div", "");
     node(b, e, "Erf", e, NULL, name, "gelu.erf", "");
     node(b, e, "Add", e, "one", name, "gelu.add", "");
-    if (b->style->gelu == GELU_MUL_HALF) {
+    if (b->style->gelu == GELU_HALF_AWAY && has(b, reader)) {
+        node(b, x, "Mul", in, e, name, "gelu", "");
+        b->halved = test_tensor_find(b->c, reader)->name;
+    } else if (b->style->gelu == GELU_MUL_HALF || b->style->gelu == GELU_HALF_AWAY) {
         node(b, h, "Mul", in, e, name, "gelu.mul", "");
         node(b, x, "Mul", h, "half", name, "gelu", "");
     } else {
@@ -376,8 +383,8 @@ static void ffn(builder *b, char x[NAME], const char *block, uint64_t c, unsigne
     text(at, "%s.convffn.fc1", block);
     text(out, "%s.fc1", name);
     linear(b, y, at, side, false, out);
-    gelu(b, y, out);
     text(at, "%s.convffn.fc2", block);
+    gelu(b, y, out, at, ".weight");
     text(out, "%s.fc2", name);
     linear(b, y, at, side, false, out);
     text(out, "%s.ffn", name);
@@ -428,11 +435,12 @@ static void downsample(builder *b, char x[NAME], unsigned index, uint64_t groups
         node(b, x, "Add", y, z, name, "dw", "");
     }
     text(out, "%s.dw", name);
-    gelu(b, x, out);
     text(at, T "network.%u.proj.1", index);
+    gelu(b, x, out, at, ".reparam_conv.weight");
     text(out, "%s.pw", name);
     mobile_one(b, x, at, 1, 1, out);
-    gelu(b, x, out);
+    text(at, T "network.%u", index + 1);
+    gelu(b, x, out, at, ".reparam_conv.weight");
 }
 
 static void layer_norm(builder *b, char x[NAME], const char *block, const char *name)
@@ -625,7 +633,8 @@ static void final(builder *b, char x[NAME])
     b->style = style;
     node(b, g, "Sigmoid", g, NULL, "exp", "gate", "");
     node(b, x, "Mul", x, g, "exp", "gated", "");
-    gelu(b, x, "exp.gated");
+    const bool projector = !style->map_output && !style->without_projector;
+    gelu(b, x, "exp.gated", projector ? "model.mm_projector.0" : "", ".weight");
 }
 
 onnx_model onnx_tower(const test_checkpoint *c, const tower_style *style)
@@ -636,11 +645,11 @@ onnx_model onnx_tower(const test_checkpoint *c, const tower_style *style)
     onnx_input(&b.m, x, FVLM_ONNX_F32, picture);
     scalars(&b);
     mobile_one(&b, x, T "patch_embed.0", 1, 2, "stem.0");
-    gelu(&b, x, "stem.0");
+    gelu(&b, x, "stem.0", T "patch_embed.1", ".reparam_conv.weight");
     mobile_one(&b, x, T "patch_embed.1", 16, 2, "stem.1");
-    gelu(&b, x, "stem.1");
+    gelu(&b, x, "stem.1", T "patch_embed.2", ".reparam_conv.weight");
     mobile_one(&b, x, T "patch_embed.2", 1, 1, "stem.2");
-    gelu(&b, x, "stem.2");
+    gelu(&b, x, "stem.2", T "network.0.0.token_mixer", ".reparam_conv.weight");
     repmixer(&b, x, 0, 0, 16, 16);
     repmixer(&b, x, 0, 1, 16, 16);
     downsample(&b, x, 1, 16);
@@ -664,7 +673,7 @@ onnx_model onnx_tower(const test_checkpoint *c, const tower_style *style)
         node(&b, x, "Transpose", x, NULL, "tokens", "", "perm=[0,2,1]");
         if (!style->without_projector) {
             linear(&b, x, "model.mm_projector.0", 4, true, "projector.0");
-            gelu(&b, x, "projector.0");
+            gelu(&b, x, "projector.0", "model.mm_projector.2", ".weight");
             linear(&b, x, "model.mm_projector.2", 4, true, "projector.2");
         }
     }

@@ -14,6 +14,7 @@ typedef enum {
     GELU_HALF_FIRST, /* x * 0.5 first, Mul by 0.7071 */
     GELU_HALF_INNER, /* x * (0.5 * (1 + erf)) */
     GELU_OPERATOR,   /* Gelu */
+    GELU_HALF_AWAY,  /* x * (1 + erf), half in the weights of the only layer that reads it; else GELU_MUL_HALF */
     GELU_KINDS
 } tower_gelu;
 
