@@ -10,7 +10,7 @@
 #include "format/cli/interrupt.h"
 #include "format/cli/terminal.h"
 
-static const fvlm_cli_command *const commands[9];
+static const fvlm_cli_command *const commands[10];
 
 static fvlm_status complete(const fvlm_cli_list *args, fvlm_err *err)
 {
@@ -44,9 +44,9 @@ static const fvlm_cli_command man_command = {.name = "man",
                                              .hidden = true,
                                              .run = man};
 
-static const fvlm_cli_command *const commands[9] = {&fvlm_convert_command, &fvlm_quant_command, &fvlm_verify_command,
-                                                    &fvlm_run_command,     &fvlm_info_command,  &fvlm_bench_command,
-                                                    &completion_command,   &man_command,        NULL};
+static const fvlm_cli_command *const commands[10] = {
+    &fvlm_convert_command, &fvlm_quant_command, &fvlm_export_command, &fvlm_verify_command, &fvlm_run_command,
+    &fvlm_info_command,    &fvlm_bench_command, &completion_command,  &man_command,         NULL};
 
 static void print_help(FILE *to)
 {

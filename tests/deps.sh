@@ -15,6 +15,7 @@ format/cli          format/base
 convert/source      format format/base
 convert/vocabulary  convert/source format format/base
 convert/graph       convert/source format format/base
+convert/export      format format/base
 convert             convert/source convert/vocabulary convert/graph format format/base
 quant               format format/base
 reference/image     format format/base
@@ -28,7 +29,7 @@ verify/report       public format/cli
 commands            public format/cli'
 
 # Everything in format and format/base is public, too, except *_internal.h.
-public='convert/convert.h convert/conversion_report.h convert/source/safetensors.h convert/graph/graph.h convert/graph/onnx_paths.h quant/quant.h quant/quantization_report.h
+public='convert/convert.h convert/conversion_report.h convert/export/export.h convert/source/safetensors.h convert/graph/graph.h convert/graph/onnx_paths.h quant/quant.h quant/quantization_report.h
 reference/reference.h reference/ops/ops.h
 reference/bench.h reference/cmd_run.h verify/*.h verify/judge/judge.h verify/info/*.h verify/report/*.h'
 

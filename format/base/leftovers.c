@@ -13,7 +13,7 @@ struct fvlm_leftover {
     const char *_Atomic name; /* written last, cleared first; NULL: not listed */
 };
 
-static fvlm_leftover table[8]; /* a command has at most two at once */
+static fvlm_leftover table[320]; /* output_folder.c lists up to 258 */
 
 fvlm_leftover *fvlm_leftovers_add(int dir, const char *name, bool is_folder)
 {
@@ -35,11 +35,16 @@ void fvlm_leftovers_forget(fvlm_leftover *l)
     l->taken = false;
 }
 
+static void remove_listed(const fvlm_leftover *l, bool folders)
+{
+    const char *name = l->name;
+    if (name && l->is_folder == folders) unlinkat(l->dir, name, folders ? AT_REMOVEDIR : 0);
+}
+
+/* Folders from the last listed to the first: a subfolder is listed after the one that it is in. */
 void fvlm_leftovers_remove(void)
 {
-    for (int folders = 0; folders < 2; folders++)
-        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-            const char *name = table[i].name;
-            if (name && table[i].is_folder == folders) unlinkat(table[i].dir, name, folders ? AT_REMOVEDIR : 0);
-        }
+    const size_t n = sizeof table / sizeof table[0];
+    for (size_t i = 0; i < n; i++) remove_listed(&table[i], false);
+    for (size_t i = n; i-- > 0;) remove_listed(&table[i], true);
 }

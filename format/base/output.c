@@ -125,16 +125,21 @@ static fvlm_status open_temp(fvlm_output *o, fvlm_err *err)
     return fail(o, cause, "cannot create it", err);
 }
 
-fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, fvlm_err *err)
+/* An output that does not know its folder and name yet; NULL if out of memory. */
+static fvlm_output *new_output(const char *path, bool force)
 {
-    *out = NULL;
     fvlm_output *o = calloc(1, sizeof *o);
-    if (!o) return fvlm_fail_nomem(err);
+    if (!o) return NULL;
     o->dir = o->fd = -1;
     o->force = force;
     o->path = fvlm_strdup(path);
-    fvlm_status st = o->path ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st) st = fvlm_output_resolve(path, &o->dir, &o->name, err);
+    if (!o->path) fvlm_output_discard(&o);
+    return o;
+}
+
+/* st: of finding the folder and the name. */
+static fvlm_status create(fvlm_output **out, fvlm_output *o, fvlm_status st, fvlm_err *err)
+{
     if (!st) st = examine_target(o, err);
     if (!st) {
         fvlm_output_remove_stale(o->dir, o->name);
@@ -143,6 +148,27 @@ fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, 
     if (st) fvlm_output_discard(&o);
     *out = o;
     return st;
+}
+
+fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, fvlm_err *err)
+{
+    *out = NULL;
+    fvlm_output *o = new_output(path, force);
+    return o ? create(out, o, fvlm_output_resolve(path, &o->dir, &o->name, err), err) : fvlm_fail_nomem(err);
+}
+
+fvlm_status fvlm_output_create_at(fvlm_output **out, int dir, const char *name, const char *shown_path, fvlm_err *err)
+{
+    *out = NULL;
+    fvlm_output *o = new_output(shown_path, false);
+    if (!o) return fvlm_fail_nomem(err);
+    o->name = fvlm_strdup(name);
+    o->dir = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return create(out, o,
+                  !o->name     ? fvlm_fail_nomem(err)
+                  : o->dir < 0 ? fail(o, errno, "cannot open its folder", err)
+                               : FVLM_OK,
+                  err);
 }
 
 fvlm_status fvlm_output_reserve(fvlm_output *o, uint64_t n_bytes, fvlm_err *err)

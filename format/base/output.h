@@ -18,6 +18,9 @@ typedef struct fvlm_output fvlm_output;
  * force, and one that is not a regular file. Removes temporary files that a killed run left. */
 fvlm_status fvlm_output_create(fvlm_output **out, const char *path, bool force, fvlm_err *err);
 
+/* A new file in the folder dir, which may be closed afterwards; messages show shown_path. */
+fvlm_status fvlm_output_create_at(fvlm_output **out, int dir, const char *name, const char *shown_path, fvlm_err *err);
+
 /* Makes the file n_bytes long with its disk space allocated; unwritten bytes are zero. */
 fvlm_status fvlm_output_reserve(fvlm_output *o, uint64_t n_bytes, fvlm_err *err);
 

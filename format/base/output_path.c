@@ -96,26 +96,50 @@ static bool is_temp(const char *entry, const char *prefix)
            strcmp(entry + n + 8, ".tmp") == 0;
 }
 
+/* Opens the folder for reading, with a read position of its own. */
+static DIR *open_dir(int dir, const char *name)
+{
+    const int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d && fd >= 0) close(fd);
+    return d;
+}
+
+static void remove_files(int dir, const char *name, bool nested)
+{
+    DIR *d = open_dir(dir, name);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+        if (unlinkat(dirfd(d), e->d_name, 0) == 0 || nested || errno == ENOENT) continue;
+        remove_files(dirfd(d), e->d_name, true);
+        unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+    }
+    if (d) closedir(d);
+}
+
+void fvlm_output_remove_tree(int dir, const char *name)
+{
+    remove_files(dir, name, false);
+    unlinkat(dir, name, AT_REMOVEDIR);
+}
+
 /* By lock, never by age: a process that is still writing holds one, a dead process does not. */
 static void remove_if_unlocked(int dir, const char *entry)
 {
     int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return;
     struct stat s;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
-        unlinkat(dir, entry, 0);
+    if (fstat(fd, &s) == 0 && s.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (S_ISREG(s.st_mode)) unlinkat(dir, entry, 0);
+        if (S_ISDIR(s.st_mode)) fvlm_output_remove_tree(dir, entry);
+    }
     close(fd);
 }
 
 void fvlm_output_remove_stale(int dir, const char *name)
 {
-    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own read position */
-    if (copy < 0) return;
-    DIR *d = fdopendir(copy);
-    if (!d) {
-        close(copy);
-        return;
-    }
+    DIR *d = open_dir(dir, ".");
+    if (!d) return;
     char prefix[FVLM_TEMP_MAX];
     temp_prefix(name, prefix);
     for (struct dirent *e; (e = readdir(d));)

@@ -17,8 +17,11 @@ fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_er
 /* ".fvlm-NAME-1a2b3c4d.tmp" with fresh random digits. */
 void fvlm_output_temp_name(const char *name, char out[FVLM_TEMP_MAX]);
 
-/* Removes temporary files of this target that no process has locked. */
+/* Removes temporary files and folders of this target that no process has locked. */
 void fvlm_output_remove_stale(int dir, const char *name);
+
+/* Removes a folder, the files in it and in its subfolders; nothing deeper. */
+void fvlm_output_remove_tree(int dir, const char *name);
 
 mode_t fvlm_output_umask(void);
 

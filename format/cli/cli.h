@@ -128,7 +128,7 @@ fvlm_status fvlm_cli_no_output(fvlm_err *err);
 
 /* The commands, each in its cmd_NAME.c. */
 extern const fvlm_cli_command fvlm_convert_command, fvlm_quant_command, fvlm_verify_command, fvlm_run_command,
-    fvlm_info_command, fvlm_bench_command;
+    fvlm_info_command, fvlm_bench_command, fvlm_export_command;
 
 /* ---- what is written from the tables (commands: ended by NULL) ---- */
 

@@ -31,7 +31,7 @@ sed "s/\"llava_qwen2\"/\"$json\"/g; s/\"LlavaQwen2ForCausalLM\"/\"$json\"/g" "$t
 "$FVLM" convert "$dir/esc" -o "$dir/esc.fvlm" -q 2>"$work/err"; rc=$?
 [ $rc = 1 ] && grep -q owned "$work/err" && [ "$(controls "$work/err")" = 0 ]
 ok "[escape-in-config] a model type with an escape sequence, in convert's refusal" $?
-for what in convert quant verify run info bench "convert x -o" "quant $m -o" "info $m --dump x -o"; do
+for what in convert quant export verify run info bench "convert x -o" "quant $m -o" "info $m --dump x -o"; do
     # shellcheck disable=SC2086
     "$FVLM" $what "$dir/$nasty/x" $([ "$what" = run ] && echo none what) >"$work/out" 2>"$work/err"
     [ -s "$work/err" ] && [ "$(cat "$work/out" "$work/err" >"$work/both"; controls "$work/both")" = 0 ]

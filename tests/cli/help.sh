@@ -3,7 +3,7 @@
 # Promise: every command's --help goes to stdout, exits 0, fits 24 lines of 100 columns and ends in two examples that work
 # as pasted; misuse is one line on stderr that says where help is, and exit code 2.
 . tests/support/tap.sh help
-for c in convert quant verify run info bench; do
+for c in convert quant export verify run info bench; do
     text=$("$FVLM" $c --help 2>/dev/null); ok "$c --help exits 0" $?
     lines=$(printf '%s\n' "$text" | wc -l)
     [ "$lines" -le 24 ]; ok "$c --help fits 24 lines ($lines)" $?
@@ -39,7 +39,7 @@ mkdir FastVLM-0.5B-ONNX && cp FastVLM-0.5B/*.json FastVLM-0.5B/merges.txt FastVL
 for part in "vision vision_encoder" "embedding embed_tokens" "decoder decoder_model_merged_q4"; do
     "$fvlm/tests/tools/onnx_model" "$fixtures/fused" "${part% *}" "FastVLM-0.5B-ONNX/${part#* }.onnx" q4
 done
-for c in convert quant verify run info bench; do
+for c in convert quant export verify run info bench; do
     while read -r example; do
         PATH=$fvlm:$PATH bash -c "$example" >out 2>err; rc=$?
         made=$(sed -nE "s/.* -o ([^ ]*).*/\1/p" <<<"$example")

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* export_config.c - config.json, in the keys of Apple's checkpoints and of transformers' fast_vlm. */
+#include <stdio.h>
+#include <string.h>
+
+#include "convert/export/export_folder.h"
+#include "convert/export/export_tower.h"
+#include "format/base/json.h"
+
+/* The keys that transformers' language model reads. rope_theta stands where transformers before version 5 looks, and
+ * rope_parameters where later ones do. */
+static json_t *llm_keys(const fvlm_config *c, const fvlm_tokens *t, uint32_t rows)
+{
+    uint32_t end;
+    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:b, s:f, s:b, s:I, s:f}", "hidden_act",
+                          "silu", "hidden_size", (int)c->llm.hidden, "intermediate_size", (int)c->llm.intermediate,
+                          "num_hidden_layers", (int)c->llm.layers, "num_attention_heads", (int)c->llm.heads,
+                          "num_key_value_heads", (int)c->llm.kv_heads, "max_position_embeddings", (int)c->llm.context,
+                          "rms_norm_eps", c->llm.norm_eps, "rope_theta", c->llm.rope_theta, "vocab_size", (int)rows,
+                          "use_sliding_window", 0, "attention_dropout", 0.0, "use_cache", 1, "eos_token_id",
+                          (json_int_t)c->eos[0], "initializer_range", 0.02);
+    fvlm_json_set(&j, "tie_word_embeddings", json_boolean(c->llm.tied));
+    if (fvlm_tokens_find_added(t, "<|endoftext|>", &end)) {
+        fvlm_json_set(&j, "bos_token_id", json_integer(end));
+        fvlm_json_set(&j, "pad_token_id", json_integer(end));
+    }
+    return j;
+}
+
+/* The type that most of the weights have, for programs that load a model in its own type. */
+static const char *main_type(const fvlm_export *x)
+{
+    static const char *const names[][2] = {{"F32", "float32"}, {"BF16", "bfloat16"}, {"F16", "float16"}};
+    uint64_t most = 0;
+    const char *found = "float32";
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t n = 0;
+        for (size_t k = 0; k < x->n_tensors; k++)
+            if (!strcmp(x->tensors[k].type, names[i][0])) n += x->tensors[k].n_bytes / (i ? 2 : 4);
+        if (n > most) {
+            most = n;
+            found = names[i][1];
+        }
+    }
+    return found;
+}
+
+json_t *fvlm_export_config_apple(const fvlm_export *x, const fvlm_tokens *t)
+{
+    const fvlm_config *c = x->config;
+    char tower[48];
+    snprintf(tower, sizeof tower, "mobileclip_l_%u", c->vision.image_size);
+    json_t *j = llm_keys(c, t, c->llm.vocab);
+    json_t *mm =
+        json_pack("{s:[s], s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:b, s:b, s:b, s:b, s:s, s:n, s:i, s:s, s:s}",
+                  "architectures", "LlavaQwen2ForCausalLM", "model_type", "llava_qwen2", "mm_vision_tower", tower,
+                  "mm_hidden_size", (int)c->projector.in, "mm_projector_type", "mlp2x_gelu", "mm_patch_merge_type",
+                  "flat", "mm_vision_select_layer", -2, "mm_vision_select_feature", "patch", "mm_use_im_start_end", 0,
+                  "mm_use_im_patch_token", 0, "use_mm_proj", 1, "unfreeze_mm_vision_tower", 1, "image_aspect_ratio",
+                  "pad", "image_grid_pinpoints", "tokenizer_model_max_length", (int)c->llm.context,
+                  "tokenizer_padding_side", "right", "torch_dtype", main_type(x));
+    if (!j || !mm || json_object_update(j, mm)) {
+        json_decref(j);
+        j = NULL;
+    }
+    json_decref(mm);
+    return j;
+}
+
+json_t *fvlm_export_config_transformers(const fvlm_export *x, const fvlm_tokens *t, uint32_t image_id, bool image_row)
+{
+    const fvlm_config *c = x->config;
+    const uint32_t tokens = c->vision.image_size / c->vision.stride;
+    json_t *text = llm_keys(c, t, c->llm.vocab + image_row);
+    fvlm_json_set(&text, "model_type", json_string("qwen2"));
+    fvlm_json_set(&text, "rope_parameters",
+                  json_pack("{s:s, s:f}", "rope_type", "default", "rope_theta", c->llm.rope_theta));
+    json_t *vision = json_pack("{s:s, s:s, s:b, s:s, s:i, s:f}", "model_type", "timm_wrapper", "architecture",
+                               "fastvit_mci3", "do_pooling", 1, "global_pool", "avg", "hidden_size",
+                               (int)c->vision.out_dim, "initializer_range", 0.02);
+    fvlm_json_set(&vision, "model_args", fvlm_export_timm_args(c));
+    json_t *j = json_pack("{s:[s], s:s, s:I, s:I, s:i, s:b, s:s, s:i, s:s, s:b, s:s, s:s}", "architectures",
+                          "FastVlmForConditionalGeneration", "model_type", "fast_vlm", "image_token_id",
+                          (json_int_t)image_id, "image_token_index", (json_int_t)image_id, "image_seq_length",
+                          (int)(tokens * tokens), "multimodal_projector_bias", 1, "projector_hidden_act", "gelu",
+                          "vision_feature_layer", -1, "vision_feature_select_strategy", "full", "tie_word_embeddings",
+                          (int)c->llm.tied, "dtype", main_type(x), "torch_dtype", main_type(x));
+    fvlm_json_set(&j, "vision_config", vision);
+    fvlm_json_set(&j, "text_config", text);
+    return j;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* export_tokenizer_files.c - the tokenizer section as the files of Hugging Face's Qwen2 tokenizer. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/export/export_folder.h"
+#include "format/base/json.h"
+
+/* The conversation of conv_mode qwen_2, for contents of text or of parts ("image", "text"). */
+static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
+                             "{prompt}<|im_end|>\n<|im_start|>assistant\n";
+static const char chatml[] =
+    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
+    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\\n' }}{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+static json_t *vocabulary(const fvlm_tokens *t)
+{
+    json_t *j = json_object();
+    for (size_t i = 0; j && i < json_array_size(t->tokens); i++) {
+        const char *text = json_string_value(json_array_get(t->tokens, i));
+        if (text) fvlm_json_set(&j, text, json_integer((json_int_t)i));
+    }
+    return j;
+}
+
+static json_t *added_flags(const fvlm_added_token *a, bool in_list)
+{
+    json_t *j = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b}", "content", a->text, "lstrip", 0, "normalized",
+                          (int)a->normalized, "rstrip", 0, "single_word", 0, "special", (int)a->special);
+    if (in_list) fvlm_json_set(&j, "id", json_integer(a->id));
+    return j;
+}
+
+/* Of the tokenizers library. */
+static json_t *tokenizer_json(const fvlm_tokens *t)
+{
+    fvlm_added_token a;
+    json_t *added = json_array();
+    for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++) fvlm_json_append(&added, added_flags(&a, true));
+    json_t *split = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", t->pattern, "behavior",
+                              "Isolated", "invert", 0);
+    json_t *bytes = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
+                              "use_regex", 0);
+    json_t *model = json_pack("{s:s, s:n, s:n, s:s, s:s, s:b, s:b, s:b}", "type", "BPE", "dropout", "unk_token",
+                              "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback",
+                              0, "ignore_merges", 0);
+    fvlm_json_set(&model, "vocab", vocabulary(t));
+    fvlm_json_set(&model, "merges", json_incref((json_t *)t->merges));
+    json_t *j = json_pack("{s:s, s:n, s:n}", "version", "1.0", "truncation", "padding");
+    fvlm_json_set(&j, "added_tokens", added);
+    fvlm_json_set(&j, "normalizer", t->nfc ? json_pack("{s:s}", "type", "NFC") : json_null());
+    fvlm_json_set(&j, "post_processor", json_incref(bytes));
+    fvlm_json_set(&j, "decoder", json_incref(bytes));
+    json_t *steps = json_array();
+    fvlm_json_append(&steps, split);
+    fvlm_json_append(&steps, bytes);
+    json_t *pre = json_pack("{s:s}", "type", "Sequence");
+    fvlm_json_set(&pre, "pretokenizers", steps);
+    fvlm_json_set(&j, "pre_tokenizer", pre);
+    fvlm_json_set(&j, "model", model);
+    return j;
+}
+
+static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t)
+{
+    char id[16];
+    fvlm_added_token a;
+    const char *end = NULL, *pad = NULL;
+    json_t *decoder = json_object();
+    for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++) {
+        snprintf(id, sizeof id, "%u", a.id);
+        fvlm_json_set(&decoder, id, added_flags(&a, false));
+        if (a.id == x->config->eos[0]) end = a.text;
+        if (!strcmp(a.text, "<|endoftext|>")) pad = a.text;
+    }
+    json_t *j = json_pack("{s:s, s:b, s:n, s:n, s:b, s:s, s:i, s:s, s:b}", "tokenizer_class", "Qwen2Tokenizer",
+                          "add_prefix_space", 0, "bos_token", "unk_token", "clean_up_tokenization_spaces", 0, "errors",
+                          "replace", "model_max_length", (int)x->config->llm.context, "padding_side", "right",
+                          "split_special_tokens", 0);
+    fvlm_json_set(&j, "added_tokens_decoder", decoder);
+    if (end) fvlm_json_set(&j, "eos_token", json_string(end));
+    if (pad) fvlm_json_set(&j, "pad_token", json_string(pad));
+    if (!strcmp(x->config->prompt, qwen_2)) fvlm_json_set(&j, "chat_template", json_string(chatml));
+    return j;
+}
+
+static json_t *added_tokens(const fvlm_tokens *t)
+{
+    fvlm_added_token a;
+    json_t *j = json_object();
+    for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++) fvlm_json_set(&j, a.text, json_integer(a.id));
+    return j;
+}
+
+static fvlm_status write_merges(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *to = open_memstream(&text, &n);
+    if (!to) return fvlm_fail_nomem(err);
+    fputs("#version: 0.2\n", to);
+    for (size_t i = 0; i < json_array_size(t->merges); i++)
+        fprintf(to, "%s\n", json_string_value(json_array_get(t->merges, i)));
+    const bool failed = ferror(to);
+    fvlm_status st = fclose(to) != 0 || failed || !text ? fvlm_fail_nomem(err) : FVLM_OK;
+    if (!st) st = fvlm_export_write_text(x, "merges.txt", text, n, err);
+    free(text);
+    return st;
+}
+
+fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err)
+{
+    fvlm_status st = fvlm_export_write_json(x, "vocab.json", vocabulary(t), err);
+    if (!st) st = write_merges(x, t, err);
+    if (!st) st = fvlm_export_write_json(x, "added_tokens.json", added_tokens(t), err);
+    if (!st) st = fvlm_export_write_json(x, "tokenizer_config.json", tokenizer_config(x, t), err);
+    return st ? st : fvlm_export_write_json(x, "tokenizer.json", tokenizer_json(t), err);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* export_tokens.c - see export_tokens.h. */
+#include "convert/export/export_tokens.h"
+
+#include <string.h>
+
+#include "format/base/json.h"
+
+static bool all_strings(const json_t *array, bool or_null)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *v = json_array_get(array, i);
+        if (!json_is_string(v) && !(or_null && json_is_null(v))) return false;
+    }
+    return json_is_array(array);
+}
+
+static bool all_added(const json_t *array)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *v = json_array_get(array, i), *id = json_object_get(v, "id");
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= FVLM_MAX_TOKENS ||
+            !json_is_string(json_object_get(v, "text")))
+            return false;
+    }
+    return json_is_array(array);
+}
+
+static fvlm_status check(fvlm_tokens *t, const char *path, fvlm_err *err)
+{
+    t->tokens = json_object_get(t->root, "tokens");
+    t->merges = json_object_get(t->root, "merges");
+    t->added = json_object_get(t->root, "added");
+    t->pattern = json_string_value(json_object_get(t->root, "pattern"));
+    t->nfc = json_is_string(json_object_get(t->root, "normalizer"));
+    if (t->tokens && !t->merges)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\": its tokenizer is not byte-level BPE, which alone can be exported", path);
+    if (!all_strings(t->tokens, true) || !all_strings(t->merges, false) || !all_added(t->added) || !t->pattern)
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": its tokenizer section is not what format/SPEC.md says", path);
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_tokens_read(fvlm_tokens *out, fvlm_reader *r, fvlm_err *err)
+{
+    const char *text;
+    size_t n_bytes;
+    *out = (fvlm_tokens){0};
+    fvlm_status st = fvlm_reader_tokenizer(r, &text, &n_bytes, err);
+    if (st) return st;
+    if (n_bytes == 0) return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" has no tokenizer", fvlm_reader_path(r));
+    st = fvlm_json_parse(&out->root, text, n_bytes, FVLM_JSON_SECTION, "tokenizer", err);
+    if (st) return fvlm_err_prefix(err, "\"%s\"", fvlm_reader_path(r));
+    st = check(out, fvlm_reader_path(r), err);
+    if (st) fvlm_tokens_free(out);
+    return st;
+}
+
+void fvlm_tokens_free(fvlm_tokens *t)
+{
+    json_decref(t->root);
+    *t = (fvlm_tokens){0};
+}
+
+bool fvlm_tokens_added_at(const fvlm_tokens *t, size_t i, fvlm_added_token *out)
+{
+    const json_t *v = json_array_get(t->added, i);
+    if (!v) return false;
+    *out = (fvlm_added_token){.id = (uint32_t)json_integer_value(json_object_get(v, "id")),
+                              .text = json_string_value(json_object_get(v, "text")),
+                              .special = json_is_true(json_object_get(v, "special")),
+                              .normalized = json_is_true(json_object_get(v, "normalized"))};
+    return true;
+}
+
+bool fvlm_tokens_find_added(const fvlm_tokens *t, const char *text, uint32_t *id)
+{
+    fvlm_added_token a;
+    for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++)
+        if (!strcmp(a.text, text)) return *id = a.id, true;
+    return false;
+}
