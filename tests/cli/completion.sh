@@ -4,7 +4,7 @@
 # option and their values; the scripts for zsh and fish are complete and valid; the man page has no warnings.
 . tests/support/tap.sh completion
 PATH=$(dirname "$FVLM"):$PATH
-commands="convert quant verify run info bench completion"
+commands="convert quant export verify run info bench completion"
 options_of() { fvlm "$1" --help | sed -nE 's/^  (-[a-z], |    )--([a-z-]+).*/\2/p' | sort | tr '\n' ' '; }
 
 # --- bash: the function is called as bash calls it ---

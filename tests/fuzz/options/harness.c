@@ -9,7 +9,8 @@
 #include "tests/support/float_model.h"
 
 static const fvlm_cli_command *const commands[] = {&fvlm_convert_command, &fvlm_quant_command, &fvlm_verify_command,
-                                                   &fvlm_run_command,     &fvlm_info_command,  &fvlm_bench_command, &fvlm_export_command};
+                                                   &fvlm_run_command,     &fvlm_info_command,  &fvlm_bench_command,
+                                                   &fvlm_export_command};
 enum { N_COMMANDS = sizeof commands / sizeof *commands, MAX_ARGS = 32, QUANT = 1 };
 
 /* The values of --type, and of each --set REGEX=TYPE, as cmd_quant.c takes them apart. */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* target.c - see target.h: what targets call. */
+#include "convert/export/target.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/base/grow.h"
+#include "format/base/json.h"
+
+fvlm_status fvlm_export_note(fvlm_export *x, fvlm_err *err, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (!fvlm_grow(&x->notes, &x->notes_capacity, x->n_notes + 1, sizeof *x->notes)) return fvlm_fail_nomem(err);
+    x->notes[x->n_notes] = fvlm_strdup(text);
+    if (!x->notes[x->n_notes]) return fvlm_fail_nomem(err);
+    x->n_notes++;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_export_add_tensor(fvlm_export *x, const fvlm_export_tensor *t, fvlm_err *err)
+{
+    if (!fvlm_grow(&x->tensors, &x->tensors_capacity, x->n_tensors + 1, sizeof *x->tensors))
+        return fvlm_fail_nomem(err);
+    x->tensors[x->n_tensors] = *t;
+    x->tensors[x->n_tensors].name = fvlm_strdup(t->name);
+    if (!x->tensors[x->n_tensors].name) return fvlm_fail_nomem(err);
+    x->n_tensors++;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_export_open_file(fvlm_export *x, const char *name, fvlm_output **out, fvlm_err *err)
+{
+    const char *base = strrchr(x->path, '/');
+    *out = NULL;
+    if (!x->target->folder) name = base && base[1] ? base + 1 : x->path;
+    if (!fvlm_grow(&x->files, &x->files_capacity, x->n_files + 1, sizeof *x->files)) return fvlm_fail_nomem(err);
+    x->files[x->n_files] = (fvlm_export_file){.name = fvlm_strdup(name)};
+    if (!x->files[x->n_files].name) return fvlm_fail_nomem(err);
+    x->n_files++;
+    fvlm_status st = x->folder ? fvlm_output_folder_open(x->folder, name, &x->open, err)
+                               : fvlm_output_create(&x->open, x->path, x->options.force, err);
+    *out = x->open;
+    return st;
+}
+
+fvlm_status fvlm_export_close_file(fvlm_export *x, uint64_t n_bytes, fvlm_status st, fvlm_err *err)
+{
+    x->files[x->n_files - 1].n_bytes = n_bytes;
+    if (!x->folder) st = fvlm_reader_check_unchanged(x->reader, st, err);
+    if (!st) st = fvlm_stop_check(x->options.stop, err);
+    if (!st) return fvlm_output_publish(&x->open, err);
+    fvlm_output_discard(&x->open);
+    return st;
+}
+
+fvlm_status fvlm_export_write_text(fvlm_export *x, const char *name, const char *text, size_t n_bytes, fvlm_err *err)
+{
+    fvlm_output *file = NULL;
+    fvlm_status st = fvlm_export_open_file(x, name, &file, err);
+    if (st) return st;
+    return fvlm_export_close_file(x, n_bytes, fvlm_output_write(file, 0, text, n_bytes, err), err);
+}
+
+fvlm_status fvlm_export_write_json(fvlm_export *x, const char *name, json_t *json, fvlm_err *err)
+{
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(json);
+    if (!text) return fvlm_fail_nomem(err);
+    const size_t n = strlen(text);
+    text[n] = '\n'; /* in place of its NUL */
+    fvlm_status st = fvlm_export_write_text(x, name, text, n + 1, err);
+    free(text);
+    return st;
+}
