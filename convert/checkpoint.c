@@ -154,7 +154,7 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
     fvlm_json_fields r = {.name = NAME, .quoted = true, .err = err};
-    uint32_t turn_end = 0;
+    fvlm_vocabulary_text text = {0};
     r.st = fvlm_source_json(&config, src, "config.json", FVLM_CONFIG_MAX_BYTES, err);
     if (!r.st && !config)
         r.st = fvlm_fail(err, FVLM_BAD_INPUT,
@@ -167,11 +167,12 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     if (!r.st) read_llm(&r, out);
     memcpy(out->config.prompt, qwen_2, sizeof qwen_2);
     if (!r.st) r.st = fvlm_preprocessor_check(src, out->config.vision.image_size, err);
-    if (!r.st)
-        r.st = fvlm_vocabulary_read(&out->tokenizer, &out->tokenizer_bytes, &out->config.llm.vocab, &turn_end, src,
-                                    tokenizer, err);
+    if (!r.st) r.st = fvlm_vocabulary_read(&text, src, tokenizer, err);
+    out->tokenizer = text.json;
+    out->tokenizer_bytes = text.n_bytes;
+    out->config.llm.vocab = text.n_ids;
     if (!r.st) r.st = check_ids(out, err);
-    if (!r.st) r.st = read_eos(&out->config, config, generation, turn_end, err);
+    if (!r.st) r.st = read_eos(&out->config, config, generation, text.turn_end, err);
     json_decref(config);
     json_decref(generation);
     if (r.st) fvlm_checkpoint_free(out);

@@ -38,32 +38,99 @@ static fvlm_status name_special(fvlm_vocabulary *v, const json_t *file, fvlm_err
 
 /* ---- tokenizer_config.json ---- */
 
-static bool is_known_class(const char *name, bool has_tokenizer_json)
+static const char *class_of(const fvlm_vocabulary *v)
 {
-    static const char *const known[] = {"Qwen2Tokenizer", "Qwen2TokenizerFast", "PreTrainedTokenizerFast",
-                                        "TokenizersBackend"};
-    const size_t n = has_tokenizer_json ? 4 : 2; /* the last two stand for whatever tokenizer.json contains */
+    return json_string_value(json_object_get(v->config, "tokenizer_class"));
+}
+
+/* The class without "Fast" is one of these. */
+static bool is_class(const char *name, const char *const *known, size_t n)
+{
+    const size_t length = strlen(name), end = length > 4 && !strcmp(name + length - 4, "Fast") ? length - 4 : length;
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(name, known[i])) return true;
+        if (strlen(known[i]) == end && !strncmp(name, known[i], end)) return true;
     return false;
+}
+
+/* Classes that stand for whatever tokenizer.json contains, and those of the family. */
+static bool is_known_class(const fvlm_vocabulary *v, const char *name, bool has_tokenizer_json)
+{
+    static const char *const any[] = {"PreTrainedTokenizer", "TokenizersBackend"};
+    static const char *const qwen2[] = {"Qwen2Tokenizer"}, *const llama[] = {"GPT2Tokenizer", "LlamaTokenizer"};
+    if (has_tokenizer_json && strcmp(name, any[0]) != 0 && is_class(name, any, 2)) return true;
+    return is_class(name, qwen2, 1) || (v->may_add_bos && is_class(name, llama, 2));
 }
 
 fvlm_status fvlm_vocabulary_read_config(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
 {
-    static const char *const unsupported[] = {"add_prefix_space", "add_bos_token", "add_eos_token",
-                                              "split_special_tokens"};
+    static const char *const unsupported[] = {"add_bos_token", "add_eos_token", "split_special_tokens"};
     fvlm_status st = fvlm_source_json(&v->config, src, config_name, FVLM_MAX_VOCABULARY_BYTES, err);
     if (st || !v->config) return st;
-    const char *class = json_string_value(json_object_get(v->config, "tokenizer_class"));
-    if (class && !is_known_class(class, fvlm_source_has(src, "tokenizer.json")))
-        return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "\"%s\": \"tokenizer_class\" is \"%.64s\"; only Qwen2Tokenizer is supported", config_name,
-                         class);
-    for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
+    const char *class = class_of(v);
+    if (class && !is_known_class(v, class, fvlm_source_has(src, "tokenizer.json")))
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"tokenizer_class\" is \"%.64s\"; only %s supported",
+                         config_name, class,
+                         v->may_add_bos ? "GPT2Tokenizer, LlamaTokenizer and Qwen2Tokenizer are" : "Qwen2Tokenizer is");
+    for (size_t i = v->may_add_bos; i < sizeof unsupported / sizeof *unsupported; i++)
         if (json_is_true(json_object_get(v->config, unsupported[i])))
             return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"%s\" is set, which is not supported", config_name,
                              unsupported[i]);
     return name_special(v, v->config, err);
+}
+
+fvlm_status fvlm_vocabulary_choose_splitting(fvlm_vocabulary *v, const fvlm_source *src, const fvlm_vocabulary *full,
+                                             fvlm_err *err)
+{
+    static const char *const qwen2[] = {"Qwen2Tokenizer"}, *const gpt2[] = {"GPT2Tokenizer"};
+    const char *class = class_of(v);
+    const bool parts = fvlm_source_has(src, "vocab.json");
+    if (v != full && parts && (!v->may_add_bos || (class && is_class(class, qwen2, 1)))) {
+        v->pattern = fvlm_qwen2_pattern;
+        v->nfc = true;
+    } else if (v != full && full) {
+        v->pattern = full->pattern;
+        v->nfc = full->nfc;
+        v->prefix_space = full->prefix_space;
+        v->ignore_merges = full->ignore_merges;
+        v->has_unknown = full->has_unknown;
+    } else if (!v->pattern && class && is_class(class, gpt2, 1)) {
+        v->pattern = fvlm_gpt2_pattern;
+    } else if (!v->pattern) {
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "vocab.json and merges.txt do not say how %.64s splits text; add tokenizer.json",
+                         class ? class : "a tokenizer without \"tokenizer_class\"");
+    }
+    if (json_is_true(json_object_get(v->config, "add_prefix_space")) && !v->prefix_space)
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"add_prefix_space\" is set, which is not supported",
+                         config_name);
+    return FVLM_OK;
+}
+
+/* The token of the name in tokenizer_config.json. */
+static const char *named_token(const fvlm_vocabulary *v, const char *name)
+{
+    const json_t *value = json_object_get(v->config, name);
+    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+}
+
+/* transformers' LlamaTokenizer adds bos_token unless told not to; other classes do what the post_processor says. */
+fvlm_status fvlm_vocabulary_choose_bos(fvlm_vocabulary *v, const char *full_bos, fvlm_err *err)
+{
+    static const char *const llama[] = {"LlamaTokenizer"};
+    const json_t *adds = json_object_get(v->config, "add_bos_token");
+    const char *class = class_of(v), *bos = full_bos;
+    const bool by_class = class && is_class(class, llama, 1);
+    if (by_class && json_is_false(adds)) bos = NULL;
+    if (by_class && !json_is_false(adds)) bos = named_token(v, "bos_token");
+    if (!bos && json_is_true(adds))
+        return fvlm_fail(err, by_class ? FVLM_BAD_INPUT : FVLM_UNSUPPORTED,
+                         by_class ? "\"%s\": \"add_bos_token\" is set, but there is no \"bos_token\""
+                                  : "\"%s\": \"add_bos_token\" is set, which is not supported",
+                         config_name);
+    char *copy = bos ? fvlm_asprintf("%s", bos) : NULL;
+    free(v->bos);
+    v->bos = copy;
+    return bos && !copy ? fvlm_fail_nomem(err) : FVLM_OK;
 }
 
 /* ---- the added tokens ---- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_json.c - reads Hugging Face's tokenizer.json (11 MB for Qwen2) as a stream.
  *
- * Accepts a byte-level BPE built like Qwen2's: normalizer NFC or none, Qwen2's splitting regex, ByteLevel without a
- * regex and without a prefix space, a post_processor that adds no token. Anything else there would change token ids,
- * and is refused by name. "truncation" and "padding" are ignored, as transformers turns both off. */
+ * Accepts a byte-level BPE: normalizer NFC or none, a pre_tokenizer of pre_tokenizer.c, a post_processor that adds no
+ * token, or one at the beginning where the model's family has such. Anything else there would change token ids, and is
+ * refused by name. "truncation" and "padding" are ignored, as transformers turns both off. */
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
@@ -29,32 +29,27 @@ static bool is_supported_normalizer(const json_t *n, bool *nfc)
     return is(n, "type", "Sequence");
 }
 
-/* {"type": "Sequence", "pretokenizers": [Split by Qwen2's regex, ByteLevel]} */
-static bool is_supported_pretokenizer(const json_t *p)
+/* A template that is the text alone, or the text after one token, which becomes v->bos. */
+static bool read_template(fvlm_vocabulary *v, const json_t *template)
 {
-    const json_t *steps = json_object_get(p, "pretokenizers"), *split = json_array_get(steps, 0),
-                 *bytes = json_array_get(steps, 1);
-    return is(p, "type", "Sequence") && json_array_size(steps) == 2 && is(split, "type", "Split") &&
-           is(json_object_get(split, "pattern"), "Regex", fvlm_qwen2_pattern) && is(split, "behavior", "Isolated") &&
-           !json_is_true(json_object_get(split, "invert")) && is(bytes, "type", "ByteLevel") &&
-           !json_is_true(json_object_get(bytes, "add_prefix_space")) &&
-           json_is_false(json_object_get(bytes, "use_regex"));
-}
-
-/* A template that is the text alone. */
-static bool is_text_alone(const json_t *template)
-{
-    return json_array_size(template) == 1 && json_object_get(json_array_get(template, 0), "Sequence");
+    const size_t n = json_array_size(template);
+    const json_t *token = json_object_get(json_array_get(template, 0), "SpecialToken");
+    const char *text = json_string_value(json_object_get(token, "id"));
+    if (n < 1 || n > 2 || !json_object_get(json_array_get(template, n - 1), "Sequence")) return false;
+    if (n == 1) return true;
+    if (!v->may_add_bos || !text || v->bos) return false;
+    v->bos = fvlm_asprintf("%s", text);
+    return v->bos;
 }
 
 /* A step after encoding; ByteLevel only changes offsets. */
-static bool adds_no_token(const json_t *p)
+static bool read_post_processor(fvlm_vocabulary *v, const json_t *p)
 {
     if (json_is_null(p) || is(p, "type", "ByteLevel")) return true;
-    if (is(p, "type", "TemplateProcessing")) return is_text_alone(json_object_get(p, "single"));
+    if (is(p, "type", "TemplateProcessing")) return read_template(v, json_object_get(p, "single"));
     const json_t *steps = json_object_get(p, "processors");
     for (size_t i = 0; i < json_array_size(steps); i++)
-        if (!adds_no_token(json_array_get(steps, i))) return false;
+        if (!read_post_processor(v, json_array_get(steps, i))) return false;
     return is(p, "type", "Sequence");
 }
 
@@ -78,10 +73,14 @@ static bool read_step(fvlm_vocabulary *v, fvlm_json_pull *s, part_name part)
     if (!step) return false;
     if (part == NORMALIZER && !is_supported_normalizer(step, &v->nfc))
         refuse(s, at, step, "only the normalizer NFC, or none, is supported");
-    if (part == PRE_TOKENIZER && !is_supported_pretokenizer(step))
-        refuse(s, at, step, "only a pre_tokenizer that splits by Qwen2's regex, then ByteLevel, is supported");
-    if (part == POST_PROCESSOR && !adds_no_token(step))
-        refuse(s, at, step, "only a post_processor that adds no token is supported");
+    if (part == PRE_TOKENIZER && !fvlm_vocabulary_read_pre_tokenizer(v, step))
+        refuse(s, at, step,
+               "only a pre_tokenizer that splits by the regex of Qwen2, Llama 3, GPT-2 or SmolLM2, then ByteLevel, is "
+               "supported");
+    if (part == POST_PROCESSOR && !read_post_processor(v, step))
+        refuse(s, at, step,
+               v->may_add_bos ? "only a post_processor that adds no token, or one at the beginning, is supported"
+                              : "only a post_processor that adds no token is supported");
     if (part == DECODER && !json_is_null(step) && !is(step, "type", "ByteLevel"))
         refuse(s, at, step, "only the decoder ByteLevel is supported");
     json_decref(step);
@@ -177,8 +176,12 @@ static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
                        (n == 2 && !memcmp(value, "\"\"", 2)) || (n == 1 && *value == '0') ||
                        (n == 3 && !memcmp(value, "0.0", 3)); /* dropout */
             bool bpe = !strcmp(key.s, "type") && n == 5 && !memcmp(value, "\"BPE\"", 5);
-            bool harmless = !strcmp(key.s, "unk_token") || !strcmp(key.s, "fuse_unk"); /* all bytes are known */
-            if (!off && !bpe && !harmless)
+            const bool whole = !strcmp(key.s, "ignore_merges") && n == 4 && !memcmp(value, "true", 4);
+            v->ignore_merges |= whole;
+            const bool fuse = !strcmp(key.s, "fuse_unk"); /* of unk_token alone */
+            const bool unknown = !strcmp(key.s, "unk_token");
+            v->has_unknown |= unknown && !off;
+            if (!off && !bpe && !whole && !fuse && !unknown)
                 return fvlm_json_pull_refuse(s, begin, FVLM_UNSUPPORTED,
                                              "the model's \"%.64s\" is set to %.*s, which is not supported", key.s,
                                              n < 40 ? (int)n : 40, value);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocab_files.c - reads vocab.json and merges.txt, the files of a Qwen2 tokenizer. */
+/* vocab_files.c - reads vocab.json and merges.txt, the files of a byte-level BPE; how it splits text they do not say.
+ */
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/base/grow.h"
-
-const char fvlm_qwen2_pattern[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-    "\\s+(?!\\S)|\\s+";
 
 static fvlm_status read_vocab(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
 {
@@ -71,7 +68,6 @@ fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, con
     const bool tokens = fvlm_source_has(src, "vocab.json"), merges = tokens && fvlm_source_has(src, "merges.txt");
     if (!full && !merges)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"merges.txt\" is missing beside vocab.json; download it");
-    v->nfc = tokens || full->nfc;
     fvlm_status st = tokens ? read_vocab(v, src, err)
                             : borrow(&v->tokens, &v->n_tokens, &v->tokens_capacity, full->tokens, full->n_tokens,
                                      sizeof *v->tokens, err);

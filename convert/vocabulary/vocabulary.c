@@ -44,8 +44,10 @@ static void adopt_flags(fvlm_vocabulary *v, const fvlm_vocabulary *full)
     }
 }
 
-static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src, bool chosen, fvlm_err *err)
+static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src,
+                              const fvlm_vocabulary_options *o, fvlm_err *err)
 {
+    const bool chosen = o->use;
     const bool both = fvlm_source_has(src, vocab_name) && fvlm_source_has(src, "merges.txt");
     fvlm_status st = both ? fvlm_vocabulary_from_files(v, src, NULL, err) : FVLM_OK;
     if (!st) st = fvlm_vocabulary_read_config(v, src, err);
@@ -56,50 +58,65 @@ static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_so
     if (complete) st = advise(st, src, false, err);
     const fvlm_vocabulary *parts = with_full ? full : NULL;
     if (!st && !both) st = fvlm_vocabulary_from_files(v, src, parts, err);
+    if (!st) st = fvlm_vocabulary_choose_splitting(v, src, parts, err);
     if (!st) st = fvlm_vocabulary_read_added(v, src, parts, err);
-    if (!st) st = fvlm_vocabulary_check(v, err);
+    if (!st) st = fvlm_vocabulary_choose_bos(v, with_full ? full->bos : NULL, err);
+    if (!st) st = fvlm_vocabulary_check(v, o->needed, err);
     if (st || !with_full || chosen) return st;
     fvlm_vocabulary_sort_added(full);
     adopt_flags(v, full);
     return advise(fvlm_vocabulary_compare(v, full, err), src, true, err);
 }
 
-static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src, const char *use,
-                               fvlm_err *err)
+static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src,
+                               const fvlm_vocabulary_options *o, fvlm_err *err)
 {
+    const char *use = o->use;
     if (use && !fvlm_source_has(src, use))
         return fvlm_fail(err, FVLM_BAD_INPUT, "there is no \"%.40s\" to use; leave out --tokenizer", use);
     if (!fvlm_source_has(src, full_name) && !fvlm_source_has(src, vocab_name))
         return fvlm_fail(err, FVLM_BAD_INPUT,
                          "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json; copy them "
                          "from the checkpoint");
-    if (!use || strcmp(use, full_name) != 0) return read_parts(v, full, src, use != NULL, err);
+    if (!use || strcmp(use, full_name) != 0) return read_parts(v, full, src, o, err);
     fvlm_status st = fvlm_vocabulary_from_tokenizer_json(v, src, err);
     if (!st) st = fvlm_vocabulary_read_config(v, src, err);
     json_decref(v->named_special); /* tokenizer.json says what is special */
     v->named_special = NULL;
-    return st ? st : fvlm_vocabulary_check(v, err);
+    if (!st) st = fvlm_vocabulary_choose_splitting(v, src, v, err);
+    if (!st) st = fvlm_vocabulary_choose_bos(v, v->bos, err);
+    return st ? st : fvlm_vocabulary_check(v, o->needed, err);
 }
 
 static void drop_image(fvlm_vocabulary *v, uint32_t rows)
 {
-    const fvlm_vocabulary_added *last = &v->added[v->n_added - 1];
+    const fvlm_vocabulary_added *last = v->n_added ? &v->added[v->n_added - 1] : NULL;
     if (rows && v->n_added > 1 && last->id >= rows && !strcmp(last->text, "<image>")) v->n_added--;
 }
 
-fvlm_status fvlm_vocabulary_read(char **json, size_t *n_bytes, uint32_t *n_ids, uint32_t *turn_end, fvlm_source *src,
-                                 const fvlm_vocabulary_options *o, fvlm_err *err)
+static uint32_t id_of(const fvlm_vocabulary *v, const char *text)
 {
-    fvlm_vocabulary v = {.stop = o->stop}, full = {.stop = o->stop};
-    *json = NULL;
-    fvlm_status st = read_chosen(&v, &full, src, o->use, err);
+    for (size_t i = 0; text && i < v->n_added; i++)
+        if (!strcmp(v->added[i].text, text)) return v->added[i].id;
+    return FVLM_NO_ID;
+}
+
+fvlm_status fvlm_vocabulary_read(fvlm_vocabulary_text *out, fvlm_source *src, const fvlm_vocabulary_options *o,
+                                 fvlm_err *err)
+{
+    fvlm_vocabulary v = {.stop = o->stop, .may_add_bos = o->may_add_bos},
+                    full = {.stop = o->stop, .may_add_bos = o->may_add_bos};
+    *out = (fvlm_vocabulary_text){.turn_end = FVLM_NO_ID, .bos = FVLM_NO_ID};
+    fvlm_status st = read_chosen(&v, &full, src, o, err);
     if (!st) drop_image(&v, o->rows);
-    if (!st) st = fvlm_vocabulary_json(json, n_bytes, &v, err);
+    out->bos = id_of(&v, v.bos);
+    if (!st && v.bos && out->bos == FVLM_NO_ID)
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%.64s\" begins each text, but is not an added token", v.bos);
+    if (!st) st = fvlm_vocabulary_json(&out->json, &out->n_bytes, &v, err);
     if (!st) {
-        const uint32_t last = v.added[v.n_added - 1].id; /* sorted and not empty: fvlm_vocabulary_check */
-        *n_ids = 1 + (last >= v.n_tokens ? last : (uint32_t)v.n_tokens - 1);
-        for (size_t i = 0; i < v.n_added; i++)
-            if (!strcmp(v.added[i].text, "<|im_end|>")) *turn_end = v.added[i].id;
+        const uint32_t last = v.n_added ? v.added[v.n_added - 1].id : 0; /* sorted by fvlm_vocabulary_check */
+        out->n_ids = 1 + (last >= v.n_tokens ? last : (uint32_t)v.n_tokens - 1);
+        out->turn_end = id_of(&v, o->turn_end ? o->turn_end : "<|im_end|>");
     }
     fvlm_vocabulary_free(&v);
     fvlm_vocabulary_free(&full);

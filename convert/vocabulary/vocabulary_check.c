@@ -51,7 +51,7 @@ static fvlm_status index_tokens(text_index *x, const fvlm_vocabulary *v, fvlm_er
     return FVLM_OK;
 }
 
-static fvlm_status check_bytes(const text_index *x, fvlm_err *err)
+static fvlm_status check_bytes(fvlm_vocabulary *v, const text_index *x, fvlm_err *err)
 {
     bool found[256] = {false};
     for (int32_t c = 0; c < 0x144; c++) {
@@ -61,10 +61,15 @@ static fvlm_status check_bytes(const text_index *x, fvlm_err *err)
         fvlm_utf8_put(c, (uint8_t *)letter);
         found[byte] = has(x, letter);
     }
-    for (unsigned b = 0; b < 256; b++)
-        if (!found[b])
+    for (unsigned b = 0; b < 256; b++) {
+        if (found[b]) continue;
+        /* of a byte-level BPE without unk_token, tokenizers leaves such bytes out */
+        const bool drops = v->may_add_bos && !v->has_unknown && (b < ' ' || b > '~');
+        if (!drops)
             return fvlm_fail(err, FVLM_UNSUPPORTED,
                              "the vocabulary has no token for the byte 0x%02x; only byte-level BPE is supported", b);
+        v->drops_bytes = true;
+    }
     return FVLM_OK;
 }
 
@@ -119,18 +124,21 @@ static bool is_added(const fvlm_vocabulary *v, const char *text)
     return v->n_added && bsearch(&key, v->added, v->n_added, sizeof key, by_text);
 }
 
-static fvlm_status check_names(fvlm_vocabulary *v, fvlm_err *err)
+static fvlm_status check_names(fvlm_vocabulary *v, const char *needed, fvlm_err *err)
 {
-    static const char *const needed[] = {"<|im_start|>", "<|im_end|>"};
+    char text[64];
     if (v->n_added) qsort(v->added, v->n_added, sizeof *v->added, by_text);
     for (size_t i = 1; i < v->n_added; i++)
         if (!strcmp(v->added[i].text, v->added[i - 1].text))
             return fvlm_fail(err, FVLM_BAD_INPUT, "the added token \"%.64s\" has the ids %" PRIu32 " and %" PRIu32,
                              v->added[i].text, v->added[i - 1].id, v->added[i].id);
-    for (unsigned k = 0; k < 2; k++)
-        if (!is_added(v, needed[k]))
+    for (size_t n; *needed; needed += n + (needed[n] == ' ')) {
+        n = strcspn(needed, " ");
+        snprintf(text, sizeof text, "%.*s", (int)n, needed);
+        if (!is_added(v, text))
             return fvlm_fail(err, FVLM_BAD_INPUT, "the tokenizer has no added token \"%s\", which the prompt needs",
-                             needed[k]);
+                             text);
+    }
     const char *name;
     json_t *unused;
     json_object_foreach(v->named_special, name, unused) /* transformers would give it a new id */
@@ -189,17 +197,17 @@ static fvlm_status check_added(fvlm_vocabulary *v, const text_index *x, fvlm_err
     return FVLM_OK;
 }
 
-fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, fvlm_err *err)
+fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, const char *needed, fvlm_err *err)
 {
     text_index x = {0};
     if (v->n_tokens == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "the tokenizer has no tokens");
     fvlm_status st = index_tokens(&x, v, err);
     if (!st) st = check_merges(v, &x, err);
     if (!st && v->added_file && !strcmp(v->added_file, "tokenizer.json")) st = check_order(v, &x, err);
-    if (!st) st = check_names(v, err);
+    if (!st) st = check_names(v, needed ? needed : "<|im_start|> <|im_end|>", err);
     fvlm_vocabulary_sort_added(v);
     if (!st) st = check_added(v, &x, err);
-    if (!st) st = check_bytes(&x, err);
+    if (!st) st = check_bytes(v, &x, err);
     free(x.slots);
     return st;
 }

@@ -83,7 +83,10 @@ static void write_json(writer *w, const fvlm_vocabulary *v)
         put_text(w, v->added[i].flags.normalized ? ",\"normalized\":true}" : "}");
     }
     put_text(w, "],\"pattern\":");
-    put_string(w, fvlm_qwen2_pattern);
+    put_string(w, v->pattern);
+    if (v->prefix_space) put_text(w, ",\"prefix_space\":true");
+    if (v->ignore_merges) put_text(w, ",\"ignore_merges\":true");
+    if (v->drops_bytes) put_text(w, ",\"drops_bytes\":true");
     put_text(w, ",\"normalizer\":");
     put_text(w, v->nfc ? "\"NFC\"}" : "null}");
 }

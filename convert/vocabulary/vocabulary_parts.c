@@ -73,4 +73,5 @@ void fvlm_vocabulary_free(fvlm_vocabulary *v)
     free(v->tokens);
     free(v->merges);
     free(v->added);
+    free(v->bos);
 }

@@ -7,6 +7,7 @@
 
 #include "format/base/json_pull.h"
 #include "convert/source/source.h"
+#include "convert/vocabulary/vocabulary.h"
 
 #define FVLM_MAX_VOCABULARY_BYTES (64u << 20)
 
@@ -34,7 +35,14 @@ typedef struct {
     fvlm_vocabulary_added *added; /* [n_added] in the file's order; by id after fvlm_vocabulary_check */
     size_t n_added, added_capacity;
     const char *added_file; /* where the added tokens are from */
-    bool nfc;               /* text is normalized to NFC; it is split by fvlm_qwen2_pattern */
+    bool nfc;               /* text is normalized to NFC */
+    const char *pattern;    /* the regex that splits text; static */
+    bool prefix_space;      /* a space precedes each text that does not begin with one */
+    bool ignore_merges;     /* a chunk that is a token is that token, whatever the merges make of it */
+    bool has_unknown;       /* "unk_token" stands for bytes without a token */
+    bool drops_bytes;       /* some bytes have no token and are left out of a text */
+    char *bos;              /* text of the added token that begins each text; malloc'd; NULL: none */
+    bool may_add_bos;       /* otherwise a tokenizer with such a token is refused */
     json_t *config;         /* tokenizer_config.json; NULL if absent */
     json_t *named_special;  /* an object whose keys are the special tokens that files name; NULL: none are named */
     char *texts[4];         /* file texts, decoded in place, that the above point into */
@@ -43,8 +51,12 @@ typedef struct {
     const fvlm_stop *stop; /* may be NULL */
 } fvlm_vocabulary;
 
-/* The splitting regex of transformers' Qwen2Tokenizer; vocab.json and merges.txt do not contain it. */
-extern const char fvlm_qwen2_pattern[];
+/* The splitting regexes of transformers' Qwen2Tokenizer and GPT2Tokenizer, which vocab.json and merges.txt do not
+ * contain. */
+extern const char fvlm_qwen2_pattern[], fvlm_gpt2_pattern[];
+
+/* pre_tokenizer.c: pattern and prefix_space from tokenizer.json's "pre_tokenizer"; false if it is not a known form. */
+bool fvlm_vocabulary_read_pre_tokenizer(fvlm_vocabulary *v, const json_t *p);
 
 fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, const char *right, fvlm_err *err);
 
@@ -65,14 +77,18 @@ fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source 
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, const fvlm_vocabulary *full,
                                        fvlm_err *err);
 
-/* added_files.c: config and named_special, and refuses what it does not support; then the added tokens, from full where
- * no other file has any. */
+/* added_files.c: config and named_special, and refuses what it does not support; how text is split, from what is in the
+ * files; then the added tokens, from full where no other file has any. */
 fvlm_status fvlm_vocabulary_read_config(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+fvlm_status fvlm_vocabulary_choose_splitting(fvlm_vocabulary *v, const fvlm_source *src, const fvlm_vocabulary *full,
+                                             fvlm_err *err);
+fvlm_status fvlm_vocabulary_choose_bos(fvlm_vocabulary *v, const char *full_bos, fvlm_err *err);
 fvlm_status fvlm_vocabulary_read_added(fvlm_vocabulary *v, fvlm_source *src, const fvlm_vocabulary *full,
                                        fvlm_err *err);
 
-/* vocabulary_check.c: refuses what contradicts itself. Sorts the added tokens by id. */
-fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, fvlm_err *err);
+/* vocabulary_check.c: refuses what contradicts itself, and a tokenizer without one of the added tokens that the prompt
+ * needs (separated by spaces). Sorts the added tokens by id. Sets drops_bytes. */
+fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, const char *needed, fvlm_err *err);
 void fvlm_vocabulary_sort_added(fvlm_vocabulary *v);
 
 /* vocabulary_compare.c: refuses the first difference that would change an id or an answer's text. Both are sorted. */

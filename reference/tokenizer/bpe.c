@@ -96,13 +96,20 @@ static fvlm_status merge_all(fvlm_bpe *b, const fvlm_token_table *v, fvlm_err *e
 fvlm_status fvlm_bpe_encode(fvlm_bpe *b, const fvlm_token_table *v, const char *s, size_t n, uint32_t *ids,
                             size_t *n_ids, fvlm_err *err)
 {
+    uint32_t m = 0;
     if (!reserve(b, n)) return fvlm_fail_nomem(err);
-    for (uint32_t i = 0; i < n; i++)
-        b->symbols[i] = (struct fvlm_symbol){v->of_byte[(uint8_t)s[i]], 1, i ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE};
-    b->n_heap = 0;
-    for (uint32_t i = 0; i < n; i++) propose(b, v, i);
-    const fvlm_status st = merge_all(b, v, err);
+    for (size_t i = 0; i < n; i++) { /* bytes without a token are left out: their neighbours may merge */
+        const uint32_t id = v->of_byte[(uint8_t)s[i]];
+        if (id == FVLM_NO_TOKEN) continue;
+        b->symbols[m] = (struct fvlm_symbol){id, 1, m ? m - 1 : NONE, m + 1};
+        m++;
+    }
     *n_ids = 0;
+    if (!m) return FVLM_OK;
+    b->symbols[m - 1].next = NONE;
+    b->n_heap = 0;
+    for (uint32_t i = 0; i < m; i++) propose(b, v, i);
+    const fvlm_status st = merge_all(b, v, err);
     for (uint32_t i = 0; !st && i != NONE; i = b->symbols[i].next) ids[(*n_ids)++] = b->symbols[i].id;
     return st;
 }

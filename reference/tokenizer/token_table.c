@@ -14,6 +14,24 @@
 #include "format/base/hash.h"
 #include "format/byte_letters.h"
 
+/* Ids of spelled tokens by text. The upper half of the hash is stored beside the id, so that most collisions are
+ * resolved without comparing text. */
+typedef struct {
+    uint32_t id, hash;
+} text_slot;
+
+typedef struct fvlm_text_index {
+    text_slot *slots;
+    size_t mask;
+    uint64_t seed;
+} text_index;
+
+static void free_index(text_index *x)
+{
+    if (x) free(x->slots);
+    free(x);
+}
+
 static bool no_memory(fvlm_json_pull *p)
 {
     if (!p->st) p->st = fvlm_fail_nomem(p->err);
@@ -67,7 +85,7 @@ bool fvlm_token_table_read_tokens(fvlm_token_table *v, fvlm_json_pull *p)
     for (size_t id = 0; id < v->n; id++)
         if (v->tokens[id].n_bytes == 1 && v->kinds[id] & FVLM_TOKEN_SPELLED)
             v->of_byte[(uint8_t)v->text[v->tokens[id].at]] = (uint32_t)id;
-    for (unsigned b = 0; b < 256 && !p->st; b++)
+    for (unsigned b = 0; b < 256 && !p->st && !v->drops_bytes; b++)
         if (v->of_byte[b] == FVLM_NO_TOKEN)
             p->st = fvlm_fail(p->err, FVLM_UNSUPPORTED,
                               "tokenizer without a token for byte 0x%02x: only byte-level BPE is implemented", b);
@@ -101,20 +119,9 @@ void fvlm_token_table_free(fvlm_token_table *v)
     free(v->tokens);
     free(v->kinds);
     free(v->merges);
+    free_index(v->index);
     *v = (fvlm_token_table){0};
 }
-
-/* Ids of spelled tokens by text, while merges are read. The upper half of the hash is stored beside the id, so that
- * most collisions are resolved without comparing text. */
-typedef struct {
-    uint32_t id, hash;
-} text_slot;
-
-typedef struct {
-    text_slot *slots;
-    size_t mask;
-    uint64_t seed;
-} text_index;
 
 static size_t slots_for(size_t n)
 {
@@ -132,7 +139,6 @@ static text_slot *find_slot(const text_index *x, const fvlm_token_table *v, cons
         const fvlm_token t = v->tokens[slot->id];
         if (slot->hash == h >> 32 && t.n_bytes == n && memcmp(v->text + t.at, s, n) == 0) return slot;
     }
-    slot->hash = (uint32_t)(h >> 32);
     return slot;
 }
 
@@ -154,7 +160,8 @@ static bool index_tokens(text_index *x, const fvlm_token_table *v, fvlm_json_pul
             p->st =
                 fvlm_fail(p->err, FVLM_BAD_INPUT, "damaged tokenizer: ids %u and %zu have the same text", slot->id, id);
         if (p->st) return false;
-        slot->id = (uint32_t)id;
+        const uint64_t h = XXH3_64bits_withSeed(v->text + t.at, t.n_bytes, x->seed);
+        *slot = (text_slot){(uint32_t)id, (uint32_t)(h >> 32)};
     }
     return true;
 }
@@ -213,18 +220,28 @@ static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index 
     return true;
 }
 
+uint32_t fvlm_token_table_find(const fvlm_token_table *v, const char *s, size_t n)
+{
+    return find_slot(v->index, v, s, n)->id;
+}
+
 bool fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_json_pull *p)
 {
-    text_index x = {0};
+    text_index *x = fvlm_alloc(1, sizeof *x);
     uint32_t n = 0;
     bool first = true;
-    bool ok = index_tokens(&x, v, p) && (grow_merges(v, 1) || no_memory(p)) &&
+    v->index = x;
+    if (!x) return no_memory(p);
+    bool ok = index_tokens(x, v, p) && (grow_merges(v, 1) || no_memory(p)) &&
               fvlm_json_pull_expect(p, '[', "'[', the merges");
     while (ok && fvlm_json_pull_element(p, &first)) {
-        ok = n < FVLM_MAX_TOKENS ? read_merge(v, p, &x, n)
+        ok = n < FVLM_MAX_TOKENS ? read_merge(v, p, x, n)
                                  : fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %u merges", FVLM_MAX_TOKENS);
         n++;
     }
-    free(x.slots);
+    if (!v->keep_index) {
+        free_index(x);
+        v->index = NULL;
+    }
     return !p->st;
 }

@@ -32,9 +32,12 @@ typedef struct {
     size_t token_capacity, kind_capacity;
 
     fvlm_bpe_merge *merges;
-    size_t merge_mask; /* slots - 1, a power of two less one */
-    uint64_t seed;     /* of its hash */
-    uint32_t of_byte[256];
+    size_t merge_mask;     /* slots - 1, a power of two less one */
+    uint64_t seed;         /* of its hash */
+    uint32_t of_byte[256]; /* FVLM_NO_TOKEN where a byte has none, which is only so if drops_bytes is set */
+    bool drops_bytes;      /* set by the caller before tokens are read */
+    bool keep_index;       /* set by the caller before merges are read: fvlm_token_table_find will be used */
+    struct fvlm_text_index *index;
 } fvlm_token_table;
 
 /* Each reads the array that is next in p, of a section of less than 4 GiB; false when p has failed. */
@@ -46,6 +49,9 @@ void fvlm_token_table_free(fvlm_token_table *v);
  * this text. */
 fvlm_status fvlm_token_table_add(fvlm_token_table *v, uint64_t id, const char *text, size_t n_bytes, bool special,
                                  fvlm_err *err);
+
+/* The token that is spelled with these bytes; FVLM_NO_TOKEN if there is none. */
+uint32_t fvlm_token_table_find(const fvlm_token_table *v, const char *s, size_t n);
 
 /* What left and right merge into; NULL when they do not. */
 const fvlm_bpe_merge *fvlm_token_table_merge(const fvlm_token_table *v, uint32_t left, uint32_t right);

@@ -21,15 +21,18 @@ struct fvlm_tokenizer {
     fvlm_added_tokens raw, normalized; /* found in the text before and after NFC */
     fvlm_split_pattern *pattern;
     bool nfc;
+    bool prefix_space, ignore_merges;
     const fvlm_stop *stop;
 };
 
 /* ---- reading the section ---- */
 
-typedef enum { TOKENS, MERGES, ADDED, PATTERN, NORMALIZER, N_MEMBERS } member;
-static const char *const member_names[N_MEMBERS] = {"tokens", "merges", "added", "pattern", "normalizer"};
+/* The first five are required. */
+typedef enum { TOKENS, MERGES, ADDED, PATTERN, NORMALIZER, PREFIX_SPACE, IGNORE_MERGES, DROPS_BYTES, N_MEMBERS } member;
+static const char *const member_names[N_MEMBERS] = {"tokens",     "merges",       "added",         "pattern",
+                                                    "normalizer", "prefix_space", "ignore_merges", "drops_bytes"};
 
-/* The offset of each member's value. All five are required, once each. */
+/* The offset of each member's value, 0 where it is missing. */
 static bool find_members(fvlm_json_pull *p, size_t at[N_MEMBERS])
 {
     bool first = true;
@@ -44,7 +47,7 @@ static bool find_members(fvlm_json_pull *p, size_t at[N_MEMBERS])
         fvlm_json_pull_skip(p, &at[m], &end);
     }
     fvlm_json_pull_end(p);
-    for (int m = 0; m < N_MEMBERS; m++)
+    for (int m = 0; m <= NORMALIZER; m++)
         if (!at[m]) fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "\"%s\" is missing", member_names[m]);
     return !p->st;
 }
@@ -126,6 +129,16 @@ static void read_member(fvlm_tokenizer *t, member m, fvlm_json_pull *p)
     case NORMALIZER:
         read_normalizer(t, p);
         break;
+    case PREFIX_SPACE:
+        fvlm_json_pull_bool(p, &t->prefix_space);
+        break;
+    case IGNORE_MERGES:
+        fvlm_json_pull_bool(p, &t->ignore_merges);
+        t->vocab.keep_index = t->ignore_merges;
+        break;
+    case DROPS_BYTES:
+        fvlm_json_pull_bool(p, &t->vocab.drops_bytes);
+        break;
     default:
         if (fvlm_json_pull_string(p, &s)) p->st = fvlm_split_pattern_create(&t->pattern, s.s, s.n, p->err);
     }
@@ -134,7 +147,8 @@ static void read_member(fvlm_tokenizer *t, member m, fvlm_json_pull *p)
 fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, const fvlm_stop *stop,
                                   fvlm_err *err)
 {
-    static const member order[N_MEMBERS] = {NORMALIZER, PATTERN, TOKENS, MERGES, ADDED};
+    static const member order[N_MEMBERS] = {PREFIX_SPACE, IGNORE_MERGES, DROPS_BYTES, NORMALIZER,
+                                            PATTERN,      TOKENS,        MERGES,      ADDED};
     size_t at[N_MEMBERS] = {0};
     *out = NULL;
     if (n_bytes > MAX_SECTION_BYTES)
@@ -153,7 +167,7 @@ fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t
     find_members(&p, at);
     for (int i = 0; !p.st && i < N_MEMBERS; i++) {
         p.pos = at[order[i]];
-        read_member(t, order[i], &p);
+        if (p.pos) read_member(t, order[i], &p);
     }
     free(copy);
     *out = t;
@@ -208,8 +222,23 @@ static fvlm_status reserve_ids(run *r, size_t more)
     return fvlm_grow(&r->ids, &r->capacity, r->n + more, sizeof *r->ids) ? FVLM_OK : fvlm_fail_nomem(r->err);
 }
 
+/* The ids of a pre-token; there is memory for them. */
+static fvlm_status encode_pretoken(run *r, const char *s, size_t n_bytes)
+{
+    const fvlm_token_table *v = &r->t->vocab;
+    const uint32_t whole = r->t->ignore_merges ? fvlm_token_table_find(v, s, n_bytes) : FVLM_NO_TOKEN;
+    if (whole != FVLM_NO_TOKEN) {
+        r->ids[r->n++] = whole;
+        return FVLM_OK;
+    }
+    size_t n_ids = 0;
+    const fvlm_status st = fvlm_bpe_encode(&r->bpe, v, s, n_bytes, r->ids + r->n, &n_ids, r->err);
+    if (!st) r->n += n_ids;
+    return st;
+}
+
 /* A text without added tokens: splits it and merges each pre-token. */
-static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
+static fvlm_status encode_split(run *r, const char *s, size_t n_bytes)
 {
     const char *pretoken = NULL;
     size_t n = 0;
@@ -218,12 +247,21 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
         fvlm_status st = fvlm_split_iter_next(r->split, &pretoken, &n, r->err);
         if (st || !n) return st;
         if ((st = reserve_ids(r, n))) return st; /* at most one id per byte */
-        size_t n_ids;
-        if (!(st = fvlm_stop_check(r->t->stop, r->err)))
-            st = fvlm_bpe_encode(&r->bpe, &r->t->vocab, pretoken, n, r->ids + r->n, &n_ids, r->err);
+        if (!(st = fvlm_stop_check(r->t->stop, r->err))) st = encode_pretoken(r, pretoken, n);
         if (st) return st;
-        r->n += n_ids;
     }
+}
+
+static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes)
+{
+    if (!r->t->prefix_space || !n_bytes || *s == ' ') return encode_split(r, s, n_bytes);
+    char *spaced = malloc(n_bytes + 1);
+    if (!spaced) return fvlm_fail_nomem(r->err);
+    *spaced = ' ';
+    memcpy(spaced + 1, s, n_bytes);
+    const fvlm_status st = encode_split(r, spaced, n_bytes + 1);
+    free(spaced);
+    return st;
 }
 
 typedef fvlm_status (*encode_fn)(run *r, const char *s, size_t n_bytes);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.h - Qwen2's byte-level BPE, text to ids (NFC, split by regex, merge by rank) and back. It reads the
+/* tokenizer.h - byte-level BPE, text to ids (NFC, split by regex, merge by rank) and back. It reads the
  * container's tokenizer section, a JSON object whose members may come in any order:
  *   {"tokens": [text of id 0, 1, ...],        in the GPT-2 byte alphabet; null for an id not used
  *    "merges": ["a b", ...],                  by rank
  *    "added": [{"id": 151644, "text": "<|im_start|>", "special": true}, ...],
  *    "pattern": "the pre-tokenizer's regex", "normalizer": "NFC" or null}
- * An added token may carry "normalized": true (found after NFC rather than before; default false).
- * Unknown members are refused, and so is a vocabulary that lacks one of the 256 bytes. A token that is empty or not in
- * the alphabet stands for itself: it can be generated, but no text becomes it.
+ * An added token may carry "normalized": true (found after NFC rather than before; default false). Optional members,
+ * false by default: "prefix_space", "ignore_merges", "drops_bytes" (SPEC.md, section 7).
+ * Unknown members are refused, and so is a vocabulary that lacks one of the 256 bytes unless it drops them. A token
+ * that is empty or not in the alphabet stands for itself: it can be generated, but no text becomes it.
  *
  * Ids equal those of Hugging Face `tokenizers` 0.23 with the same files, for every text tried. It normalizes by
  * Unicode 9 and matches \p{L}, \p{N} and \s by Unicode 16; unicode.c and split.c do the same. */

@@ -134,8 +134,13 @@ fresh; newer '/^"added/s/<|im_end|>/<|im_End|>/'
 says "[two-tokenizers] sibling: another text of an added token" \
     "\"tokenizer.json\" and \"tokenizer_config.json\" disagree: added token 450 is \"<|im_End|>\" in the first and \"<|im_end|>\" in the second$choose"
 fresh; newer 's/"ignore_merges": false/"ignore_merges": true/'
+says "[two-tokenizers] sibling: only one prefers whole tokens" \
+    "\"tokenizer.json\" and \"vocab.json\" disagree: \"ignore_merges\" is \"true\" in the first and \"false\" in the second$choose"
+fresh; newer 's/|[\]*p{N}| /|\\\\p{N}{1,3}| /'
+case $("$tool" "$ck" 2>&1) in *'disagree: the regex that splits text is '*' in the first and '*"$choose") ok "[two-tokenizers] sibling: two regexes" 0 ;; *) ok "[two-tokenizers] sibling: two regexes" 1 ;; esac
+fresh; newer 's/"byte_fallback": false/"byte_fallback": true/'
 got=$("$tool" "$ck" 2>&1)
-case $got in *'"ignore_merges" is set to true, which is not supported'"$leave") ok "[two-tokenizers] sibling: what is not supported in tokenizer.json can be left out" 0 ;;
+case $got in *'"byte_fallback" is set to true, which is not supported'"$leave") ok "[two-tokenizers] sibling: what is not supported in tokenizer.json can be left out" 0 ;;
 *) same "[two-tokenizers] sibling: what is not supported in tokenizer.json can be left out" "$got" "" ;; esac
 reads "[two-tokenizers] sibling: and is" vocab.json
 sed -i 's/"<|im_end|>"/"<|end|>"/' "$ck/special_tokens_map.json"; rm "$ck/tokenizer.json" "$ck/tokenizer_config.json"
@@ -151,9 +156,9 @@ while IFS=@ read -r what script wanted; do
 done <<'END'
 another normalizer@s/{"type": "NFC"}/{"type": "NFKC"}/@only the normalizer NFC, or none, is supported; this one is "NFKC"
 a normalizer among others@s/{"type": "NFC"}/{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}/@only the normalizer NFC, or none, is supported; this one is "Sequence"
-another regex@s/|[\]*p{N}| /|\\\\p{N}{1,3}| /@only a pre_tokenizer that splits by Qwen2's regex
-a prefix space@s/"add_prefix_space": false, "trim_offsets": false, "use_regex": false}\]/"add_prefix_space": true, "trim_offsets": false, "use_regex": false}]/@only a pre_tokenizer that splits by Qwen2's regex
-no pre_tokenizer@/^{"type": "Split"/,/^{"type": "ByteLevel"/d;s/^"pre_tokenizer".*/"pre_tokenizer": null,/@only a pre_tokenizer that splits by Qwen2's regex, then ByteLevel, is supported; this one is null
+another regex@s/|[\]*p{N}| /|\\\\p{N}{1,2}| /@only a pre_tokenizer that splits by the regex of Qwen2, Llama 3, GPT-2 or SmolLM2, then ByteLevel, is supported; this one is "Sequence"
+a prefix space@s/"add_prefix_space": false, "trim_offsets": false, "use_regex": false}\]/"add_prefix_space": true, "trim_offsets": false, "use_regex": false}]/@only a pre_tokenizer that splits by the regex of
+no pre_tokenizer@/^{"type": "Split"/,/^{"type": "ByteLevel"/d;s/^"pre_tokenizer".*/"pre_tokenizer": null,/@only a pre_tokenizer that splits by the regex of Qwen2, Llama 3, GPT-2 or SmolLM2, then ByteLevel, is supported; this one is null
 a BOS token@s/"post_processor": {"type": "ByteLevel"/"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]/@only a post_processor that adds no token is supported; this one is "TemplateProcessing"
 a BOS token, deeper@s/"post_processor": {"type": "ByteLevel"/"post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "RobertaProcessing"}]/@only a post_processor that adds no token is supported; this one is "Sequence"
 another decoder@s/"decoder": {"type": "ByteLevel"/"decoder": {"type": "Metaspace"/@only the decoder ByteLevel is supported; this one is "Metaspace"

@@ -26,18 +26,18 @@ int main(int argc, char **argv)
 {
     fvlm_err err = {0};
     fvlm_source *src = NULL;
-    char *json = NULL;
-    size_t n = 0;
-    uint32_t n_ids, turn_end;
-    if (argc < 2 || argc > 3 || !write_weights(argv[1])) return 2;
-    const fvlm_vocabulary_options o = {.use = argv[2]};
+    fvlm_vocabulary_text text = {0};
+    if (argc < 2 || argc > 4 || !write_weights(argv[1])) return 2;
+    const bool llama = argc > 3 && !strcmp(argv[3], "llama");
+    const char *use = argc > 2 && argv[2][0] ? argv[2] : NULL;
+    const fvlm_vocabulary_options o = {.use = use, .may_add_bos = llama, .needed = llama ? "" : NULL};
     fvlm_status st = fvlm_source_open(&src, argv[1], &err);
-    if (!st) st = fvlm_vocabulary_read(&json, &n, &n_ids, &turn_end, src, &o, &err);
+    if (!st) st = fvlm_vocabulary_read(&text, src, &o, &err);
     if (st)
         fprintf(stderr, "%s\n", err.msg);
     else
-        fwrite(json, 1, n, stdout);
-    free(json);
+        fwrite(text.json, 1, text.n_bytes, stdout);
+    free(text.json);
     fvlm_source_close(&src);
     return fvlm_exit_code(st);
 }

@@ -14,7 +14,7 @@ static char folder[256];
 static fvlm_err err;
 static char *json;
 static size_t n_json;
-static uint32_t n_ids, turn_end;
+static uint32_t n_ids, turn_end, bos;
 static fvlm_vocabulary_options options;
 
 static fvlm_status read_it(void)
@@ -24,8 +24,14 @@ static fvlm_status read_it(void)
     json = NULL;
     err = (fvlm_err){0};
     assert_int_equal(fvlm_source_open(&src, folder, NULL), FVLM_OK);
-    fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, &turn_end, src, &options, &err);
+    fvlm_vocabulary_text text;
+    fvlm_status st = fvlm_vocabulary_read(&text, src, &options, &err);
     fvlm_source_close(&src);
+    json = text.json;
+    n_json = text.n_bytes;
+    n_ids = text.n_ids;
+    turn_end = text.turn_end;
+    bos = text.bos;
     assert_true(!st == (json != NULL));
     return st;
 }
@@ -190,6 +196,88 @@ static void from_tokenizer_json(void **state)
     assert_non_null(strstr(json, "\"normalizer\":null}"));
 }
 
+#define BYTE_LEVEL(space, regex) "{\"type\": \"ByteLevel\", \"add_prefix_space\": " space ", \"use_regex\": " regex "}"
+#define SEQUENCE(first, second)                                                                                        \
+    "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [" first ", " second "]}"
+#define DIGITS(each) "{\"type\": \"Digits\", \"individual_digits\": " each "}"
+#define BOS_TEMPLATE(id)                                                                                               \
+    "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"" id            \
+    "\"}}, {\"Sequence\": {\"id\": \"A\"}}]}"
+#define NO_NORMALIZER "\"normalizer\": null"
+
+/* What Llama's family may have and Qwen2's has not: other regexes, a token at the beginning, whole words. */
+static void other_byte_level(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *splitting, *more, *wanted;
+        uint32_t bos;
+    } cases[] = {
+        {"\"pre_tokenizer\": " BYTE_LEVEL("false", "true"), "", "| ?\\\\p{N}+|", FVLM_NO_ID},
+        {"\"pre_tokenizer\": " BYTE_LEVEL("true", "true"), "", "\"prefix_space\":true,", FVLM_NO_ID},
+        {SEQUENCE(DIGITS("true"), BYTE_LEVEL("false", "true")), "", "\"pattern\":\"\\\\p{N}|'s|", FVLM_NO_ID},
+        {TJ_SPLIT("Isolated", "false"), ", " BOS_TEMPLATE("<|im_start|>"), "\"normalizer\":null}", 260},
+        {TJ_SPLIT("Isolated", "false"), "", "|\\\\p{N}| ?[^", FVLM_NO_ID},
+    };
+    options = (fvlm_vocabulary_options){.may_add_bos = true, .needed = "", .turn_end = "<|endoftext|>"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[16384];
+        write_fresh();
+        test_remove_file(folder, "vocab.json");
+        snprintf(text, sizeof text, "%s%s%s%s", "{" TJ_ADDED ", " NO_NORMALIZER ", ", cases[i].splitting, cases[i].more,
+                 ", " TJ_MODEL("", "[\"a b\"]") "}");
+        write_text("tokenizer.json", text);
+        if (read_it()) fail_msg("%zu: %s", i, err.msg);
+        if (!strstr(json, cases[i].wanted)) fail_msg("%zu: no %s in %s", i, cases[i].wanted, json);
+        assert_int_equal(bos, cases[i].bos);
+        assert_int_equal(turn_end, 259);
+    }
+    static const struct {
+        const char *splitting, *more, *message;
+    } refusals[] = {
+        {SEQUENCE(DIGITS("false"), BYTE_LEVEL("false", "true")), "",
+         "only a pre_tokenizer that splits by the regex of"},
+        {SEQUENCE(DIGITS("true"), BYTE_LEVEL("true", "true")), "", "only a pre_tokenizer that splits by the regex of"},
+        {"\"pre_tokenizer\": {\"type\": \"Metaspace\"}", "", "is supported; this one is \"Metaspace\""},
+        {TJ_SPLIT("Isolated", "false"), ", " BOS_TEMPLATE("<s>"),
+         "\"<s>\" begins each text, but is not an added token"},
+        {TJ_SPLIT("Isolated", "false"), ", \"post_processor\": {\"type\": \"BertProcessing\"}",
+         "only a post_processor that adds no token, or one at the beginning, is supported; this one is "
+         "\"BertProcessing\""},
+    };
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        char text[16384];
+        write_fresh();
+        test_remove_file(folder, "vocab.json");
+        snprintf(text, sizeof text, "%s%s%s%s", "{" TJ_ADDED ", " NO_NORMALIZER ", ", refusals[i].splitting,
+                 refusals[i].more, ", " TJ_MODEL("", "[\"a b\"]") "}");
+        write_text("tokenizer.json", text);
+        assert_int_not_equal(read_it(), FVLM_OK);
+        if (!strstr(err.msg, refusals[i].message)) fail_msg("%zu: %s", i, err.msg);
+    }
+    /* Parts: their class says how they split, or tokenizer.json does. */
+    write_fresh();
+    write_text("tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\"}");
+    if (read_it()) fail_msg("%s", err.msg);
+    assert_non_null(strstr(json, "| ?\\\\p{N}+|"));
+    write_text("tokenizer_config.json",
+               "{\"tokenizer_class\": \"LlamaTokenizerFast\", \"bos_token\": {\"content\": \"<|im_start|>\"}}");
+    refused("vocab.json and merges.txt do not say how LlamaTokenizerFast splits text; add tokenizer.json");
+    write_text("tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true}");
+    refused("\"tokenizer_config.json\": \"add_bos_token\" is set, which is not supported");
+    write_text("tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_prefix_space\": true}");
+    refused("\"tokenizer_config.json\": \"add_prefix_space\" is set, which is not supported");
+    write_text("tokenizer_config.json", "{\"tokenizer_class\": \"BertTokenizer\"}");
+    refused(
+        "\"tokenizer_config.json\": \"tokenizer_class\" is \"BertTokenizer\"; only GPT2Tokenizer, LlamaTokenizer and "
+        "Qwen2Tokenizer are supported");
+    test_remove_file(folder, "tokenizer_config.json");
+    options = (fvlm_vocabulary_options){.may_add_bos = true, .needed = "<|eot_id|>"};
+    write_text("tokenizer_config.json", "{\"tokenizer_class\": \"GPT2Tokenizer\"}");
+    refused("the tokenizer has no added token \"<|eot_id|>\", which the prompt needs");
+    options = (fvlm_vocabulary_options){0};
+}
+
 static void tokenizer_json_refusals(void **state)
 {
     (void)state;
@@ -202,13 +290,14 @@ static void tokenizer_json_refusals(void **state)
         {"{\"normalizer\": {\"type\": \"NFKC\"}",
          "\"tokenizer.json\": byte 15: only the normalizer NFC, or none, is supported; this one is \"NFKC\""},
         {"{" TJ_SPLIT("Removed", "false"),
-         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by Qwen2's regex, "
-         "then ByteLevel, is supported; this one is \"Sequence\""},
+         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by the regex of Qwen2, "
+         "Llama 3, GPT-2 or SmolLM2, then ByteLevel, is supported; this one is \"Sequence\""},
         {"{" TJ_SPLIT("Isolated", "true"),
-         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by Qwen2's regex, "
-         "then ByteLevel, is supported; this one is \"Sequence\""},
-        {"{\"pre_tokenizer\": null", "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by Qwen2's regex, "
-                                     "then ByteLevel, is supported; this one is null"},
+         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by the regex of Qwen2, "
+         "Llama 3, GPT-2 or SmolLM2, then ByteLevel, is supported; this one is \"Sequence\""},
+        {"{\"pre_tokenizer\": null",
+         "\"tokenizer.json\": byte 18: only a pre_tokenizer that splits by the regex of Qwen2, "
+         "Llama 3, GPT-2 or SmolLM2, then ByteLevel, is supported; this one is null"},
         {"{\"model\": {\"type\": \"WordPiece\"",
          "\"tokenizer.json\": byte 19: the model's \"type\" is set to \"WordPiece\", which is not supported"},
         {"{\"model\": {\"byte_fallback\": true",
@@ -363,8 +452,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(from_files),          cmocka_unit_test(from_the_decoder),
-        cmocka_unit_test(from_tokenizer_json), cmocka_unit_test(tokenizer_json_refusals),
+        cmocka_unit_test(from_files),
+        cmocka_unit_test(from_the_decoder),
+        cmocka_unit_test(from_tokenizer_json),
+        cmocka_unit_test(other_byte_level),
+        cmocka_unit_test(tokenizer_json_refusals),
         cmocka_unit_test(file_refusals),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

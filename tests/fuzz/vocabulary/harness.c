@@ -31,20 +31,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size) return 0;
     const uint8_t *end = data + size;
-    const fvlm_vocabulary_options o = {.use = *data == 't' ? "tokenizer.json" : *data == 'v' ? "vocab.json" : NULL};
+    const char *use = *data == 't' || *data == 'T'   ? "tokenizer.json"
+                      : *data == 'v' || *data == 'V' ? "vocab.json"
+                                                     : NULL;
+    const bool llama = *data >= 'A' && *data <= 'Z';
+    const fvlm_vocabulary_options o = {.use = use, .may_add_bos = llama, .needed = llama ? "" : NULL};
     data++;
     data = fuzz_split(data, end, names, sizeof names / sizeof *names);
     fuzz_write_weights();
     fvlm_err err = {0};
     fvlm_source *src;
-    char *json;
-    size_t n_json;
-    uint32_t n_ids, turn_end;
+    fvlm_vocabulary_text text;
     MUST(!fvlm_source_open(&src, fuzz_folder(), &err));
-    const fvlm_status st = fvlm_vocabulary_read(&json, &n_json, &n_ids, &turn_end, src, &o, &err);
+    const fvlm_status st = fvlm_vocabulary_read(&text, src, &o, &err);
     must_explain(st, &err);
-    if (!st) check(json, n_json, n_ids, (const char *)data, (size_t)(end - data));
-    if (!st) free(json);
+    if (!st) check(text.json, text.n_bytes, text.n_ids, (const char *)data, (size_t)(end - data));
+    free(text.json);
     fvlm_source_close(&src);
     return 0;
 }
