@@ -17,6 +17,7 @@
 #define FVLM_MAX_TOKENS (1u << 21)  /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
 #define FVLM_MAX_ADDED_TOKENS 65536
 #define FVLM_MAX_ADDED_BYTES (1u << 20) /* of all their texts */
+#define FVLM_MAX_PIECE_BYTES 1024        /* of one piece of a SentencePiece model */
 #define FVLM_MAX_SIDE 4096              /* of a picture, in pixels: 64 x 64 image tokens */
 #define FVLM_MAX_EOS 1024
 #define FVLM_MAX_TILE_SIZES 256

@@ -13,6 +13,7 @@
 #include "format/config.h"
 #include "format/reader_internal.h"
 #include "format/section.h"
+#include "format/tokenizer_kind.h"
 
 static fvlm_status read_header(fvlm_reader *r, uint64_t n_bytes, fvlm_err *err)
 {
@@ -203,12 +204,24 @@ const fvlm_hash *fvlm_reader_identity(const fvlm_reader *r)
     return &r->header.hash;
 }
 
+fvlm_status fvlm_reader_unpack_tokenizer(char **text, const fvlm_reader *r, fvlm_err *err)
+{
+    const fvlm_section *s = &r->header.section[FVLM_SECTION_TOKENIZER - 1];
+    const bool kind = r->header.must_understand & FVLM_FEATURE_TOKENIZER_KIND;
+    const fvlm_status st = fvlm_section_unpack(text, s, r->fd, r->path, "tokenizer", err);
+    if (st || fvlm_tokenizer_has_kind(*text, (size_t)s->raw_bytes) == kind) return st;
+    free(*text);
+    *text = NULL;
+    return fvlm_refuse(err, 16, "\"%s\": its header says that its tokenizer %s a kind, but it %s one", r->path,
+                       kind ? "has" : "does not have", kind ? "does not have" : "has");
+}
+
 fvlm_status fvlm_reader_tokenizer(fvlm_reader *r, const char **json, size_t *n_bytes, fvlm_err *err)
 {
     const fvlm_section *s = &r->header.section[FVLM_SECTION_TOKENIZER - 1];
     fvlm_status st = FVLM_OK;
     pthread_mutex_lock(&r->lock);
-    if (!r->tokenizer) st = fvlm_section_unpack(&r->tokenizer, s, r->fd, r->path, "tokenizer", err);
+    if (!r->tokenizer) st = fvlm_reader_unpack_tokenizer(&r->tokenizer, r, err);
     *json = r->tokenizer;
     *n_bytes = st ? 0 : (size_t)s->raw_bytes;
     pthread_mutex_unlock(&r->lock);

@@ -180,9 +180,8 @@ static fvlm_status check_hashes(const fvlm_reader *r, const fvlm_check_options *
 static fvlm_status check_tokenizer(const fvlm_reader *r, fvlm_err *err)
 {
     char *text;
-    fvlm_status st =
-        fvlm_section_unpack(&text, &r->header.section[FVLM_SECTION_TOKENIZER - 1], r->fd, r->path, "tokenizer", err);
-    free(text);
+    const fvlm_status st = fvlm_reader_unpack_tokenizer(&text, r, err);
+    if (!st) free(text);
     return st;
 }
 

@@ -26,4 +26,7 @@ struct fvlm_reader {
 /* Takes over fd, also on failure. */
 fvlm_status fvlm_reader_open_fd(fvlm_reader **out, int fd, uint64_t n_bytes, const char *path, fvlm_err *err);
 
+/* The decompressed tokenizer section, malloc'd; NULL on failure. Refuses one whose kind is not what the header says. */
+fvlm_status fvlm_reader_unpack_tokenizer(char **text, const fvlm_reader *r, fvlm_err *err);
+
 #endif

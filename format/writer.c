@@ -13,6 +13,7 @@
 #include "format/base/output.h"
 #include "format/reader_internal.h"
 #include "format/section.h"
+#include "format/tokenizer_kind.h"
 
 typedef struct {
     fvlm_tensor t;
@@ -244,6 +245,8 @@ fvlm_status fvlm_writer_publish(fvlm_writer **writer, const json_t *meta, const 
     const json_t *config = json_object_get(meta, "config");
     if (!json_object_get(config, "llm")) w->header.must_understand = FVLM_FEATURE_NO_LLM;
     if (json_object_get(config, "tiles")) w->header.must_understand |= FVLM_FEATURE_TILES;
+    if (fvlm_tokenizer_has_kind(tokenizer_json, tokenizer_bytes))
+        w->header.must_understand |= FVLM_FEATURE_TOKENIZER_KIND;
     if (!st) st = write_index(w, err);
     if (!st) st = write_meta(w, meta, err);
     if (!st) st = write_text(w, FVLM_SECTION_TOKENIZER - 1, tokenizer_json, tokenizer_bytes, err);

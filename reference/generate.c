@@ -22,6 +22,7 @@ typedef struct {
     float *features;   /* [image_tokens, out_dim] */
     float *logits;     /* [vocab] */
     fvlm_sampler *sampler;
+    fvlm_decoding decoding;
     size_t max_ids; /* what max_new_tokens and the context allow */
 } generation;
 
@@ -93,10 +94,9 @@ static fvlm_status prefill(generation *g, fvlm_err *err)
 static void emit(generation *g, fvlm_text_stream *stream, uint32_t id)
 {
     size_t n_bytes = 0;
-    const char *bytes = fvlm_tokenizer_bytes(g->m->tokenizer, id, &n_bytes);
+    const char *bytes = fvlm_tokenizer_decode(g->m->tokenizer, &g->decoding, id, &n_bytes);
     g->out->ids[g->out->n_ids++] = id;
-    if (bytes && stream->emit && !fvlm_tokenizer_is_special(g->m->tokenizer, id))
-        fvlm_text_stream_put(stream, bytes, n_bytes);
+    if (bytes && stream->emit) fvlm_text_stream_put(stream, bytes, n_bytes);
 }
 
 /* Token by token until the model ends its answer or max_ids is reached. If the model file has changed, the weights may
@@ -104,7 +104,8 @@ static void emit(generation *g, fvlm_text_stream *stream, uint32_t id)
 static fvlm_status decode(generation *g, fvlm_err *err)
 {
     fvlm_answer *out = g->out;
-    fvlm_text_stream stream = {.emit = g->q->emit, .ctx = g->q->emit_ctx};
+    fvlm_text_stream stream = {
+        .emit = g->q->emit, .ctx = g->q->emit_ctx, .each_byte = fvlm_tokenizer_replaces_each_byte(g->m->tokenizer)};
     fvlm_status st = FVLM_OK;
     double since = 0;
     while (!st && out->n_ids < g->max_ids) {

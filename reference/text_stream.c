@@ -23,8 +23,9 @@ static void emit_held(fvlm_text_stream *s, bool end)
 {
     while (s->n_held) {
         int32_t c;
-        const size_t n = fvlm_utf8_next(s->held, s->n_held, &c);
+        size_t n = fvlm_utf8_next(s->held, s->n_held, &c);
         if (c < 0 && n == s->n_held && !end && is_incomplete(s)) return;
+        if (c < 0 && s->each_byte) n = 1;
         if (c < 0)
             s->emit(s->ctx, "\xef\xbf\xbd", 3);
         else

@@ -10,10 +10,11 @@ typedef struct {
     void *ctx;
     uint8_t held[4]; /* an incomplete character */
     size_t n_held;
+    bool each_byte; /* set by the caller: fvlm_tokenizer_replaces_each_byte */
 } fvlm_text_stream;
 
 /* Emits every character that is complete. Ill-formed bytes become U+FFFD, one for each maximal subpart, as Python's
- * errors="replace" does. */
+ * errors="replace" does, or one for each byte. */
 void fvlm_text_stream_put(fvlm_text_stream *s, const char *bytes, size_t n_bytes);
 
 /* Call at the end: an incomplete character becomes U+FFFD too. */

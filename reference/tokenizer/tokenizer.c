@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "format/base/grow.h"
+#include "format/tokenizer_kind.h"
 #include "reference/tokenizer/added_tokens.h"
 #include "reference/tokenizer/bpe.h"
+#include "reference/tokenizer/sentencepiece.h"
 #include "reference/tokenizer/split.h"
 #include "reference/tokenizer/unicode.h"
 #include "reference/tokenizer/token_table.h"
@@ -18,6 +20,7 @@
 
 struct fvlm_tokenizer {
     fvlm_token_table vocab;
+    fvlm_sentencepiece *pieces;        /* NULL: byte-level BPE, which the rest is of */
     fvlm_added_tokens raw, normalized; /* found in the text before and after NFC */
     fvlm_split_pattern *pattern;
     bool nfc;
@@ -164,8 +167,12 @@ fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t
     memcpy(copy, json, n_bytes);
     fvlm_json_pull p = fvlm_json_pull_over(copy, n_bytes, "tokenizer section", 0, err);
     p.stop = stop;
-    find_members(&p, at);
-    for (int i = 0; !p.st && i < N_MEMBERS; i++) {
+    const bool pieces = fvlm_tokenizer_has_kind(json, n_bytes);
+    if (pieces)
+        fvlm_sentencepiece_create(&t->pieces, &t->vocab, &p);
+    else
+        find_members(&p, at);
+    for (int i = 0; !pieces && !p.st && i < N_MEMBERS; i++) {
         p.pos = at[order[i]];
         if (p.pos) read_member(t, order[i], &p);
     }
@@ -179,6 +186,7 @@ void fvlm_tokenizer_destroy(fvlm_tokenizer **t)
 {
     if (!*t) return;
     fvlm_token_table_free(&(*t)->vocab);
+    fvlm_sentencepiece_destroy(&(*t)->pieces);
     fvlm_added_tokens_free(&(*t)->raw);
     fvlm_added_tokens_free(&(*t)->normalized);
     fvlm_split_pattern_destroy(&(*t)->pattern);
@@ -193,6 +201,23 @@ const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n
     if (id >= v->n || v->tokens[id].n_bytes == FVLM_NO_TOKEN) return NULL;
     *n_bytes = v->tokens[id].n_bytes;
     return v->text + v->tokens[id].at;
+}
+
+const char *fvlm_tokenizer_decode(const fvlm_tokenizer *t, fvlm_decoding *d, uint32_t id, size_t *n_bytes)
+{
+    const char *s = fvlm_tokenizer_bytes(t, id, n_bytes);
+    if (!s || fvlm_tokenizer_is_special(t, id)) {
+        *n_bytes = 0;
+        return NULL;
+    }
+    const size_t skip = t->pieces ? fvlm_sentencepiece_skip(t->pieces, id, *n_bytes, &d->later) : 0;
+    *n_bytes -= skip;
+    return s + skip;
+}
+
+bool fvlm_tokenizer_replaces_each_byte(const fvlm_tokenizer *t)
+{
+    return t->pieces;
 }
 
 bool fvlm_tokenizer_is_special(const fvlm_tokenizer *t, uint32_t id)
@@ -311,6 +336,7 @@ fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, siz
     *ids = NULL;
     *n = 0;
     if (n_bytes > MAX_TEXT_BYTES) return fvlm_fail(err, FVLM_LIMIT, "a text of %zu bytes: at most 64 MiB", n_bytes);
+    if (t->pieces) return fvlm_sentencepiece_encode(t->pieces, text, n_bytes, t->stop, ids, n, err);
     fvlm_status st = fvlm_unicode_repair(&repaired, text, n_bytes, err);
     if (!st) st = fvlm_split_iter_create(&r.split, t->pattern, err);
     if (!st) st = reserve_ids(&r, 1);

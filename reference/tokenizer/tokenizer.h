@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.h - byte-level BPE, text to ids (NFC, split by regex, merge by rank) and back. It reads the
- * container's tokenizer section, a JSON object whose members may come in any order:
+/* tokenizer.h - text to ids and back, as the container's tokenizer section says. A section that begins with "kind" is
+ * that of a SentencePiece model: see sentencepiece.h. Any other is a byte-level BPE (NFC, split by regex,
+ * merge by rank), a JSON object whose members may come in any order:
  *   {"tokens": [text of id 0, 1, ...],        in the GPT-2 byte alphabet; null for an id not used
  *    "merges": ["a b", ...],                  by rank
  *    "added": [{"id": 151644, "text": "<|im_start|>", "special": true}, ...],
@@ -26,13 +27,26 @@ fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t
 void fvlm_tokenizer_destroy(fvlm_tokenizer **t);
 
 /* Ids of text (any bytes, at most 64 MiB; ill-formed UTF-8 is replaced by U+FFFD as Python's errors="replace"
- * does). Added tokens inside the text become their ids. The caller frees *ids, also when *n is 0; it is NULL on
- * failure. Threads may encode at the same time. Time is O(n log n) for any text. */
+ * does, or as sentencepiece does). Added tokens inside the text become their ids. The caller frees *ids, also when *n
+ * is 0; it is NULL on failure. Threads may encode at the same time. Time is O(n log n) for any text. */
 fvlm_status fvlm_tokenizer_encode(const fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
                                   fvlm_err *err);
 
 /* The bytes of one id (perhaps part of a UTF-8 sequence), owned by t; NULL for an id without text. */
 const char *fvlm_tokenizer_bytes(const fvlm_tokenizer *t, uint32_t id, size_t *n_bytes);
+
+/* How far a text has been decoded; zero at its beginning. */
+typedef struct {
+    bool later; /* a space at the beginning of a piece is one */
+} fvlm_decoding;
+
+/* The bytes that the next id of a text adds to it, owned by t; NULL for none, and for special tokens. They are those of
+ * fvlm_tokenizer_bytes, but SentencePiece leaves out the space that it put before the text. */
+const char *fvlm_tokenizer_decode(const fvlm_tokenizer *t, fvlm_decoding *d, uint32_t id, size_t *n_bytes);
+/* Whether each byte of an ill-formed sequence in a decoded text is one U+FFFD, as SentencePiece has it; otherwise each
+ * maximal subpart is, as in Python. */
+bool fvlm_tokenizer_replaces_each_byte(const fvlm_tokenizer *t);
+
 bool fvlm_tokenizer_is_special(const fvlm_tokenizer *t, uint32_t id);
 size_t fvlm_tokenizer_size(const fvlm_tokenizer *t); /* 1 + the highest id */
 

@@ -32,7 +32,7 @@ static const struct {
     {8, 2, FVLM_UNSUPPORTED, "format version 2; this fvlm reads version 1"},
     {12, 3, FVLM_BAD_INPUT, "3 sections, expected 4 to 63"},
     {12, 64, FVLM_BAD_INPUT, "64 sections, expected 4 to 63"},
-    {16, 2, FVLM_UNSUPPORTED, "needs features 0x2 that this fvlm does not have"},
+    {16, 4, FVLM_UNSUPPORTED, "needs features 0x4 that this fvlm does not have"},
     {16, 5, FVLM_UNSUPPORTED, "needs features 0x4 that this fvlm does not have"},
     {23, 0x80, FVLM_UNSUPPORTED, "needs features 0x8000000000000000 that this fvlm does not have"},
     {32, 99, FVLM_BAD_INPUT, "too long: it has 65636 bytes, its header says 65635"},
