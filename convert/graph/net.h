@@ -139,6 +139,8 @@ fvlm_net_value *fvlm_net_input_value(const fvlm_net *net, const char *name);  /*
 fvlm_net_value *fvlm_net_output_value(const fvlm_net *net, const char *name); /* what is put out under this name */
 fvlm_net_value *fvlm_net_value_of(const fvlm_net *net, uint32_t id); /* what stands for the graph's value; NULL: none */
 size_t fvlm_net_n_fake_quantized(const fvlm_net *net);               /* activations that the file rounds to integers */
+/* FLOAT activations that the file casts to FLOAT16 or BFLOAT16; *first: the first such Cast. */
+size_t fvlm_net_n_narrowed(const fvlm_net *net, const fvlm_graph_node **first);
 
 /* ---- what matchers ask ---- */
 

@@ -135,6 +135,22 @@ mkdir "$dir/alone"; "$make" "$ck" tower "$dir/alone/fastvithd.onnx"
 converts "a folder of one file under another name, without config.json" "$dir/alone" -o "$dir/v.fvlm" --force
 "$FVLM" info "$dir/v.fvlm" | grep -q '^projector  *none'; ok "and without a projector" $?
 
+
+# --- what is rounded on the way ---
+folder rounds; part "$f" vision fp32 narrow; mv "$f/vision_encoder.onnx" "$f/v.onnx"
+converts "activations that are cast to 16 bits and back" "$f/v.onnx" -o "$dir/v.fvlm" --force
+says "are warned of" "fvlm: warning: \"v.onnx\" casts activations to 16 bits 2 times, first at node \"n_v6\" (Cast); fvlm computes them in f32"
+part "$f" vision fp16
+converts "a file of halves" "$f/vision_encoder_fp16.onnx" -o "$dir/v.fvlm" --force
+! grep -q warning "$dir/err"; ok "is not" $?
+part "$f" vision fp32 step=0.0039
+converts "pixels in bytes" "$f/vision_encoder.onnx" -o "$dir/v.fvlm" --force
+says "stay floats" "activations stay floats (the graph rounds them 1 times)"
+part "$f" vision fp32 step=0.002
+refuses 1 "\"$f/vision_encoder.onnx\": node \"n_v0\" (QuantizeLinear): it holds pixels from 0 to 0.51 in steps of 0.002, and FastVLM's are from 0 to 1; calibrate the graph with such pictures" "$f/vision_encoder.onnx" -o "$dir/no"
+part "$f" vision fp32 step=1
+refuses 1 "\"$f/vision_encoder.onnx\": node \"n_v0\" (QuantizeLinear): it holds pixels from 0 to 255 in steps of 1, and FastVLM's are from 0 to 1; calibrate the graph with such pictures" "$f/vision_encoder.onnx" -o "$dir/no"
+
 # --- other names ---
 folder named
 cp "$dir/all/vision_encoder.onnx" "$f/eyes.onnx"; cp "$dir/all/embed_tokens.onnx" "$f/words.onnx"
