@@ -11,8 +11,9 @@
  *   in the file                                         here
  *   Identity, Dropout, Cast between floats or between   nothing
  *     integers, Reshape, Transpose, Slice, Expand that
- *     change nothing, Concat of one, Mul or Div by a
- *     scalar 1, Add or Sub of a scalar 0
+ *     change nothing, Concat of one, Mul or Div by 1,
+ *     Add or Sub of 0; a vector of either stays behind
+ *     a layer, where it may be its bias or gain
  *   QuantizeLinear, DequantizeLinear of an activation   nothing; but Relu after a Conv if the zero point cuts off
  *                                                       negative values (quantizers drop the Relu then); counted in
  *                                                       n_fake_quantized
@@ -24,6 +25,7 @@
  *   Gemm, FusedGemm (alpha = beta = 1)                  MatMul, Add; the weight's 'transposed' absorbs transB
  *   FusedMatMul, TransposeMatMul                        Transpose, MatMul, Mul as needed
  *   FusedConv                                           Conv, Add, activation
+ *   Pad of zeros, then Conv                             Conv with the padding of both
  *   Gelu by erf; by tanh, FastGelu; QuickGelu, Swish    Gelu; FastGelu; QuickGelu, with alpha (1 is SiLU)
  *   BiasGelu, FastGelu with a bias                      Add, then the activation
  *   SimplifiedLayerNormalization, RMSNormalization      RMSNormalization

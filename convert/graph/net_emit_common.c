@@ -92,9 +92,22 @@ fvlm_status fvlm_net_broadcast(fvlm_net_shape *shape, fvlm_net_value *const *in,
     return FVLM_OK;
 }
 
-static bool is_scalar(const fvlm_net_value *v, double x)
+/* All elements are exactly x. */
+static bool is_all(const fvlm_net_value *v, double x)
 {
-    return v->numbers && v->n_elems == 1 && v->numbers[0] == x;
+    if (v->uniform) return *v->uniform == x;
+    for (uint64_t i = 0; v->numbers && i < v->n_elems; i++)
+        if (v->numbers[i] != x) return false;
+    return v->numbers && v->n_elems;
+}
+
+/* A vector of zeros or ones behind these may be a bias, a gain or a shift, which matchers expect there. */
+static bool has_affine(const fvlm_net_value *v)
+{
+    static const char *const ops[] = {"Conv", "MatMul", "BatchNormalization", "Mul", "Div"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (fvlm_net_is(v, ops[i])) return true;
+    return false;
 }
 
 static bool compares(const char *op)
@@ -108,11 +121,13 @@ static bool compares(const char *op)
 /* The input that the result equals, or NULL. */
 static fvlm_net_value *unchanged(const char *op, fvlm_net_value *a, fvlm_net_value *b)
 {
-    bool add = strcmp(op, "Add") == 0, mul = strcmp(op, "Mul") == 0;
-    if ((add && is_scalar(b, 0)) || (mul && is_scalar(b, 1)) || (strcmp(op, "Sub") == 0 && is_scalar(b, 0)) ||
-        ((strcmp(op, "Div") == 0 || strcmp(op, "Pow") == 0) && is_scalar(b, 1)))
-        return a;
-    if ((add && is_scalar(a, 0)) || (mul && is_scalar(a, 1))) return b;
+    const bool add = strcmp(op, "Add") == 0 || strcmp(op, "Sub") == 0, commutes = op[0] == 'A' || op[0] == 'M';
+    const bool mul = strcmp(op, "Mul") == 0 || strcmp(op, "Div") == 0 || strcmp(op, "Pow") == 0;
+    if (!add && !mul) return NULL;
+    for (int i = 0; i < (commutes ? 2 : 1); i++) {
+        fvlm_net_value *constant = i ? a : b, *other = i ? b : a;
+        if (is_all(constant, add ? 0 : 1) && (constant->n_elems == 1 || !has_affine(other))) return other;
+    }
     return NULL;
 }
 

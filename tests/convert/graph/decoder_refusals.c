@@ -556,7 +556,13 @@ static const refusal refusals[] = {
     {.style = ROTARY,
      .output = "l0.attention",
      .attrs = "num_heads=6 kv_num_heads=2 local_window_size=4",
-     .message = "node \"n_l0.attention\" (GroupQueryAttention): expected local_window_size -1, found 4"},
+     .message = "node \"n_l0.attention\" (GroupQueryAttention): expected local_window_size -1, or at least the "
+                "positions of the context, found 4"},
+    {.style = ROTARY,
+     .output = "l0.attention",
+     .attrs = "num_heads=6 kv_num_heads=2 local_window_size=64",
+     .message = "node \"n_l0.attention\" (GroupQueryAttention): expected local_window_size -1, or at least the "
+                "positions of the context, found 64"},
     {.style = ROTARY,
      .output = "l0.attention",
      .attrs = "num_heads=6 kv_num_heads=2 softcap=30.0",
