@@ -15,6 +15,7 @@
 
 #include "format/base/leftovers.h"
 #include "format/base/output_path.h"
+#include "format/base/sync.h"
 
 #define MAX_FILES 256 /* that a signal handler can remove; more may stay until the next run */
 
@@ -215,7 +216,7 @@ static fvlm_status put_in_place(fvlm_output_folder *f, fvlm_err *err)
 
 static bool sync_dir(int fd)
 {
-    return fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM;
+    return fd < 0 || fvlm_sync(fd) == 0;
 }
 
 static void forget_files(fvlm_output_folder *f)
