@@ -17,6 +17,9 @@ fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_naming naming, boo
  * the token <image> if there is to be one. */
 fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err);
 
+/* The conversation around the prompt, in Jinja; NULL: only that of Qwen2 is known. */
+const char *fvlm_export_chat_template(const fvlm_config *c);
+
 /* export_config.c: config.json in Apple's keys or in transformers' of fast_vlm; NULL if out of memory. */
 json_t *fvlm_export_config_apple(const fvlm_export *x, const fvlm_tokens *t);
 json_t *fvlm_export_config_transformers(const fvlm_export *x, const fvlm_tokens *t, uint32_t image_id, bool image_row);
