@@ -10,7 +10,7 @@
 
 /* Writes all of them. image_token: the tokenizer has none of this text, so <image> is added with that id; its embedding
  * is one row more than the model's. */
-fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_naming naming, bool image_token, uint32_t image_id,
+fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_export_naming naming, bool image_token, uint32_t image_id,
                                          fvlm_err *err);
 
 /* export_tokenizer_files.c: vocab.json, merges.txt, added_tokens.json, tokenizer.json, tokenizer_config.json. t holds
