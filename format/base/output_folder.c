@@ -48,7 +48,7 @@ static fvlm_status examine_entry(fvlm_output_folder *f, int dir, const char *pre
     snprintf(full, sizeof full, "%s%s", prefix, name);
     if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? FVLM_OK : fail(f, full, err);
     if (S_ISREG(s.st_mode) && f->ours(full)) return FVLM_OK;
-    return fvlm_fail(err, FVLM_EXISTS,
+    return fvlm_fail(err, FVLM_BAD_INPUT,
                      "\"%s\" holds \"%s\", which no export writes; it is not replaced, not even with --force", f->path,
                      full);
 }
@@ -85,7 +85,7 @@ static fvlm_status examine_target(fvlm_output_folder *f, fvlm_err *err)
     f->mode = 0777 & ~fvlm_output_umask();
     if (fstatat(f->parent, f->name, &s, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? FVLM_OK : fail(f, "cannot examine it", err);
-    if (!S_ISDIR(s.st_mode)) return fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists and is not a folder", f->path);
+    if (!S_ISDIR(s.st_mode)) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists and is not a folder", f->path);
     f->mode = s.st_mode & 0777;
     const int dir = openat(f->parent, f->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0) return fail(f, "cannot open it", err);
