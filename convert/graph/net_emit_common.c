@@ -118,25 +118,31 @@ static bool compares(const char *op)
     return false;
 }
 
-/* The input that the result equals, or NULL. */
-static fvlm_net_value *unchanged(const char *op, fvlm_net_value *a, fvlm_net_value *b)
+/* *same: the input that the result equals, or NULL. */
+static fvlm_status find_unchanged(fvlm_net_value **same, fvlm_net *net, const char *op, fvlm_net_value *const in[2],
+                                  fvlm_err *err)
 {
-    const bool add = strcmp(op, "Add") == 0 || strcmp(op, "Sub") == 0, commutes = op[0] == 'A' || op[0] == 'M';
-    const bool mul = strcmp(op, "Mul") == 0 || strcmp(op, "Div") == 0 || strcmp(op, "Pow") == 0;
-    if (!add && !mul) return NULL;
-    for (int i = 0; i < (commutes ? 2 : 1); i++) {
-        fvlm_net_value *constant = i ? a : b, *other = i ? b : a;
-        if (is_all(constant, add ? 0 : 1) && (constant->n_elems == 1 || !has_affine(other))) return other;
+    const bool add = strcmp(op, "Add") == 0, sub = strcmp(op, "Sub") == 0, mul = strcmp(op, "Mul") == 0;
+    const bool other = strcmp(op, "Div") == 0 || strcmp(op, "Pow") == 0;
+    fvlm_status st = FVLM_OK;
+    *same = NULL;
+    for (int k = 1; k >= (add || mul ? 0 : 1) && (add || sub || mul || other) && !*same && !st; k--) {
+        const fvlm_net_value *constant = in[k];
+        fvlm_net_value *x = in[1 - k];
+        if (!constant->is_const || (constant->n_elems != 1 && (x->is_const || has_affine(x)))) continue;
+        st = fvlm_net_spend(net, constant->n_elems, err);
+        if (!st && is_all(constant, add || sub ? 0 : 1)) *same = x;
     }
-    return NULL;
+    return st;
 }
 
 fvlm_status fvlm_net_emit_binary(fvlm_net_value **out, fvlm_net *net, const char *op, fvlm_net_value *a,
                                  fvlm_net_value *b, fvlm_err *err)
 {
     fvlm_net_shape shape;
-    fvlm_net_value *in[] = {a, b}, *same = unchanged(op, a, b);
+    fvlm_net_value *in[] = {a, b}, *same = NULL;
     fvlm_status st = fvlm_net_broadcast(&shape, in, 2, err);
+    if (!st) st = find_unchanged(&same, net, op, in, err);
     if (st) return st;
     *out = same;
     if (same && fvlm_net_same_shape(same, &shape)) return FVLM_OK;
