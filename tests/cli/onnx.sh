@@ -187,6 +187,13 @@ same "with the same tensors" "$(hashes "$dir/t.fvlm")" "$(hashes "$dir/want.fvlm
 folder several; cp "$dir/all"/{vision,embed}*.onnx "$f"; for v in q4 q4f16; do cp "$dir/all/decoder_model_merged.onnx" "$f/decoder_model_merged_$v.onnx"; done
 r 1 "\"$f\" has several variants of decoder_model_merged (q4, q4f16); choose one with --variant" "$f"
 r 1 "\"$f\" has no variant int8; there is fp32, q4, q4f16" "$f" --variant int8
+folder both; mkdir "$f/onnx"; cp "$dir/all"/*.onnx "$f/onnx"; cp "$dir/all"/*.onnx "$f"
+converts "graphs in a folder and in its onnx/" "$f" --dry-run
+says "are taken from there" "onnx      onnx/vision_encoder.onnx: vision encoder"
+says "and the others are named" "fvlm: warning: 3 .onnx files are not used: \"decoder_model_merged.onnx\" and more"
+r 1 "\"-\" is not a file name; fvlm does not read from a pipe" -
+cp "$dir/all/vision_encoder.onnx" "$dir/no_suffix"
+r 1 "\"$dir/no_suffix\" begins like an ONNX model, but its name does not end in .onnx; rename it" "$dir/no_suffix"
 folder double; cp "$dir/all/vision_encoder.onnx" "$f/a.onnx"; cp "$dir/all/vision_encoder.onnx" "$f/b.onnx"
 r 1 "\"$f\" has two files that are a vision encoder: \"a.onnx\" and \"b.onnx\"; give a folder with the parts of one model" "$f"
 r 1 "\"$f\" has no file whose name ends in \"_q4.onnx\"" "$f" --variant q4
