@@ -59,7 +59,7 @@ static const struct {
     {"mm_use_im_start_end", false}, /* wraps the image in tokens */
     {"mm_use_im_patch_token", false},
     {"mm_resampler", false},
-    {"quantiz", false}, /* outside of text_config: source/kinds.c */
+    {"quantiz", false},
     {"rope", false},    /* of which read by name: see is_harmless */
     {"rotary", true},
     {"softcap", false},
@@ -89,10 +89,11 @@ static const struct {
     {"moe", false},
 };
 
-/* Read and checked elsewhere. */
-static bool is_read(const char *key)
+/* Read and checked elsewhere; by source/packed_config.c only outside of text_config and its like. */
+static bool is_read(const char *key, bool nested)
 {
-    return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters");
+    return !strcmp(key, "rope_theta") || !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters") ||
+           (!nested && (!strcmp(key, "quantization") || !strcmp(key, "quantization_config")));
 }
 
 /* Arguments of training scripts; a word of the key begins so: warmup_steps, initial_lr_multiplier. */
@@ -105,7 +106,7 @@ static bool is_of_training(const char *key)
     return false;
 }
 
-static void check_unsupported(fvlm_json_fields *r)
+static void check_unsupported(fvlm_json_fields *r, bool nested)
 {
     const char *key;
     json_t *v;
@@ -115,7 +116,7 @@ static void check_unsupported(fvlm_json_fields *r)
         size_t i = 0;
         const size_t n = sizeof unsupported / sizeof unsupported[0];
         while (i < n && !strstr(key, unsupported[i].part)) i++;
-        if (i == n || is_read(key) || is_of_training(key)) continue;
+        if (i == n || is_read(key, nested) || is_of_training(key)) continue;
         const bool neutral = unsupported[i].one ? fvlm_config_is_number(v, 1) || json_is_null(v) || json_is_false(v)
                                                 : fvlm_config_is_off(v);
         if (!neutral)
@@ -186,7 +187,7 @@ static void check_nests(fvlm_json_fields *r)
     for (size_t n = 0; n < FVLM_CONFIG_NESTS; n++) {
         if (!fvlm_config_get_nest(&nest, r, n)) continue;
         fvlm_json_fields inner = {.object = nest.object, .name = nest.name, .err = r->err, .st = r->st};
-        check_unsupported(&inner);
+        check_unsupported(&inner, true);
         check_attention(&inner, r->object);
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
             const json_t *x = json_object_get(r->object, keys[i]), *y = json_object_get(nest.object, keys[i]);
@@ -202,7 +203,7 @@ static void check_nests(fvlm_json_fields *r)
 void fvlm_config_check_keys(fvlm_json_fields *r)
 {
     check_fixed(r);
-    check_unsupported(r);
+    check_unsupported(r, false);
     check_attention(r, r->object);
     check_nests(r);
 }

@@ -46,7 +46,7 @@ static const fvlm_cli_option options[] = {
      .text = &opt.variant},
     {.name = "quantized",
      .arg = "HOW",
-     .help = "quantized ONNX weights",
+     .help = "weights that are quantized in the source",
      .choices = "keep|float",
      .preset = "keep where the groups fit",
      .text = &opt.quantized},
@@ -165,7 +165,7 @@ static fvlm_status print_report(const fvlm_conversion *c, const char *given, fvl
     }
     if (opt.quiet) return FVLM_OK;
     print_source(&r, given);
-    for (size_t i = 0; i < r.n_notes; i++) fvlm_terminal_print(stdout, "onnx      %s\n", r.notes[i]);
+    for (size_t i = 0; i < r.n_notes; i++) fvlm_terminal_print(stdout, "%-9s %s\n", r.notes_about, r.notes[i]);
     if (opt.verbose) print_tensors(c, &r);
     if (r.written)
         print_summary(&r, file_bytes);

@@ -87,7 +87,8 @@ static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *e
 {
     const fvlm_convert_options *o = &c->options;
     fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
-    if (!o->variant && !fvlm_onnx_paths_are(path, NULL)) {
+    c->onnx = o->variant || fvlm_onnx_paths_are(path, NULL);
+    if (!c->onnx) {
         fvlm_status st = fvlm_source_open(&c->source, path, err);
         return st ? st : fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
     }

@@ -24,6 +24,7 @@ struct fvlm_conversion {
     fvlm_planned *planned;                             /* for each recipe */
     size_t n_tensors, n_fused, n_codes, n_dequantized; /* the last two: weights */
     uint64_t tensor_bytes;
+    bool onnx; /* the source is one of graphs */
     bool written;
     double seconds;
 };

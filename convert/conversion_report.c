@@ -161,6 +161,7 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .rows_dropped = c->names.rows_dropped,
                                     .dropped = c->names.dropped,
                                     .n_dropped = c->names.n_dropped,
+                                    .notes_about = c->onnx ? "onnx" : "packed",
                                     .folder = fvlm_source_folder(c->source),
                                     .head_stored = c->names.head_stored,
                                     .n_codes = c->n_codes,

@@ -27,8 +27,8 @@ typedef struct {
     const char *head;      /* "own" (lm_head.weight) or "tied" (the embedding): which to use where config.json says
                               tie_word_embeddings and both differ, or denies it and no head is stored; NULL: refuse */
     const char *variant;   /* of an ONNX folder: one of those; NULL: fp32, or the only one that is there */
-    const char *quantized; /* of an ONNX file's quantized weights: "keep" the codes where a type of ours has the same
-                              groups, or make them "float"; NULL: keep, unless type is given */
+    const char *quantized; /* of weights that the source has quantized: "keep" the codes where a type of ours has the
+                              same groups, or make them "float"; NULL: keep, unless type is given */
     unsigned threads;      /* 0 = all */
     bool force;            /* replace an existing file */
     fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */

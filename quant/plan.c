@@ -154,7 +154,7 @@ static fvlm_status refuse_again(const fvlm_reader *r, const fvlm_tensor *t, fvlm
     const json_t *origin = json_object_get(json_object_get(fvlm_reader_meta(r), "tensors"), t->name);
     return fvlm_fail(
         err, FVLM_UNSUPPORTED, "quantized already (\"%s\" is %s); %s", t->name, fvlm_type_name(t->type, name),
-        json_object_get(origin, "rounding") ? "quantize what 'fvlm convert --quantized float' makes of the ONNX files"
+        json_object_get(origin, "rounding") ? "quantize what 'fvlm convert --quantized float' makes of the source"
                                             : "quantize the float file it was made from");
 }
 

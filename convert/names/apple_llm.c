@@ -111,7 +111,7 @@ static void resolve_head(fvlm_resolver *r, const fvlm_source_tensor *embed)
         const fvlm_source_tensor *head = fvlm_resolver_require(r, HEAD);
         const fvlm_head_likeness like = compare_head(r, embed, head);
         tied = like.equal || (says_tied && like.equal_rounded);
-        out->head_as_graph = !tied && says_tied && !r->head && head && head->origin;
+        out->head_as_graph = !tied && says_tied && !r->head && head && head->origin && !head->packed;
         if (!tied && says_tied && !out->head_as_graph && !r->st && !r->n_missing && !r->shape.code) {
             if (!r->head) refuse_contradiction(r, like.first_row);
             out->head_chosen = true;

@@ -11,6 +11,7 @@
 #include "convert/source/hub.h"
 #include "convert/source/kinds.h"
 #include "convert/source/magic.h"
+#include "convert/source/packed.h"
 #include "convert/source/shards.h"
 
 static const char single[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
@@ -97,6 +98,7 @@ static fvlm_status add_weights(fvlm_source *src, fvlm_err *err)
                    : fvlm_source_add_weights(src, names, 1, err);
     if (!st) st = check_others(src, &files, err);
     fvlm_listing_free(&files);
+    if (!st) st = fvlm_packed_add(src, err);
     if (!st) st = fvlm_kinds_check_tensors(src, err);
     if (!st) st = fvlm_source_unwrap(src, err);
     return st ? st : fvlm_kinds_check_wraps(src, err);

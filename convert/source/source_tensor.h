@@ -31,6 +31,7 @@ typedef struct {
     const char *origin; /* what it is in the file; owned by the source; or NULL */
     fvlm_type codes;    /* stored as integers of this type, but for the rounding of its scales; kind 0: it is not */
     bool dequantized;   /* stored as integers that no type fits */
+    bool packed;        /* a packed weight of a checkpoint (packed.h), not one of a graph */
     bool filled;        /* stored nowhere: every element is 'fill' */
     float fill;
 } fvlm_source_tensor;

@@ -366,7 +366,6 @@ config() {
     [ "${2:0:1}" = '"' ] && shown+=" is $2"
     kind "[foreign-kinds] config.json: $1 $2" "$ck" "$3" "$shown" "$4"
 }
-config quantization '{"group_size": 64, "bits": 4}' "quantized with MLX" "$float"
 config model_type '"fast_vlm"' "the transformers port of FastVLM" "$apple"
 config model_type '"fastvlm"' "the mlx-vlm port of FastVLM" "$apple"
 config model_type '"qwen2"' "a Qwen language model without vision" "$apple"
@@ -378,11 +377,15 @@ config model_type '"clip"' "a picture encoder, not a whole FastVLM" "$apple"
 config architecture '"fastvit_mci3"' "a picture encoder of timm, not a whole FastVLM" "$apple"
 config _class_name '"UNet2DConditionModel"' "a part of a diffusers pipeline" "$apple"
 config peft_type '"LORA"' "a LoRA adapter, not a whole model" "$merge"
-for method in gptq awq bitsandbytes fp8 compressed-tensors; do
+for method in hqq aqlm quanto torchao quark; do
     n_kinds=$((n_kinds + 1))
     fresh foreign config '{' "{\"quantization_config\": {\"quant_method\": \"$method\"}, "
-    kind "[foreign-kinds] config.json: quantized by $method" "$ck" quantized "config.json: \"quantization_config.quant_method\" is \"$method\"" "$float"
+    kind "[foreign-kinds] config.json: quantized by $method" "$ck" "quantized by a method that is not read" "config.json: \"quantization_config.quant_method\" is \"$method\"; MLX, gptq and awq are" "$float"
 done
+fresh foreign config '{' '{"quantization": {"group_size": 64, "bits": 4}, '
+got=$("$FVLM" convert "$ck" --dry-run 2>&1 >"$dir/out")
+[[ $got == "fvlm: warning: config.json says that the weights are quantized, but none is packed; they are taken as they are" ]]
+ok "[foreign-kinds] the user is told so" $?
 fresh foreign config '"mobileclip_l_256"' '"openai/clip-vit-large-patch14-336"'
 kind "[foreign-kinds] config.json: LLaVA with CLIP" "$ck" "a LLaVA with another vision tower than FastViTHD" 'config.json: "mm_vision_tower" is "openai/clip-vit-large-patch14-336"'
 fresh foreign config '{' '{"quantization_config": null, '
@@ -404,9 +407,14 @@ tensors "a PEFT model whose adapter is not merged" model.layers.0.self_attn.q_pr
 tensors "a PEFT model whose adapter is not merged" model.mm_projector.0.modules_to_save.default.bias "$merge" rename model.mm_projector.0. model.mm_projector.0.modules_to_save.default. add model.mm_projector.0.original_module.bias BF16 4
 tensors "a PEFT model whose adapter is not merged" model.embed_tokens.original_module.weight "$merge" rename model.embed_tokens. model.embed_tokens.original_module.
 tensors "weights quantized by bitsandbytes" model.layers.0.mlp.up_proj.weight.quant_map "$float" add model.layers.0.mlp.up_proj.weight.quant_map F32 16
-tensors "weights quantized by GPTQ or AWQ" model.layers.0.mlp.up_proj.qweight "$float" add model.layers.0.mlp.up_proj.qweight I32 16 add model.layers.0.mlp.up_proj.scales F16 4
+up=model.layers.0.mlp.up_proj
+fresh foreign add $up.qweight I32 16 add $up.scales F16 4
+refuses "[foreign-kinds] a packed weight beside the float one" 1 "tensors \"$up.qweight\" and \"$up.weight\" are weights of one module" "$ck" --dry-run
+fresh foreign add $up.qweight I32 16 add $up.scales F16 4 remove $up.weight
+refuses "[foreign-kinds] packed, but config.json does not tell how" 1 "tensor \"$up.qweight\" is packed by GPTQ or AWQ, but \"config.json\" has no \"quantization_config\" with \"quant_method\" gptq or awq: how it is packed is not known" "$ck" --dry-run
 tensors "weights in FP8 or another compressed form" model.layers.0.mlp.up_proj.weight_scale_inv "$float" retype model.layers.0.mlp.up_proj.weight F8_E4M3 add model.layers.0.mlp.up_proj.weight_scale_inv F32 1
-tensors "weights quantized with MLX" model.layers.0.mlp.up_proj.scales "$float" retype model.layers.0.mlp.up_proj.weight U32 add model.layers.0.mlp.up_proj.scales F16 4
+fresh foreign retype $up.weight U32 add $up.scales F16 4
+refuses "[foreign-kinds] packed by MLX, but config.json does not tell how" 1 "tensor \"$up.weight\" is packed, but \"config.json\" is missing, damaged or without \"quantization\": bits and group size are not known" "$ck" --dry-run
 tensors "Apple's MLX export: the language model alone, its vision tower is in fastvithd.mlpackage" multi_modal_projector.linear_0.bias "$apple" rename model.mm_projector. multi_modal_projector.linear_
 tensors "the transformers port of FastVLM" model.vision_tower.timm_model.conv_exp.reparam_conv.bias "$apple" rename $T model.vision_tower.timm_model.
 tensors "a picture encoder of timm, not a whole FastVLM" stages.0.blocks.0.mlp.fc1.bias "$apple" add stages.0.blocks.0.mlp.fc1.bias F32 4
