@@ -11,7 +11,7 @@
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 
-#define N_MUTATIONS 12000
+#define N_MUTATIONS (12000 / UNDER_SANITIZER(4))
 
 /* Reads a file image as source.c does; true if it was accepted, and then every promise of the header is checked. */
 static bool accepted(const uint8_t *bytes, size_t n_bytes)
