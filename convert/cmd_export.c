@@ -55,7 +55,7 @@ static fvlm_status parse_size(const char *text, uint64_t *out, fvlm_err *err)
     static const struct {
         const char *unit;
         double bytes;
-    } units[] = {{"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
+    } units[] = {{"", 1}, {"B", 1}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
     double value = 0, tenth = 1;
     const char *at = text;
     bool point = false;
@@ -172,7 +172,7 @@ const fvlm_cli_command fvlm_export_command = {
     .min_args = 1,
     .max_args = 1,
     .options = options,
-    .examples = "fvlm export fastvlm.fvlm --to safetensors -o FastVLM-exported\n"
-                "fvlm export fastvlm.fvlm --to safetensors --naming transformers -o FastVLM-transformers\n",
+    .examples = "fvlm export fastvlm-int4.fvlm --to safetensors --naming transformers -o FastVLM-int4\n"
+                "fvlm export fastvlm-int4.fvlm --to gguf -o fastvlm-llm.gguf\n",
     .run = run,
 };

@@ -14,7 +14,7 @@
 
 #include "format/reader.h"
 
-#define FVLM_EXPORT_TARGETS "safetensors"
+#define FVLM_EXPORT_TARGETS "safetensors|gguf"
 #define FVLM_EXPORT_SHARD_SIZE 5000000000u
 
 typedef struct {
@@ -31,9 +31,9 @@ typedef struct {
 
 typedef struct fvlm_export fvlm_export;
 
-/* Opens the model and decides names, types and sizes; reads no weights. Refuses a model that the target cannot hold
- * (FVLM_UNSUPPORTED) and options that do not belong to the target (FVLM_USAGE). What *o points to must outlive *out,
- * which is NULL on failure. One thread at a time. */
+/* Opens the model and decides names, types and sizes; reads no weights but, for gguf, scales. Refuses a model that the
+ * target cannot hold (FVLM_UNSUPPORTED) and options that do not belong to the target (FVLM_USAGE). What *o points to
+ * must outlive *out, which is NULL on failure. One thread at a time. */
 fvlm_status fvlm_export_plan(fvlm_export **out, const char *model, const fvlm_export_options *o, fvlm_err *err);
 
 /* Checks every hash of the model, then writes a folder or, for a target of one file, that file. The same model, version

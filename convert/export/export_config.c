@@ -45,6 +45,17 @@ static const char *main_type(const fvlm_export *x)
     return found;
 }
 
+/* "pad", or LLaVA's "anyres" with its sizes. */
+static void set_tiles(json_t **j, const fvlm_config *c)
+{
+    json_t *sizes = c->tiles.n_sizes ? json_array() : json_null();
+    for (uint32_t i = 0; i < c->tiles.n_sizes; i++)
+        fvlm_json_append(&sizes, json_pack("[i, i]", (int)c->tiles.size[i][0], (int)c->tiles.size[i][1]));
+    fvlm_json_set(j, "image_grid_pinpoints", sizes);
+    fvlm_json_set(j, "image_aspect_ratio", json_string(c->tiles.n_sizes ? "anyres" : "pad"));
+    fvlm_json_set(j, "mm_patch_merge_type", json_string(c->tiles.n_sizes ? fvlm_merge_name(c->tiles.merge) : "flat"));
+}
+
 json_t *fvlm_export_config_apple(const fvlm_export *x, const fvlm_tokens *t)
 {
     const fvlm_config *c = x->config;
@@ -52,13 +63,13 @@ json_t *fvlm_export_config_apple(const fvlm_export *x, const fvlm_tokens *t)
     snprintf(tower, sizeof tower, "mobileclip_l_%u", c->vision.image_size);
     json_t *j = llm_keys(c, t, c->llm.vocab);
     json_t *mm =
-        json_pack("{s:[s], s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:b, s:b, s:b, s:b, s:s, s:n, s:i, s:s, s:s}",
-                  "architectures", "LlavaQwen2ForCausalLM", "model_type", "llava_qwen2", "mm_vision_tower", tower,
-                  "mm_hidden_size", (int)c->projector.in, "mm_projector_type", "mlp2x_gelu", "mm_patch_merge_type",
-                  "flat", "mm_vision_select_layer", -2, "mm_vision_select_feature", "patch", "mm_use_im_start_end", 0,
-                  "mm_use_im_patch_token", 0, "use_mm_proj", 1, "unfreeze_mm_vision_tower", 1, "image_aspect_ratio",
-                  "pad", "image_grid_pinpoints", "tokenizer_model_max_length", (int)c->llm.context,
+        json_pack("{s:[s], s:s, s:s, s:i, s:s, s:i, s:s, s:b, s:b, s:b, s:b, s:i, s:s, s:s}", "architectures",
+                  "LlavaQwen2ForCausalLM", "model_type", "llava_qwen2", "mm_vision_tower", tower, "mm_hidden_size",
+                  (int)c->projector.in, "mm_projector_type", "mlp2x_gelu", "mm_vision_select_layer", -2,
+                  "mm_vision_select_feature", "patch", "mm_use_im_start_end", 0, "mm_use_im_patch_token", 0,
+                  "use_mm_proj", 1, "unfreeze_mm_vision_tower", 1, "tokenizer_model_max_length", (int)c->llm.context,
                   "tokenizer_padding_side", "right", "torch_dtype", main_type(x));
+    set_tiles(&mm, c);
     if (!j || !mm || json_object_update(j, mm)) {
         json_decref(j);
         j = NULL;

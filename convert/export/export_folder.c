@@ -16,14 +16,14 @@ static json_t *generation_config(const fvlm_export *x, bool image_row, uint32_t 
 }
 
 /* What upstream's loader does: pads to a square with black, resizes with Pillow's bicubic filter, divides by 255. */
-static json_t *preprocessor_config(const fvlm_export *x, fvlm_naming naming)
+static json_t *preprocessor_config(const fvlm_export *x, fvlm_export_naming naming)
 {
     const int side = (int)x->config->vision.image_size;
     json_t *j = json_pack("{s:{s:i, s:i}, s:b, s:b, s:b, s:b, s:b, s:[f, f, f], s:[f, f, f], s:i, s:f, s:{s:i}}",
                           "crop_size", "height", side, "width", side, "do_center_crop", 1, "do_convert_rgb", 1,
                           "do_normalize", 1, "do_rescale", 1, "do_resize", 1, "image_mean", 0.0, 0.0, 0.0, "image_std",
                           1.0, 1.0, 1.0, "resample", 3, "rescale_factor", 1.0 / 255, "size", "shortest_edge", side);
-    const bool apple = naming == FVLM_NAMING_APPLE;
+    const bool apple = naming == FVLM_EXPORT_APPLE;
     fvlm_json_set(&j, "image_processor_type", json_string(apple ? "CLIPImageProcessor" : "LlavaImageProcessor"));
     if (!apple) fvlm_json_set(&j, "do_pad", json_true());
     if (!apple) fvlm_json_set(&j, "processor_class", json_string("LlavaProcessor"));
@@ -44,10 +44,10 @@ static fvlm_status add_image_token(fvlm_tokens *t, uint32_t id, fvlm_err *err)
     return !token || json_array_append_new((json_t *)t->added, token) ? fvlm_fail_nomem(err) : FVLM_OK;
 }
 
-fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_naming naming, bool image_token, uint32_t image_id,
+fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_export_naming naming, bool image_token, uint32_t image_id,
                                          fvlm_err *err)
 {
-    const bool apple = naming == FVLM_NAMING_APPLE;
+    const bool apple = naming == FVLM_EXPORT_APPLE;
     fvlm_tokens t;
     fvlm_status st = fvlm_tokens_read(&t, x->reader, err);
     if (st) return st;

@@ -10,12 +10,15 @@
 
 /* Writes all of them. image_token: the tokenizer has none of this text, so <image> is added with that id; its embedding
  * is one row more than the model's. */
-fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_naming naming, bool image_token, uint32_t image_id,
+fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_export_naming naming, bool image_token, uint32_t image_id,
                                          fvlm_err *err);
 
 /* export_tokenizer_files.c: vocab.json, merges.txt, added_tokens.json, tokenizer.json, tokenizer_config.json. t holds
  * the token <image> if there is to be one. */
 fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err);
+
+/* The conversation around the prompt, in Jinja; NULL: only that of Qwen2 is known. */
+const char *fvlm_export_chat_template(const fvlm_config *c);
 
 /* export_config.c: config.json in Apple's keys or in transformers' of fast_vlm; NULL if out of memory. */
 json_t *fvlm_export_config_apple(const fvlm_export *x, const fvlm_tokens *t);

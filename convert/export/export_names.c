@@ -28,6 +28,7 @@ static const char *const modules[FVLM_N_MODULES][2] = {
     [FVLM_MODULE_SE_EXPAND] = {APPLE "conv_exp.se.expand", TIMM "final_conv.se.fc2"},
     [FVLM_MODULE_PROJECTOR_0] = {"model.mm_projector.0", "model.multi_modal_projector.linear_1"},
     [FVLM_MODULE_PROJECTOR_2] = {"model.mm_projector.2", "model.multi_modal_projector.linear_2"},
+    [FVLM_MODULE_NEWLINE] = {"model.image_newline", NULL}, /* a parameter, not a module: see below */
     [FVLM_MODULE_EMBED] = {"{M}embed_tokens", "{M}embed_tokens"},
     [FVLM_MODULE_ATTN_NORM] = {"{M}layers.{L}.input_layernorm", "{M}layers.{L}.input_layernorm"},
     [FVLM_MODULE_Q] = {"{M}layers.{L}.self_attn.q_proj", "{M}layers.{L}.self_attn.q_proj"},
@@ -64,7 +65,7 @@ static unsigned network_index(const fvlm_tensors *at, char what)
     }
 }
 
-static const char *expand(const char *name, fvlm_naming naming, const fvlm_tensors *at, const char *end,
+static const char *expand(const char *name, fvlm_export_naming naming, const fvlm_tensors *at, const char *end,
                           char out[FVLM_EXPORT_MAX_NAME])
 {
     size_t n = 0;
@@ -76,7 +77,7 @@ static const char *expand(const char *name, fvlm_naming naming, const fvlm_tenso
         const char what = p[1];
         p += 2;
         if (what == 'M')
-            n += (size_t)snprintf(out + n, 48, "%s", naming == FVLM_NAMING_APPLE ? "model." : "model.language_model.");
+            n += (size_t)snprintf(out + n, 48, "%s", naming == FVLM_EXPORT_APPLE ? "model." : "model.language_model.");
         else
             n += (size_t)snprintf(out + n, 48, "%u",
                                   what == 'S'   ? at->stage
@@ -88,12 +89,13 @@ static const char *expand(const char *name, fvlm_naming naming, const fvlm_tenso
     return out;
 }
 
-const char *fvlm_export_name(fvlm_naming n, const fvlm_tensors *at, char out[FVLM_EXPORT_MAX_NAME])
+const char *fvlm_export_name(fvlm_export_naming n, const fvlm_tensors *at, char out[FVLM_EXPORT_MAX_NAME])
 {
-    return expand(modules[at->module][n], n, at, at->bias ? "bias" : "weight", out);
+    const char *end = at->module == FVLM_MODULE_NEWLINE ? "" : at->bias ? "bias" : "weight";
+    return expand(modules[at->module][n], n, at, end, out);
 }
 
-const char *fvlm_export_name_folded(fvlm_naming n, const fvlm_tensors *at, fvlm_folded what, const char *end,
+const char *fvlm_export_name_folded(fvlm_export_naming n, const fvlm_tensors *at, fvlm_folded what, const char *end,
                                     char out[FVLM_EXPORT_MAX_NAME])
 {
     return expand(folded[what][n], n, at, end, out);

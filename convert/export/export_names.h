@@ -7,7 +7,7 @@
 
 #define FVLM_EXPORT_MAX_NAME 128
 
-typedef enum { FVLM_NAMING_APPLE, FVLM_NAMING_TRANSFORMERS } fvlm_naming;
+typedef enum { FVLM_EXPORT_APPLE, FVLM_EXPORT_TRANSFORMERS } fvlm_export_naming;
 
 /* What a .fvlm file has folded into others, in the block of a module. */
 typedef enum {
@@ -19,10 +19,10 @@ typedef enum {
 } fvlm_folded;
 
 /* "model.layers.3.mlp.up_proj.weight": the name of the tensor at. Returns out. */
-const char *fvlm_export_name(fvlm_naming n, const fvlm_tensors *at, char out[FVLM_EXPORT_MAX_NAME]);
+const char *fvlm_export_name(fvlm_export_naming n, const fvlm_tensors *at, char out[FVLM_EXPORT_MAX_NAME]);
 
 /* The same for a folded module, in the block that at is in, with end ("weight") behind a dot; "": nothing is added. */
-const char *fvlm_export_name_folded(fvlm_naming n, const fvlm_tensors *at, fvlm_folded what, const char *end,
+const char *fvlm_export_name_folded(fvlm_export_naming n, const fvlm_tensors *at, fvlm_folded what, const char *end,
                                     char out[FVLM_EXPORT_MAX_NAME]);
 
 #endif

@@ -105,7 +105,7 @@ static fvlm_status add_model_tensor(fvlm_export *x, const fvlm_tensors *at, fvlm
 /* BatchNorm after ffn.dw, whose bias it takes. */
 static fvlm_status add_batch_norm(fvlm_export *x, const fvlm_tensors *at, fvlm_err *err)
 {
-    const fvlm_naming naming = ((fvlm_safetensors_plan *)x->plan)->naming;
+    const fvlm_export_naming naming = ((fvlm_safetensors_plan *)x->plan)->naming;
     char name[FVLM_EXPORT_MAX_NAME];
     const char *cause = NULL;
     fvlm_entry bias = {.kind = FVLM_ENTRY_TENSOR, .rank = 1, .dims = {at->dims[0]}},
@@ -220,11 +220,11 @@ static fvlm_status plan_entries(fvlm_export *x, fvlm_err *err)
     return st;
 }
 
-static fvlm_status check_model(const fvlm_export *x, fvlm_naming naming, fvlm_err *err)
+static fvlm_status check_model(const fvlm_export *x, fvlm_export_naming naming, fvlm_err *err)
 {
     if (!fvlm_config_has_llm(x->config))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" has no language model; a safetensors folder of %s needs one",
-                         fvlm_reader_path(x->reader), naming == FVLM_NAMING_APPLE ? "Apple's code" : "transformers");
+                         fvlm_reader_path(x->reader), naming == FVLM_EXPORT_APPLE ? "Apple's code" : "transformers");
     return fvlm_export_check_tower(x, naming, err);
 }
 
@@ -244,7 +244,7 @@ static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
                               "token <image> has the id %u and a row of zeros, which transformers needs and "
                               "generation_config.json suppresses",
                               p->image_id);
-    if (!st && p->naming == FVLM_NAMING_APPLE)
+    if (!st && p->naming == FVLM_EXPORT_APPLE)
         st = fvlm_export_note(x, err, "Apple's code is not in the folder: install apple/ml-fastvlm to load it");
     if (!st) st = fvlm_export_note(x, err, "the CLIP head, which convert drops, is not in the folder");
     return st;
@@ -258,10 +258,10 @@ static fvlm_status plan(fvlm_export *x, fvlm_err *err)
         if (strcmp(x->options.naming, "transformers") != 0)
             return fvlm_fail(err, FVLM_USAGE, "--naming: \"%.64s\" is not one of apple|transformers",
                              x->options.naming);
-        p->naming = FVLM_NAMING_TRANSFORMERS;
+        p->naming = FVLM_EXPORT_TRANSFORMERS;
     }
     fvlm_status st = check_model(x, p->naming, err);
-    if (!st && p->naming == FVLM_NAMING_TRANSFORMERS) {
+    if (!st && p->naming == FVLM_EXPORT_TRANSFORMERS) {
         fvlm_tokens tokens;
         st = fvlm_tokens_read(&tokens, x->reader, err);
         if (!st) p->image_row = !fvlm_tokens_find_added(&tokens, "<image>", &p->image_id);

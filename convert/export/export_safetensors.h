@@ -35,7 +35,7 @@ typedef struct {
 } fvlm_entry;
 
 typedef struct {
-    fvlm_naming naming;
+    fvlm_export_naming naming;
     fvlm_entry *entries; /* in the order of the report's tensors */
     size_t n, capacity;
     size_t n_shards;

@@ -38,22 +38,13 @@ static void read_row(const source *s, uint64_t n, float *row, float *scratch)
     }
 }
 
-static fvlm_status refuse_value(const source *s, uint64_t n, const float *row, fvlm_err *err)
-{
-    const fvlm_entry *e = s->entry;
-    for (size_t k = 0; k < e->cols; k++)
-        if (!isfinite(row[k]))
-            return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": row %" PRIu64 ", input %zu is %s",
-                             e->values.tensor->name, n, k, isnan(row[k]) ? "NaN" : "infinite");
-    return FVLM_OK;
-}
-
 /* An fvlm_export_fill. */
 static fvlm_status fill(const fvlm_export_stream *stream, uint64_t first, size_t n, uint8_t *bytes,
                         fvlm_export_thread *t, fvlm_err *err)
 {
     const source *s = stream->ctx;
     const fvlm_entry *e = s->entry;
+    const char *name = e->values.tensor ? e->values.tensor->name : "";
     float *row = t->scratch, *other = row + e->cols;
     if (e->kind == FVLM_ENTRY_COUNTER) {
         memset(bytes, 0, 8);
@@ -62,18 +53,10 @@ static fvlm_status fill(const fvlm_export_stream *stream, uint64_t first, size_t
     for (size_t i = 0; i < n; i++) {
         uint8_t *out = bytes + i * stream->row_bytes;
         read_row(s, first + i, row, other);
-        fvlm_status st = refuse_value(s, first + i, row, err);
+        fvlm_status st = fvlm_export_check_row(name, first + i, row, e->cols, err);
         if (st) return st;
-        if (!fvlm_export_encode(e->type, row, e->cols, out))
-            return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "tensor \"%s\": row %" PRIu64 " has a value that f16 cannot hold; use --type bf16 or f32",
-                             e->values.tensor->name, first + i);
-        if (e->type.kind == FVLM_F32) continue;
-        fvlm_decode_floats(e->type, out, e->cols, other);
-        for (size_t k = 0; k < e->cols; k++) {
-            t->changed += ((double)other[k] - row[k]) * ((double)other[k] - row[k]);
-            t->all += (double)row[k] * row[k];
-        }
+        if (!fvlm_export_encode(e->type, row, e->cols, out)) return fvlm_export_overflow(name, first + i, err);
+        fvlm_export_measure(e->type, row, out, e->cols, other, t);
     }
     return FVLM_OK;
 }

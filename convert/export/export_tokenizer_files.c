@@ -19,6 +19,11 @@ static const char chatml[] =
     "{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
+const char *fvlm_export_chat_template(const fvlm_config *c)
+{
+    return strcmp(c->prompt, qwen_2) == 0 ? chatml : NULL;
+}
+
 static json_t *vocabulary(const fvlm_tokens *t)
 {
     json_t *j = json_object();
@@ -86,7 +91,8 @@ static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t)
     fvlm_json_set(&j, "added_tokens_decoder", decoder);
     if (end) fvlm_json_set(&j, "eos_token", json_string(end));
     if (pad) fvlm_json_set(&j, "pad_token", json_string(pad));
-    if (!strcmp(x->config->prompt, qwen_2)) fvlm_json_set(&j, "chat_template", json_string(chatml));
+    const char *chat = fvlm_export_chat_template(x->config);
+    if (chat) fvlm_json_set(&j, "chat_template", json_string(chat));
     return j;
 }
 

@@ -43,10 +43,14 @@ static fvlm_status check_kernels(const fvlm_export *x, fvlm_err *err)
     return FVLM_OK;
 }
 
-fvlm_status fvlm_export_check_tower(const fvlm_export *x, fvlm_naming naming, fvlm_err *err)
+fvlm_status fvlm_export_check_tower(const fvlm_export *x, fvlm_export_naming naming, fvlm_err *err)
 {
     const fvlm_config *c = x->config;
-    if (naming == FVLM_NAMING_APPLE) return FVLM_OK;
+    if (naming == FVLM_EXPORT_APPLE) return FVLM_OK;
+    if (c->tiles.n_sizes)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\" divides pictures into tiles, which transformers' FastVLM does not; use --naming apple",
+                         fvlm_reader_path(x->reader));
     if (c->vision.n_stages > N_STAGES) return refuse(x, "stages are at most 5", err);
     for (uint32_t i = 0; i < c->vision.n_stages; i++) {
         const fvlm_stage *s = &c->vision.stage[i];

@@ -10,7 +10,7 @@
 bool fvlm_export_is_fastvithd(const fvlm_config *c);
 
 /* Refuses, by name, a tower that timm's fastvit_mci3 cannot be told to be. Apple's names hold any. */
-fvlm_status fvlm_export_check_tower(const fvlm_export *x, fvlm_naming naming, fvlm_err *err);
+fvlm_status fvlm_export_check_tower(const fvlm_export *x, fvlm_export_naming naming, fvlm_err *err);
 
 /* The arguments of timm.create_model("fastvit_mci3"); NULL if out of memory. */
 json_t *fvlm_export_timm_args(const fvlm_config *c);

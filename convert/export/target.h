@@ -23,7 +23,7 @@ typedef struct {
     void (*free)(void *plan); /* NULL is fine */
 } fvlm_export_target;
 
-extern const fvlm_export_target fvlm_export_safetensors;
+extern const fvlm_export_target fvlm_export_safetensors, fvlm_export_gguf;
 
 struct fvlm_export {
     fvlm_reader *reader;
@@ -86,6 +86,10 @@ struct fvlm_export_stream {
     uint64_t multiple;          /* rows are handed out in multiples of this; 0: 1 */
     fvlm_export_tensor *report; /* its error is set; may be NULL */
 };
+
+/* Adds to t what rounding row to type changed; bytes has the rounded row, other is scratch for cols values. */
+void fvlm_export_measure(fvlm_type type, const float *row, const uint8_t *bytes, size_t cols, float *other,
+                         fvlm_export_thread *t);
 
 /* Streams all of them; x->total must count the bytes of all streams of all files. */
 fvlm_status fvlm_export_stream_rows(fvlm_export *x, const fvlm_export_stream *streams, size_t n, fvlm_err *err);

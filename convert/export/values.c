@@ -2,6 +2,7 @@
 /* values.c - see values.h. */
 #include "convert/export/values.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,22 @@ bool fvlm_export_encode(fvlm_type type, const float *x, size_t n, uint8_t *out)
         }
     }
     return fits;
+}
+
+fvlm_status fvlm_export_check_row(const char *name, uint64_t n, const float *row, size_t cols, fvlm_err *err)
+{
+    for (size_t k = 0; k < cols; k++)
+        if (!isfinite(row[k]))
+            return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": row %" PRIu64 ", input %zu is %s", name, n, k,
+                             isnan(row[k]) ? "NaN" : "infinite");
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_export_overflow(const char *name, uint64_t n, fvlm_err *err)
+{
+    return fvlm_fail(err, FVLM_BAD_INPUT,
+                     "tensor \"%s\": row %" PRIu64 " has a value that f16 cannot hold; use --type bf16 or f32", name,
+                     n);
 }
 
 fvlm_status fvlm_export_values_vector(float **out, const fvlm_reader *r, const char *name, fvlm_err *err)

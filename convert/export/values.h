@@ -25,6 +25,12 @@ void fvlm_export_values_row(const fvlm_export_values *v, uint64_t n, float *out,
 /* n values to a float type, rounded to nearest, ties to even. False if one overflows f16. */
 bool fvlm_export_encode(fvlm_type type, const float *x, size_t n, uint8_t *out);
 
+/* Refuses NaN and infinity in row n of the tensor of that name. */
+fvlm_status fvlm_export_check_row(const char *name, uint64_t n, const float *row, size_t cols, fvlm_err *err);
+
+/* The refusal of a row that fvlm_export_encode did not fit in f16. */
+fvlm_status fvlm_export_overflow(const char *name, uint64_t n, fvlm_err *err);
+
 /* A whole tensor of one row, malloc'd. */
 fvlm_status fvlm_export_values_vector(float **out, const fvlm_reader *r, const char *name, fvlm_err *err);
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "convert/graph/graph_internal.h"
+#include "convert/source/magic.h"
 
 /* A number of bytes as text: plain digits. */
 static fvlm_status parse(uint64_t *out, const char *key, const char *text, fvlm_err *err)
@@ -43,11 +44,15 @@ fvlm_status fvlm_graph_read_external(fvlm_graph_tensor *out, fvlm_graph *g, cons
     if (!st) st = fvlm_graph_find_external(&out->file, g, given[LOCATION], err);
     if (st) return st;
     const fvlm_graph_open_file *f = &g->files[out->file];
-    if (!fvlm_checked_add(offset, length, &end) || end > f->stamp.n_bytes)
+    if (!fvlm_checked_add(offset, length, &end) || end > f->stamp.n_bytes) {
+        const size_t n = f->stamp.n_bytes < FVLM_MAGIC_BYTES ? (size_t)f->stamp.n_bytes : FVLM_MAGIC_BYTES;
+        st = n ? fvlm_magic_check_weights(f->map, n, f->location, err) : FVLM_OK; /* a Git LFS pointer, a web page */
+        if (st) return fvlm_err_prefix(err, "external data");
         return fvlm_fail(err, FVLM_BAD_INPUT,
                          "external data \"%s\" has %" PRIu64 " bytes; %" PRIu64 " at byte %" PRIu64
                          " are beyond its end. Is it cut short?",
                          f->location, f->stamp.n_bytes, length, offset);
+    }
     out->bytes = length ? f->map + offset : (const uint8_t *)"";
     return FVLM_OK;
 }

@@ -33,9 +33,11 @@ typedef struct {
     fvlm_match_tensor *tensors;
     size_t n, capacity;
     bool has_tower, has_projector, has_embedding, has_llm, has_head;
-    uint32_t image_size;   /* that the tower was matched at; its input may be dynamic */
-    uint64_t vision_width; /* of what the vision encoder puts out */
-    fvlm_config config;    /* its llm: what the decoder shows; fields that it does not show are 0 */
+    uint32_t image_size;             /* that the tower was matched at; its input may be dynamic */
+    uint64_t vision_width;           /* of what the vision encoder puts out */
+    fvlm_config config;              /* its llm: what the decoder shows; fields that it does not show are 0 */
+    size_t n_narrowed;               /* FLOAT activations that the graph matched last casts to 16 bits */
+    const fvlm_graph_node *narrowed; /* the first such Cast */
 } fvlm_match;
 
 /* Appends a tensor without parts; the caller fills in the rest. NULL if out of memory (in *err). The pointer is valid

@@ -13,6 +13,7 @@ typedef struct {
     fvlm_rope rope;
     bool long_past;  /* too long to follow each key and value: only queries, scale and mask are checked */
     bool not_causal; /* why it was refused */
+    uint64_t window; /* positions that a token sees at most; 0: all */
 } fvlm_attention_frame;
 
 typedef struct {

@@ -137,11 +137,27 @@ static fvlm_status read_grouped_heads(uint64_t *heads, uint64_t *kv, uint64_t *d
     return FVLM_OK;
 }
 
+/* A window that is never full changes nothing: whether this one is wider than the context, config.json tells. */
+static fvlm_status check_window(fvlm_attention_frame *f, const fvlm_net_node *n, fvlm_err *err)
+{
+    int64_t window = 0;
+    char found[24];
+    fvlm_status st = fvlm_graph_attr_int(&window, n->node, "local_window_size", -1, err);
+    if (st || window == -1) return st;
+    if (window > 0 && (uint64_t)window >= f->n_past + f->n_new) {
+        if (!f->window || (uint64_t)window < f->window) f->window = (uint64_t)window;
+        return FVLM_OK;
+    }
+    f->not_causal = true;
+    snprintf(found, sizeof found, "%" PRId64, window);
+    return fvlm_match_expected(f->net, n->outputs[0], found, err,
+                               "local_window_size -1, or at least the positions of the context");
+}
+
 fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_attention_frame *f, const fvlm_net_node *n,
                                         fvlm_err *err)
 {
-    static const plain_attr plain[] = {
-        {"local_window_size", -1, -1}, {"qk_output", 0, 0}, {"kv_cache_bit_width", 0, 0}};
+    static const plain_attr plain[] = {{"qk_output", 0, 0}, {"kv_cache_bit_width", 0, 0}};
     static const char *const known[] = {"num_heads",
                                         "kv_num_heads",
                                         "scale",
@@ -159,6 +175,7 @@ fvlm_status fvlm_attention_read_grouped(fvlm_attention_operands *out, fvlm_atten
     int64_t rotary = 0, smooth = 0;
     fvlm_status st = fvlm_match_known_attrs(f->net, n, known, err);
     if (!st) st = check_ints(f->net, n, plain, sizeof plain / sizeof plain[0], err);
+    if (!st) st = check_window(f, n, err);
     if (!st) st = check_no_softcap(f->net, n, err);
     if (!st) st = fvlm_graph_attr_int(&smooth, n->node, "smooth_softmax", 0, err);
     if (!st && smooth > 0) st = fvlm_match_expected(f->net, n->outputs[0], "1", err, "smooth_softmax 0");

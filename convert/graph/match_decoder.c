@@ -244,6 +244,7 @@ static fvlm_status match_once(fvlm_match *m, const fvlm_graph *g, lengths l, dec
     fvlm_net *net = NULL;
     fvlm_status st = find(&d, &net, g, l.n_past, l.n_new);
     if (!st) st = fvlm_decoder_add(m, &d);
+    if (!st) m->n_narrowed = fvlm_net_n_narrowed(net, &m->narrowed);
     known->frame.rope.theta = d.frame.rope.theta;
     known->inputs.is_dynamic = d.inputs.is_dynamic;
     known->inputs.has_caches = d.inputs.has_caches;

@@ -69,6 +69,7 @@ fvlm_status fvlm_decoder_add(fvlm_match *m, const fvlm_decoder *d)
     m->config.llm.head_dim = (uint32_t)a->dim;
     m->config.llm.intermediate = (uint32_t)d->layers[0].gate.n;
     m->config.llm.vocab = (uint32_t)d->head.n_out;
+    m->config.llm.context = (uint32_t)(d->frame.window < UINT32_MAX ? d->frame.window : UINT32_MAX);
     m->config.llm.rope_theta = d->frame.rope.theta;
     m->config.llm.norm_eps = shortest(d->norm.eps, d->norm.eps_type);
     return FVLM_OK;

@@ -48,6 +48,7 @@ fvlm_status fvlm_match_embedding(fvlm_match *m, const fvlm_graph *g, fvlm_err *e
     else
         st = fvlm_embedding_add(m, net, &e, err);
     if (!st) {
+        m->n_narrowed = fvlm_net_n_narrowed(net, &m->narrowed);
         m->has_embedding = true;
         m->config.llm.hidden = (uint32_t)e.weight->dims[1];
     }

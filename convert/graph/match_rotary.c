@@ -129,11 +129,14 @@ fvlm_status fvlm_rope_check_tables(fvlm_rope *rope, const fvlm_net *net, const f
             double c, s;
             if (!fvlm_origin_number(&c, cosines, p * half + i) || !fvlm_origin_number(&s, sines, p * half + i))
                 return fvlm_match_expected(net, n->outputs[0], "others", err, "tables that are stored as floats");
-            if (fabs(c - cos(angle)) > allowed || fabs(s - sin(angle)) > allowed)
-                return fvlm_match_expected(net, n->outputs[0], "another number", err,
+            if (fabs(c - cos(angle)) > allowed || fabs(s - sin(angle)) > allowed) {
+                char found[80];
+                snprintf(found, sizeof found, "%.9g and %.9g", c, s);
+                return fvlm_match_expected(net, n->outputs[0], found, err,
                                            "cosine and sine of %.9g at row %" PRIu64 ", column %" PRIu64
                                            " of the rotary tables, theta %g",
                                            angle, p, i, rope->theta);
+            }
         }
     }
     rope->checked_cos = cosines;

@@ -51,8 +51,11 @@ static fvlm_status replace(scores *s, const fvlm_net_node *n, bool on, const fvl
         st = number(&chosen, s, n->inputs[0], v, i);
         if (!st) st = number(&x, s, c, v, i);
         if (st || (chosen != 0) != on) continue;
-        if (s->scale * x > MASKED)
-            return fvlm_match_expected(s->f->net, v, "another number", s->err, "masked scores below %g", MASKED);
+        if (s->scale * x > MASKED) {
+            char found[40];
+            snprintf(found, sizeof found, "%g", s->scale * x);
+            return fvlm_match_expected(s->f->net, v, found, s->err, "masked scores below %g", MASKED);
+        }
         s->added[i] = -INFINITY;
     }
     return st;

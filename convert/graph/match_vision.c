@@ -5,6 +5,7 @@
  *
  * with Reshape and Transpose anywhere, as long as they keep the pixels in the order of the picture's rows. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "convert/graph/match_tower.h"
 
@@ -106,6 +107,39 @@ static fvlm_status choose_input(fvlm_net_input *out, const fvlm_graph_value *v, 
     return FVLM_OK;
 }
 
+/* Refuses integers for the pixels that cannot hold 0 to 1: the graph cuts pixels off then, or was calibrated with
+ * others than FastVLM's. A sixteenth at either end, and steps of as much, are within what calibration pictures may
+ * lack. */
+static fvlm_status check_pixels(const fvlm_tower *t, const fvlm_net_value *input)
+{
+    static const struct {
+        int32_t type;
+        double low, high;
+    } integers[] = {{FVLM_ONNX_U8, 0, 255},         {FVLM_ONNX_I8, -128, 127}, {FVLM_ONNX_U16, 0, 65535},
+                    {FVLM_ONNX_I16, -32768, 32767}, {FVLM_ONNX_U4, 0, 15},     {FVLM_ONNX_I4, -8, 7}};
+    const double slack = 1.0 / 16;
+    const fvlm_graph *g = fvlm_net_graph(t->net);
+    for (size_t i = 0; i < fvlm_graph_n_nodes(g); i++) {
+        const fvlm_graph_node *n = fvlm_graph_node_at(g, i);
+        if (strcmp(n->op, "QuantizeLinear") != 0 || fvlm_net_value_of(t->net, n->inputs[0]) != input) continue;
+        const fvlm_net_value *q = fvlm_net_value_of(t->net, n->outputs[0]);
+        const fvlm_net_value *scale = fvlm_net_value_of(t->net, n->inputs[1]);
+        const fvlm_net_value *zero = n->n_inputs > 2 ? fvlm_net_value_of(t->net, n->inputs[2]) : NULL;
+        for (size_t k = 0; k < sizeof integers / sizeof *integers; k++)
+            for (uint64_t c = 0; integers[k].type == q->type && c < scale->n_elems; c++) {
+                const double step = scale->numbers[c], z = !zero ? 0 : zero->numbers[zero->n_elems > 1 ? c : 0];
+                const double low = (integers[k].low - z) * step, high = (integers[k].high - z) * step;
+                char where[192];
+                if (low > slack || high < 1 - slack || step > slack)
+                    return fvlm_fail(t->err, FVLM_UNSUPPORTED,
+                                     "%s: it holds pixels from %.3g to %.3g in steps of %.3g, and FastVLM's are from 0 "
+                                     "to 1; calibrate the graph with such pictures",
+                                     fvlm_graph_node_text(g, n, where), low, high, step);
+            }
+    }
+    return FVLM_OK;
+}
+
 fvlm_status fvlm_match_vision(fvlm_match *m, const fvlm_graph *g, uint32_t image_size, fvlm_err *err)
 {
     if (fvlm_match_role(g) != FVLM_GRAPH_VISION)
@@ -121,11 +155,13 @@ fvlm_status fvlm_match_vision(fvlm_match *m, const fvlm_graph *g, uint32_t image
     fvlm_tower t = {.net = net, .m = m, .err = err};
     fvlm_net_value *input = fvlm_net_input_value(net, v->name), *output = choose_output(net, g);
     if (input && output)
-        st = match_tower(&t, input, output);
+        st = check_pixels(&t, input);
     else
         st =
             fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" puts nothing out that depends on its picture", fvlm_graph_path(g));
+    if (!st) st = match_tower(&t, input, output);
     if (!st) m->image_size = (uint32_t)picture.dims[2];
+    if (!st) m->n_narrowed = fvlm_net_n_narrowed(net, &m->narrowed);
     fvlm_chain_free(&t.chain);
     fvlm_net_destroy(&net);
     return st;

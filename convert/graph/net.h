@@ -11,8 +11,9 @@
  *   in the file                                         here
  *   Identity, Dropout, Cast between floats or between   nothing
  *     integers, Reshape, Transpose, Slice, Expand that
- *     change nothing, Concat of one, Mul or Div by a
- *     scalar 1, Add or Sub of a scalar 0
+ *     change nothing, Concat of one, Mul or Div by 1,
+ *     Add or Sub of 0; a vector of either stays behind
+ *     a layer, where it may be its bias or gain
  *   QuantizeLinear, DequantizeLinear of an activation   nothing; but Relu after a Conv if the zero point cuts off
  *                                                       negative values (quantizers drop the Relu then); counted in
  *                                                       n_fake_quantized
@@ -24,6 +25,7 @@
  *   Gemm, FusedGemm (alpha = beta = 1)                  MatMul, Add; the weight's 'transposed' absorbs transB
  *   FusedMatMul, TransposeMatMul                        Transpose, MatMul, Mul as needed
  *   FusedConv                                           Conv, Add, activation
+ *   Pad of zeros, then Conv                             Conv with the padding of both
  *   Gelu by erf; by tanh, FastGelu; QuickGelu, Swish    Gelu; FastGelu; QuickGelu, with alpha (1 is SiLU)
  *   BiasGelu, FastGelu with a bias                      Add, then the activation
  *   SimplifiedLayerNormalization, RMSNormalization      RMSNormalization
@@ -139,6 +141,8 @@ fvlm_net_value *fvlm_net_input_value(const fvlm_net *net, const char *name);  /*
 fvlm_net_value *fvlm_net_output_value(const fvlm_net *net, const char *name); /* what is put out under this name */
 fvlm_net_value *fvlm_net_value_of(const fvlm_net *net, uint32_t id); /* what stands for the graph's value; NULL: none */
 size_t fvlm_net_n_fake_quantized(const fvlm_net *net);               /* activations that the file rounds to integers */
+/* FLOAT activations that the file casts to FLOAT16 or BFLOAT16; *first: the first such Cast. */
+size_t fvlm_net_n_narrowed(const fvlm_net *net, const fvlm_graph_node **first);
 
 /* ---- what matchers ask ---- */
 

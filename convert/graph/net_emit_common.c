@@ -92,9 +92,22 @@ fvlm_status fvlm_net_broadcast(fvlm_net_shape *shape, fvlm_net_value *const *in,
     return FVLM_OK;
 }
 
-static bool is_scalar(const fvlm_net_value *v, double x)
+/* All elements are exactly x. */
+static bool is_all(const fvlm_net_value *v, double x)
 {
-    return v->numbers && v->n_elems == 1 && v->numbers[0] == x;
+    if (v->uniform) return *v->uniform == x;
+    for (uint64_t i = 0; v->numbers && i < v->n_elems; i++)
+        if (v->numbers[i] != x) return false;
+    return v->numbers && v->n_elems;
+}
+
+/* A vector of zeros or ones behind these may be a bias, a gain or a shift, which matchers expect there. */
+static bool has_affine(const fvlm_net_value *v)
+{
+    static const char *const ops[] = {"Conv", "MatMul", "BatchNormalization", "Mul", "Div"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (fvlm_net_is(v, ops[i])) return true;
+    return false;
 }
 
 static bool compares(const char *op)
@@ -105,23 +118,31 @@ static bool compares(const char *op)
     return false;
 }
 
-/* The input that the result equals, or NULL. */
-static fvlm_net_value *unchanged(const char *op, fvlm_net_value *a, fvlm_net_value *b)
+/* *same: the input that the result equals, or NULL. */
+static fvlm_status find_unchanged(fvlm_net_value **same, fvlm_net *net, const char *op, fvlm_net_value *const in[2],
+                                  fvlm_err *err)
 {
-    bool add = strcmp(op, "Add") == 0, mul = strcmp(op, "Mul") == 0;
-    if ((add && is_scalar(b, 0)) || (mul && is_scalar(b, 1)) || (strcmp(op, "Sub") == 0 && is_scalar(b, 0)) ||
-        ((strcmp(op, "Div") == 0 || strcmp(op, "Pow") == 0) && is_scalar(b, 1)))
-        return a;
-    if ((add && is_scalar(a, 0)) || (mul && is_scalar(a, 1))) return b;
-    return NULL;
+    const bool add = strcmp(op, "Add") == 0, sub = strcmp(op, "Sub") == 0, mul = strcmp(op, "Mul") == 0;
+    const bool other = strcmp(op, "Div") == 0 || strcmp(op, "Pow") == 0;
+    fvlm_status st = FVLM_OK;
+    *same = NULL;
+    for (int k = 1; k >= (add || mul ? 0 : 1) && (add || sub || mul || other) && !*same && !st; k--) {
+        const fvlm_net_value *constant = in[k];
+        fvlm_net_value *x = in[1 - k];
+        if (!constant->is_const || (constant->n_elems != 1 && (x->is_const || has_affine(x)))) continue;
+        st = fvlm_net_spend(net, constant->n_elems, err);
+        if (!st && is_all(constant, add || sub ? 0 : 1)) *same = x;
+    }
+    return st;
 }
 
 fvlm_status fvlm_net_emit_binary(fvlm_net_value **out, fvlm_net *net, const char *op, fvlm_net_value *a,
                                  fvlm_net_value *b, fvlm_err *err)
 {
     fvlm_net_shape shape;
-    fvlm_net_value *in[] = {a, b}, *same = unchanged(op, a, b);
+    fvlm_net_value *in[] = {a, b}, *same = NULL;
     fvlm_status st = fvlm_net_broadcast(&shape, in, 2, err);
+    if (!st) st = find_unchanged(&same, net, op, in, err);
     if (st) return st;
     *out = same;
     if (same && fvlm_net_same_shape(same, &shape)) return FVLM_OK;

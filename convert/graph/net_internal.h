@@ -24,9 +24,10 @@ struct fvlm_net {
     fvlm_net_value **values; /* by the graph's id; NULL: not evaluated */
     fvlm_net_node **nodes;
     size_t n_nodes, nodes_capacity;
-    size_t n_fake_quantized;
-    const fvlm_graph_node *at; /* the node that is being evaluated */
-    const char *name;          /* of its first output */
+    size_t n_fake_quantized, n_narrowed;
+    const fvlm_graph_node *narrowed; /* the first */
+    const fvlm_graph_node *at;       /* the node that is being evaluated */
+    const char *name;                /* of its first output */
 };
 
 typedef struct {

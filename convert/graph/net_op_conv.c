@@ -128,6 +128,30 @@ fvlm_status fvlm_net_conv_window(const fvlm_net_window **out, fvlm_net_shape *sh
     return st ? st : read_window(w, shape, n, x, err);
 }
 
+/* A Pad of zeros before a convolution is its padding. */
+static fvlm_status absorb_pad(fvlm_net_node *conv, fvlm_net *net, fvlm_err *err)
+{
+    fvlm_net_value *x = conv->inputs[0];
+    if (!fvlm_net_is(x, "Pad") || x->producer->alpha != 0) return FVLM_OK;
+    const fvlm_net_node *pad = x->producer;
+    fvlm_net_value *from = pad->inputs[0];
+    bool fits = x->dims[0] == from->dims[0] && x->dims[1] == from->dims[1] && !pad->start[0] && !pad->start[1];
+    for (unsigned d = 2; d < x->rank && fits; d++)
+        fits = pad->start[d] >= 0 && x->dims[d] >= from->dims[d] + (uint64_t)pad->start[d];
+    if (!fits) return FVLM_OK;
+    fvlm_net_window *w = fvlm_net_take(net, 1, sizeof *w, err);
+    if (!w) return err->code;
+    *w = *conv->window;
+    for (unsigned d = 0; d < w->n_spatial; d++) {
+        const uint64_t before = (uint64_t)pad->start[2 + d];
+        w->pad_before[d] += before;
+        w->pad_after[d] += x->dims[2 + d] - from->dims[2 + d] - before;
+    }
+    conv->window = w;
+    conv->inputs[0] = from;
+    return FVLM_OK;
+}
+
 fvlm_status fvlm_net_op_conv(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_value **in, fvlm_net_value **out,
                              fvlm_err *err)
 {
@@ -137,6 +161,7 @@ fvlm_status fvlm_net_op_conv(fvlm_net *net, const fvlm_graph_node *n, fvlm_net_v
     if (!st && in[2] && (in[2]->rank != 1 || in[2]->dims[0] != shape.dims[1]))
         st = fvlm_fail(err, FVLM_BAD_INPUT, "a bias of %" PRIu64 " elements for %" PRIu64 " channels", in[2]->n_elems,
                        shape.dims[1]);
+    if (!st) st = absorb_pad(&proto, net, err);
     return st ? st : fvlm_net_emit(out, net, &proto, in[0]->type, &shape, err);
 }
 

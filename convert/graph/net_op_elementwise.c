@@ -153,6 +153,8 @@ static fvlm_status cast(fvlm_net *net, fvlm_net_value *x, int32_t to, fvlm_net_v
     bool alike = (fvlm_net_is_float(x->type) && fvlm_net_is_float(to)) ||
                  (fvlm_net_is_integer(x->type) && holds_ids(to)) || x->type == to;
     *out = x;
+    if (x->type == FVLM_ONNX_F32 && !x->is_const && (to == FVLM_ONNX_F16 || to == FVLM_ONNX_BF16) && !net->n_narrowed++)
+        net->narrowed = net->at;
     if (x->type == to || (alike && !x->is_const)) return FVLM_OK;
     return fvlm_net_emit(out, net, &proto, to, &shape, err);
 }

@@ -53,6 +53,12 @@ size_t fvlm_net_n_fake_quantized(const fvlm_net *net)
     return net->n_fake_quantized;
 }
 
+size_t fvlm_net_n_narrowed(const fvlm_net *net, const fvlm_graph_node **first)
+{
+    *first = net->narrowed;
+    return net->n_narrowed;
+}
+
 uint64_t fvlm_net_product(const fvlm_net_value *v, unsigned from, unsigned to)
 {
     uint64_t n = 1;

@@ -32,6 +32,12 @@ fvlm_status fvlm_onnx_check(const fvlm_onnx_facts *facts, const fvlm_config *con
                          "\"%s\" has %s %.9g, but \"config.json\" says \"%s\" %.9g; they do not belong together",
                          pairs[i].file, pairs[i].what, pairs[i].shown, pairs[i].key, pairs[i].said);
     }
+    if (g->llm.context && g->llm.context < c->llm.context)
+        return fvlm_fail(err, FVLM_UNSUPPORTED,
+                         "\"%s\": its attention sees %" PRIu32
+                         " positions (local_window_size), fewer than the context of %" PRIu32
+                         " that \"config.json\" has; sliding windows are not supported",
+                         facts->decoder, g->llm.context, c->llm.context);
     if (facts->rows == 0 || facts->rows == *rows) return FVLM_OK;
     if (facts->rows < c->llm.vocab)
         return fvlm_fail(err, FVLM_BAD_INPUT,

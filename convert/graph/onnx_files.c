@@ -106,6 +106,19 @@ static char *folder_of(const char *place)
 
 /* ---- the entry ---- */
 
+/* Files beside a folder "onnx" whose files are taken. */
+static fvlm_status note_unused_beside(fvlm_onnx_files *out, const char *folder, fvlm_err *err)
+{
+    fvlm_listing l;
+    size_t i = 0;
+    fvlm_status st = list(&l, folder, err);
+    if (st) return st;
+    for (const char *name; (name = fvlm_listing_next(&l, "*.onnx", &i)); out->n_unused++)
+        if (!out->unused && !(out->unused = fvlm_strdup(name))) st = fvlm_fail_nomem(err);
+    fvlm_listing_free(&l);
+    return st;
+}
+
 static fvlm_status find_in_folder(fvlm_onnx_files *out, const char *path, const char *variant, fvlm_err *err)
 {
     char *folder = enter(path), *place = NULL;
@@ -123,6 +136,7 @@ static fvlm_status find_in_folder(fvlm_onnx_files *out, const char *path, const 
     fvlm_listing l = {0};
     fvlm_status st = out->folder ? list(&l, place, err) : fvlm_fail_nomem(err);
     if (!st) st = fvlm_onnx_choose(out, &l, place, prefix, variant, err);
+    if (!st && below[0]) st = note_unused_beside(out, folder, err);
     fvlm_listing_free(&l);
     free(place);
     free(folder);

@@ -135,9 +135,29 @@ static void level_rows(fvlm_match *m)
     longer->dims[0] = longer->parts[0].n_rows = rows;
 }
 
+/* A graph of FLOAT weights that casts activations to 16 bits on the way; one of FLOAT16 rounds them all, of course. The
+ * graph's tensors are those from 'from' on. */
+static fvlm_status warn_of_narrow(const opener *o, const fvlm_graph *g, const char *name, size_t from)
+{
+    const fvlm_match *m = &o->match;
+    size_t n_wide = 0, n = 0;
+    char where[192];
+    for (size_t i = from; i < m->n; i++) {
+        const fvlm_net_weight *w = &m->tensors[i].parts[0].weight;
+        if (!m->tensors[i].n_parts) continue;
+        n_wide += (w->packed.kind ? w->packed.scales : w->tensor)->type == FVLM_ONNX_F32;
+        n++;
+    }
+    if (!m->n_narrowed || n_wide <= n / 2) return FVLM_OK;
+    return fvlm_source_warn(
+        o->src, o->err, "\"%s\" casts activations to 16 bits %zu time%s, first at %s; fvlm computes them in f32", name,
+        m->n_narrowed, m->n_narrowed == 1 ? "" : "s", fvlm_graph_node_text(g, m->narrowed, where));
+}
+
 static fvlm_status match_graphs(opener *o)
 {
     fvlm_match *m = &o->match;
+    size_t from = 0;
     fvlm_status st = FVLM_OK;
     for (size_t i = 0; i < FVLM_ONNX_MAX_GRAPHS && !st; i++) {
         fvlm_onnx_weights_graph *w = &o->graphs[i];
@@ -147,6 +167,8 @@ static fvlm_status match_graphs(opener *o)
                               : fvlm_match_decoder(m, w->graph, o->err);
         if (st) return fvlm_err_prefix(o->err, "\"%s\"", fvlm_graph_path(w->graph));
         w->end = m->n;
+        st = warn_of_narrow(o, w->graph, w->name, from);
+        from = m->n;
     }
     st = check_embedding(o);
     level_rows(m);

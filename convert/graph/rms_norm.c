@@ -2,6 +2,7 @@
 /* rms_norm.c - RMSNorm (Zhang & Sennrich 2019) as one node, or as the product of x, gamma and
  * 1 / sqrt(mean(x^2) + eps), in any order and association. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "convert/graph/projection.h"
@@ -88,9 +89,12 @@ fvlm_status fvlm_rms_norm_find(fvlm_rms_norm *out, const fvlm_net *net, fvlm_net
     if (g && (g->n_elems != out->width || !g->rank || g->dims[g->rank - 1] != out->width))
         return fvlm_match_expected(net, v, "another shape", err, "one gamma for each of %u channels",
                                    (unsigned)out->width);
-    if (!(out->eps >= FVLM_MIN_NORM_EPS && out->eps <= FVLM_MAX_NORM_EPS))
-        return fvlm_match_expected(net, v, "another number", err, "an epsilon from %g to %g", FVLM_MIN_NORM_EPS,
+    if (!(out->eps >= FVLM_MIN_NORM_EPS && out->eps <= FVLM_MAX_NORM_EPS)) {
+        char found[40];
+        snprintf(found, sizeof found, "%g", out->eps);
+        return fvlm_match_expected(net, v, found, err, "an epsilon from %g to %g", FVLM_MIN_NORM_EPS,
                                    FVLM_MAX_NORM_EPS);
+    }
     return FVLM_OK;
 }
 

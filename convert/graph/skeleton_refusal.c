@@ -4,6 +4,8 @@
 
 #include "convert/graph/skeleton_internal.h"
 
+#define GRAPH_SEEN (1u << 6) /* the seventh rule of ModelProto */
+
 /* A name in a message that may be damaged: unprintable bytes become '?'. "" if it has none. */
 static void peek_name(const fvlm_skeleton_frame *f, uint32_t number, char out[128])
 {
@@ -79,6 +81,11 @@ fvlm_status fvlm_skeleton_damaged(fvlm_skeleton_copier *k, const uint8_t *at, co
 {
     const uint64_t offset = (uint64_t)(at - k->file);
     if (k->depth == 1 && is_cut_short(k, at)) return FVLM_BAD_INPUT;
+    if (k->depth == 1 && k->stack[0].seen & GRAPH_SEEN)
+        return fvlm_refuse(k->err, offset,
+                           "\"%s\": what follows its graph, from byte %" PRIu64
+                           " on, is not ONNX (%s); get the file again",
+                           k->path, offset, what);
     if (k->depth == 1)
         return fvlm_refuse(k->err, offset, "\"%s\" is cut short, or not an ONNX model (byte %" PRIu64 ": %s)", k->path,
                            offset, what);

@@ -9,6 +9,7 @@
 #define AGAIN "download it again"
 #define UNPACK "unpack it and give the folder"
 #define APPLE "give Apple's own checkpoint, in safetensors"
+#define EXPORT "give an ONNX export, or Apple's own checkpoint"
 
 typedef struct {
     const char *bytes;
@@ -86,11 +87,19 @@ static bool is_zeros(const uint8_t *first, size_t n)
     return n == 0;
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t n = strlen(path), m = strlen(end);
+    return n > m && !strcasecmp(path + n - m, end);
+}
+
 /* Both kinds of files of a checkpoint. */
 static fvlm_status check(const uint8_t *first, size_t n, bool text, const char *what, fvlm_err *err)
 {
     if (n == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is empty; " AGAIN, what);
     const magic *m = find(first, n, text);
+    if (m && m->advice && !strcmp(m->advice, APPLE) && ends_with(what, ".onnx"))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; " EXPORT, what, m->what);
     if (m) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is %s; %s", what, m->what, m->advice ? m->advice : AGAIN);
     if (is_html((const char *)first, n))
         return fvlm_fail(
@@ -125,10 +134,11 @@ fvlm_status fvlm_magic_check_text(const void *first, size_t n, const char *what,
     return check(first, n, true, what, err);
 }
 
-static bool ends_with(const char *path, const char *end)
+/* ir_version, then the field of a ModelProto that exporters write next: producer_name to graph, or opset_import. */
+static bool is_onnx(const uint8_t *first, size_t n)
 {
-    size_t n = strlen(path), m = strlen(end);
-    return n > m && !strcasecmp(path + n - m, end);
+    return n > 3 && first[0] == 0x08 && first[1] >= 3 && first[1] < 20 && first[3] != 0 && first[2] &&
+           strchr("\x12\x1a\x22\x28\x32\x3a\x42", first[2]);
 }
 
 fvlm_status fvlm_magic_refuse_file(const void *first, size_t n, const char *path, fvlm_err *err)
@@ -140,6 +150,9 @@ fvlm_status fvlm_magic_refuse_file(const void *first, size_t n, const char *path
     if (ends_with(path, ".onnx_data") || ends_with(path, ".onnx.data"))
         return fvlm_fail(err, FVLM_BAD_INPUT,
                          "\"%s\" is the data of an ONNX file; give the .onnx file beside it, or their folder", path);
+    if (is_onnx(first, n))
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "\"%s\" begins like an ONNX model, but its name does not end in .onnx; rename it", path);
     if (pickle && (!m || m->what != magics[0].what))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" is a pickled PyTorch checkpoint; " APPLE, path);
     if (m)

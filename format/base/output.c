@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* output.c - see output.h. Every step after opening the target's directory is relative to that directory's
  * descriptor, so a folder that is renamed meanwhile cannot send the file elsewhere. */
-#define _GNU_SOURCE 1 /* O_TMPFILE, renameat2, fallocate, sync_file_range */
+#define _GNU_SOURCE 1 /* O_TMPFILE, renameat2, fallocate */
 #include "format/base/output.h"
 
 #include <errno.h>
@@ -15,6 +15,7 @@
 
 #include "format/base/leftovers.h"
 #include "format/base/output_path.h"
+#include "format/base/sync.h"
 
 struct fvlm_output {
     char *path; /* as the user typed it, for messages */
@@ -49,12 +50,6 @@ static fvlm_status examine_target(fvlm_output *o, fvlm_err *err)
     o->had_target = true;
     o->mode = s.st_mode & 0777;
     return FVLM_OK;
-}
-
-/* Whether errno says that the file system, or a sandbox, has no such call: some FUSE, 9p, FAT, NFS. */
-static bool not_there(void)
-{
-    return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM;
 }
 
 static void new_temp_name(fvlm_output *o)
@@ -179,8 +174,8 @@ fvlm_status fvlm_output_reserve(fvlm_output *o, uint64_t n_bytes, fvlm_err *err)
     do r = fallocate(o->fd, 0, 0, (off_t)n_bytes);
     while (r != 0 && errno == EINTR);
     /* Not posix_fallocate: if the file system cannot reserve, it writes every block itself. */
-    if (r != 0 && not_there()) r = ftruncate(o->fd, (off_t)n_bytes);
-    if (r != 0 && not_there()) r = pwrite(o->fd, "", 1, (off_t)n_bytes - 1) == 1 ? 0 : -1;
+    if (r != 0 && fvlm_call_missing()) r = ftruncate(o->fd, (off_t)n_bytes);
+    if (r != 0 && fvlm_call_missing()) r = pwrite(o->fd, "", 1, (off_t)n_bytes - 1) == 1 ? 0 : -1;
     return r == 0 ? FVLM_OK : fail(o, errno, "cannot reserve its space", err);
 }
 
@@ -212,10 +207,10 @@ static int rename_no_replace(const fvlm_output *o)
 {
 #ifdef RENAME_NOREPLACE /* not in musl 1.2.3 */
     if (renameat2(o->dir, o->temp, o->dir, o->name, RENAME_NOREPLACE) == 0) return 0;
-    if (!not_there()) return -1;
+    if (!fvlm_call_missing()) return -1;
 #endif
     if (linkat(o->dir, o->temp, o->dir, o->name, 0) == 0) return unlinkat(o->dir, o->temp, 0);
-    if (!not_there() && errno != EMLINK) return -1;
+    if (!fvlm_call_missing() && errno != EMLINK) return -1;
     const int fd = openat(o->dir, o->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0) return -1;
     close(fd);
@@ -244,26 +239,10 @@ static int put_in_place(fvlm_output *o)
     return 0;
 }
 
-/* A chunk at a time first: a signal cannot end a process that waits for the disk. */
-static int sync_file(const fvlm_output *o)
-{
-    struct stat s;
-    const off_t chunk = 8 << 20;
-    const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-    if (fstat(o->fd, &s) != 0) return -1;
-    for (off_t at = 0; at < s.st_size; at += chunk)
-        if (sync_file_range(o->fd, at, chunk, flags) != 0) {
-            if (errno == EINTR) continue;
-            if (!not_there() && errno != ESPIPE) return -1;
-            break;
-        }
-    return fsync(o->fd) == 0 || not_there() ? 0 : -1;
-}
-
 /* The name is in place: from here on a failure no longer means "nothing happened". */
 static fvlm_status sync_and_close(fvlm_output *o, fvlm_err *err)
 {
-    if (fsync(o->dir) != 0 && !not_there())
+    if (fvlm_sync(o->dir) != 0)
         return fvlm_fail_errno(err, "\"%s\" is written, but its folder cannot be synced", o->path);
     int fd = o->fd;
     o->fd = -1;
@@ -277,9 +256,9 @@ fvlm_status fvlm_output_publish(fvlm_output **out, fvlm_err *err)
     fvlm_output *o = *out;
     fvlm_status st = FVLM_OK;
     /* The mode first: until now it was 0600, so it is never wider than it should be. */
-    if (fchmod(o->fd, o->mode) != 0 && !not_there()) st = fail(o, errno, "cannot set its mode", err);
+    if (fchmod(o->fd, o->mode) != 0 && !fvlm_call_missing()) st = fail(o, errno, "cannot set its mode", err);
     /* A failed fsync is final: the kernel may have dropped the pages, a second try would lie. */
-    else if (sync_file(o) != 0)
+    else if (fvlm_sync(o->fd) != 0)
         st = fail(o, errno, "cannot write", err);
     else if (put_in_place(o) != 0)
         st = errno == EEXIST ? fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", o->path)

@@ -15,6 +15,7 @@
 
 #include "format/base/leftovers.h"
 #include "format/base/output_path.h"
+#include "format/base/sync.h"
 
 #define MAX_FILES 256 /* that a signal handler can remove; more may stay until the next run */
 
@@ -47,7 +48,7 @@ static fvlm_status examine_entry(fvlm_output_folder *f, int dir, const char *pre
     snprintf(full, sizeof full, "%s%s", prefix, name);
     if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? FVLM_OK : fail(f, full, err);
     if (S_ISREG(s.st_mode) && f->ours(full)) return FVLM_OK;
-    return fvlm_fail(err, FVLM_EXISTS,
+    return fvlm_fail(err, FVLM_BAD_INPUT,
                      "\"%s\" holds \"%s\", which no export writes; it is not replaced, not even with --force", f->path,
                      full);
 }
@@ -84,7 +85,7 @@ static fvlm_status examine_target(fvlm_output_folder *f, fvlm_err *err)
     f->mode = 0777 & ~fvlm_output_umask();
     if (fstatat(f->parent, f->name, &s, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? FVLM_OK : fail(f, "cannot examine it", err);
-    if (!S_ISDIR(s.st_mode)) return fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists and is not a folder", f->path);
+    if (!S_ISDIR(s.st_mode)) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists and is not a folder", f->path);
     f->mode = s.st_mode & 0777;
     const int dir = openat(f->parent, f->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0) return fail(f, "cannot open it", err);
@@ -215,7 +216,7 @@ static fvlm_status put_in_place(fvlm_output_folder *f, fvlm_err *err)
 
 static bool sync_dir(int fd)
 {
-    return fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM;
+    return fd < 0 || fvlm_sync(fd) == 0;
 }
 
 static void forget_files(fvlm_output_folder *f)

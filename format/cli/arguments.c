@@ -55,6 +55,8 @@ static fvlm_status check_there(const char *path, const char *download, fvlm_err 
     if (!strncasecmp(path, "http://", 7) || !strncasecmp(path, "https://", 8))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is a URL; download it first%s", path, download);
     if (stat(path, &s) == 0) return FVLM_OK;
+    if (!strcmp(path, "-"))
+        return fvlm_fail(err, FVLM_BAD_INPUT, "\"-\" is not a file name; fvlm does not read from a pipe");
     if (errno != ENOENT) return fvlm_fail_errno(err, "\"%s\"", path);
     if (lstat(path, &s) == 0) return fvlm_fail(err, FVLM_IO, "\"%s\" is a link to a file that does not exist", path);
     char *similar = similar_name(path);

@@ -135,6 +135,22 @@ mkdir "$dir/alone"; "$make" "$ck" tower "$dir/alone/fastvithd.onnx"
 converts "a folder of one file under another name, without config.json" "$dir/alone" -o "$dir/v.fvlm" --force
 "$FVLM" info "$dir/v.fvlm" | grep -q '^projector  *none'; ok "and without a projector" $?
 
+
+# --- what is rounded on the way ---
+folder rounds; part "$f" vision fp32 narrow; mv "$f/vision_encoder.onnx" "$f/v.onnx"
+converts "activations that are cast to 16 bits and back" "$f/v.onnx" -o "$dir/v.fvlm" --force
+says "are warned of" "fvlm: warning: \"v.onnx\" casts activations to 16 bits 2 times, first at node \"n_v6\" (Cast); fvlm computes them in f32"
+part "$f" vision fp16
+converts "a file of halves" "$f/vision_encoder_fp16.onnx" -o "$dir/v.fvlm" --force
+! grep -q warning "$dir/err"; ok "is not" $?
+part "$f" vision fp32 step=0.0039
+converts "pixels in bytes" "$f/vision_encoder.onnx" -o "$dir/v.fvlm" --force
+says "stay floats" "activations stay floats (the graph rounds them 1 times)"
+part "$f" vision fp32 step=0.002
+refuses 1 "\"$f/vision_encoder.onnx\": node \"n_v0\" (QuantizeLinear): it holds pixels from 0 to 0.51 in steps of 0.002, and FastVLM's are from 0 to 1; calibrate the graph with such pictures" "$f/vision_encoder.onnx" -o "$dir/no"
+part "$f" vision fp32 step=1
+refuses 1 "\"$f/vision_encoder.onnx\": node \"n_v0\" (QuantizeLinear): it holds pixels from 0 to 255 in steps of 1, and FastVLM's are from 0 to 1; calibrate the graph with such pictures" "$f/vision_encoder.onnx" -o "$dir/no"
+
 # --- other names ---
 folder named
 cp "$dir/all/vision_encoder.onnx" "$f/eyes.onnx"; cp "$dir/all/embed_tokens.onnx" "$f/words.onnx"
@@ -171,6 +187,13 @@ same "with the same tensors" "$(hashes "$dir/t.fvlm")" "$(hashes "$dir/want.fvlm
 folder several; cp "$dir/all"/{vision,embed}*.onnx "$f"; for v in q4 q4f16; do cp "$dir/all/decoder_model_merged.onnx" "$f/decoder_model_merged_$v.onnx"; done
 r 1 "\"$f\" has several variants of decoder_model_merged (q4, q4f16); choose one with --variant" "$f"
 r 1 "\"$f\" has no variant int8; there is fp32, q4, q4f16" "$f" --variant int8
+folder both; mkdir "$f/onnx"; cp "$dir/all"/*.onnx "$f/onnx"; cp "$dir/all"/*.onnx "$f"
+converts "graphs in a folder and in its onnx/" "$f" --dry-run
+says "are taken from there" "onnx      onnx/vision_encoder.onnx: vision encoder"
+says "and the others are named" "fvlm: warning: 3 .onnx files are not used: \"decoder_model_merged.onnx\" and more"
+r 1 "\"-\" is not a file name; fvlm does not read from a pipe" -
+cp "$dir/all/vision_encoder.onnx" "$dir/no_suffix"
+r 1 "\"$dir/no_suffix\" begins like an ONNX model, but its name does not end in .onnx; rename it" "$dir/no_suffix"
 folder double; cp "$dir/all/vision_encoder.onnx" "$f/a.onnx"; cp "$dir/all/vision_encoder.onnx" "$f/b.onnx"
 r 1 "\"$f\" has two files that are a vision encoder: \"a.onnx\" and \"b.onnx\"; give a folder with the parts of one model" "$f"
 r 1 "\"$f\" has no file whose name ends in \"_q4.onnx\"" "$f" --variant q4

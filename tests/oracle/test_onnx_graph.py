@@ -13,7 +13,7 @@ import onnx
 import xxhash
 from onnx import AttributeProto, TensorProto, numpy_helper
 from onnx.backend.test.case import node as node_cases
-from under_test import BUILD, ROOT, WORK
+from under_test import BUILD, WORK
 
 LISTS = {AttributeProto.FLOATS: "floats", AttributeProto.INTS: "ints", AttributeProto.STRINGS: "strings"}
 SCALARS = {AttributeProto.FLOAT: "f", AttributeProto.INT: "i", AttributeProto.STRING: "s", AttributeProto.TENSOR: "t"}
@@ -44,7 +44,7 @@ REASONS = {  # what Python finds, and what the refusal says
 def files():
     """Models of both packages. Newer onnx packages make theirs in memory; those are written down."""
     found = sorted(Path("/usr/share/libonnx-testdata").rglob("*.onnx")) + sorted(Path(onnx.__file__).parent.rglob("*.onnx"))
-    found += sorted((ROOT / "build/oracle").rglob("*.onnx"))
+    found += sorted(WORK.rglob("*.onnx"))
     made = WORK / "onnx-cases"
     made.mkdir(parents=True, exist_ok=True)
     if not any(made.iterdir()):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fvlm and its tools as the tests call them, and the random checkpoints they are given.
 
-Everything made lies in build/oracle/; checkpoints are kept there from run to run (make_checkpoint.py writes the same
+Everything made lies in ORACLE_WORK (build/oracle); checkpoints are kept there from run to run (make_checkpoint.py writes the same
 bytes again only when it has changed)."""
 
 import hashlib
@@ -20,7 +20,7 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / os.environ.get("BUILD", "build")
 FVLM = os.environ.get("FVLM", str(BUILD / "fvlm"))
 TINY = ROOT / "tests/fixtures/tiny"
-WORK = ROOT / "build/oracle"
+WORK = ROOT / os.environ.get("ORACLE_WORK", "build/oracle")
 
 
 def run(*command):

@@ -6,7 +6,8 @@
  *   tower is the vision encoder without the projector. VARIANT: fp32, fp16 (all weights), or how the decoder's matrices
  *   are stored: q4, q4a, q4f16 (MatMulNBits: blocks of 32, symmetric or not), q8, q4b256, nf4 (MatMulBnb4), int8 (a
  *   scale for each output), uint8 (one scale and zero point). CHANGE: "round" rounds the blocks' scales to bf16;
- *   theta=X, eps=X, side=N, rows=N (of the embedding) are other values than those of config.json.
+ *   theta=X, eps=X, side=N, rows=N (of the embedding) are other values than those of config.json. step=X: pixels in
+ *   unsigned bytes of this scale. "narrow": two activations of the stem are cast to BFLOAT16 and back.
  *
  * One file, however long: a tool is one program, and its parts are marked. */
 #include <math.h>
@@ -22,7 +23,8 @@ static fvlm_source *src;
 static fvlm_config config;
 static onnx_model m;
 static const char *variant = "fp32";
-static bool rounded;
+static bool rounded, narrow;
+static double step;
 static unsigned n_values;
 static double theta;
 static FILE *beside; /* external data */
@@ -396,6 +398,11 @@ static const char *network(const char *x, unsigned *side)
     return x;
 }
 
+static const char *through_bf16(const char *x)
+{
+    return narrow ? out("Cast", "to=1", "%s", out("Cast", "to=16", "%s", x)) : x;
+}
+
 static void vision(bool projector)
 {
     unsigned side = config.vision.image_size;
@@ -406,8 +413,13 @@ static void vision(bool projector)
     snprintf(shape, sizeof shape, "1,3,%u,%u", side, side);
     onnx_input(&m, "pixel_values", FVLM_ONNX_F32, shape);
     const char *x = halves() ? out("Cast", "to=10", "pixel_values") : "pixel_values";
-    x = gelu(conv(x, 2, T "patch_embed.0.reparam_conv"));
-    x = gelu(conv(x, 2, T "patch_embed.1.reparam_conv"));
+    if (step > 0) {
+        onnx_tensor(&m, "pixel_zero", FVLM_ONNX_U8, "", "", 1);
+        x = out("QuantizeLinear", "", "%s,%s,pixel_zero", x, scalar("pixel_step", step));
+        x = out("DequantizeLinear", "", "%s,pixel_step,pixel_zero", x);
+    }
+    x = through_bf16(gelu(conv(x, 2, T "patch_embed.0.reparam_conv")));
+    x = through_bf16(gelu(conv(x, 2, T "patch_embed.1.reparam_conv")));
     x = gelu(conv(x, 1, T "patch_embed.2.reparam_conv"));
     side /= 4;
     x = conv(network(x, &side), 1, T "conv_exp.reparam_conv");
@@ -555,6 +567,7 @@ static bool change(const char *text, const char *file)
     const char *equals = strchr(text, '=');
     const double x = equals ? atof(equals + 1) : 0;
     if (!strcmp(text, "round")) return rounded = true;
+    if (!strcmp(text, "narrow")) return narrow = true;
     if (!strcmp(text, "external")) {
         char *path = fvlm_asprintf("%s_data", file);
         beside = fopen(path, "wb");
@@ -569,6 +582,8 @@ static bool change(const char *text, const char *file)
         config.llm.norm_eps = x;
     else if (!strncmp(text, "rows=", 5))
         config.llm.vocab = (uint32_t)x;
+    else if (!strncmp(text, "step=", 5))
+        step = x;
     else if (!strncmp(text, "side=", 5))
         config.vision.image_size = (uint32_t)x;
     else

@@ -2,6 +2,7 @@
 /* decoder.c - guards that decoders and embeddings are found in every spelling, each weight under its right name with
  * its right rows; decoder_refusals.c, that nothing else is. */
 #include "convert/graph/match.h"
+#include "convert/graph/onnx_source.h"
 #include "tests/support/check.h"
 #include "tests/support/onnx_build.h"
 #include "tests/support/onnx_decoder.h"
@@ -460,6 +461,31 @@ static uint32_t draw(uint32_t *seed, size_t n)
 
 /* Any input, operator, attribute list and small constant may take the place of any other: nothing crashes, and what is
  * refused has a message. Sanitizers watch. */
+/* A window of attention that the context never fills is accepted; config.json decides which context. */
+static void compares_windows(void **state)
+{
+    (void)state;
+    const decoder_style style = {.core = DECODER_CORE_ROTARY};
+    decoder_graph *d = decoder_graph_new(&style);
+    decoder_graph_change(d, "l0.attention", NULL, NULL, "num_heads=6 kv_num_heads=2 local_window_size=9000");
+    decoder_graph_change(d, "l1.attention", NULL, NULL, "num_heads=6 kv_num_heads=2 local_window_size=10000");
+    fvlm_match m;
+    fvlm_graph *g;
+    fvlm_err err;
+    must(match(&m, &g, d, &err), &err);
+    fvlm_onnx_facts facts = {.has_llm = true, .config = m.config, .decoder = "d.onnx"};
+    fvlm_config said = m.config;
+    uint32_t rows = 0;
+    said.llm.context = 9000;
+    must(fvlm_onnx_check(&facts, &said, &rows, &err), &err);
+    said.llm.context = 9001;
+    assert_int_equal(fvlm_onnx_check(&facts, &said, &rows, &err), FVLM_UNSUPPORTED);
+    assert_string_equal(err.msg, "\"d.onnx\": its attention sees 9000 positions (local_window_size), fewer than the "
+                                 "context of 9001 that \"config.json\" has; sliding windows are not supported");
+    fvlm_match_free(&m);
+    fvlm_graph_close(&g);
+}
+
 static void survives_random_changes(void **state)
 {
     (void)state;
@@ -502,9 +528,9 @@ static void survives_random_changes(void **state)
 int main(void)
 {
     snprintf(file, sizeof file, "%s/decoder.onnx", test_folder(folder));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_every_spelling),
-                                       cmocka_unit_test(finds_it_with_other_inputs),
-                                       cmocka_unit_test(finds_packed_projections), cmocka_unit_test(finds_embeddings),
-                                       cmocka_unit_test(survives_random_changes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_every_spelling),     cmocka_unit_test(finds_it_with_other_inputs),
+        cmocka_unit_test(finds_packed_projections), cmocka_unit_test(finds_embeddings),
+        cmocka_unit_test(compares_windows),         cmocka_unit_test(survives_random_changes)};
     return cmocka_run_group_tests_name("decoder", tests, NULL, NULL);
 }

@@ -345,8 +345,7 @@ static const refusal refusals[] = {
      .attrs = "axis=1 epsilon=1e-6",
      .message = "node \"n_l1.n2\" (SimplifiedLayerNormalization): it normalizes 144 elements together, with 48 "
                 "weights; one for each element is supported"},
-    {.change = raise_eps,
-     .message = "node \"n_final\" (Mul): expected an epsilon from 1e-12 to 0.1, found another number"},
+    {.change = raise_eps, .message = "node \"n_final\" (Mul): expected an epsilon from 1e-12 to 0.1, found 0.5"},
     {.style = ROTARY,
      .output = "l0.q.rotated",
      .attrs = "num_heads=6 interleaved=1",
@@ -381,7 +380,7 @@ static const refusal refusals[] = {
     {.style = ROTARY,
      .change = spoil_far_cosine,
      .message = "node \"n_l1.q.rotated\" (RotaryEmbedding): expected cosine and sine of 3.16227766 at row 100, column "
-                "1 of the rotary tables, theta 1e+06, found another number"},
+                "1 of the rotary tables, theta 1e+06, found -0.998786092 and -0.0206835307"},
     {.style = ROTARY,
      .output = "l0.attention",
      .attrs = "num_heads=6 kv_num_heads=2 kv_groups_shared=1",
@@ -399,7 +398,7 @@ static const refusal refusals[] = {
     {.style = GROUPED,
      .change = spoil_far_sine,
      .message = "node \"n_l1.attention\" (GroupQueryAttention): expected cosine and sine of 0.00401609263 at row 127, "
-                "column 3 of the rotary tables, theta 1e+06, found another number"},
+                "column 3 of the rotary tables, theta 1e+06, found 0.999991953 and 0.00405624276"},
     {.change = halve_frequencies,
      .message = "node \"n_l1.q.rotated\" (Add): expected each query head rotated by its position in pairs (i, i + 4), "
                 "theta 4e+06, found a rotation by 1 instead of 2 at pair 0 of position 2"},
@@ -556,7 +555,13 @@ static const refusal refusals[] = {
     {.style = ROTARY,
      .output = "l0.attention",
      .attrs = "num_heads=6 kv_num_heads=2 local_window_size=4",
-     .message = "node \"n_l0.attention\" (GroupQueryAttention): expected local_window_size -1, found 4"},
+     .message = "node \"n_l0.attention\" (GroupQueryAttention): expected local_window_size -1, or at least the "
+                "positions of the context, found 4"},
+    {.style = ROTARY,
+     .output = "l0.attention",
+     .attrs = "num_heads=6 kv_num_heads=2 local_window_size=64",
+     .message = "node \"n_l0.attention\" (GroupQueryAttention): expected local_window_size -1, or at least the "
+                "positions of the context, found 64"},
     {.style = ROTARY,
      .output = "l0.attention",
      .attrs = "num_heads=6 kv_num_heads=2 softcap=30.0",
@@ -622,7 +627,7 @@ static const refusal refusals[] = {
      .output = "l0.attention",
      .inputs = "l0.qkv,,,past_key_values.0.key,past_key_values.0.value,last,total32,sin_cache,cos_cache",
      .message = "node \"n_l0.attention\" (GroupQueryAttention): expected cosine and sine of 0 at row 0, column 0 of "
-                "the rotary tables, theta 1e+06, found another number"},
+                "the rotary tables, theta 1e+06, found 0 and 1"},
     {.style = GROUPED,
      .output = "l0.attention",
      .inputs = "l0.qkv,,,past_key_values.0.key,past_key_values.0.value,last,total32",

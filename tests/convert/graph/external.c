@@ -157,6 +157,19 @@ static void test_ranges(void **state)
     }
 }
 
+/* What git checks out in the place of a large file. */
+static void test_pointer(void **state)
+{
+    (void)state;
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 64\n";
+    char *path = test_path(folder, "pointer.bin");
+    assert_true(test_write_file(path, pointer, sizeof pointer - 1));
+    refuse_all(
+        "m.onnx", "pointer.bin", "80", "16", NULL, NULL,
+        "external data: \"pointer.bin\" is a Git LFS pointer, not the file itself; run 'git lfs pull' in its folder");
+    free(path);
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -457,9 +470,10 @@ int main(void)
     for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i + 1);
     make_file("w.bin");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_keys),  cmocka_unit_test(test_both),
-        cmocka_unit_test(test_paths),  cmocka_unit_test(test_cache), cmocka_unit_test(test_given_path),
-        cmocka_unit_test(test_shared), cmocka_unit_test(test_race),  cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_pointer), cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_both),       cmocka_unit_test(test_paths),   cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_given_path), cmocka_unit_test(test_shared),  cmocka_unit_test(test_race),
+        cmocka_unit_test(test_counts),
     };
     return cmocka_run_group_tests_name("external", tests, NULL, NULL);
 }

@@ -114,14 +114,15 @@ static void test_other_files(void **state)
     BYTES(" is a web page, not the file itself; download it again, logged in if its repository requires it",
           "<!DOCTYPE html>\n<html>");
     BYTES(" begins with zeros: the download is incomplete; download it again", "\0\0\0\0\0\0\0\0\0\0\0\0");
-    BYTES(" is a zip archive (PyTorch's .bin and .pth files are zip archives, too); give Apple's own checkpoint, in "
-          "safetensors",
+    BYTES(" is a zip archive (PyTorch's .bin and .pth files are zip archives, too); give an ONNX export, or "
+          "Apple's own checkpoint",
           "PK\3\4\0\0\0\0\0\0");
-    BYTES(" is a pickled PyTorch checkpoint; give Apple's own checkpoint, in safetensors", "\x80\2}q\1(X\5\0\0\0model");
-    BYTES(" is a GGUF file (llama.cpp); give Apple's own checkpoint, in safetensors", "GGUF\3\0\0\0\0\0\0\0");
-    BYTES(" is a LiteRT (TensorFlow Lite) model; give Apple's own checkpoint, in safetensors",
+    BYTES(" is a pickled PyTorch checkpoint; give an ONNX export, or Apple's own checkpoint",
+          "\x80\2}q\1(X\5\0\0\0model");
+    BYTES(" is a GGUF file (llama.cpp); give an ONNX export, or Apple's own checkpoint", "GGUF\3\0\0\0\0\0\0\0");
+    BYTES(" is a LiteRT (TensorFlow Lite) model; give an ONNX export, or Apple's own checkpoint",
           "\x1c\0\0\0TFL3\x14\0\x20\0\0\0");
-    BYTES(" is an HDF5 file (TensorFlow or Keras); give Apple's own checkpoint, in safetensors",
+    BYTES(" is an HDF5 file (TensorFlow or Keras); give an ONNX export, or Apple's own checkpoint",
           "\x89HDF\r\n\x1a\n\0\0\0\0");
     BYTES(" is a safetensors file, expected an ONNX model",
           "\x3c\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}    \0\0\0\0");
@@ -178,6 +179,11 @@ static void test_wire(void **state)
           "\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
     BYTES(" is cut short: its graph has 5 bytes, of which 4 are there; get the file again", "\x08\x08\x3a\x05toto");
     BYTES(OUTSIDE("0", "a length beyond the end of what encloses it"), "\x3a\x05toto");
+    BYTES(": what follows its graph, from byte 4 on, is not ONNX (field number 0); get the file again",
+          "\x08\x08\x3a\x00\0\0\0\0");
+    BYTES(
+        ": what follows its graph, from byte 4 on, is not ONNX (a group, which ONNX does not use); get the file again",
+        "\x08\x08\x3a\x00trailing");
     BYTES(OUTSIDE("2", "a length beyond the end of what encloses it"),
           "\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
     BYTES(OUTSIDE("3", "a number is cut off"), "\x08\x08\x3a");
@@ -185,7 +191,9 @@ static void test_wire(void **state)
     BYTES(OUTSIDE("3", "a number is cut off"), "\x08\x08\x31\x01\x02\x03\x04\x05\x06\x07");
     BYTES(OUTSIDE("0", "ir_version of ModelProto has wire type 2, expected 0"), "\x0a\x01\x08");
     BYTES(OUTSIDE("2", "graph of ModelProto has wire type 0, expected 2"), "\x08\x08\x38\x01");
-    BYTES(OUTSIDE("4", "graph of ModelProto is given twice"), "\x08\x08\x3a\x00\x3a\x00");
+    BYTES(": what follows its graph, from byte 4 on, is not ONNX (graph of ModelProto is given twice); get the file "
+          "again",
+          "\x08\x08\x3a\x00\x3a\x00");
     /* inside the graph: byte 2 is the graph's tag, 4 the field's */
     BYTES(": byte 4: a number is cut off", "\x08\x08\x3a\x01\x88");
     BYTES(": byte 4: a length beyond the end of what encloses it", "\x08\x08\x3a\x02\x0a\x01\x01\x01");

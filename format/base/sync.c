@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sync.c - see sync.h. */
+#define _GNU_SOURCE 1 /* sync_file_range, __WALL */
+#include "format/base/sync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+bool fvlm_call_missing(void)
+{
+    return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM;
+}
+
+/* In chunks, so that the child notices early that nobody waits any more (waits 0: never). Where sync_file_range is
+ * missing or fails, fsync decides. */
+static int sync_chunks(int fd, pid_t waits)
+{
+    const off_t chunk = 8 << 20;
+    const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    struct stat s;
+    if (fstat(fd, &s) != 0) return -1;
+    for (off_t at = 0; S_ISREG(s.st_mode) && at < s.st_size; at += chunk) {
+        if (waits && syscall(SYS_getppid) != waits) return 0;
+        if (sync_file_range(fd, at, chunk, flags) == 0) continue;
+        if (errno != EIO && errno != ENOSPC && errno != EDQUOT) break;
+        return -1; /* fsync would not report it again */
+    }
+    return fsync(fd) == 0 || fvlm_call_missing() ? 0 : -1;
+}
+
+int fvlm_sync(int fd)
+{
+    const pid_t self = getpid();
+    sigset_t all, kept;
+    int status;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &kept); /* the child handles none of the caller's signals */
+    const pid_t child = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (child == 0) {
+        for (int open = 0; open <= 2; open++)
+            if (open != fd) syscall(SYS_close, open); /* a pipe's reader need not wait for the child */
+        syscall(SYS_exit_group, sync_chunks(fd, self) == 0 ? 0 : errno);
+    }
+    sigprocmask(SIG_SETMASK, &kept, NULL);
+    if (child < 0) return sync_chunks(fd, 0);
+    while (waitpid(child, &status, __WALL) < 0)
+        if (errno != EINTR) return sync_chunks(fd, 0);
+    if (!WIFEXITED(status)) return sync_chunks(fd, 0); /* the child was killed */
+    errno = WEXITSTATUS(status);
+    return errno ? -1 : 0;
+}
