@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-import spec_reader
+from fvlm import reader as spec_reader
 from under_test import WORK, checkpoint, fvlm
 
 TYPES = [f"int{b}-{s}-{g}" for b in (8, 4) for s in ("sym", "asym") for g in ("g32", "g64", "g128", "row")]

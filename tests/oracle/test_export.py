@@ -12,7 +12,7 @@ import pytest
 import torch
 from dump_activations import dump
 from preprocess import IMAGE, read_pixels
-from spec_reader import Fvlm
+from fvlm.reader import Fvlm
 from test_parity import BOUND, QUESTION, hold
 from transformers import AutoConfig, AutoTokenizer, FastVlmForConditionalGeneration
 from under_test import TINY, WORK, activations, fvlm, picture

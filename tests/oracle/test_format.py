@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Promises: format/SPEC.md suffices to read a file (spec_reader.py was written from it), the executor decodes every
+"""Promises: format/SPEC.md suffices to read a file (format/python was written from it), the executor decodes every
 type to the same f32 bits as the spec says, and both readers refuse the same damage."""
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import spec_reader
+from fvlm import reader as spec_reader
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("BUILD", "build")

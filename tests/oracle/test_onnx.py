@@ -18,7 +18,7 @@ import pytest
 from onnx import numpy_helper
 from onnx_session import relative_l2
 from preprocess import read_pixels
-from spec_reader import Fvlm
+from fvlm.reader import Fvlm
 from under_test import FVLM, TINY, WORK, activations, fvlm
 
 ROOT = make_onnx.kept(WORK / "onnx")

@@ -1,10 +1,8 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A reader of .fvlm files written from format/SPEC.md alone: checks everything, decodes every tensor to float32.
-    spec_reader.py MODEL.fvlm [NAME OUT.npy]      lists all tensors, or saves one in logical order
-As a module: f = Fvlm(path); f.names, f.config, f.meta, f.tokenizer, f.tensor(name), f.check_model(). A bad file is a
+f = Fvlm(path); f.names, f.config, f.meta, f.tokenizer, f.tensor(name), f.raw(name), f.check_model(). A bad file is a
 ValueError. demanded(config) lists the tensors of section 6."""
-import json, struct, sys
+import json, struct
 from collections import namedtuple
 import numpy as np, xxhash, zstandard
 
@@ -93,8 +91,24 @@ def demanded(config):
     return out
 
 
+Raw = namedtuple("Raw", "codes scales offsets group")
+
+
+def bf16(x):
+    return (x.view("<u2").astype("<u4") << 16).view("<f4")
+
+
+def rows(x, m, cols):
+    """Panels of 16 rows to [n, cols]."""
+    return x.reshape(m.panels, cols, 16).transpose(0, 2, 1).reshape(-1, cols)[:m.n]
+
+
 class Fvlm:
-    def __init__(self, path):
+    """A model file, mapped: a mapping of names to float32 arrays. With verify=False only header, sections and padding are
+    checked on opening, and the hash of a tensor when it is first read."""
+
+    def __init__(self, path, verify=True):
+        self.verify, self.checked = verify, set()
         self.b = b = np.memmap(path, dtype=np.uint8, mode="r")
         need(len(b) >= 4096, "too short")
         h = bytes(b[:4096])
@@ -162,7 +176,11 @@ class Fvlm:
         self.names, end = list(self.entries), data.offset
         for name, e in sorted(self.entries.items(), key=lambda item: item[1].offset):
             need(e.offset == ceil(end, 64) and e.size == self.matrix(e).size, f"{name}: place or size")
-            self.cover(e, name)
+            if self.verify:
+                self.cover(e, name)
+                self.checked.add(name)
+            else:
+                self.covered.append((e.offset, e.offset + e.size))
             end = e.offset + e.size
         need(end == data.offset + data.size, "data section")
 
@@ -197,33 +215,65 @@ class Fvlm:
         size = ceil(offsets, 64) + panels * groups * 32 if e.asym else offsets
         return Matrix(shape, n, k, panels, group, groups, values, scales, ceil(offsets, 64), size)
 
-    def tensor(self, name):
+    def bytes_of(self, name):
+        """The tensor's bytes as stored, with their hash checked once."""
         e = self.entries[name]
-        m, b = self.matrix(e), np.asarray(self.b[e.offset:e.offset + e.size])
-        rows = lambda x, cols: x.reshape(m.panels, cols, 16).transpose(0, 2, 1).reshape(-1, cols)[:m.n]
-        bf16 = lambda x: (x.view("<u2").astype("<u4") << 16).view("<f4")
+        if name not in self.checked:
+            need(digest(self.b[e.offset:e.offset + e.size]) == e.hash, f"{name}: hash")
+            self.checked.add(name)
+        return np.asarray(self.b[e.offset:e.offset + e.size])
+
+    def raw(self, name):
+        """What an integer tensor stores, as a matrix [n, k]: codes (uint8), a float32 scale and, if it is asymmetric, an
+        offset for each group of inputs [n, groups], and the inputs of a group. Section 4 has the order of a convolution's
+        inputs and the formula."""
+        e, b = self.entries[name], self.bytes_of(name)
+        m = self.matrix(e)
+        need(e.kind == 4, f"{name}: not quantized")
+        q = b[:m.values].reshape(m.panels, -1, 16, 4)  # panel, tile of 4 inputs, row, input
+        if e.bits == 4:
+            q = np.stack([q & 15, q >> 4], axis=2).reshape(m.panels, -1, 16, 4)
+        q = q.transpose(0, 2, 1, 3).reshape(m.panels * 16, -1)[:m.n, :m.k]
+        part = lambda at: rows(bf16(b[at:][:m.panels * m.groups * 32]), m, m.groups)
+        return Raw(q, part(m.scales), part(m.offsets) if e.asym else None, m.group)
+
+    def tensor(self, name):
+        """The values in logical order, as the executor computes with them in f32."""
+        e, b = self.entries[name], self.bytes_of(name)
+        m = self.matrix(e)
         if e.kind != 4:
             w = b.view("<f4") if e.kind == 1 else b.view("<f2").astype("<f4") if e.kind == 2 else bf16(b)
             if e.layout == 1:
                 return w.reshape(m.shape)
             if e.layout == 3:
                 return np.moveaxis(w.reshape(m.shape[2:] + m.shape[:2]), (2, 3), (0, 1))
-            w = rows(w, m.k)
+            w = rows(w, m, m.k)
         else:
-            q = b[:m.values].reshape(m.panels, -1, 16, 4)  # panel, tile of 4 inputs, row, input
-            if e.bits == 4:
-                q = np.stack([q & 15, q >> 4], axis=2).reshape(m.panels, -1, 16, 4)
-            q = q.transpose(0, 2, 1, 3).reshape(m.panels * 16, -1)[:m.n, :m.k].astype(np.float64)
-            part = lambda at: rows(bf16(b[at:][:m.panels * m.groups * 32]), m.groups).repeat(m.group, 1)[:, :m.k]
-            w = part(m.scales) * (q if e.asym else q - 2 ** (e.bits - 1)) + (part(m.offsets) if e.asym else -0.0)
+            r = self.raw(name)
+            q, wide = r.codes.astype(np.float64), lambda x: x.repeat(m.group, 1)[:, :m.k]
+            w = wide(r.scales) * (q if e.asym else q - 2 ** (e.bits - 1)) + (wide(r.offsets) if e.asym else -0.0)
         if e.rank > 2:  # inputs run channel fastest
             w = np.moveaxis(w.reshape(m.shape[:1] + m.shape[2:] + [m.shape[1]]), -1, 1)
         return np.ascontiguousarray(w.reshape(m.shape), np.float32)
 
+    def type(self, name):
+        """"bf16", "int4-asym-g64", ..."""
+        e = self.entries[name]
+        if e.kind != 4:
+            return {1: "f32", 2: "f16", 3: "bf16"}[e.kind]
+        return f"int{e.bits}-{'asym' if e.asym else 'sym'}-{f'g{e.group}' if e.group else 'row'}"
 
-if __name__ == "__main__":
-    f = Fvlm(sys.argv[1])
-    if len(sys.argv) > 3:
-        np.save(sys.argv[3], f.tensor(sys.argv[2]))
-    else:
-        print(*(f"{name} {f.tensor(name).shape}" for name in f.names), sep="\n")
+    def shape(self, name):
+        e = self.entries[name]
+        return tuple(e[9:9 + e.rank])
+
+    __getitem__ = tensor
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __contains__(self, name):
+        return name in self.entries
