@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/export/export_tokens.h"
+#include "convert/export/export_folder.h"
 #include "convert/export/export_tower.h"
 #include "format/base/grow.h"
 
@@ -244,6 +244,8 @@ static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
                               "token <image> has the id %u and a row of zeros, which transformers needs and "
                               "generation_config.json suppresses",
                               p->image_id);
+    if (!st && !fvlm_export_chat_template(x->config))
+        st = fvlm_export_note(x, err, "there is no chat template: the model's prompt is not Qwen2's");
     if (!st && p->naming == FVLM_EXPORT_APPLE)
         st = fvlm_export_note(x, err, "Apple's code is not in the folder: install apple/ml-fastvlm to load it");
     if (!st) st = fvlm_export_note(x, err, "the CLIP head, which convert drops, is not in the folder");

@@ -42,34 +42,59 @@ static json_t *added_flags(const fvlm_added_token *a, bool in_list)
     return j;
 }
 
+static json_t *byte_level(bool prefix_space, bool own_regex)
+{
+    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", (int)prefix_space, "trim_offsets",
+                     0, "use_regex", (int)own_regex);
+}
+
+/* One or two steps; any regular expression that is not known by a name of its own is a step "Split". */
+static json_t *pre_tokenizer(const fvlm_tokens *t)
+{
+    const fvlm_split_form *form = fvlm_tokens_form(t);
+    const bool own_regex = form && form->byte_level;
+    json_t *last = byte_level(t->prefix_space, own_regex), *steps = json_array();
+    if (own_regex && !form->digits) {
+        json_decref(steps);
+        return last;
+    }
+    fvlm_json_append(&steps, form && form->digits
+                                 ? json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", 1)
+                                 : json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                                             t->pattern, "behavior", "Isolated", "invert", 0));
+    fvlm_json_append(&steps, last);
+    json_t *j = json_pack("{s:s}", "type", "Sequence");
+    fvlm_json_set(&j, "pretokenizers", steps);
+    return j;
+}
+
 /* Of the tokenizers library. */
 static json_t *tokenizer_json(const fvlm_tokens *t)
 {
     fvlm_added_token a;
     json_t *added = json_array();
     for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++) fvlm_json_append(&added, added_flags(&a, true));
-    json_t *split = json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", t->pattern, "behavior",
-                              "Isolated", "invert", 0);
-    json_t *bytes = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0,
-                              "use_regex", 0);
     json_t *model = json_pack("{s:s, s:n, s:n, s:s, s:s, s:b, s:b, s:b}", "type", "BPE", "dropout", "unk_token",
                               "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback",
-                              0, "ignore_merges", 0);
+                              0, "ignore_merges", (int)t->ignore_merges);
     fvlm_json_set(&model, "vocab", vocabulary(t));
     fvlm_json_set(&model, "merges", json_incref((json_t *)t->merges));
     json_t *j = json_pack("{s:s, s:n, s:n}", "version", "1.0", "truncation", "padding");
     fvlm_json_set(&j, "added_tokens", added);
     fvlm_json_set(&j, "normalizer", t->nfc ? json_pack("{s:s}", "type", "NFC") : json_null());
-    fvlm_json_set(&j, "post_processor", json_incref(bytes));
-    fvlm_json_set(&j, "decoder", json_incref(bytes));
-    json_t *steps = json_array();
-    fvlm_json_append(&steps, split);
-    fvlm_json_append(&steps, bytes);
-    json_t *pre = json_pack("{s:s}", "type", "Sequence");
-    fvlm_json_set(&pre, "pretokenizers", steps);
-    fvlm_json_set(&j, "pre_tokenizer", pre);
+    fvlm_json_set(&j, "post_processor", byte_level(false, false));
+    fvlm_json_set(&j, "decoder", byte_level(false, false));
+    fvlm_json_set(&j, "pre_tokenizer", pre_tokenizer(t));
     fvlm_json_set(&j, "model", model);
     return j;
+}
+
+/* A class that reads vocab.json and merges.txt, if it splits and normalizes as this tokenizer does. */
+static const char *class_name(const fvlm_tokens *t)
+{
+    const fvlm_split_form *form = fvlm_tokens_form(t);
+    const bool plain = t->nfc && !t->prefix_space && !t->ignore_merges && !t->drops_bytes;
+    return form && form->class_name && plain ? form->class_name : "PreTrainedTokenizerFast";
 }
 
 static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t)
@@ -84,10 +109,10 @@ static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t)
         if (a.id == x->config->eos[0]) end = a.text;
         if (!strcmp(a.text, "<|endoftext|>")) pad = a.text;
     }
-    json_t *j = json_pack("{s:s, s:b, s:n, s:n, s:b, s:s, s:i, s:s, s:b}", "tokenizer_class", "Qwen2Tokenizer",
-                          "add_prefix_space", 0, "bos_token", "unk_token", "clean_up_tokenization_spaces", 0, "errors",
-                          "replace", "model_max_length", (int)x->config->llm.context, "padding_side", "right",
-                          "split_special_tokens", 0);
+    json_t *j =
+        json_pack("{s:s, s:b, s:n, s:n, s:b, s:s, s:i, s:s, s:b}", "tokenizer_class", class_name(t), "add_prefix_space",
+                  0, "bos_token", "unk_token", "clean_up_tokenization_spaces", 0, "errors", "replace",
+                  "model_max_length", (int)x->config->llm.context, "padding_side", "right", "split_special_tokens", 0);
     fvlm_json_set(&j, "added_tokens_decoder", decoder);
     if (end) fvlm_json_set(&j, "eos_token", json_string(end));
     if (pad) fvlm_json_set(&j, "pad_token", json_string(pad));
@@ -122,9 +147,10 @@ static fvlm_status write_merges(fvlm_export *x, const fvlm_tokens *t, fvlm_err *
 
 fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err)
 {
-    fvlm_status st = fvlm_export_write_json(x, "vocab.json", vocabulary(t), err);
-    if (!st) st = write_merges(x, t, err);
-    if (!st) st = fvlm_export_write_json(x, "added_tokens.json", added_tokens(t), err);
+    const bool in_files = strcmp(class_name(t), "PreTrainedTokenizerFast") != 0;
+    fvlm_status st = in_files ? fvlm_export_write_json(x, "vocab.json", vocabulary(t), err) : FVLM_OK;
+    if (!st && in_files) st = write_merges(x, t, err);
+    if (!st && in_files) st = fvlm_export_write_json(x, "added_tokens.json", added_tokens(t), err);
     if (!st) st = fvlm_export_write_json(x, "tokenizer_config.json", tokenizer_config(x, t), err);
     return st ? st : fvlm_export_write_json(x, "tokenizer.json", tokenizer_json(t), err);
 }

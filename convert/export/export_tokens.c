@@ -6,6 +6,32 @@
 
 #include "format/base/json.h"
 
+/* As convert/vocabulary/pre_tokenizer.c reads them. */
+static const fvlm_split_form forms[] = {
+    {.pattern = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+                "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     .class_name = "Qwen2Tokenizer",
+     .pre = "qwen2"},
+    {.pattern = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+                "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     .pre = "llama-bpe",
+     .ignores_merges = true},
+    {.pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+     .pre = "gpt-2",
+     .byte_level = true},
+    {.pattern = "\\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?![^\\s\\p{N}])|\\s+",
+     .pre = "smollm",
+     .digits = true,
+     .byte_level = true},
+};
+
+const fvlm_split_form *fvlm_tokens_form(const fvlm_tokens *t)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        if (!strcmp(forms[i].pattern, t->pattern)) return &forms[i];
+    return NULL;
+}
+
 static bool all_strings(const json_t *array, bool or_null)
 {
     for (size_t i = 0; i < json_array_size(array); i++) {
@@ -33,6 +59,9 @@ static fvlm_status check(fvlm_tokens *t, const char *path, fvlm_err *err)
     t->added = json_object_get(t->root, "added");
     t->pattern = json_string_value(json_object_get(t->root, "pattern"));
     t->nfc = json_is_string(json_object_get(t->root, "normalizer"));
+    t->prefix_space = json_is_true(json_object_get(t->root, "prefix_space"));
+    t->ignore_merges = json_is_true(json_object_get(t->root, "ignore_merges"));
+    t->drops_bytes = json_is_true(json_object_get(t->root, "drops_bytes"));
     if (t->tokens && !t->merges)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "\"%s\": its tokenizer is not byte-level BPE, which alone can be exported", path);

@@ -11,8 +11,18 @@ typedef struct {
     json_t *root;                          /* owns what follows */
     const json_t *tokens, *merges, *added; /* arrays of strings or null, of strings, of objects */
     const char *pattern;
-    bool nfc;
+    bool nfc, prefix_space, ignore_merges, drops_bytes;
 } fvlm_tokens;
+
+/* What other programs call the regular expression that splits a text. */
+typedef struct {
+    const char *pattern;
+    const char *class_name;  /* of transformers, which reads vocab.json and merges.txt; NULL: tokenizer.json only */
+    const char *pre;         /* llama.cpp's "tokenizer.ggml.pre" */
+    bool digits, byte_level; /* in tokenizer.json: a step "Digits" first; ByteLevel's own regular expression */
+    bool ignores_merges;     /* llama.cpp does so under this name */
+} fvlm_split_form;
+const fvlm_split_form *fvlm_tokens_form(const fvlm_tokens *t); /* NULL: none has a name for it */
 
 /* Refuses an empty section, and one that is not byte-level BPE. On failure nothing needs to be freed. */
 fvlm_status fvlm_tokens_read(fvlm_tokens *out, fvlm_reader *r, fvlm_err *err);

@@ -45,13 +45,25 @@ static fvlm_status check_tokenizer(fvlm_export *x, fvlm_err *err)
     fvlm_tokens t;
     fvlm_status st = fvlm_tokens_read(&t, x->reader, err);
     if (st) return st;
-    if (!fvlm_gguf_pre_tokenizer(t.pattern))
+    const fvlm_split_form *form = fvlm_tokens_form(&t);
+    const char *path = fvlm_reader_path(x->reader);
+    if (!form)
         st = fvlm_fail(err, FVLM_UNSUPPORTED,
                        "\"%s\": llama.cpp has no name for the regular expression that splits this tokenizer's text",
-                       fvlm_reader_path(x->reader));
+                       path);
+    else if (t.prefix_space || t.ignore_merges != form->ignores_merges)
+        st = fvlm_fail(err, FVLM_UNSUPPORTED,
+                       "\"%s\": llama.cpp's tokenizer \"%s\" %s, which this model's does not agree with", path,
+                       form->pre,
+                       t.prefix_space         ? "puts no space before a text"
+                       : form->ignores_merges ? "takes whole words without merges"
+                                              : "merges every word");
     else if (json_array_size(t.tokens) > x->config->llm.vocab)
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": the tokenizer has %zu tokens, but the embedding %u rows",
-                       fvlm_reader_path(x->reader), json_array_size(t.tokens), x->config->llm.vocab);
+        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": the tokenizer has %zu tokens, but the embedding %u rows", path,
+                       json_array_size(t.tokens), x->config->llm.vocab);
+    if (!st && t.drops_bytes)
+        st = fvlm_export_note(x, err,
+                              "bytes without a token separate what is around them in llama.cpp; here they do not");
     if (!st && t.nfc)
         st = fvlm_export_note(x, err, "llama.cpp does not normalize text to NFC, which this tokenizer does");
     fvlm_tokens_free(&t);

@@ -46,7 +46,4 @@ fvlm_status fvlm_gguf_fill(const fvlm_export_stream *s, uint64_t first, size_t n
 /* gguf_header.c: everything before the first tensor, malloc'd, padded to the alignment. */
 fvlm_status fvlm_gguf_header(fvlm_export *x, char **bytes, size_t *n_bytes, fvlm_err *err);
 
-/* Its name in llama.cpp for a splitting regex; NULL: it has none. */
-const char *fvlm_gguf_pre_tokenizer(const char *pattern);
-
 #endif

@@ -160,7 +160,7 @@ static void put_tokenizer(writer *w, const fvlm_export *x, const fvlm_tokens *t,
     char unused[24];
     uint32_t id;
     text(w, "tokenizer.ggml.model", "gpt2");
-    text(w, "tokenizer.ggml.pre", fvlm_gguf_pre_tokenizer(t->pattern));
+    text(w, "tokenizer.ggml.pre", fvlm_tokens_form(t)->pre);
     begin_array(w, "tokenizer.ggml.tokens", STRING, v->n);
     for (size_t i = 0; i < v->n; i++) {
         snprintf(unused, sizeof unused, "[PAD%zu]", i);
@@ -229,16 +229,4 @@ fvlm_status fvlm_gguf_header(fvlm_export *x, char **bytes, size_t *n_bytes, fvlm
     free(v.type);
     fvlm_tokens_free(&t);
     return st;
-}
-
-const char *fvlm_gguf_pre_tokenizer(const char *pattern)
-{
-    static const struct {
-        const char *pattern, *name;
-    } known[] = {{"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-                  "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-                  "qwen2"}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (!strcmp(known[i].pattern, pattern)) return known[i].name;
-    return NULL;
 }

@@ -27,6 +27,7 @@ struct fvlm_output_folder {
     char *sub_name;
     fvlm_leftover *leftover, *sub_leftover, *files[MAX_FILES];
     char *names[MAX_FILES]; /* of the files, inside their folder */
+    bool nested[MAX_FILES]; /* that folder is sub */
     size_t n_files;
     mode_t mode;
     fvlm_output_is_ours ours;
@@ -174,6 +175,7 @@ fvlm_status fvlm_output_folder_open(fvlm_output_folder *f, const char *name, fvl
     /* Listed before it has its name, and forgotten with the folder. */
     if (!st && f->n_files < MAX_FILES) {
         f->names[f->n_files] = copy;
+        f->nested[f->n_files] = slash;
         f->files[f->n_files++] = fvlm_leftovers_add(slash ? f->sub : f->dir, copy, false);
         copy = NULL;
     }
@@ -210,7 +212,8 @@ static fvlm_status put_in_place(fvlm_output_folder *f, fvlm_err *err)
     if (r != 0 && (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR))
         return fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists", f->path);
     if (r != 0) return fail(f, "cannot put it in place", err);
-    if (!f->replaces) f->temp[0] = 0; /* else the old folder's name now */
+    if (f->replaces) fvlm_output_remove_tree(f->parent, f->temp); /* the old folder's name now */
+    f->temp[0] = 0;
     return FVLM_OK;
 }
 
@@ -244,12 +247,20 @@ fvlm_status fvlm_output_folder_publish(fvlm_output_folder **out, fvlm_err *err)
     return st;
 }
 
+/* File by file, which needs no memory; what is not listed, and an old folder, by reading it. */
+static void remove_temp(fvlm_output_folder *f)
+{
+    for (size_t i = 0; i < f->n_files; i++) unlinkat(f->nested[i] ? f->sub : f->dir, f->names[i], 0);
+    if (f->sub_name) unlinkat(f->dir, f->sub_name, AT_REMOVEDIR);
+    if (unlinkat(f->parent, f->temp, AT_REMOVEDIR) != 0) fvlm_output_remove_tree(f->parent, f->temp);
+}
+
 void fvlm_output_folder_discard(fvlm_output_folder **out)
 {
     fvlm_output_folder *f = *out;
     if (!f) return;
     *out = NULL;
-    if (f->temp[0]) fvlm_output_remove_tree(f->parent, f->temp);
+    if (f->temp[0]) remove_temp(f);
     forget_files(f);
     fvlm_leftovers_forget(f->leftover);
     if (f->sub >= 0) close(f->sub);

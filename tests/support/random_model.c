@@ -205,7 +205,7 @@ static fvlm_status write_entry(fvlm_writer *w, size_t id, const entry *e, test_r
 /* ---- tokenizer ---- */
 
 /* Every byte in the GPT-2 alphabet, then four merges, then the special tokens. */
-static char *tokenizer_json(void)
+static char *tokenizer_json(const char *pattern)
 {
     static const char *const merges[4][3] = {
         {"h", "e", "he"}, {"l", "l", "ll"}, {"he", "ll", "hell"}, {"hell", "o", "hello"}};
@@ -230,7 +230,7 @@ static char *tokenizer_json(void)
     for (int i = 0; i < 3; i++)
         json_array_append_new(added, json_pack("{s:i, s:s, s:b}", "id", 260 + i, "text", special[i], "special", 1));
     json_t *all = json_pack("{s:o, s:o, s:o, s:s, s:s}", "tokens", tokens, "merges", merge_list, "added", added,
-                            "pattern", "[^\\s]+|\\s+", "normalizer", "NFC");
+                            "pattern", pattern ? pattern : "[^\\s]+|\\s+", "normalizer", "NFC");
     char *text = json_dumps(all, JSON_COMPACT);
     json_decref(all);
     return text;
@@ -311,7 +311,7 @@ fvlm_status random_model_write(const random_model *r, const char *path, fvlm_err
     for (size_t i = 0; i < l->n && st == FVLM_OK; i++) st = write_entry(w, i, &l->entries[i], &rng, err);
     if (st == FVLM_OK) {
         json_t *meta = json_pack("{s:o}", "config", fvlm_config_to_json(&r->config));
-        char *tokenizer = r->config.llm.layers ? tokenizer_json() : fvlm_strdup("");
+        char *tokenizer = r->config.llm.layers ? tokenizer_json(r->pattern) : fvlm_strdup("");
         st = fvlm_writer_publish(&w, meta, tokenizer, strlen(tokenizer), err);
         free(tokenizer);
         json_decref(meta);

@@ -14,6 +14,7 @@ typedef struct {
     const char *leave_out; /* tensors whose names begin so are missing */
     const char *extra;     /* this one, a vector of 4, is too many */
     const char *reshape;   /* this one has one row (channel) more than the config says */
+    const char *pattern;   /* the tokenizer's; NULL: a simple one */
     const char *transpose; /* this matrix is stored in plain rows instead of panels */
 } random_model;
 

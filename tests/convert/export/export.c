@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guards: whichever allocation fails during an export, the result is "out of memory" or a whole export, and nothing is
+ * left beside it; a model that contradicts itself, a query matrix without an inverse and an unknown tokenizer are
+ * refused by name; and an export says what each tensor is made of. */
+#include <unistd.h>
+
+#include "convert/export/export.h"
+#include "format/writer.h"
+#include "tests/support/check.h"
+#include "tests/support/edited_model.h"
+#include "tests/support/own_malloc.h"
+#include "tests/support/random_model.h"
+#include "tests/support/support.h"
+
+static const char qwen2[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+static size_t count, fail_at; /* counted while armed, from 1 */
+static bool armed, and_all_after;
+
+bool test_allocation_fails(void)
+{
+    if (!armed) return false;
+    ++count;
+    return count == fail_at || (and_all_after && count > fail_at);
+}
+
+static char folder[256];
+static char *model, *out;
+static fvlm_err err;
+
+static fvlm_status export_once(const char *from, const char *to)
+{
+    fvlm_export *x;
+    const fvlm_export_options o = {.to = to, .threads = 1, .force = true};
+    fvlm_status st = fvlm_export_plan(&x, from, &o, &err);
+    if (!st) st = fvlm_export_write(x, out, &err);
+    fvlm_export_free(&x);
+    return st;
+}
+
+static void remove_output(void)
+{
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf '%s'", out);
+    if (system(command) != 0) fail_msg("rm");
+}
+
+static void every_allocation(const char *to)
+{
+    if (!TEST_OWNS_MALLOC) skip();
+    size_t points = 0, went_on = 0;
+    for (int all_after = 0; all_after < 2; all_after++) {
+        size_t total = SIZE_MAX;
+        for (size_t k = SIZE_MAX; k == SIZE_MAX || k <= total;
+             k = k == SIZE_MAX ? 1 : k + 1 + (k > 40 ? total / 60 : 0)) {
+            remove_output();
+            const size_t before = test_count_entries(folder);
+            memset(&err, 0, sizeof err);
+            count = 0;
+            fail_at = k;
+            and_all_after = all_after;
+            armed = true;
+            const fvlm_status st = export_once(model, to);
+            armed = false;
+            if (k == SIZE_MAX) {
+                must(st, &err);
+                total = count;
+                continue;
+            }
+            points++;
+            went_on += !st;
+            if (st && (st != FVLM_NOMEM || !strstr(err.msg, "out of memory")))
+                fail_msg("fault %zu: \"%s\"", k, err.msg);
+            if (test_count_entries(folder) != before + !st) fail_msg("fault %zu leaves something behind", k);
+        }
+    }
+    print_message("# %s: %zu failing allocations; without %zu it went on\n", to, points, went_on);
+    assert_true(points > 100 && went_on < points / 4);
+    remove_output();
+}
+
+static void allocations_of_safetensors(void **state)
+{
+    (void)state;
+    every_allocation("safetensors");
+}
+
+static void allocations_of_gguf(void **state)
+{
+    (void)state;
+    every_allocation("gguf");
+}
+
+static void refuse(const char *from, const char *to, fvlm_status st, const char *message)
+{
+    memset(&err, 0, sizeof err);
+    assert_int_equal(export_once(from, to), st);
+    assert_non_null(strstr(err.msg, message));
+}
+
+/* Two equal rows in every panel of q. */
+static void make_singular(const fvlm_tensor *t, uint8_t *bytes, void *ctx)
+{
+    (void)ctx;
+    for (size_t k = 0; k < t->dims[1]; k++) memcpy(bytes + 64 * k + 4, bytes + 64 * k, 4);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    char *bad = test_path(folder, "bad.fvlm");
+    const struct {
+        random_model m;
+        const char *to, *message;
+    } cases[] = {
+        {{.leave_out = "llm.norm.weight"}, "gguf", "tensor \"llm.norm.weight\" is missing"},
+        {{.extra = "llm.extra"}, "gguf", "tensors, but its config demands"},
+        {{.reshape = "projector.0.weight"}, "safetensors", "tensor \"projector.0.weight\" has shape ["},
+        {{.pattern = NULL},
+         "gguf",
+         "llama.cpp has no name for the regular expression that splits this tokenizer's text"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        random_model r = random_model_small();
+        r.leave_out = cases[i].m.leave_out;
+        r.extra = cases[i].m.extra;
+        r.reshape = cases[i].m.reshape;
+        must(random_model_write(&r, bad, &err), &err);
+        refuse(bad, cases[i].to, i == 3 ? FVLM_UNSUPPORTED : FVLM_BAD_INPUT, cases[i].message);
+        unlink(bad);
+    }
+    must(test_edit_model(model, bad, "vision.stage3.block0.attn.qkv.weight", make_singular, NULL, &err), &err);
+    refuse(bad, "safetensors", FVLM_UNSUPPORTED,
+           "tensor \"vision.stage3.block0.attn.qkv.bias\": upstream's attention has no bias, and the query matrix is "
+           "too near "
+           "singular to write it as the shift of the LayerNorm");
+    refuse(model, "zip", FVLM_USAGE, "--to: \"zip\" is not one of safetensors|gguf");
+    free(bad);
+}
+
+static void report(void **state)
+{
+    (void)state;
+    fvlm_export *x;
+    fvlm_export_report r;
+    const fvlm_export_options o = {.to = "safetensors", .naming = "apple", .type = "bf16"};
+    must(fvlm_export_plan(&x, model, &o, &err), &err);
+    fvlm_export_describe(x, &r);
+    assert_false(r.written);
+    size_t made_up = 0, as_asked = 0;
+    for (size_t i = 0; i < r.n_tensors; i++) {
+        made_up += r.tensors[i].from == NULL;
+        as_asked += r.tensors[i].cause && !strcmp(r.tensors[i].cause, "as --type says");
+    }
+    assert_true(made_up > 20 && as_asked > 100);
+    fvlm_export_free(&x);
+}
+
+static int setup(void **state)
+{
+    *state = (void *)(uintptr_t)test_folder(folder);
+    model = test_path(folder, "m.fvlm");
+    out = test_path(folder, "out");
+    random_model r = random_model_small();
+    r.pattern = qwen2;
+    must(random_model_write(&r, model, &err), &err);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    free(model);
+    free(out);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_of_safetensors),
+        cmocka_unit_test(allocations_of_gguf),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(report),
+    };
+    return cmocka_run_group_tests_name("export", tests, setup, teardown);
+}
