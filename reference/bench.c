@@ -90,7 +90,7 @@ static fvlm_status make_inputs(inputs *in, const fvlm_model *m, const fvlm_bench
 static fvlm_status encode(fvlm_model *m, const fvlm_bench_options *o, uint32_t side, double times[FVLM_BENCH_PARTS],
                           fvlm_err *err)
 {
-    const fvlm_image image = {o->image, o->picture, side};
+    const fvlm_image image = {o->image, o->picture, side, o->tiling};
     fvlm_embedding e;
     const fvlm_status st = fvlm_model_encode(m, &image, &e, err);
     times[FVLM_BENCH_IMAGE] = e.timing.image;
@@ -104,8 +104,12 @@ static fvlm_status encode(fvlm_model *m, const fvlm_bench_options *o, uint32_t s
 static fvlm_status answer_first(fvlm_model *m, const fvlm_bench_options *o, uint32_t side,
                                 double times[FVLM_BENCH_PARTS], fvlm_err *err)
 {
-    const fvlm_question q = {
-        .image = o->image, .picture = o->picture, .side = side, .text = o->prompt, .sampling = {1, 0, 1, 0}};
+    const fvlm_question q = {.image = o->image,
+                             .picture = o->picture,
+                             .side = side,
+                             .tiling = o->tiling,
+                             .text = o->prompt,
+                             .sampling = {1, 0, 1, 0}};
     fvlm_answer a;
     const fvlm_status st = fvlm_model_answer(m, &q, &a, err);
     if (st) return st;
@@ -162,7 +166,8 @@ fvlm_status fvlm_bench_measure(fvlm_bench_line *l, fvlm_model *m, const fvlm_ben
     for (size_t i = 0; i < FVLM_BENCH_PARTS && !st; i++) quantiles(in.times + i * o->runs, o->runs, l->seconds[i]);
     free_inputs(&in);
     if (st) return st;
-    l->vision_rate = fvlm_work_tower_macs(m, l->side) / l->seconds[FVLM_BENCH_VISION][FVLM_BENCH_MEDIAN];
+    l->vision_rate =
+        (double)l->squares * fvlm_work_tower_macs(m, l->side) / l->seconds[FVLM_BENCH_VISION][FVLM_BENCH_MEDIAN];
     l->memory = fvlm_model_memory_bytes(m);
     if (!has_llm) return FVLM_OK;
     l->prefill_rate =
@@ -182,15 +187,33 @@ static fvlm_status text_positions(const fvlm_model *m, const fvlm_bench_options 
     return st;
 }
 
-static fvlm_status plan_line(fvlm_bench_line *l, uint32_t side, size_t text, fvlm_model *m, fvlm_err *err)
+/* The shape of a picture in tiles may decide how many tokens it gives. */
+static fvlm_status count_image(fvlm_bench_line *l, fvlm_model *m, const fvlm_bench_options *o, fvlm_err *err)
+{
+    const fvlm_image image = {o->image, o->picture, l->side, o->tiling};
+    const bool may_divide = o->image && !o->tiling.off && (o->tiling.columns || m->config->tiles.n_sizes);
+    fvlm_tiles tiles;
+    fvlm_status st = fvlm_model_check_image(m, &image, err);
+    l->squares = 1;
+    if (!st && !may_divide) l->image_tokens = fvlm_model_image_tokens(m->config, l->side);
+    if (st || !may_divide) return st;
+    st = fvlm_model_load_tiles(m, &image, &tiles, err);
+    if (st) return st;
+    l->squares = fvlm_tiles_count(&tiles);
+    l->image_tokens = fvlm_model_tiles_tokens(m->config, &tiles);
+    fvlm_tiles_free(&tiles);
+    return FVLM_OK;
+}
+
+static fvlm_status plan_line(fvlm_bench_line *l, uint32_t side, size_t text, fvlm_model *m, const fvlm_bench_options *o,
+                             fvlm_err *err)
 {
     *l = (fvlm_bench_line){.threads = fvlm_pool_threads(fvlm_exec_pool(m->exec)),
                            .act = fvlm_exec_mode(m->exec),
                            .cpu = fvlm_exec_cpu(m->exec),
                            .side = side};
-    const fvlm_status st = fvlm_model_check_side(m, side, err);
+    const fvlm_status st = count_image(l, m, o, err);
     if (st) return st;
-    l->image_tokens = fvlm_model_image_tokens(m->config, side);
     l->positions = l->image_tokens + text;
     const size_t context = fvlm_model_context(m);
     if (l->positions + DECODED <= context || !fvlm_config_has_llm(m->config)) return FVLM_OK;
@@ -205,6 +228,6 @@ fvlm_status fvlm_bench_plan(fvlm_bench_line *lines, const uint32_t *sides, size_
 {
     size_t text;
     fvlm_status st = text_positions(m, o, &text, err);
-    for (size_t i = 0; i < n && !st; i++) st = plan_line(&lines[i], sides[i], text, m, err);
+    for (size_t i = 0; i < n && !st; i++) st = plan_line(&lines[i], sides[i], text, m, o, err);
     return st;
 }

@@ -12,6 +12,7 @@
 typedef struct {
     const char *image, *prompt; /* the picture's path and the question about it; image NULL: random */
     fvlm_picture picture;       /* how it is read (image/image.h) */
+    fvlm_tiling tiling;         /* of a picture; random pixels are one square */
     size_t text;                /* without a picture: positions of the prompt besides the image's */
     size_t runs;                /* that are timed, after one that warms up; at least 1 */
 } fvlm_bench_options;
@@ -40,7 +41,7 @@ typedef struct {
     fvlm_act_mode act;
     const char *cpu;
     uint32_t side;
-    size_t image_tokens, positions;
+    size_t squares, image_tokens, positions;
     double seconds[FVLM_BENCH_PARTS][FVLM_BENCH_QUANTILES];
     double vision_rate, prefill_rate; /* multiply-adds a second at the median */
     double decode_bandwidth;          /* bytes of weights a second at the median */

@@ -13,7 +13,7 @@
 #define MAX_RUNS 1000
 
 static struct {
-    const char *act, *cpu, *image, *prompt, *picture;
+    const char *act, *cpu, *image, *prompt, *picture, *tiles;
     fvlm_cli_numbers threads, sizes;
     uint64_t runs, text;
     bool json, quiet;
@@ -40,11 +40,16 @@ static const fvlm_cli_option options[] = {
      .number = &opt.text},
     {.name = "size",
      .arg = "LIST",
-     .help = "sides of the image, multiples of 64, such as 512,1024",
+     .help = "sides of the image, or of each tile, multiples of 64, such as 512,1024",
      .min = 64,
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
      .numbers = &opt.sizes},
+    {.name = "tiles",
+     .arg = "CxR",
+     .help = "with --image: besides the whole picture see C x R tiles of it, such as 2x2; or off",
+     .preset = "the model's",
+     .text = &opt.tiles},
     {.name = "act",
      .arg = "MODE",
      .help = "type of activations",
@@ -103,8 +108,9 @@ static void print_line(const fvlm_model *m, const fvlm_bench_line *l, const fvlm
 {
     static const char *const labels[] = {"image", "vision", "projector", "prefill", "TTFT", "decode"};
     static const char *const heads[] = {"min", "median", "90 %", "99 %"};
-    printf("\n%s activations, %u thread%s, %" PRIu32 " x %" PRIu32 " pixels, %zu positions (%zu of the image)\n%-10s",
-           fvlm_act_name(l->act), l->threads, l->threads == 1 ? "" : "s", l->side, l->side, l->positions,
+    printf("\n%s activations, %u thread%s, ", fvlm_act_name(l->act), l->threads, l->threads == 1 ? "" : "s");
+    if (l->squares > 1) printf("overview and %zu tiles of ", l->squares - 1);
+    printf("%" PRIu32 " x %" PRIu32 " pixels, %zu positions (%zu of the image)\n%-10s", l->side, l->side, l->positions,
            l->image_tokens, "");
     for (fvlm_bench_quantile q = 0; q < FVLM_BENCH_QUANTILES; q++)
         if (fvlm_bench_has_quantile(o, q)) printf(" %11s", heads[q]);
@@ -140,6 +146,7 @@ static json_t *line_json(const fvlm_model *m, const fvlm_bench_line *l, const fv
                              "activations", fvlm_act_name(l->act), "size", (int)l->side, "image_tokens",
                              (int)l->image_tokens, "positions", (int)l->positions, "runs", (json_int_t)o->runs);
     if (o->image) fvlm_json_set(&line, "image", fvlm_json_lossy_string(o->image));
+    if (l->squares > 1) fvlm_json_set(&line, "tiles", json_integer((json_int_t)l->squares - 1));
     if (o->image && has_llm) fvlm_json_set(&line, "prompt", fvlm_json_lossy_string(o->prompt));
     set_seconds(&line, "seconds", m, l, o, FVLM_BENCH_MEDIAN);
     set_seconds(&line, "seconds_min", m, l, o, FVLM_BENCH_MIN);
@@ -181,12 +188,13 @@ static fvlm_status bench_model(const char *path, unsigned threads, const char *a
 {
     fvlm_model *m = NULL;
     fvlm_model_options model = {.threads = threads, .cpu = opt.cpu, .stop = fvlm_cli_stop()};
-    const fvlm_bench_options o = {.image = opt.image,
-                                  .picture = fvlm_picture_named(opt.picture),
-                                  .prompt = opt.prompt ? opt.prompt : "Describe the picture.",
-                                  .text = opt.text ? opt.text : 24,
-                                  .runs = opt.runs};
+    fvlm_bench_options o = {.image = opt.image,
+                            .picture = fvlm_picture_named(opt.picture),
+                            .prompt = opt.prompt ? opt.prompt : "Describe the picture.",
+                            .text = opt.text ? opt.text : 24,
+                            .runs = opt.runs};
     fvlm_status st = fvlm_model_options_act(&model, act, err);
+    if (!st && opt.tiles) st = fvlm_tiling_parse(&o.tiling, opt.tiles, err);
     if (!st) st = fvlm_model_open(&m, path, &model, err);
     if (!st && !fvlm_config_has_llm(m->config) && (opt.prompt || opt.text))
         st = fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" has no language model; leave out --prompt and --text", path);
@@ -206,6 +214,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
         return fvlm_fail(err, FVLM_USAGE, "--image -: every run reads the picture again; give a file");
     if (opt.image && !strcmp(opt.image, "none"))
         return fvlm_fail(err, FVLM_USAGE, "--image none: leave out --image to time random pixels");
+    if (opt.tiles && !opt.image)
+        return fvlm_fail(err, FVLM_USAGE, "--tiles needs --image FILE; random pixels are one square");
     if (opt.picture && !opt.image) return fvlm_fail(err, FVLM_USAGE, "--picture needs --image FILE");
     if (opt.text && opt.image)
         return fvlm_fail(err, FVLM_USAGE, "with --image the prompt has the length of --prompt; leave out --text");

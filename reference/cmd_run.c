@@ -17,7 +17,7 @@
 enum { MAX_TOKENS = 256 };
 
 static struct {
-    const char *act, *cpu, *picture, *output;
+    const char *act, *cpu, *picture, *output, *tiles;
     uint64_t threads, size, max_tokens, seed;
     double temperature, top_p;
     bool json, quiet, tokens_only, no_check, embedding, force;
@@ -49,11 +49,16 @@ static const fvlm_cli_option options[] = {
      .number = &opt.seed},
     {.name = "size",
      .arg = "PIXELS",
-     .help = "side of the image, a multiple of 64",
+     .help = "side of the image, or of each tile, a multiple of 64",
      .min = 64,
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
      .number = &opt.size},
+    {.name = "tiles",
+     .arg = "CxR",
+     .help = "besides the whole image see C x R tiles of it, such as 2x2; or off",
+     .preset = "the model's",
+     .text = &opt.tiles},
     FVLM_CLI_PICTURE(&opt.picture),
     {.name = "act",
      .arg = "MODE",
@@ -80,7 +85,7 @@ typedef struct {
     FILE *to;      /* NULL: nowhere */
     bool terminal; /* to is one */
     fvlm_progress bar;
-    uint64_t done, blocks;
+    uint64_t done, blocks, text_blocks; /* of them, after the picture */
 } screen;
 
 static void show_text(void *ctx, const char *text, size_t n_bytes)
@@ -100,11 +105,25 @@ static void show_text(void *ctx, const char *text, size_t n_bytes)
 /* Tower blocks and layers cost about the same, so counting them gives a fair bar. */
 static void show_progress(void *ctx, const char *name, const float *x, size_t rows, size_t cols)
 {
-    (void)name, (void)x, (void)rows, (void)cols;
+    (void)x, (void)rows, (void)cols;
     screen *s = ctx;
     if (s->done >= s->blocks) return; /* the answer has begun */
+    if (s->done < s->blocks - s->text_blocks && !strcmp(name, "llm.embed")) s->done = s->blocks - s->text_blocks;
     fvlm_progress_update(&s->bar, ++s->done, s->blocks);
     fvlm_memory_peak_anonymous_bytes();
+}
+
+/* A model that chooses among several tilings may take fewer squares than this; then the bar jumps. */
+static void count_blocks(screen *s, const fvlm_config *c, const fvlm_tiling *t)
+{
+    const size_t side = opt.size ? opt.size : c->vision.image_size;
+    uint64_t tiles = (uint64_t)t->columns * t->rows;
+    for (uint32_t i = 0; i < c->tiles.n_sizes && !t->columns && !t->off; i++) {
+        const uint64_t n = c->tiles.size[i][0] / side * (c->tiles.size[i][1] / side);
+        if (n > tiles) tiles = n;
+    }
+    s->text_blocks = 3 + (uint64_t)c->llm.layers;
+    s->blocks = (1 + tiles) * (fvlm_model_count_blocks(c) - s->text_blocks) + s->text_blocks;
 }
 
 static double decode_rate(const fvlm_timing *t)
@@ -116,7 +135,7 @@ static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, doubl
 {
     const fvlm_timing *t = &a->timing;
     fvlm_run_cost_begin(a->picture_notes, open_seconds);
-    if (a->image_tokens) fvlm_run_cost_image(m, t, side);
+    if (a->image_tokens) fvlm_run_cost_image(m, t, &a->tiling, side, a->image_tokens);
     fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
     fprintf(stderr, "TTFT       %8.1f ms   from %s to first token\n", t->ttft * 1e3,
             a->image_tokens ? "image" : "prompt");
@@ -145,28 +164,32 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
     for (size_t i = 0; i < a->n_ids; i++) fvlm_json_append(&list, json_integer(a->ids[i]));
     fvlm_exec *e = fvlm_model_exec(m);
     char notes[FVLM_PIXELS_NOTES_CHARS];
-    return json_pack("{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:{s:I, s:I, s:I}, "
-                     "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
-                     "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
-                     fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended,
-                     "stopped", why_stopped(a), "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu",
-                     fvlm_exec_cpu(e), "threads", (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side,
-                     "picture", fvlm_picture_named(opt.picture) == FVLM_PICTURE_APPLE ? "apple" : "seen",
-                     "picture_notes", fvlm_pixels_describe_notes(a->picture_notes, notes), "tokens", "prompt",
-                     (json_int_t)a->prompt_tokens, "image", (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids,
-                     "seconds", "open", open_seconds, "image", t->image, "vision", t->vision, "projector", t->projector,
-                     "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode, "decode_tokens_per_second",
-                     decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(), "peak_anonymous_bytes",
-                     (json_int_t)fvlm_memory_peak_anonymous_bytes());
+    json_t *all = json_pack(
+        "{s:o, s:o, s:o, s:s%, s:o, s:b, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:{s:I, s:I, s:I}, "
+        "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:I, s:I}",
+        "model", fvlm_json_lossy_string(args[0]), "image", fvlm_json_lossy_string(args[1]), "prompt",
+        fvlm_json_lossy_string(args[2]), "answer", text, n_bytes, "answer_ids", list, "ended", a->ended, "stopped",
+        why_stopped(a), "activations", fvlm_act_name(fvlm_exec_mode(e)), "cpu", fvlm_exec_cpu(e), "threads",
+        (int)fvlm_pool_threads(fvlm_exec_pool(e)), "size", (int)side, "picture",
+        fvlm_picture_named(opt.picture) == FVLM_PICTURE_APPLE ? "apple" : "seen", "picture_notes",
+        fvlm_pixels_describe_notes(a->picture_notes, notes), "tokens", "prompt", (json_int_t)a->prompt_tokens, "image",
+        (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids, "seconds", "open", open_seconds, "image", t->image,
+        "vision", t->vision, "projector", t->projector, "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode,
+        "decode_tokens_per_second", decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
+        "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
+    if (a->tiling.columns) fvlm_json_set(&all, "tiles", fvlm_run_cost_tiles_json(&a->tiling));
+    return all;
 }
 
-static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
+static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, const fvlm_tiling *tiling, double open_seconds,
+                          screen *s, fvlm_err *err)
 {
     const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
     const uint32_t side = opt.size ? (uint32_t)opt.size : fvlm_model_config(m)->vision.image_size;
     const fvlm_question question = {.image = image,
                                     .picture = fvlm_picture_named(opt.picture),
                                     .side = side,
+                                    .tiling = *tiling,
                                     .text = args->items[2],
                                     .sampling = {(uint32_t)opt.max_tokens, opt.temperature, opt.top_p, opt.seed},
                                     .emit = show_text,
@@ -181,7 +204,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     s->terminal = s->to == stdout && isatty(STDOUT_FILENO);
     if (opt.json && !s->to) return fvlm_fail_errno(err, "cannot collect the answer");
 
-    s->blocks = fvlm_model_count_blocks(fvlm_model_config(m));
+    count_blocks(s, fvlm_model_config(m), tiling);
     fvlm_progress_start(&s->bar, "run", opt.quiet || opt.json);
     fvlm_status st = fvlm_model_answer(m, &question, &a, err);
     fvlm_progress_end(&s->bar);
@@ -197,11 +220,12 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, double open_
     return st;
 }
 
-static fvlm_status embed(fvlm_model *m, const fvlm_cli_list *args, double open_seconds, screen *s, fvlm_err *err)
+static fvlm_status embed(fvlm_model *m, const fvlm_cli_list *args, const fvlm_tiling *tiling, double open_seconds,
+                         screen *s, fvlm_err *err)
 {
     const fvlm_run_embedding_options o = {
         .model = args->items[0],
-        .image = {args->items[1], fvlm_picture_named(opt.picture), (uint32_t)opt.size},
+        .image = {args->items[1], fvlm_picture_named(opt.picture), (uint32_t)opt.size, *tiling},
         .output = opt.output,
         .force = opt.force,
         .json = opt.json,
@@ -216,6 +240,8 @@ static fvlm_status check_usage(const fvlm_cli_list *args, fvlm_err *err)
     const bool answer = args->n == 3;
     if (opt.json && opt.tokens_only)
         return fvlm_fail(err, FVLM_USAGE, "--json includes the token ids; leave out --tokens-only");
+    if (opt.tiles && !strcmp(args->items[1], "none"))
+        return fvlm_fail(err, FVLM_USAGE, "--tiles divides a picture; \"none\" has nothing to divide");
     if (answer && opt.embedding) return fvlm_fail(err, FVLM_USAGE, "--embedding asks no question; leave out PROMPT");
     if (answer && (opt.output || opt.force))
         return fvlm_fail(err, FVLM_USAGE, "--output and --force are for an embedding; leave out PROMPT");
@@ -253,12 +279,17 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                             .observer = show_progress,
                             .observer_ctx = &s,
                             .observe_chunks = true};
+    fvlm_tiling tiling = {0};
     fvlm_status st = check_usage(args, err);
+    if (!st && opt.tiles) st = fvlm_tiling_parse(&tiling, opt.tiles, err);
     if (!st) st = fvlm_model_options_act(&o, opt.act, err);
     if (!st) st = fvlm_model_open(&m, args->items[0], &o, err);
     if (!st) st = check_model(m, args, err);
     const double open_seconds = fvlm_clock_seconds() - started;
-    if (!st) st = args->n == 3 ? answer(m, args, open_seconds, &s, err) : embed(m, args, open_seconds, &s, err);
+    if (!st && args->n == 3)
+        st = answer(m, args, &tiling, open_seconds, &s, err);
+    else if (!st)
+        st = embed(m, args, &tiling, open_seconds, &s, err);
     fvlm_model_close(&m);
     return st;
 }
@@ -271,6 +302,7 @@ const fvlm_cli_command fvlm_run_command = {
     .max_args = 3,
     .options = options,
     .examples = "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
+                "fvlm run fastvlm-int4.fvlm scan.png \"What does it say?\" --tiles 2x2\n"
                 "fvlm run fastvlm.fvlm photo.jpg --embedding -o photo.npy\n",
     .run = run,
 };

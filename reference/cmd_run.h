@@ -6,6 +6,8 @@
 
 #include "reference/reference.h"
 
+struct json_t; /* of <jansson.h> */
+
 typedef struct {
     const char *model; /* as the user names it */
     fvlm_image image;
@@ -20,7 +22,11 @@ fvlm_status fvlm_run_embedding(fvlm_model *m, const fvlm_run_embedding_options *
 
 /* Lines on stderr: what was noticed about the picture, opening, the picture's parts; and memory and machine. */
 void fvlm_run_cost_begin(unsigned picture_notes, double open_seconds);
-void fvlm_run_cost_image(const fvlm_model *m, const fvlm_timing *t, uint32_t side);
+void fvlm_run_cost_image(const fvlm_model *m, const fvlm_timing *t, const fvlm_tiling_cost *tiling, uint32_t side,
+                         size_t image_tokens);
 void fvlm_run_cost_end(fvlm_model *m);
+
+/* For --json, of a picture that was divided. */
+struct json_t *fvlm_run_cost_tiles_json(const fvlm_tiling_cost *tiling);
 
 #endif

@@ -82,6 +82,7 @@ static json_t *report(fvlm_model *m, const fvlm_embedding *e, const fvlm_run_emb
         fvlm_pixels_describe_notes(e->picture_notes, notes), "seconds", "open", o->open_seconds, "image", t->image,
         "vision", t->vision, "projector", t->projector, "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
         "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
+    if (e->tiling.columns) fvlm_json_set(&all, "tiles", fvlm_run_cost_tiles_json(&e->tiling));
     if (o->output)
         fvlm_json_set(&all, "output", fvlm_json_lossy_string(o->output));
     else
@@ -91,11 +92,15 @@ static json_t *report(fvlm_model *m, const fvlm_embedding *e, const fvlm_run_emb
 
 static void print(const fvlm_embedding *e, const fvlm_run_embedding_options *o)
 {
-    const size_t side = (size_t)lround(sqrt((double)e->rows));
+    const fvlm_tiling_cost *t = &e->tiling;
+    const size_t side = (size_t)lround(sqrt((double)(t->columns ? t->each[0].tokens : e->rows)));
+    char tiles[80] = "";
+    if (t->columns)
+        snprintf(tiles, sizeof tiles, " of the overview, then %" PRIu32 " x %" PRIu32 " tiles", t->columns, t->rows);
     double norms[3];
     row_norms(e, norms);
-    fvlm_terminal_print(stdout, "%s: %zu x %zu, one row for each of %zu x %zu image tokens\n", o->image.path, e->rows,
-                        e->cols, side, side);
+    fvlm_terminal_print(stdout, "%s: %zu x %zu, one row for each of %zu x %zu image tokens%s\n", o->image.path, e->rows,
+                        e->cols, side, side, tiles);
     printf("norm of a row: mean %.5g, from %.5g to %.5g\n", norms[1], norms[0], norms[2]);
     for (size_t i = 0; i < e->rows && i < SHOWN_ROWS; i++) {
         printf("row %-4zu", i);
@@ -117,7 +122,7 @@ fvlm_status fvlm_run_embedding(fvlm_model *m, const fvlm_run_embedding_options *
     st = fvlm_cli_flush(st, err); /* the embedding comes before the figures, which go to stderr */
     if (!st && !o->quiet && !o->json) {
         fvlm_run_cost_begin(e.picture_notes, o->open_seconds);
-        fvlm_run_cost_image(m, &e.timing, side);
+        fvlm_run_cost_image(m, &e.timing, &e.tiling, side, e.rows);
         fvlm_run_cost_end(m);
     }
     fvlm_embedding_free(&e);

@@ -13,13 +13,13 @@ typedef struct {
     fvlm_model *m;
     const fvlm_question *q;
     fvlm_answer *out;
-    uint32_t side; /* of the image */
+    fvlm_image image;
+    fvlm_tiles tiles; /* of the image, once it is loaded */
     double started;
     uint32_t *prompt; /* ids */
     size_t split;     /* how many of them come before the image */
     size_t n_positions;
     float *embeddings; /* [n_positions, hidden]: text before the image, image, text after */
-    float *features;   /* [image_tokens, out_dim] */
     float *logits;     /* [vocab] */
     fvlm_sampler *sampler;
     fvlm_decoding decoding;
@@ -30,39 +30,57 @@ static void free_generation(generation *g)
 {
     free(g->prompt);
     free(g->embeddings);
-    free(g->features);
+    fvlm_tiles_free(&g->tiles);
     free(g->logits);
     fvlm_sampler_destroy(&g->sampler);
 }
 
-/* Prompt ids, sizes and all memory, so that whatever can be refused is refused before the first pass. */
-static fvlm_status prepare(generation *g, fvlm_err *err)
+/* What upstream does with a text that is too long is to cut its end off, the question. */
+static fvlm_status check_length(const generation *g, fvlm_err *err)
+{
+    const fvlm_tiles *t = &g->tiles;
+    const size_t context = fvlm_model_context(g->m);
+    if (!t->columns || g->n_positions < context) return FVLM_OK;
+    return fvlm_fail(
+        err, FVLM_LIMIT,
+        "the prompt takes %zu positions, the overview and %u x %u tiles %zu; the context holds %zu, answer "
+        "included: take fewer tiles or a smaller size",
+        g->out->prompt_tokens, t->columns, t->rows, g->out->image_tokens, context);
+}
+
+/* Prompt ids and the picture, whose shape may decide how many positions it takes. */
+static fvlm_status read_question(generation *g, fvlm_err *err)
 {
     fvlm_model *m = g->m;
-    const fvlm_config *c = m->config;
     const fvlm_question *q = g->q;
     fvlm_answer *out = g->out;
-    const bool with_image = q->image || q->rows;
     fvlm_status st = fvlm_model_require_llm(m, err);
-    if (!st && q->image) st = fvlm_model_check_side(m, g->side, err);
-    if (!st) st = fvlm_sampler_create(&g->sampler, &q->sampling, c->llm.vocab, err);
-    if (!st) st = fvlm_prompt_ids(m, q->text, with_image, &g->prompt, &out->prompt_tokens, &g->split, err);
+    if (!st && q->image) st = fvlm_model_check_image(m, &g->image, err);
+    if (!st) st = fvlm_sampler_create(&g->sampler, &q->sampling, m->config->llm.vocab, err);
+    if (!st) st = fvlm_prompt_ids(m, q->text, q->image || q->rows, &g->prompt, &out->prompt_tokens, &g->split, err);
+    if (!st && q->image) st = fvlm_model_load_timed(m, &g->image, &g->tiles, &out->timing.image, err);
     if (st) return st;
-
-    out->image_tokens = q->image ? fvlm_model_image_tokens(c, g->side) : q->rows ? q->n_rows : 0;
+    out->picture_notes = g->tiles.overview.notes;
+    out->image_tokens = q->image ? fvlm_model_tiles_tokens(m->config, &g->tiles) : q->rows ? q->n_rows : 0;
     g->n_positions = out->prompt_tokens + out->image_tokens;
-    const size_t context = fvlm_model_context(m);
-    const size_t left = g->n_positions < context ? context - g->n_positions : 0;
-    g->max_ids = q->sampling.max_new_tokens < left ? q->sampling.max_new_tokens : left;
-    st = fvlm_model_reserve(m, g->n_positions, g->n_positions + (left ? g->max_ids : 1), err);
-    if (st) return st;
+    return check_length(g, err);
+}
 
+/* All memory, so that whatever can be refused is refused before the first pass. */
+static fvlm_status prepare(generation *g, fvlm_err *err)
+{
+    const fvlm_config *c = g->m->config;
+    const size_t context = fvlm_model_context(g->m), most = g->q->sampling.max_new_tokens;
+    fvlm_status st = read_question(g, err);
+    if (st) return st;
+    const size_t left = g->n_positions < context ? context - g->n_positions : 0;
+    g->max_ids = most < left ? most : left;
+    st = fvlm_model_reserve(g->m, g->n_positions, g->n_positions + (left ? g->max_ids : 1), err);
+    if (st) return st;
     g->embeddings = fvlm_alloc(g->n_positions * c->llm.hidden, sizeof(float));
-    g->features = fvlm_alloc(out->image_tokens * c->vision.out_dim, sizeof(float));
     g->logits = fvlm_alloc(c->llm.vocab, sizeof(float));
-    out->ids = fvlm_alloc(g->max_ids, sizeof *out->ids);
-    if (g->embeddings && g->features && g->logits && out->ids) return FVLM_OK;
-    return fvlm_fail_nomem(err);
+    g->out->ids = fvlm_alloc(g->max_ids, sizeof *g->out->ids);
+    return g->embeddings && g->logits && g->out->ids ? FVLM_OK : fvlm_fail_nomem(err);
 }
 
 /* Writes the image's rows at their offset among the embeddings. */
@@ -70,9 +88,7 @@ static fvlm_status encode_image(generation *g, fvlm_err *err)
 {
     const size_t hidden = g->m->config->llm.hidden;
     float *rows = g->embeddings + g->split * hidden;
-    const fvlm_image image = {g->q->image, g->q->picture, g->side};
-    if (image.path)
-        return fvlm_model_encode_into(g->m, &image, g->features, rows, &g->out->timing, &g->out->picture_notes, err);
+    if (g->image.path) return fvlm_model_encode_timed(g->m, &g->tiles, rows, &g->out->timing, &g->out->tiling, err);
     if (g->q->rows) memcpy(rows, g->q->rows, g->q->n_rows * hidden * sizeof *rows);
     return FVLM_OK;
 }
@@ -134,7 +150,7 @@ fvlm_status fvlm_model_answer(fvlm_model *m, const fvlm_question *question, fvlm
     generation g = {.m = m,
                     .q = question,
                     .out = out,
-                    .side = question->side ? question->side : m->config->vision.image_size,
+                    .image = {question->image, question->picture, question->side, question->tiling},
                     .started = fvlm_clock_seconds()};
     *out = (fvlm_answer){0};
     fvlm_status st = prepare(&g, err);
@@ -149,5 +165,6 @@ fvlm_status fvlm_model_answer(fvlm_model *m, const fvlm_question *question, fvlm
 void fvlm_answer_free(fvlm_answer *a)
 {
     free(a->ids);
+    free(a->tiling.each);
     *a = (fvlm_answer){0};
 }

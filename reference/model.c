@@ -45,8 +45,6 @@ static fvlm_status open_parts(fvlm_model *m, const char *path, fvlm_err *err)
     fvlm_status st = fvlm_reader_open(&m->reader, path, err);
     if (st) return st;
     m->config = fvlm_reader_config(m->reader);
-    if (m->config->tiles.n_sizes)
-        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" divides pictures into tiles, which cannot be run yet", path);
     if (m->options.act_by_file) m->options.act = is_quantized(m->reader) ? FVLM_ACT_INT8 : FVLM_ACT_F32;
     st = fvlm_exec_create(&m->exec, m->options.threads, m->options.cpu, m->options.act, err);
     if (st) return st;

@@ -46,10 +46,12 @@ void fvlm_tower_memory_free(fvlm_tower_memory *t);
 /* llm.c */
 void fvlm_llm_memory_free(fvlm_llm_memory *l);
 
-/* encode.c. Picture to rows [tokens, image width]; features [tokens, vision.out_dim] is scratch, which a model without
- * a projector does not need. image->side is given. Adds to *t what it took. */
-fvlm_status fvlm_model_encode_into(fvlm_model *m, const fvlm_image *image, float *features, float *rows, fvlm_timing *t,
-                                   unsigned *notes, fvlm_err *err);
+/* encode.c. fvlm_model_load_tiles and fvlm_model_encode_tiles with what they cost: *seconds is set, to *timing the
+ * parts are added, *tiling is set, also on failure, and its 'each' owned by the caller. */
+fvlm_status fvlm_model_load_timed(const fvlm_model *m, const fvlm_image *image, fvlm_tiles *out, double *seconds,
+                                  fvlm_err *err);
+fvlm_status fvlm_model_encode_timed(fvlm_model *m, const fvlm_tiles *t, float *rows, fvlm_timing *timing,
+                                    fvlm_tiling_cost *tiling, fvlm_err *err);
 
 /* parts.c. Each refuses a model that lacks the part. */
 fvlm_status fvlm_model_require_llm(const fvlm_model *m, fvlm_err *err);

@@ -19,7 +19,7 @@
 
 #include "format/reader.h"
 #include "format/base/stop.h"
-#include "reference/image/image.h"
+#include "reference/image/tiles.h"
 #include "reference/ops/ops.h"
 #include "reference/tokenizer/tokenizer.h"
 
@@ -74,6 +74,50 @@ fvlm_status fvlm_model_check_side(const fvlm_model *m, uint32_t side, fvlm_err *
 fvlm_status fvlm_model_tower(fvlm_model *m, const fvlm_pixels *pixels, float *features, fvlm_err *err);
 fvlm_status fvlm_model_project(fvlm_model *m, const float *features, size_t tokens, float *rows, fvlm_err *err);
 
+/* ---- pictures in tiles: tiling.c, encode.c ---- */
+
+/* How a picture is divided into tiles. All zero: as the config says. */
+typedef struct {
+    uint32_t columns, rows; /* so many, as a config with this one size would have it; see SPEC.md, section 5.1 */
+    bool off;               /* not at all: the picture padded to a square */
+} fvlm_tiling;
+
+/* Reads "2x2" (columns x rows), or "off". */
+fvlm_status fvlm_tiling_parse(fvlm_tiling *out, const char *text, fvlm_err *err);
+
+typedef struct {
+    const char *path; /* of a JPEG, PNG or WebP file; "-": standard input */
+    fvlm_picture picture;
+    uint32_t side; /* pixels a side that it, or each of its tiles, is resized to; 0: the model's own */
+    fvlm_tiling tiling;
+} fvlm_image;
+
+/* Refuses a side and a tiling that the model cannot run, without opening the file. */
+fvlm_status fvlm_model_check_image(const fvlm_model *m, const fvlm_image *image, fvlm_err *err);
+
+/* Reads the file; fvlm_tiles_free frees *out, which is empty on failure. */
+fvlm_status fvlm_model_load_tiles(const fvlm_model *m, const fvlm_image *image, fvlm_tiles *out, fvlm_err *err);
+
+/* Rows that stand for the picture. */
+size_t fvlm_model_tiles_tokens(const fvlm_config *c, const fvlm_tiles *t);
+
+/* What a square cost: the overview or a tile. */
+typedef struct {
+    double vision, projector; /* seconds */
+    size_t tokens;            /* of it that are kept */
+} fvlm_tile_cost;
+
+/* Squares to rows [tokens, image width], one square after the other. each [fvlm_tiles_count(t)] may be NULL. */
+fvlm_status fvlm_model_encode_tiles(fvlm_model *m, const fvlm_tiles *t, float *rows, fvlm_tile_cost *each,
+                                    fvlm_err *err);
+
+/* What dividing a picture gave. */
+typedef struct {
+    uint32_t columns, rows; /* 0: it was not divided, and 'each' is NULL */
+    size_t newlines;        /* rows of projector.newline */
+    fvlm_tile_cost *each;   /* [1 + columns * rows]: the overview, then the tiles row by row; malloc'd */
+} fvlm_tiling_cost;
+
 /* ---- the language model: llm.c ----
  * A file may hold the vision part alone (config.h). Its model refuses what follows, except for the image alone. */
 
@@ -116,7 +160,8 @@ typedef void (*fvlm_emit)(void *ctx, const char *text, size_t n_bytes);
 typedef struct {
     const char *image; /* path of a JPEG, PNG or WebP file; "-": standard input */
     fvlm_picture picture;
-    uint32_t side;     /* pixels a side that the image is resized to; 0: the model's own */
+    uint32_t side; /* pixels a side that the image, or each of its tiles, is resized to; 0: the model's own */
+    fvlm_tiling tiling;
     const float *rows; /* [n_rows, llm.hidden], from fvlm_model_project */
     size_t n_rows;
     const char *text;
@@ -136,17 +181,12 @@ typedef struct {
 } fvlm_timing;
 
 typedef struct {
-    const char *path; /* of a JPEG, PNG or WebP file; "-": standard input */
-    fvlm_picture picture;
-    uint32_t side; /* pixels a side that it is resized to; 0: the model's own */
-} fvlm_image;
-
-typedef struct {
     float *values; /* [rows, cols], malloc'd: a row for each image token, as the language model would receive it;
                       without a projector as the tower puts it out */
     size_t rows, cols;
     unsigned picture_notes; /* fvlm_pixels.notes */
     fvlm_timing timing;     /* image, vision, projector */
+    fvlm_tiling_cost tiling;
 } fvlm_embedding;
 
 /* On failure *out is empty. */
@@ -162,6 +202,7 @@ typedef struct {
     unsigned picture_notes; /* fvlm_pixels.notes */
     bool ended; /* by a token of config.eos, which is not in ids; false: by max_new_tokens or a full context */
     fvlm_timing timing;
+    fvlm_tiling_cost tiling;
 } fvlm_answer;
 
 /* Answers one question; what earlier questions left in the KV cache is discarded. Everything that can be refused is

@@ -38,13 +38,13 @@ static bool find_input(fvlm_input_list *l, size_t positions)
     return false;
 }
 
-static fvlm_status load_pixels(fvlm_input_list *l, fvlm_err *err)
+static fvlm_status load_picture(fvlm_input_list *l, const fvlm_model *m, fvlm_err *err)
 {
-    const fvlm_pixels_options o = {l->side, l->o->picture, l->o->cpu, l->o->stop};
     const size_t own = l->o->n_images;
-    fvlm_pixels_free(&l->pixels);
-    if (l->picture < own) return fvlm_pixels_load(&l->pixels, l->o->images[l->picture], &o, err);
-    return fvlm_pixels_draw(&l->pixels, (unsigned)(l->picture - own), o.side, err);
+    fvlm_tiles_free(&l->tiles);
+    if (l->picture >= own) return fvlm_pixels_draw(&l->tiles.overview, (unsigned)(l->picture - own), l->side, err);
+    const fvlm_image image = {.path = l->o->images[l->picture], .picture = l->o->picture, .side = l->side};
+    return fvlm_model_load_tiles(m, &image, &l->tiles, err);
 }
 
 /* The ids of in->prompt. */
@@ -66,13 +66,14 @@ fvlm_status fvlm_input_list_next(fvlm_input_list *l, const fvlm_model *m, size_t
 {
     *more = find_input(l, positions);
     if (!*more) return FVLM_OK;
-    *in = (fvlm_runner_input){.pixels = &l->pixels,
+    *in = (fvlm_runner_input){.pixels = &l->tiles.overview,
+                              .tiles = &l->tiles,
                               .same_pixels = l->loaded,
                               .image = l->picture < l->o->n_images ? l->o->images[l->picture] : NULL,
                               .prompt = l->embedding ? NULL : prompt_of(l),
                               .embedding = l->embedding,
                               .n_tokens = l->o->tokens};
-    fvlm_status st = l->loaded ? FVLM_OK : load_pixels(l, err);
+    fvlm_status st = l->loaded ? FVLM_OK : load_picture(l, m, err);
     if (!st && !l->embedding) st = take_prompt(l, m, in, err);
     if (st) return st;
     l->loaded = true;
@@ -82,7 +83,7 @@ fvlm_status fvlm_input_list_next(fvlm_input_list *l, const fvlm_model *m, size_t
 
 void fvlm_input_list_free(fvlm_input_list *l)
 {
-    fvlm_pixels_free(&l->pixels);
+    fvlm_tiles_free(&l->tiles);
     free(l->ids);
     l->ids = NULL;
 }

@@ -13,8 +13,8 @@ typedef struct {
     const char *embedding;    /* see fvlm_parity; then there are no prompts */
     size_t picture, question; /* of the next input: the user's pictures come first, then those that are drawn */
     bool loaded;              /* the picture's pixels are there */
-    fvlm_pixels pixels;
-    uint32_t *ids; /* of the prompt in hand */
+    fvlm_tiles tiles;         /* the picture as the model divides it; one that is drawn is not divided */
+    uint32_t *ids;            /* of the prompt in hand */
     size_t n_ids, split;
 } fvlm_input_list;
 

@@ -37,6 +37,12 @@ void fvlm_runner_close(fvlm_runner *r)
     r->picture = NULL;
 }
 
+/* Borrowed from the input. */
+static fvlm_tiles tiles_of(const fvlm_runner_input *in)
+{
+    return in->tiles ? *in->tiles : (fvlm_tiles){.overview = *in->pixels};
+}
+
 typedef struct {
     float *rows, *logits;
     size_t n_positions;
@@ -46,7 +52,8 @@ static fvlm_status create_scratch(const fvlm_runner *r, scratch *s, fvlm_err *er
 {
     const fvlm_config *c = fvlm_model_config(r->m);
     const size_t n_steps = r->input->n_tokens ? r->input->n_tokens - 1 : 0;
-    s->n_positions = r->input->n_ids + fvlm_model_image_tokens(c, r->input->pixels->side);
+    const fvlm_tiles tiles = tiles_of(r->input);
+    s->n_positions = r->input->n_ids + fvlm_model_tiles_tokens(c, &tiles);
     if (s->n_positions + n_steps > fvlm_model_context(r->m))
         return fvlm_fail(err, FVLM_LIMIT, "%zu positions do not fit in the model's context of %zu",
                          s->n_positions + n_steps, fvlm_model_context(r->m));
@@ -59,16 +66,15 @@ static fvlm_status create_scratch(const fvlm_runner *r, scratch *s, fvlm_err *er
 static fvlm_status encode_picture(fvlm_runner *r, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(r->m);
-    r->n_image = fvlm_model_image_tokens(c, r->input->pixels->side);
+    const fvlm_tiles tiles = tiles_of(r->input);
+    r->n_image = fvlm_model_tiles_tokens(c, &tiles);
     free(r->picture);
     const bool project = !r->input->embedding || !strcmp(r->input->embedding, "projector");
-    r->picture = fvlm_alloc(project ? r->n_image * c->projector.out : 0, sizeof(float));
-    float *features = fvlm_alloc(r->n_image * c->vision.out_dim, sizeof(float));
-    fvlm_status st = r->picture && features ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st) st = fvlm_model_tower(r->m, r->input->pixels, features, err);
-    if (!st && !r->stopped && project) st = fvlm_model_project(r->m, features, r->n_image, r->picture, err);
-    free(features);
-    return st;
+    const size_t width = project ? fvlm_config_image_width(c) : c->vision.out_dim;
+    r->picture = fvlm_alloc(r->n_image * width, sizeof(float));
+    if (!r->picture) return fvlm_fail_nomem(err);
+    if (!project) return fvlm_model_tower(r->m, r->input->pixels, r->picture, err);
+    return fvlm_model_encode_tiles(r->m, &tiles, r->picture, NULL, err);
 }
 
 static fvlm_status run_prompt(fvlm_runner *r, scratch *s, fvlm_err *err)

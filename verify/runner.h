@@ -12,8 +12,9 @@
 #include "verify/parity.h"
 
 typedef struct {
-    const fvlm_pixels *pixels;
-    bool same_pixels;    /* as in the input before: the tower does not run again */
+    const fvlm_pixels *pixels; /* of the picture, or of its overview */
+    const fvlm_tiles *tiles;   /* with what it is divided into; NULL: nothing */
+    bool same_pixels;          /* as in the input before: the tower does not run again */
     bool same_start;     /* the ids before the picture, too: the pass begins after it and meets at its logits only */
     const char *image;   /* the file it is from; NULL if it was drawn */
     const char *prompt;  /* NULL if it was recorded */

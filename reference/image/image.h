@@ -50,7 +50,7 @@ typedef struct {
 
 /* Reads a JPEG, PNG or WebP file, a pipe, or "-" (standard input). Rows are resized as they are decoded: the image
  * itself is not held whole (unless it must be turned, is an interlaced PNG or a WebP), and a thin strip costs no more
- * than its own pixels. Refuses sizes over the limits of formats.h. On failure *out is empty. Safe from several threads.
+ * than its own pixels. In tiles.c. Refuses sizes over the limits of formats.h. On failure *out is empty. Safe from several threads.
  */
 fvlm_status fvlm_pixels_load(fvlm_pixels *out, const char *path, const fvlm_pixels_options *o, fvlm_err *err);
 void fvlm_pixels_free(fvlm_pixels *p);
