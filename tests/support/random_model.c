@@ -107,6 +107,7 @@ static void list_projector(list *l)
     const fvlm_config *c = &l->r->config;
     add_linear(l, c->projector.hidden, c->projector.in, true, "projector.0");
     add_linear(l, c->projector.out, c->projector.hidden, true, "projector.2");
+    if (c->tiles.merge == FVLM_MERGE_UNPAD) add_vector(l, c->projector.out, 0, 1, "projector.newline.weight");
 }
 
 static void list_llm(list *l)
