@@ -49,14 +49,14 @@ static const fvlm_cli_option options[] = {
      .number = &opt.seed},
     {.name = "size",
      .arg = "PIXELS",
-     .help = "side of the image, or of each tile, a multiple of 64",
+     .help = "side of image or tile, a multiple of 64",
      .min = 64,
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
      .number = &opt.size},
     {.name = "tiles",
      .arg = "CxR",
-     .help = "besides the whole image see C x R tiles of it, such as 2x2; or off",
+     .help = "see C x R tiles of the image, too, such as 2x2; or off",
      .preset = "the model's",
      .text = &opt.tiles},
     FVLM_CLI_PICTURE(&opt.picture),
@@ -302,7 +302,6 @@ const fvlm_cli_command fvlm_run_command = {
     .max_args = 3,
     .options = options,
     .examples = "fvlm run fastvlm-int4.fvlm photo.jpg \"What is this?\"\n"
-                "fvlm run fastvlm-int4.fvlm scan.png \"What does it say?\" --tiles 2x2\n"
                 "fvlm run fastvlm.fvlm photo.jpg --embedding -o photo.npy\n",
     .run = run,
 };

@@ -46,7 +46,7 @@ void fvlm_cli_write_help(const fvlm_cli_command *cmd, FILE *to)
     fprintf(to, "usage: fvlm %s %s%s[options]\n%s\n\n", cmd->name, cmd->args, *cmd->args ? " " : "", cmd->summary);
     for (const fvlm_cli_option *o = cmd->options; o && o->name; o++) print_option(to, o, width);
     print_option(to, &help, width);
-    fprintf(to, "\nexamples:\n");
+    fprintf(to, "examples:\n");
     for (const char *line = cmd->examples; *line; line += strcspn(line, "\n"), line += *line == '\n')
         fprintf(to, "  %.*s\n", (int)strcspn(line, "\n"), line);
 }

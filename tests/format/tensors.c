@@ -99,6 +99,7 @@ static bool present(const row *r, const fvlm_config *c, unsigned stage)
     if (!strcmp(r->present, "attention")) return s->mixer == FVLM_ATTENTION;
     if (!strcmp(r->present, "projector")) return fvlm_config_has_projector(c);
     if (!strcmp(r->present, "llm")) return fvlm_config_has_llm(c);
+    if (!strcmp(r->present, "spatial_unpad")) return c->tiles.merge == FVLM_MERGE_UNPAD;
     assert_string_equal(r->present, "llm, not tied");
     return fvlm_config_has_llm(c) && !c->llm.tied;
 }
@@ -169,6 +170,9 @@ static void spec_and_list_agree(void **state)
         c.vision.n_stages = k & 8 ? 1 : 3;
         c.vision.stage[2] = (fvlm_stage){.dim = 64, .depth = 2, .hidden = 100, .mixer = FVLM_REPMIXER, .pos = k & 16};
         expect_table(&c);
+        c.tiles.merge = k % 4; /* none, flat, spatial, spatial_unpad */
+        expect_table(&c);
+        c.tiles.merge = 0;
         memset(&c.llm, 0, sizeof c.llm);
         expect_table(&c);
         memset(&c.projector, 0, sizeof c.projector);
