@@ -234,7 +234,8 @@ static fvlm_status check_complete(const fvlm_onnx_graphs *x, const char *path, f
                          "with all parts, or the vision encoder",
                          path);
     if (!x->decoder == !x->embedding) return FVLM_OK;
-    return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has %s, but no %s", path, x->decoder ? "a decoder" : "an embedding",
+    return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has %s, but no %s; outputs need both, or a vision encoder alone",
+                     path, x->decoder ? "a decoder" : "an embedding",
                      x->decoder ? "embedding (embed_tokens.onnx)" : "decoder (decoder_model_merged.onnx)");
 }
 

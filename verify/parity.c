@@ -211,7 +211,8 @@ static fvlm_status grade(comparison *c, fvlm_err *err)
     fvlm_parity *p = c->out;
     fvlm_status st = FVLM_OK;
     p->precision = fvlm_precision_of(fvlm_model_reader(c->candidates[0].m), c->witness->source);
-    if (c->witness->precision > p->precision) p->precision = c->witness->precision;
+    p->graph_is_coarse = c->witness->precision > p->precision;
+    if (p->graph_is_coarse) p->precision = c->witness->precision;
     for (unsigned a = 0; a < p->n_acts && !st; a++) {
         p->bounds[a] = fvlm_bounds_for(p->precision, p->acts[a]);
         st = fvlm_agreement_summarize(&p->agreement[a], &p->statistics[a], err);

@@ -95,6 +95,7 @@ typedef struct {
     size_t n_answers;
     bool against_graph; /* blocks have origins */
     fvlm_precision precision;
+    bool graph_is_coarse; /* the ONNX graphs compute at that precision, the model more exactly */
     fvlm_parity_limits limits;
     unsigned n_acts;
     fvlm_act_mode acts[FVLM_MAX_CANDIDATES];

@@ -2,6 +2,7 @@
 /* rounding.c - see rounding.h. */
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "verify/rounding.h"
@@ -36,16 +37,28 @@ fvlm_status fvlm_rounding_history_of(fvlm_rounding_history *out, const fvlm_read
     return t->type.kind == FVLM_INT ? FVLM_OK : add_step(out, t->type, t->name, err);
 }
 
-bool fvlm_rounding_is_foreign(const fvlm_reader *model, const fvlm_tensor *t)
+static bool is_foreign(const fvlm_reader *model, const char *name, bool *norm_folded)
 {
     size_t i;
-    const json_t *step, *made = json_object_get(json_object_get(fvlm_reader_meta(model), "tensors"), t->name);
+    const json_t *step, *made = json_object_get(json_object_get(fvlm_reader_meta(model), "tensors"), name);
     json_array_foreach(json_object_get(made, "steps"), i, step)
     {
         const char *text = json_string_value(step);
         if (text && (strstr(text, "codes kept") || !strcmp(text, "dequantized"))) return true;
+        *norm_folded |= text && !strcmp(text, "layer norm folded");
     }
     return false;
+}
+
+bool fvlm_rounding_is_foreign(const fvlm_reader *model, const fvlm_tensor *t)
+{
+    char weight[FVLM_MAX_NAME + 8];
+    bool norm_folded = false;
+    if (is_foreign(model, t->name, &norm_folded)) return true;
+    const size_t n = strlen(t->name), end = sizeof ".bias" - 1;
+    if (!norm_folded || n <= end || strcmp(t->name + n - end, ".bias") != 0) return false;
+    snprintf(weight, sizeof weight, "%.*s.weight", (int)(n - end), t->name); /* the norm's shift times this */
+    return is_foreign(model, weight, &norm_folded);
 }
 
 float fvlm_rounding_history_apply(const fvlm_rounding_history *h, float w, float *slack)

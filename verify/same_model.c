@@ -159,6 +159,24 @@ static bool made_from(const fvlm_reader *model, const fvlm_reader *source)
     return true;
 }
 
+static bool has_onnx(const fvlm_reader *r)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach((json_t *)(uintptr_t)sources_of(r), i, s)
+    {
+        const char *file = json_string_value(json_object_get(s, "file"));
+        const size_t n = file ? strlen(file) : 0;
+        if (n > 5 && !strcmp(file + n - 5, ".onnx")) return true;
+    }
+    return false;
+}
+
+bool fvlm_same_model_folded_apart(const fvlm_reader *model, const fvlm_reader *source)
+{
+    return has_onnx(model) != has_onnx(source) || !made_from(model, source);
+}
+
 fvlm_status fvlm_same_model_made_from(const char **why, const fvlm_reader *model, const char *source, fvlm_err *err)
 {
     fvlm_reader *r;

@@ -18,4 +18,8 @@ fvlm_status fvlm_same_model_describe(fvlm_reader *model, fvlm_reader *source, ch
  * parts, and the model's provenance names the same .onnx files by their hashes. *why is NULL, or says why not. */
 fvlm_status fvlm_same_model_made_from(const char **why, const fvlm_reader *model, const char *source, fvlm_err *err);
 
+/* Whether one of the two was made from ONNX files and the other was not, or from others: exporters fold BatchNorm
+ * themselves, in f32. */
+bool fvlm_same_model_folded_apart(const fvlm_reader *model, const fvlm_reader *source);
+
 #endif

@@ -16,6 +16,7 @@ typedef struct {
     size_t n_skipped;   /* not compared: the source itself is quantized, and differs */
     size_t n_foreign;   /* not compared: another quantizer, that of an ONNX file, chose their values */
     uint64_t n_groups;  /* quantized groups */
+    uint64_t n_near;    /* floats that differ by no more than f32 rounding: another exporter computed them */
     uint64_t n_bad;     /* values and groups that break the rules above */
     double share;       /* error of all groups together over that of the plain method (root mean square) */
     char first_bad[FVLM_MAX_ELEMENT_NAME]; /* in the order of the file */

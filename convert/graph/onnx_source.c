@@ -217,9 +217,11 @@ static fvlm_status add_notes(opener *o)
         st = fvlm_source_warn(o->src, o->err, "%zu .onnx file%s not used: \"%.200s\"%s", f->n_unused,
                               f->n_unused == 1 ? " is" : "s are", f->unused, f->n_unused == 1 ? "" : " and more");
     if (!st && o->match.has_llm && !o->match.has_embedding)
-        st = fvlm_source_warn(o->src, o->err,
-                              "embed_tokens.onnx is missing; the head is taken for the embedding, since config.json "
-                              "ties them. If only the head is quantized, that is not the embedding itself");
+        st = fvlm_source_warn(
+            o->src, o->err,
+            "embed_tokens.onnx is missing; the head is taken for the embedding, since config.json "
+            "ties them. If only the head is quantized, that is not the embedding itself; 'fvlm verify --image' needs "
+            "the file");
     return st;
 }
 

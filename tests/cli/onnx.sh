@@ -182,7 +182,7 @@ rm "$f"/embed*; cp "$dir/all"/decoder*.onnx "$f"; sed -i 's/"tie_word_embeddings
 r 1 "\"$f\" has no token embedding: embed_tokens.onnx is missing, and \"decoder_model_merged.onnx\" takes embeddings" "$f"
 sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' "$f/config.json"
 converts "a tied head stands for the embedding that is missing" "$f" -o "$dir/t.fvlm" --force
-says "and the user is told" "fvlm: warning: embed_tokens.onnx is missing; the head is taken for the embedding, since config.json ties them. If only the head is quantized, that is not the embedding itself"
+says "and the user is told" "fvlm: warning: embed_tokens.onnx is missing; the head is taken for the embedding, since config.json ties them. If only the head is quantized, that is not the embedding itself; 'fvlm verify --image' needs the file"
 same "with the same tensors" "$(hashes "$dir/t.fvlm")" "$(hashes "$dir/want.fvlm")"
 folder several; cp "$dir/all"/{vision,embed}*.onnx "$f"; for v in q4 q4f16; do cp "$dir/all/decoder_model_merged.onnx" "$f/decoder_model_merged_$v.onnx"; done
 r 1 "\"$f\" has several variants of decoder_model_merged (q4, q4f16); choose one with --variant" "$f"

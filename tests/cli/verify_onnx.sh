@@ -53,6 +53,23 @@ ok "and is exceeded" $?
 verify "$dir/safe.fvlm" --against "$all"; passes "a model of the unfused checkpoint agrees with the files of the fused one"
 says "whose weights are not compared" '^weights not compared: the model was made from other files, and each exporter rounds in its own way$'
 
+# --- rounding in f32 is no wrong weight where another exporter folded BatchNorm ---
+weights() { "$FVLM" verify "$@" >"$dir/out" 2>"$dir/err"; rc=$?; }
+"$FVLM" info "$m" --dump vision.stage2.block1.ffn.dw.weight -o "$dir/w.npy" -q || give_up "dump"
+value=$(od -A n -t f4 -j $(($(od -A n -t u2 -j 8 -N 2 "$dir/w.npy") + 10)) -N 4 "$dir/w.npy")
+# scaled FACTOR: the first kernel's first value times it
+scaled() { "$BUILD/tests/tools/plant" "$m" "$dir/near.fvlm" vision.stage2.block1.ffn.dw.weight 0 "$(awk "BEGIN { printf \"%.9g\", $value * $1 }")" || give_up "plant"; }
+scaled 1.0000002
+weights "$dir/near.fvlm" --against "$ck"; passes "weights of ONNX files that differ from safetensors by an ulp"
+says "are counted" '^1 value differs by rounding in f32 \(up to 3e-7 of the largest of the tensor\): ONNX exporters fold BatchNorm themselves$'
+weights "$dir/near.fvlm" --against "$all"; [ $rc = 1 ]; ok "an ulp is wrong beside the very files" $?
+scaled 1.00001
+weights "$dir/near.fvlm" --against "$ck"; [ $rc = 1 ]; ok "more than rounding is wrong beside safetensors, too" $?
+folder norms; part "$f" vision fp32; part "$f" embedding fp32; part "$f" decoder q4; mv "$f/decoder_model_merged_q4.onnx" "$f/decoder_model_merged.onnx"
+"$FVLM" convert "$f" -o "$dir/near.fvlm" --force -q
+weights "$dir/near.fvlm" --against "$ck"; passes "a model with 4-bit codes of an exporter's beside safetensors"
+says "whose codes are not judged" '^29 tensors not compared: another quantizer chose their values$'
+
 # --- what is wrong is found, and where ---
 plant() { "$BUILD/tests/tools/plant" "$m" "$dir/planted.fvlm" "$@" || give_up "plant $1"; }
 plant vision.stage2.block1.ffn.fc2.bias 5 0.5
@@ -98,6 +115,8 @@ folder halves
 part "$f" vision fp16; part "$f" embedding fp16; part "$f" decoder fp16
 "$FVLM" convert "$f" --variant fp16 -o "$dir/fp16.fvlm" -q || give_up "convert of fp16"
 verify "$dir/fp16.fvlm" --against "$f" --variant fp16; passes "a model of fp16 files agrees with them"
+verify "$m" --against "$f" --variant fp16; passes "a model of fp32 files agrees with fp16 files"
+says "which are the coarse side" '^the graphs themselves round activations to f16; the differences are mostly theirs$'
 
 # --- a tower alone ---
 folder lone
@@ -122,11 +141,11 @@ verify "$m" --against "$f/decoder_model_merged.onnx"
 fails "a decoder alone" "\"$f/decoder_model_merged.onnx\" has no vision encoder; verify follows a picture through the model, so give the folder with all parts, or the vision encoder"
 part "$f" vision fp32
 verify "$m" --against "$f"
-fails "a decoder without the embedding" "\"$f\" has a decoder, but no embedding (embed_tokens.onnx)"
+fails "a decoder without the embedding" "\"$f\" has a decoder, but no embedding (embed_tokens.onnx); outputs need both, or a vision encoder alone"
 rm "$f/decoder_model_merged.onnx"
 part "$f" embedding fp32
 verify "$m" --against "$f"
-fails "an embedding without a decoder" "\"$f\" has an embedding, but no decoder (decoder_model_merged.onnx)"
+fails "an embedding without a decoder" "\"$f\" has an embedding, but no decoder (decoder_model_merged.onnx); outputs need both, or a vision encoder alone"
 folder twice
 part "$f" vision fp32; mv "$f/vision_encoder.onnx" "$f/a.onnx"; cp "$f/a.onnx" "$f/b.onnx"
 verify "$m" --against "$f"

@@ -82,6 +82,7 @@ static fvlm_graph *make_graph(const char *op, int64_t opset, const char *attrs, 
 {
     char inputs[256] = "", outputs[256] = "";
     onnx_model m = onnx_model_of(10, opset);
+    onnx_opset(&m, "com.microsoft.nchwc", 1);
     for (size_t i = 0; i < n_in; i++) {
         char name[32];
         sprintf(name, "x%zu", i);

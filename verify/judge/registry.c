@@ -94,7 +94,10 @@ fvlm_status fvlm_judge_find_row(const fvlm_judge_row **out, const fvlm_graph *g,
     if (other_opset)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "%s: its form of opset %" PRId64 " of %s is not known", name, opset,
                          shown);
-    return fvlm_fail(err, FVLM_UNSUPPORTED, "%s: operator %s of %s is not known", name, n->op, shown);
+    return fvlm_fail(err, FVLM_UNSUPPORTED, "%s: operator %s of %s is not known%s", name, n->op, shown,
+                     !strcmp(domain, "com.microsoft.nchwc")
+                         ? ": onnxruntime arranged the graph for one CPU; save it at the level \"extended\" or below"
+                         : "");
 }
 
 const char *fvlm_judge_known_op(size_t i, const char **domain, const char **attrs)

@@ -136,12 +136,12 @@ static json_t *limits_json(bool embedding)
 
 static json_t *weights_json(const fvlm_weights *w)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s?, s:f, s:b}", "tensors",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s?, s:f, s:b}", "tensors",
                      (json_int_t)w->n_tensors, "same", (json_int_t)w->n_same, "rounded", (json_int_t)w->n_rounded,
                      "quantized", (json_int_t)w->n_quantized, "skipped", (json_int_t)w->n_skipped, "foreign",
-                     (json_int_t)w->n_foreign, "groups", (json_int_t)w->n_groups, "bad", (json_int_t)w->n_bad,
-                     "share_of_plain_error", number(w->share), "first_bad", w->n_bad ? w->first_bad : NULL, "seconds",
-                     w->seconds, "ok", w->n_bad == 0);
+                     (json_int_t)w->n_foreign, "groups", (json_int_t)w->n_groups, "near", (json_int_t)w->n_near, "bad",
+                     (json_int_t)w->n_bad, "share_of_plain_error", number(w->share), "first_bad",
+                     w->n_bad ? w->first_bad : NULL, "seconds", w->seconds, "ok", w->n_bad == 0);
 }
 
 static void add_parity(json_t **report, const fvlm_parity *p)
@@ -151,6 +151,7 @@ static void add_parity(json_t **report, const fvlm_parity *p)
     for (unsigned act = 0; act < p->n_acts; act++) fvlm_json_append(&acts, act_json(p, act));
     for (size_t i = 0; i < p->n_answers; i++) fvlm_json_append(&answers, answer_json(p, &p->answers[i]));
     fvlm_json_set(report, "precision", json_string(fvlm_precision_name(p->precision)));
+    fvlm_json_set(report, "graph_is_coarse", json_boolean(p->graph_is_coarse));
     fvlm_json_set(report, "images", json_integer((json_int_t)p->n_images));
     fvlm_json_set(report, "drawn", json_integer((json_int_t)p->n_drawn));
     fvlm_json_set(report, "picture_notes", json_string(fvlm_pixels_describe_notes(p->picture_notes, notes)));

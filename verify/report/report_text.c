@@ -13,6 +13,11 @@ static void print_weights(FILE *to, const fvlm_weights *w)
             w->n_same, w->n_rounded, w->n_quantized);
     if (w->n_skipped) fprintf(to, "%zu tensors not compared: they are quantized in the source too\n", w->n_skipped);
     if (w->n_foreign) fprintf(to, "%zu tensors not compared: another quantizer chose their values\n", w->n_foreign);
+    if (w->n_near)
+        fprintf(to,
+                "%" PRIu64 " value%s by rounding in f32 (up to 3e-7 of the largest of the tensor): ONNX exporters fold "
+                "BatchNorm themselves\n",
+                w->n_near, w->n_near == 1 ? " differs" : "s differ");
     if (w->n_bad)
         fvlm_terminal_print(to,
                             "WRONG WEIGHTS: %" PRIu64
@@ -221,6 +226,9 @@ static void print_parity(FILE *to, const fvlm_parity *p)
                 fvlm_act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
         if (p->n_drawn) fprintf(to, " and %zu drawn picture%s", p->n_drawn, p->n_drawn == 1 ? "" : "s");
         fprintf(to, "\n");
+        if (p->graph_is_coarse)
+            fprintf(to, "the graphs themselves round activations to %s; the differences are mostly theirs\n",
+                    fvlm_precision_name(p->precision));
         print_blocks(to, p, act);
         if (p->embedding) {
             print_embedding(to, p, act);

@@ -12,6 +12,10 @@ static void test_unknown(void **state)
     (void)state;
     judge_refuse("Mystery", 17, "", IN(X), "operator Mystery of ai.onnx is not known");
     judge_refuse("com.microsoft:Mystery", 17, "", IN(X), "operator Mystery of com.microsoft is not known");
+    judge_refuse(
+        "com.microsoft.nchwc:Conv", 17, "", IN(X),
+        "operator Conv of com.microsoft.nchwc is not known: onnxruntime arranged the graph for one CPU; save it "
+        "at the level \"extended\" or below");
     judge_refuse("Gelu", 17, "", IN(X), "its form of opset 17 of ai.onnx is not known");
     judge_refuse("Relu", 29, "", IN(X), "opset 29 of ai.onnx; 28 is the newest known");
     judge_refuse("Relu", 17, "slope=1.0", IN(X), "attribute \"slope\" is not known");
