@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weights.c - see weights.h. Tensors are cut into tasks of about a million weights. */
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -171,6 +172,28 @@ static size_t count_without_head(const fvlm_reader *r)
     return fvlm_reader_n_tensors(r) - (fvlm_reader_find(r, HEAD) ? 1 : 0);
 }
 
+static const json_t *origin_of(const fvlm_reader *r, const fvlm_tensor *t)
+{
+    return json_object_get(json_object_get(json_object_get(fvlm_reader_meta(r), "tensors"), t->name), "from");
+}
+
+/* Whether both were made from the same quantized weight: then another quantizer is no reason for a difference. */
+static bool same_origin(const job *j, const fvlm_tensor *t, const fvlm_tensor *source)
+{
+    const json_t *a = origin_of(j->model, t), *b = origin_of(j->source, source);
+    return a && b && json_equal(a, b) && fvlm_rounding_is_foreign(j->model, t) &&
+           fvlm_rounding_is_foreign(j->source, source);
+}
+
+/* Codes were kept on both sides, and differ. */
+static fvlm_status refuse_codes(job *j, const fvlm_tensor *t)
+{
+    j->out->n_tensors++;
+    j->out->n_quantized++;
+    if (!j->out->n_bad++) snprintf(j->out->first_bad, sizeof j->out->first_bad, "%s", t->name);
+    return FVLM_OK;
+}
+
 static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
 {
     task whole = {.model = t, .source = find_source(j->source, t->name)};
@@ -178,8 +201,11 @@ static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
         return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is missing or of another shape in \"%s\"", t->name,
                          fvlm_reader_path(j->source));
     const bool same = fvlm_type_equal(t->type, whole.source->type) && fvlm_hash_equal(&t->hash, &whole.source->hash);
+    const bool again = !same && same_origin(j, t, whole.source);
+    if (again && whole.source->type.kind == FVLM_INT && fvlm_type_equal(t->type, whole.source->type))
+        return refuse_codes(j, t);
     if (!same && whole.source->type.kind == FVLM_INT) return j->out->n_skipped++, FVLM_OK;
-    if (!same && fvlm_rounding_is_foreign(j->model, t)) return j->out->n_foreign++, FVLM_OK;
+    if (!same && !again && fvlm_rounding_is_foreign(j->model, t)) return j->out->n_foreign++, FVLM_OK;
     j->out->n_tensors++;
     if (same) return j->out->n_same++, FVLM_OK;
     fvlm_status st = fvlm_rounding_history_of(&whole.history, j->model, t, err);

@@ -14,7 +14,7 @@ typedef struct {
     size_t n_rounded;   /* floats of another type */
     size_t n_quantized; /* integers */
     size_t n_skipped;   /* not compared: the source itself is quantized, and differs */
-    size_t n_foreign;   /* not compared: another quantizer, that of an ONNX file, chose their values */
+    size_t n_foreign;   /* not compared: another quantizer, that of another source, chose their values */
     uint64_t n_groups;  /* quantized groups */
     uint64_t n_near;    /* floats that differ by no more than f32 rounding: another exporter computed them */
     uint64_t n_bad;     /* values and groups that break the rules above */

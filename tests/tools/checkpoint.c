@@ -10,7 +10,10 @@
  *   retype NAME DTYPE       a tensor's type
  *   note KEY VALUE          in __metadata__
  *   config FROM TO          the first FROM in config.json becomes TO
+ *   pack MODULE BITS        the weight as MLX packs it: BITS bits that divide 32, groups of 32, scales in bf16
  *   shards N                N shards and an index instead of model.safetensors; the last change */
+#include <math.h>
+
 #include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
 #include "tests/support/support.h"
@@ -53,6 +56,52 @@ static void write_shards(const test_checkpoint *c, size_t n_shards, const char *
     free(index);
 }
 
+static test_tensor *add_part(test_checkpoint *c, const char *module, const char *ending, uint64_t out, uint64_t in)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.200s%s", module, ending);
+    return test_tensor_add(c, name, FVLM_SOURCE_BF16, 2, (const uint64_t[]){out, in});
+}
+
+static void pack(test_checkpoint *c, const char *module, unsigned bits)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.200s.weight", module);
+    const test_tensor w = *test_tensor_find(c, name);
+    const uint64_t out = w.dims[0], in = w.dims[1];
+    const size_t n_scales = (size_t)(out * in / 32), per_word = 32 / bits;
+    assert_true(in % 32 == 0 && 32 % bits == 0);
+    test_tensor *t = add_part(c, module, ".scales", out, in / 32);
+    for (size_t g = 0; g < n_scales; g++) {
+        double low = w.values[32 * g], high = low;
+        for (size_t j = 0; j < 32; j++) {
+            const double x = w.values[32 * g + j];
+            low = x < low ? x : low, high = x > high ? x : high;
+        }
+        t->values[g] = (high - low) / ((1u << bits) - 1) * 1.01;
+    }
+    test_tensor_round(t);
+    t = add_part(c, module, ".biases", out, in / 32);
+    for (size_t g = 0; g < n_scales; g++) {
+        t->values[g] = w.values[32 * g];
+        for (size_t j = 0; j < 32; j++)
+            if (w.values[32 * g + j] < t->values[g]) t->values[g] = w.values[32 * g + j];
+    }
+    test_tensor_round(t);
+    snprintf(name, sizeof name, "%.200s.scales", module);
+    const double *scales = test_tensor_find(c, name)->values, *biases = t->values;
+    snprintf(name, sizeof name, "%.200s.weight", module);
+    t = test_tensor_find(c, name);
+    for (size_t i = 0; i < w.n; i++) {
+        const double q = floor((t->values[i] - biases[i / 32]) / scales[i / 32] + 0.5), most = (1u << bits) - 1;
+        const double word = i % per_word ? t->values[i / per_word] : 0;
+        t->values[i / per_word] = word + ldexp(q < 0 ? 0 : q > most ? most : q, (int)(bits * (i % per_word)));
+    }
+    t->type = fvlm_source_type_parse("U32");
+    t->dims[1] = in / per_word;
+    t->n = w.n / per_word;
+}
+
 /* Makes the change at args[i]; returns the number of its arguments, 0 if it is unknown. */
 static int change(test_checkpoint *c, int i)
 {
@@ -80,6 +129,8 @@ static int change(test_checkpoint *c, int i)
         rename_all(c, a[0], a[1]);
     else if (!strcmp(what, "retype"))
         test_tensor_find(c, a[0])->type = fvlm_source_type_parse(a[1]);
+    else if (!strcmp(what, "pack"))
+        pack(c, a[0], (unsigned)strtoul(a[1], NULL, 10));
     else if (!strcmp(what, "note"))
         snprintf(c->notes + strlen(c->notes), sizeof c->notes - strlen(c->notes), ",\"%s\":\"%s\"", a[0], a[1]);
     else if (!strcmp(what, "config"))
