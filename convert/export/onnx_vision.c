@@ -106,8 +106,8 @@ static const char *attention(const tower *t, const fvlm_config *config, const fv
     x = fvlm_onnx_add_linear(t->b, fvlm_onnx_text(t->g, "%s.attn.qkv", t->prefix), fvlm_onnx_node(t->g, &norm));
     x = attend(t, x, s->heads, config->vision.head_dim);
     x = fvlm_onnx_add_linear(t->b, fvlm_onnx_text(t->g, "%s.attn.proj", t->prefix), x);
-    x = transpose(t, "attn/proj/Transpose", x, 3, order);
-    x = call(t, "Reshape", "attn/proj/Reshape", x, call(t, "Shape", "attn/Shape", map, NULL));
+    x = transpose(t, "attn/map/Transpose", x, 3, order);
+    x = call(t, "Reshape", "attn/map/Reshape", x, call(t, "Shape", "attn/Shape", map, NULL));
     return call(t, "Add", "attn/Add", map, x);
 }
 

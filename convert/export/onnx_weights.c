@@ -128,16 +128,19 @@ static const char *matmul(const fvlm_onnx_builder *b, const char *name, const ch
     return fvlm_onnx_node(b->g, &(fvlm_onnx_call){.op = "MatMul", .name = name, .in = {x, w}});
 }
 
-/* A scale for each row. The leading 1 keeps onnxruntime from making a MatMulNBits of the three nodes, in which it would
- * round the activations to 8 bits. */
+/* A scale for each row. The leading 1, which Squeeze takes away, keeps onnxruntime from making a MatMulNBits of
+ * DequantizeLinear, Transpose and MatMul, in which it would round the activations to 8 bits. */
 static const char *add_rows(const fvlm_onnx_builder *b, fvlm_onnx_elements *e, const char *module, const char *x)
 {
-    static const int64_t order[] = {0, 2, 1};
+    static const int64_t order[] = {0, 2, 1}, first[] = {0};
     const char *w = add_dequantized(b, e, module, (shape){.rank = 3, .dims = {1, e->n, e->k}}, 1);
     w = fvlm_onnx_node(b->g, &(fvlm_onnx_call){.op = "Transpose",
                                                .name = fvlm_onnx_path(b, module, "Transpose"),
                                                .in = {w},
                                                .attr = {{.name = "perm", .ints = order, .n = 3}}});
+    w = fvlm_onnx_node(b->g, &(fvlm_onnx_call){.op = "Squeeze",
+                                               .name = fvlm_onnx_path(b, module, "Squeeze"),
+                                               .in = {w, fvlm_onnx_ints(b->g, "axes.0", 1, 1, first)}});
     return matmul(b, fvlm_onnx_path(b, module, "MatMul"), x, w);
 }
 

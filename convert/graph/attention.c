@@ -84,7 +84,8 @@ fvlm_status fvlm_attention_match(fvlm_attention *out, const fvlm_net *net, fvlm_
     fvlm_status st = spelled ? match_scores(&o, m, &scale) : fvlm_tower_match_operator(out, &o, m, head_dim);
     if (!st && spelled) st = fvlm_tower_check_heads(&o, m->channels, head_dim);
     if (!st && spelled) st = fvlm_tower_match_layers(out, &o, order, m);
-    if (!st && spelled) st = fvlm_tower_check_scale(&o, head_dim, scale);
+    out->scaled_weights = spelled && scale.x == 1;
+    if (!st && spelled && !out->scaled_weights) st = fvlm_tower_check_scale(&o, head_dim, scale);
     if (!st && !has_heads_side_by_side(&result, &of_result, &o, o.top->rank == 4 || spelled))
         st = fvlm_match_expected(net, o.top, "another order", err, "the result of %s to have its heads side by side",
                                  what);

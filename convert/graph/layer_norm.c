@@ -90,7 +90,8 @@ static bool is_operator(const fvlm_net_value *v, const fvlm_map *m, fvlm_layer_n
     for (size_t i = 1; i < n->n_inputs && i < 3; i++)
         if (n->inputs[i] && (!n->inputs[i]->is_const || n->inputs[i]->n_elems != m->channels)) return false;
     *eps = (fvlm_scalar){.x = n->epsilon};
-    out->gain = n->n_inputs > 1 ? n->inputs[1] : NULL;
+    /* the operator needs a gain, even where it is 1 */
+    out->gain = n->n_inputs > 1 && !fvlm_net_all(n->inputs[1], 1) ? n->inputs[1] : NULL;
     out->shift = n->n_inputs > 2 ? n->inputs[2] : NULL;
     return true;
 }

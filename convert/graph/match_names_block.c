@@ -62,6 +62,8 @@ fvlm_status fvlm_emit_attention(fvlm_tower *t, const fvlm_block *b, const char *
     fvlm_status st = fvlm_emit_vector(t, b->norm.gain, c, 1, 1, b->norm.node, prefix, ".norm.weight");
     if (!st) st = fvlm_emit_vector(t, b->norm.shift, c, 0, 1, b->norm.node, prefix, ".norm.bias");
     if (!st) st = emit_qkv(t, &b->attention, prefix);
+    if (!st && b->attention.scaled_weights)
+        st = fvlm_emit_vector(t, NULL, 1, 1, 1, b->norm.node, prefix, ".token_mixer.scale");
     snprintf(at, sizeof at, "%s.token_mixer.proj", prefix);
     if (!st) st = fvlm_emit_linear(t, &b->last, 2, at);
     if (!st) st = fvlm_emit_vector(t, b->branch->scale, c, 1, 3, b->last.node, prefix, ".layer_scale_1");

@@ -33,6 +33,8 @@
  *   MatMulNBits, MatMulBnb4, MatMulInteger, ConvInteger, MatMul, Conv, Gather with a packed weight, then Add for a bias
  *     QLinearMatMul, QLinearConv, GatherBlockQuantized,
  *     with the scaling that follows
+ *   a product with a packed weight, plus one of the      the product with a weight that has offsets: net_offsets.c
+ *     sums of groups with their offsets
  *   Clip                                                Clip(x, low, high), a bound is NULL where there is none
  *   IsNaN of an activation                              constant false
  *
@@ -62,6 +64,8 @@ typedef struct {
     uint64_t block;                                /* elements that share a scale; 0: per axis or per tensor */
     unsigned axis;  /* of the stored tensor: along which blocks lie, or which has a scale each */
     unsigned table; /* FVLM_PACKED_BNB4: 0 FP4, 1 NF4 */
+    const fvlm_graph_tensor *offsets; /* added to scale * (code - zero point), as many as scales; NULL: none */
+    bool offsets_turned;              /* [groups][rows] instead of [rows][groups] */
 } fvlm_packed;
 
 /* A stored constant. Logical shape: fvlm_net_value.dims. */

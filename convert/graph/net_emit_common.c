@@ -143,6 +143,10 @@ fvlm_status fvlm_net_emit_binary(fvlm_net_value **out, fvlm_net *net, const char
     fvlm_net_value *in[] = {a, b}, *same = NULL;
     fvlm_status st = fvlm_net_broadcast(&shape, in, 2, err);
     if (!st) st = find_unchanged(&same, net, op, in, err);
+    for (int k = 0; k < 2 && !st && !strcmp(op, "Add"); k++) {
+        st = fvlm_net_join_offsets(out, net, in[k], in[1 - k], err);
+        if (st || *out) return st;
+    }
     if (st) return st;
     *out = same;
     if (same && fvlm_net_same_shape(same, &shape)) return FVLM_OK;

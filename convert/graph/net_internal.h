@@ -28,6 +28,10 @@ struct fvlm_net {
     const fvlm_graph_node *narrowed; /* the first */
     const fvlm_graph_node *at;       /* the node that is being evaluated */
     const char *name;                /* of its first output */
+    /* The matrix of groups that net_offsets.c checked last. */
+    const fvlm_graph_tensor *members;
+    uint64_t members_size;
+    bool members_turned;
 };
 
 typedef struct {
@@ -148,6 +152,10 @@ fvlm_status fvlm_net_emit_reduce(fvlm_net_value **out, fvlm_net *net, const char
                                  bool keep, fvlm_err *err);
 fvlm_status fvlm_net_emit_matmul(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *a, fvlm_net_value *b,
                                  fvlm_err *err);
+/* net_offsets.c: the sum of a, a product with a packed weight, and b, which adds offsets to the weight, as one product.
+ * *out is NULL if that is not what they are. */
+fvlm_status fvlm_net_join_offsets(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *a, fvlm_net_value *b,
+                                  fvlm_err *err);
 fvlm_status fvlm_net_matmul_shape(fvlm_net_shape *shape, const fvlm_net_value *a, const fvlm_net_value *b,
                                   fvlm_err *err);
 /* The shape that inputs broadcast to. */

@@ -46,6 +46,14 @@ static float scale_at(const fvlm_stored *s, uint64_t number)
     return (s->twice ? 2 : 1) * float_at(&s->scales, number);
 }
 
+/* Of the scale with this number. */
+static double offset_at(const fvlm_stored *s, uint64_t number)
+{
+    if (!s->offsets.bytes) return 0;
+    if (s->offsets_rows) number = number % s->offsets_groups * s->offsets_rows + number / s->offsets_groups;
+    return (s->twice ? 2 : 1) * (double)float_at(&s->offsets, number);
+}
+
 /* ---- floats ---- */
 
 /* A tile of a matrix whose columns are contiguous runs of rows: [n_columns][n_rows] to [n_rows][n_columns]. */
@@ -142,8 +150,10 @@ static void dequantize(const fvlm_stored *s, uint64_t row, uint64_t from, const 
         const uint64_t left = s->group - (from + c) % s->group, number = scale_of(s, row, from + c);
         const size_t end = left < n - c ? c + (size_t)left : n;
         const float scale = scale_at(s, number), zero = float_at(&s->zeros, number);
+        const double offset = offset_at(s, number);
         for (; c < end; c++) {
-            const float x = (s->table ? s->table[codes[c] & 15] : (float)codes[c] - zero) * scale;
+            const float q = s->table ? s->table[codes[c] & 15] : (float)codes[c] - zero;
+            const float x = s->offsets.bytes ? (float)((double)q * (double)scale + offset) : q * scale;
             memcpy(out + 4 * c, &x, 4);
         }
     }
@@ -183,7 +193,8 @@ void fvlm_stored_codes(const fvlm_stored *s, uint64_t first, size_t n_rows, fvlm
         for (uint64_t g = 0; g < n_groups; g++) {
             const uint64_t number = scale_of(s, first + r, g * group);
             out.scales[r * n_groups + g] = scale_at(s, number);
-            out.offsets[r * n_groups + g] = -(double)scale_at(s, number) * (double)float_at(&s->zeros, number);
+            out.offsets[r * n_groups + g] =
+                offset_at(s, number) - (double)scale_at(s, number) * (double)float_at(&s->zeros, number);
         }
 }
 
@@ -197,6 +208,7 @@ fvlm_type fvlm_stored_type(const fvlm_stored *s)
     fvlm_type t = {.kind = FVLM_INT, .bits = (uint8_t)s->elements.bits, .group = (uint16_t)(named ? g : 0)};
     const float middle = (float)(1u << (s->elements.bits - 1));
     const uint64_t n = s->zeros.bytes ? s->n_zeros : 1;
+    t.asymmetric = s->offsets.bytes != NULL;
     for (uint64_t i = 0; i < n && !t.asymmetric; i++) t.asymmetric = float_at(&s->zeros, i) != middle;
     return t;
 }

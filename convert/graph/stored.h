@@ -20,7 +20,8 @@ typedef struct {
 } fvlm_stored_array;
 
 typedef struct {
-    fvlm_stored_array elements, scales, zeros;
+    fvlm_stored_array elements, scales, zeros, offsets; /* offsets: bytes NULL if there are none */
+    uint64_t offsets_rows, offsets_groups;              /* of offsets [groups][rows]; 0: in the order of the scales */
     uint64_t n_rows, columns, first_row;
     uint64_t row_step, column_step;
     bool twice; /* what is read is doubled: elements, or scales */

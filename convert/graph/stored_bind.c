@@ -216,17 +216,33 @@ static fvlm_status bind_bnb4(binding *b)
     return bind_scales(b, b->n / block + (b->n % block != 0));
 }
 
+/* As many as scales, each for a group of one row. */
+static fvlm_status bind_offsets(binding *b, fvlm_status st)
+{
+    const fvlm_graph_tensor *t = b->packed->offsets;
+    fvlm_stored *s = b->out;
+    if (st || !t) return st;
+    if (s->group == 1 && s->columns > 1) return refuse(b, "offsets of groups that do not lie along the inputs");
+    st = check_count(b, t, b->packed->scales->n_elems, "offsets");
+    if (st) return st;
+    s->offsets = (fvlm_stored_array){.bytes = t->bytes, .type = FVLM_SOURCE_F32};
+    s->offsets_groups = s->columns / s->group + (s->columns % s->group != 0);
+    s->offsets_rows = b->packed->offsets_turned ? t->n_elems / s->offsets_groups : 0;
+    return FVLM_OK;
+}
+
 static fvlm_status bind_integers(binding *b)
 {
     const fvlm_packed *k = b->packed;
     if ((k->bits != 8 && k->bits != 4) || !(is_byte(b->t->type) || (k->bits == 4 && is_nibble(b->t->type))))
         return refuse(b, "integers of a size that is not known");
     b->out->elements = integers(b->t, k->bits);
-    if (k->kind == FVLM_PACKED_NBITS) return bind_nbits(b);
+    if (k->kind == FVLM_PACKED_NBITS) return bind_offsets(b, bind_nbits(b));
     fvlm_status st = bind_shape(b);
     if (st) return st;
     if (k->kind == FVLM_PACKED_BNB4) return bind_bnb4(b);
-    return k->scales && k->scales->n_elems == 1 && k->block == 0 ? bind_tensor_wide(b) : bind_axis(b);
+    const bool wide = k->scales && k->scales->n_elems == 1 && k->block == 0;
+    return bind_offsets(b, wide ? bind_tensor_wide(b) : bind_axis(b));
 }
 
 /* The shape of the elements. */

@@ -129,7 +129,10 @@ static void resolve_attention(fvlm_resolver *r, const char *name, const char *bl
     m->norm_shift = fvlm_resolver_require(r, "%s.norm.bias", block);
     fvlm_source_check_shape(m->norm_gain, 1, &c, &r->shape);
     fvlm_source_check_shape(m->norm_shift, 1, &c, &r->shape);
-    m->q_rows = c;
+    /* Graphs that scale nothing have the scale in their weights; only convert/graph can say so. */
+    const bool scaled = fvlm_resolver_has(r, "%s.token_mixer.scale", block) &&
+                        fvlm_resolver_require(r, "%s.token_mixer.scale", block)->filled;
+    m->q_rows = scaled ? 0 : c;
     m->q_scale = 1 / sqrt((double)HEAD_DIM);
     m->fused = m->has_bias = true;
     m = fvlm_resolver_new_recipe(r, "%s.attn.proj", name);
