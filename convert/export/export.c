@@ -11,7 +11,7 @@
 #include "format/base/json.h"
 #include "format/base/memory.h"
 
-static const fvlm_export_target *const targets[] = {&fvlm_export_safetensors, &fvlm_export_gguf};
+static const fvlm_export_target *const targets[] = {&fvlm_export_safetensors, &fvlm_export_onnx, &fvlm_export_gguf};
 
 /* ---- the plan ---- */
 

@@ -14,7 +14,7 @@
 
 #include "format/reader.h"
 
-#define FVLM_EXPORT_TARGETS "safetensors|gguf"
+#define FVLM_EXPORT_TARGETS "safetensors|onnx|gguf"
 #define FVLM_EXPORT_SHARD_SIZE 5000000000u
 
 typedef struct {

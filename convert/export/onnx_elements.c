@@ -2,6 +2,8 @@
 /* onnx_elements.c - see onnx_elements.h. */
 #include "convert/export/onnx_elements.h"
 
+#include <math.h>
+
 fvlm_status fvlm_onnx_elements_bind(fvlm_onnx_elements *e, const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err)
 {
     *e = (fvlm_onnx_elements){.name = t->name, .type = t->type, .layout = (fvlm_layout)t->layout, .bytes = fvlm_reader_bytes(r, t)};
@@ -41,6 +43,7 @@ bool fvlm_onnx_fill_floats(const void *of, uint64_t first, size_t n, uint8_t *ou
         const uint8_t *from = e->bytes + float_at(e, row, k) * from_size;
         float x;
         fvlm_decode_floats(e->type, from, 1, &x);
+        fits = fits && isfinite(x);
         if (size == 4) {
             fvlm_store_u32(out + 4 * i, fvlm_f32_bits(x));
             continue;
@@ -98,29 +101,30 @@ bool fvlm_onnx_fill_blocks(const void *of, uint64_t first, size_t n, uint8_t *ou
     return true;
 }
 
-static void fill_bf16(const fvlm_onnx_elements *e, const uint16_t *from, uint64_t first, size_t n, uint8_t *out)
+static bool fill_bf16(const fvlm_onnx_elements *e, const uint16_t *from, uint64_t first, size_t n, uint8_t *out)
 {
     const fvlm_matrix *m = &e->weight.m;
+    bool fits = true;
     for (size_t i = 0; i < n; i++) {
         const uint64_t at = first + i, row = e->transposed ? at % m->n : at / m->n_groups;
         const uint64_t group = e->transposed ? at / m->n : at % m->n_groups;
         const float x = fvlm_bf16_to_f32(from[fvlm_matrix_scale_at(m, (size_t)row, (size_t)group)]);
+        fits = fits && isfinite(x);
         fvlm_store_u32(out + 4 * i, fvlm_f32_bits(x));
     }
+    return fits;
 }
 
 bool fvlm_onnx_fill_scales(const void *of, uint64_t first, size_t n, uint8_t *out)
 {
     const fvlm_onnx_elements *e = of;
-    fill_bf16(e, e->weight.scales, first, n, out);
-    return true;
+    return fill_bf16(e, e->weight.scales, first, n, out);
 }
 
 bool fvlm_onnx_fill_offsets(const void *of, uint64_t first, size_t n, uint8_t *out)
 {
     const fvlm_onnx_elements *e = of;
-    fill_bf16(e, e->weight.offsets, first, n, out);
-    return true;
+    return fill_bf16(e, e->weight.offsets, first, n, out);
 }
 
 bool fvlm_onnx_fill_zeros(const void *of, uint64_t first, size_t n, uint8_t *out)

@@ -61,8 +61,8 @@ typedef struct {
 } fvlm_onnx_call;
 
 /* Computes elements first .. first + n - 1 of an initializer, in the type that it was declared with, little-endian.
- * Of 4-bit types first is even, and two elements share a byte, the first in the low half. False: one is too large for
- * the type. */
+ * Of 4-bit types first is even, and two elements share a byte, the first in the low half. False: one is not finite, or
+ * too large for the type. */
 typedef bool (*fvlm_onnx_fill)(const void *of, uint64_t first, size_t n, uint8_t *out);
 
 typedef struct {

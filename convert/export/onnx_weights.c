@@ -278,10 +278,10 @@ const char *fvlm_onnx_add_conv(const fvlm_onnx_builder *b, const fvlm_onnx_conv 
 
 /* ---- the embedding ---- */
 
-/* Smallest block of a power of 2 that holds a row. */
+/* For whole rows a power of 2 that holds one, and is not a group of ours. */
 static int64_t block_of(const fvlm_onnx_elements *e)
 {
-    int64_t block = 16;
+    int64_t block = 256;
     while (!e->type.group && (uint64_t)block < e->k) block *= 2;
     return e->type.group ? e->type.group : block;
 }

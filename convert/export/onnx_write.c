@@ -116,7 +116,8 @@ static fvlm_status put_elements(writer *o, const fvlm_onnx_initializer *t)
         st = fvlm_stop_check(o->to->stop, o->err);
         if (!st && !t->fill(t->of, first, n, o->buffer))
             st = fvlm_fail(o->err, FVLM_UNSUPPORTED,
-                           "tensor \"%s\" has values that do not fit 16-bit floats; leave --type out", t->name);
+                           "tensor \"%s\" has a value that is not finite, or too large for %u-bit floats%s", t->name,
+                           t->bits, t->bits == 16 ? "; try --type f32" : "");
         if (!st) st = fvlm_output_write(o->to->file, o->at, o->buffer, n_bytes, o->err);
         o->at += n_bytes;
         if (!st && o->to->wrote) o->to->wrote(o->to->ctx, n_bytes);

@@ -23,7 +23,7 @@ typedef struct {
     void (*free)(void *plan); /* NULL is fine */
 } fvlm_export_target;
 
-extern const fvlm_export_target fvlm_export_safetensors, fvlm_export_gguf;
+extern const fvlm_export_target fvlm_export_safetensors, fvlm_export_onnx, fvlm_export_gguf;
 
 struct fvlm_export {
     fvlm_reader *reader;
