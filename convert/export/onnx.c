@@ -137,7 +137,8 @@ typedef struct {
 
 static fvlm_status collect(properties *out, const fvlm_export *x, fvlm_err *err)
 {
-    static const char *const keys[] = {"provenance", "transforms"}, *const names[] = {"fvlm.provenance", "fvlm.transforms"};
+    static const char *const keys[] = {"provenance", "transforms"}, *const names[] = {"fvlm.provenance",
+                                                                                      "fvlm.transforms"};
     *out = (properties){.items = {{"fvlm.version", FVLM_VERSION}, {"fvlm.identity", out->identity}}, .n = 2};
     fvlm_hash_text(fvlm_reader_identity(x->reader), out->identity);
     for (size_t i = 0; i < 2; i++) {
@@ -192,7 +193,7 @@ static fvlm_status write_side_files(fvlm_export *x, fvlm_err *err)
     if (st) return st;
     const bool found = fvlm_tokens_find_added(&tokens, "<image>", &id);
     fvlm_tokens_free(&tokens);
-    return fvlm_export_write_side_files(x, FVLM_NAMING_APPLE, !found, x->config->llm.vocab, err);
+    return fvlm_export_write_side_files(x, FVLM_EXPORT_APPLE, !found, x->config->llm.vocab, err);
 }
 
 static fvlm_status write_all(fvlm_export *x, fvlm_err *err)

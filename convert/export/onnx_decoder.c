@@ -53,7 +53,8 @@ static const char *norm(const decoder *d, const char *layer, const char *x)
     y = fvlm_onnx_node(g, &(fvlm_onnx_call){.op = "Sqrt", .name = fvlm_onnx_text(g, "%s/Sqrt", at), .in = {y}});
     y = fvlm_onnx_node(g, &(fvlm_onnx_call){.op = "Div", .name = fvlm_onnx_text(g, "%s/Div", at), .in = {x, y}});
     const char *weight = fvlm_onnx_add_vector(d->b, fvlm_onnx_text(g, "%s.weight", module(d, layer)));
-    return fvlm_onnx_node(g, &(fvlm_onnx_call){.op = "Mul", .name = fvlm_onnx_text(g, "%s/Mul", at), .in = {y, weight}});
+    return fvlm_onnx_node(g,
+                          &(fvlm_onnx_call){.op = "Mul", .name = fvlm_onnx_text(g, "%s/Mul", at), .in = {y, weight}});
 }
 
 static const char *rotate(const decoder *d, const char *node, const char *x, uint32_t heads)
@@ -97,10 +98,9 @@ static const char *feed_forward(const decoder *d, const char *x)
 
 static const char *cast_int32(const decoder *d, const char *node, const char *x)
 {
-    return fvlm_onnx_node(d->g, &(fvlm_onnx_call){.op = "Cast",
-                                                  .name = path(d, node),
-                                                  .in = {x},
-                                                  .attr = {{.name = "to", .i = FVLM_OUT_I32}}});
+    return fvlm_onnx_node(
+        d->g,
+        &(fvlm_onnx_call){.op = "Cast", .name = path(d, node), .in = {x}, .attr = {{.name = "to", .i = FVLM_OUT_I32}}});
 }
 
 /* The mask's row sums less one, and its width. */
@@ -154,8 +154,8 @@ void fvlm_onnx_build_decoder(const fvlm_onnx_builder *b)
     }
     snprintf(d.prefix, sizeof d.prefix, "llm");
     x = fvlm_onnx_add_linear(b, d.config->llm.tied ? "llm.embed" : "llm.head", norm(&d, "norm", x));
-    fvlm_onnx_node(b->g, &(fvlm_onnx_call){
-                             .op = "Identity", .name = path(&d, "logits/Identity"), .in = {x}, .out = {"logits"}});
+    fvlm_onnx_node(
+        b->g, &(fvlm_onnx_call){.op = "Identity", .name = path(&d, "logits/Identity"), .in = {x}, .out = {"logits"}});
 }
 
 void fvlm_onnx_build_embedding(const fvlm_onnx_builder *b)

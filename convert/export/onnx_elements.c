@@ -6,7 +6,8 @@
 
 fvlm_status fvlm_onnx_elements_bind(fvlm_onnx_elements *e, const fvlm_reader *r, const fvlm_tensor *t, fvlm_err *err)
 {
-    *e = (fvlm_onnx_elements){.name = t->name, .type = t->type, .layout = (fvlm_layout)t->layout, .bytes = fvlm_reader_bytes(r, t)};
+    *e = (fvlm_onnx_elements){
+        .name = t->name, .type = t->type, .layout = (fvlm_layout)t->layout, .bytes = fvlm_reader_bytes(r, t)};
     e->n = (size_t)t->dims[0];
     e->k = (size_t)(fvlm_tensor_n_elems(t) / t->dims[0]);
     e->taps = t->rank == 4 ? (size_t)(t->dims[2] * t->dims[3]) : 1;
@@ -95,9 +96,9 @@ bool fvlm_onnx_fill_blocks(const void *of, uint64_t first, size_t n, uint8_t *ou
 {
     const fvlm_onnx_elements *e = of;
     for (size_t i = 0; i < n; i++)
-        out[i] = (uint8_t)(e->type.bits == 8 ? padded_code(e, first + i)
-                                             : padded_code(e, 2 * (first + i)) |
-                                                   padded_code(e, 2 * (first + i) + 1) << 4);
+        out[i] =
+            (uint8_t)(e->type.bits == 8 ? padded_code(e, first + i)
+                                        : padded_code(e, 2 * (first + i)) | padded_code(e, 2 * (first + i) + 1) << 4);
     return true;
 }
 

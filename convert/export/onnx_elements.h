@@ -17,10 +17,10 @@ typedef struct {
     const uint8_t *bytes;
     fvlm_weight weight; /* of a tensor in panels */
     size_t n, k, taps;
-    bool transposed;    /* [k][n] (offsets: [groups][n]) instead of [n][k] */
-    fvlm_type as;       /* of floats in the output */
-    uint8_t flip;       /* codes: 2^(bits-1) to make them signed, else 0 */
-    size_t row;         /* codes of MatMulNBits: k padded to whole blocks */
+    bool transposed; /* [k][n] (offsets: [groups][n]) instead of [n][k] */
+    fvlm_type as;    /* of floats in the output */
+    uint8_t flip;    /* codes: 2^(bits-1) to make them signed, else 0 */
+    size_t row;      /* codes of MatMulNBits: k padded to whole blocks */
 } fvlm_onnx_elements;
 
 /* Refuses what cannot be bound: see fvlm_weight_bind. */

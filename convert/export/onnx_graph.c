@@ -149,7 +149,8 @@ const char *fvlm_onnx_initialize(fvlm_onnx_graph *g, const char *name, const fvl
     }
     memcpy(of, c->of, c->of_bytes);
     fvlm_onnx_initializer *t = &g->initializers[g->n_initializers++];
-    *t = (fvlm_onnx_initializer){.name = copy, .type = c->type, .rank = c->rank, .fill = c->fill, .of = of, .from = c->from};
+    *t = (fvlm_onnx_initializer){
+        .name = copy, .type = c->type, .rank = c->rank, .fill = c->fill, .of = of, .from = c->from};
     memcpy(t->dims, c->dims, sizeof t->dims);
     measure(t);
     return copy;
@@ -167,8 +168,12 @@ static bool fill_ints(const void *of, uint64_t first, size_t n, uint8_t *out)
 
 const char *fvlm_onnx_ints(fvlm_onnx_graph *g, const char *name, unsigned rank, size_t n, const int64_t *values)
 {
-    const fvlm_onnx_contents c = {
-        .type = FVLM_OUT_I64, .rank = rank, .dims = {n}, .fill = fill_ints, .of = values, .of_bytes = n * sizeof *values};
+    const fvlm_onnx_contents c = {.type = FVLM_OUT_I64,
+                                  .rank = rank,
+                                  .dims = {n},
+                                  .fill = fill_ints,
+                                  .of = values,
+                                  .of_bytes = n * sizeof *values};
     return fvlm_onnx_initialize(g, name, &c);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_graph.h - private to export/: builds one ONNX model and writes it. Nodes, inputs and outputs are held in memory as
- * they will stand in the file; the elements of initializers are computed while they are written.
+/* onnx_graph.h - private to export/: builds one ONNX model and writes it. Nodes, inputs and outputs are held in memory
+ * as they will stand in the file; the elements of initializers are computed while they are written.
  *
  *   fvlm_onnx_graph g = {.name = "decoder", .err = err};
  *   const char *x = fvlm_onnx_input(&g, "inputs_embeds", FVLM_OUT_F32, 3, dims);
@@ -53,8 +53,8 @@ typedef struct {
 } fvlm_onnx_attr;
 
 typedef struct {
-    const char *op, *domain; /* domain NULL: ai.onnx */
-    const char *name;        /* copied */
+    const char *op, *domain;              /* domain NULL: ai.onnx */
+    const char *name;                     /* copied */
     const char *in[FVLM_ONNX_MAX_INPUTS]; /* up to the last that is not NULL; NULL before it: left out */
     const char *out[3];                   /* NULL: out[0] is NAME_output_0, there are no others */
     fvlm_onnx_attr attr[FVLM_ONNX_MAX_ATTRS];
@@ -72,9 +72,9 @@ typedef struct {
     uint64_t dims[FVLM_ONNX_TENSOR_RANK];
     uint64_t n_elems, n_bytes;
     fvlm_onnx_fill fill;
-    void *of;        /* malloc'd; what fill gets */
+    void *of;         /* malloc'd; what fill gets */
     const char *from; /* name of the tensor of the model; NULL: none */
-    uint64_t offset; /* in the file of external data; UINT64_MAX: in the model */
+    uint64_t offset;  /* in the file of external data; UINT64_MAX: in the model */
 } fvlm_onnx_initializer;
 
 typedef struct {

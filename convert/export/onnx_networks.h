@@ -12,7 +12,8 @@
  *
  * vision:    pixel_values [batch, 3, height, width] -> image_features [batch, tokens, width of the projector or tower]
  * embedding: input_ids [batch, tokens] -> inputs_embeds [batch, tokens, hidden]
- * decoder:   inputs_embeds, attention_mask, position_ids, past_key_values.N.{key,value} -> logits, present.N.{key,value} */
+ * decoder:   inputs_embeds, attention_mask, position_ids, past_key_values.N.{key,value} -> logits,
+ * present.N.{key,value} */
 void fvlm_onnx_build_vision(const fvlm_onnx_builder *b);
 void fvlm_onnx_build_embedding(const fvlm_onnx_builder *b);
 void fvlm_onnx_build_decoder(const fvlm_onnx_builder *b);

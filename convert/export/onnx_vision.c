@@ -33,7 +33,8 @@ static const char *transpose(const tower *t, const char *layer, const char *x, s
 
 static const char *reshape(const tower *t, const char *layer, const char *x, size_t n, const int64_t *to)
 {
-    return call(t, "Reshape", layer, x, fvlm_onnx_ints(t->g, fvlm_onnx_text(t->g, "%s/shape", path(t, layer)), 1, n, to));
+    return call(t, "Reshape", layer, x,
+                fvlm_onnx_ints(t->g, fvlm_onnx_text(t->g, "%s/shape", path(t, layer)), 1, n, to));
 }
 
 static const char *convolve(tower *t, const char *layer, const char *x, uint32_t stride)
@@ -85,10 +86,9 @@ static const char *attend(const tower *t, const char *qkv, int64_t heads, int64_
     for (int i = 0; i < 3; i++)
         part[i] = call(t, "Squeeze", fvlm_onnx_text(t->g, "attn/Squeeze_%d", i), c.out[i], axis);
     x = call(t, "MatMul", "attn/scores/MatMul", part[0], transpose(t, "attn/k/Transpose", part[1], 4, turned));
-    x = fvlm_onnx_node(t->g, &(fvlm_onnx_call){.op = "Softmax",
-                                               .name = path(t, "attn/Softmax"),
-                                               .in = {x},
-                                               .attr = {{.name = "axis", .i = -1}}});
+    x = fvlm_onnx_node(
+        t->g, &(fvlm_onnx_call){
+                  .op = "Softmax", .name = path(t, "attn/Softmax"), .in = {x}, .attr = {{.name = "axis", .i = -1}}});
     x = call(t, "MatMul", "attn/MatMul", x, part[2]);
     x = transpose(t, "attn/Transpose", x, 4, together);
     return reshape(t, "attn/Reshape", x, 3, joined);
@@ -135,7 +135,7 @@ static const char *stage(tower *t, const fvlm_config *config, unsigned i, const 
 }
 
 /* gelu(se(dw(x))) */
-static const char *final(tower *t, const char *x)
+static const char * final(tower *t, const char *x)
 {
     snprintf(t->prefix, sizeof t->prefix, "vision.final");
     x = convolve(t, "dw", x, 1);
@@ -164,9 +164,7 @@ void fvlm_onnx_build_vision(const fvlm_onnx_builder *b)
     x = tokens_of(&t, "tokens", final(&t, x));
     if (fvlm_config_has_projector(c)) x = project(&t, x);
     snprintf(t.prefix, sizeof t.prefix, "image_features");
-    fvlm_onnx_node(b->g, &(fvlm_onnx_call){.op = "Identity",
-                                           .name = path(&t, "Identity"),
-                                           .in = {x},
-                                           .out = {"image_features"}});
+    fvlm_onnx_node(
+        b->g, &(fvlm_onnx_call){.op = "Identity", .name = path(&t, "Identity"), .in = {x}, .out = {"image_features"}});
     fvlm_onnx_output(b->g, "image_features", FVLM_OUT_F32, 3, tokens);
 }

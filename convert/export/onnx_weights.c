@@ -149,18 +149,16 @@ static const char *add_blocks(const fvlm_onnx_builder *b, fvlm_onnx_elements *e,
     const uint64_t groups = e->weight.m.n_groups, group = e->weight.m.group, bits = e->type.bits;
     e->row = (size_t)(groups * group);
     fvlm_onnx_call c = {.op = "MatMulNBits", .domain = CONTRIB, .name = fvlm_onnx_path(b, module, "MatMul"), .in = {x}};
-    c.in[1] = initialize(b, e, fvlm_onnx_text(b->g, "%s.weight", module),
-                         (shape){.type = FVLM_OUT_U8,
-                                 .rank = 3,
-                                 .dims = {e->n, groups, group * bits / 8},
-                                 .fill = fvlm_onnx_fill_blocks});
+    c.in[1] = initialize(
+        b, e, fvlm_onnx_text(b->g, "%s.weight", module),
+        (shape){
+            .type = FVLM_OUT_U8, .rank = 3, .dims = {e->n, groups, group * bits / 8}, .fill = fvlm_onnx_fill_blocks});
     c.in[2] = add_scales(b, e, module, (shape){.rank = 2, .dims = {e->n, groups}});
     if (e->type.asymmetric)
-        c.in[3] = initialize(b, e, fvlm_onnx_text(b->g, "%s.zero_points", module),
-                             (shape){.type = FVLM_OUT_U8,
-                                     .rank = 2,
-                                     .dims = {e->n, (groups * bits + 7) / 8},
-                                     .fill = fvlm_onnx_fill_zeros});
+        c.in[3] = initialize(
+            b, e, fvlm_onnx_text(b->g, "%s.zero_points", module),
+            (shape){
+                .type = FVLM_OUT_U8, .rank = 2, .dims = {e->n, (groups * bits + 7) / 8}, .fill = fvlm_onnx_fill_zeros});
     c.attr[0] = (fvlm_onnx_attr){.name = "K", .i = (int64_t)e->k};
     c.attr[1] = (fvlm_onnx_attr){.name = "N", .i = (int64_t)e->n};
     c.attr[2] = (fvlm_onnx_attr){.name = "bits", .i = (int64_t)bits};
@@ -178,9 +176,9 @@ static const char *add(const fvlm_onnx_builder *b, const char *name, const char 
 static const char *add_offsets(const fvlm_onnx_builder *b, fvlm_onnx_elements *e, const char *module, const char *x)
 {
     const uint64_t groups = e->weight.m.n_groups;
-    const char *members = initialize(
-        b, e, fvlm_onnx_text(b->g, "groups.%zu.%zu", e->k, e->weight.m.group),
-        (shape){.type = FVLM_OUT_F32, .rank = 2, .dims = {e->k, groups}, .fill = fvlm_onnx_fill_groups});
+    const char *members =
+        initialize(b, e, fvlm_onnx_text(b->g, "groups.%zu.%zu", e->k, e->weight.m.group),
+                   (shape){.type = FVLM_OUT_F32, .rank = 2, .dims = {e->k, groups}, .fill = fvlm_onnx_fill_groups});
     fvlm_onnx_elements turned = *e;
     turned.transposed = true;
     const char *offsets =
@@ -198,13 +196,12 @@ const char *fvlm_onnx_add_linear(const fvlm_onnx_builder *b, const char *module,
     const char *y;
     if (e.type.kind != FVLM_INT) {
         e.transposed = true;
-        const char *w = add_floats(b, &e, fvlm_onnx_text(b->g, "%s.weight", module),
-                                   (shape){.rank = 2, .dims = {e.k, e.n}});
+        const char *w =
+            add_floats(b, &e, fvlm_onnx_text(b->g, "%s.weight", module), (shape){.rank = 2, .dims = {e.k, e.n}});
         y = matmul(b, fvlm_onnx_path(b, module, "MatMul"), x, w);
     } else {
         y = e.type.group ? add_blocks(b, &e, module, x) : add_rows(b, &e, module, x);
-        if (e.type.asymmetric)
-            y = add(b, fvlm_onnx_path(b, module, "offsets/Add"), y, add_offsets(b, &e, module, x));
+        if (e.type.asymmetric) y = add(b, fvlm_onnx_path(b, module, "offsets/Add"), y, add_offsets(b, &e, module, x));
     }
     return bias ? add(b, fvlm_onnx_path(b, module, "Add"), y, fvlm_onnx_add_vector(b, bias->name)) : y;
 }
@@ -243,11 +240,9 @@ static const char *add_conv_offsets(const fvlm_onnx_builder *b, fvlm_onnx_elemen
     v.bias = NULL;
     conv offsets = {.name = fvlm_onnx_path(b, module, "offsets/Conv"), .side = 1, .stride = 1, .groups = 1};
     offsets.x = put_conv(b, &v);
-    offsets.w = initialize(b, e, fvlm_onnx_text(b->g, "%s.offsets", module),
-                           (shape){.type = FVLM_OUT_F32,
-                                   .rank = 4,
-                                   .dims = {e->n, groups, 1, 1},
-                                   .fill = fvlm_onnx_fill_offsets});
+    offsets.w = initialize(
+        b, e, fvlm_onnx_text(b->g, "%s.offsets", module),
+        (shape){.type = FVLM_OUT_F32, .rank = 4, .dims = {e->n, groups, 1, 1}, .fill = fvlm_onnx_fill_offsets});
     return put_conv(b, &offsets);
 }
 
@@ -269,10 +264,10 @@ const char *fvlm_onnx_add_conv(const fvlm_onnx_builder *b, const fvlm_onnx_conv 
     y = add(b, fvlm_onnx_path(b, of->module, "offsets/Add"), y, add_conv_offsets(b, &e, of->module, v));
     if (!bias) return y;
     static const int64_t axes[] = {1, 2};
-    const char *shaped = fvlm_onnx_node(
-        b->g, &(fvlm_onnx_call){.op = "Unsqueeze",
-                                .name = fvlm_onnx_path(b, of->module, "Unsqueeze"),
-                                .in = {fvlm_onnx_add_vector(b, bias->name), fvlm_onnx_ints(b->g, "axes.1.2", 1, 2, axes)}});
+    const char *shaped = fvlm_onnx_node(b->g, &(fvlm_onnx_call){.op = "Unsqueeze",
+                                                                .name = fvlm_onnx_path(b, of->module, "Unsqueeze"),
+                                                                .in = {fvlm_onnx_add_vector(b, bias->name),
+                                                                       fvlm_onnx_ints(b->g, "axes.1.2", 1, 2, axes)}});
     return add(b, fvlm_onnx_path(b, of->module, "Add"), y, shaped);
 }
 
@@ -322,11 +317,10 @@ static const char *gather_codes(const fvlm_onnx_builder *b, fvlm_onnx_elements *
     c.in[1] = ids;
     c.in[2] = add_scales(b, e, module, (shape){.rank = 2, .dims = {e->n, groups}});
     if (offsets)
-        c.in[3] = initialize(b, e, fvlm_onnx_text(b->g, "%s.zero_points", module),
-                             (shape){.type = FVLM_OUT_U8,
-                                     .rank = 2,
-                                     .dims = {e->n, (groups * bits + 7) / 8},
-                                     .fill = fvlm_onnx_fill_zeros});
+        c.in[3] = initialize(
+            b, e, fvlm_onnx_text(b->g, "%s.zero_points", module),
+            (shape){
+                .type = FVLM_OUT_U8, .rank = 2, .dims = {e->n, (groups * bits + 7) / 8}, .fill = fvlm_onnx_fill_zeros});
     c.out[0] = offsets ? NULL : out;
     c.attr[0] = (fvlm_onnx_attr){.name = "bits", .i = (int64_t)bits};
     c.attr[1] = (fvlm_onnx_attr){.name = "block_size", .i = block_of(e)};
@@ -335,10 +329,9 @@ static const char *gather_codes(const fvlm_onnx_builder *b, fvlm_onnx_elements *
     const char *rows = fvlm_onnx_node(b->g, &c);
     if (!offsets) return rows;
     const char *spread = spread_offsets(b, e, module, ids);
-    return fvlm_onnx_node(b->g, &(fvlm_onnx_call){.op = "Add",
-                                                  .name = fvlm_onnx_path(b, module, "offsets/Add"),
-                                                  .in = {rows, spread},
-                                                  .out = {out}});
+    return fvlm_onnx_node(
+        b->g, &(fvlm_onnx_call){
+                  .op = "Add", .name = fvlm_onnx_path(b, module, "offsets/Add"), .in = {rows, spread}, .out = {out}});
 }
 
 const char *fvlm_onnx_add_embedding(const fvlm_onnx_builder *b, const char *module, const char *ids, const char *out)
@@ -347,9 +340,8 @@ const char *fvlm_onnx_add_embedding(const fvlm_onnx_builder *b, const char *modu
     if (!bind(b, find(b, module, "weight"), &e)) return "";
     if (e.type.kind == FVLM_INT) return gather_codes(b, &e, module, ids, out);
     const fvlm_onnx_out_type type = float_type(b, &e);
-    const char *table =
-        initialize(b, &e, fvlm_onnx_text(b->g, "%s.weight", module),
-                   (shape){.type = type, .rank = 2, .dims = {e.n, e.k}, .fill = fvlm_onnx_fill_floats});
+    const char *table = initialize(b, &e, fvlm_onnx_text(b->g, "%s.weight", module),
+                                   (shape){.type = type, .rank = 2, .dims = {e.n, e.k}, .fill = fvlm_onnx_fill_floats});
     const bool wide = type == FVLM_OUT_F32;
     const char *rows = gather(b, fvlm_onnx_path(b, module, "Gather"), table, ids, wide ? out : NULL);
     return wide ? rows : cast_to_f32(b, module, rows, out);

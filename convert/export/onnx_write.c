@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_write.c - see onnx_graph.h: a graph as ModelProto, and its file of external data. Lengths are known beforehand, so
- * that elements of initializers stream through one buffer. */
+/* onnx_write.c - see onnx_graph.h: a graph as ModelProto, and its file of external data. Lengths are known beforehand,
+ * so that elements of initializers stream through one buffer. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -62,15 +62,15 @@ typedef struct {
 } fvlm_squeeze;
 fvlm_status fvlm_squeeze_match(fvlm_squeeze *out, const fvlm_net *net, fvlm_map *m, fvlm_err *err);
 
-/* Softmax attention over all pixels, heads of head_dim consecutive channels, queries scaled by 1 / sqrt(head_dim), or by
- * nothing. q, k and v are rows of up to three linear layers that read the same map. */
+/* Softmax attention over all pixels, heads of head_dim consecutive channels, queries scaled by 1 / sqrt(head_dim), or
+ * by nothing. q, k and v are rows of up to three linear layers that read the same map. */
 typedef struct {
     fvlm_linear linear[3]; /* of q, k, v; the same one if they are packed */
     uint64_t first_row[3]; /* each has 'channels' rows from here */
     uint64_t channels, heads;
     bool packed;                 /* one layer, rows q, k, v */
     fvlm_net_value *packed_bias; /* [3 * channels] beside the layers' own; NULL */
-    bool scaled_weights;         /* nothing scales the scores: 1 / sqrt(head_dim) is in the weights, as in a .fvlm file */
+    bool scaled_weights; /* nothing scales the scores: 1 / sqrt(head_dim) is in the weights, as in a .fvlm file */
 } fvlm_attention;
 fvlm_status fvlm_attention_match(fvlm_attention *out, const fvlm_net *net, fvlm_map *m, uint64_t head_dim,
                                  const char *what, fvlm_err *err);

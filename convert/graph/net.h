@@ -62,8 +62,8 @@ typedef struct {
     const fvlm_graph_tensor *scales, *zero_points; /* zero_points may be NULL: the default of the operator */
     unsigned bits;                                 /* 8 or 4 */
     uint64_t block;                                /* elements that share a scale; 0: per axis or per tensor */
-    unsigned axis;  /* of the stored tensor: along which blocks lie, or which has a scale each */
-    unsigned table; /* FVLM_PACKED_BNB4: 0 FP4, 1 NF4 */
+    unsigned axis;                    /* of the stored tensor: along which blocks lie, or which has a scale each */
+    unsigned table;                   /* FVLM_PACKED_BNB4: 0 FP4, 1 NF4 */
     const fvlm_graph_tensor *offsets; /* added to scale * (code - zero point), as many as scales; NULL: none */
     bool offsets_turned;              /* [groups][rows] instead of [rows][groups] */
 } fvlm_packed;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net_offsets.c - see net_internal.h: offsets of packed weights, which ONNX cannot hold beside scales. fvlm's own exports
- * (convert/export/onnx_weights.h) add them as a product with the sums of the inputs of each group:
+/* net_offsets.c - see net_internal.h: offsets of packed weights, which ONNX cannot hold beside scales. fvlm's own
+ * exports (convert/export/onnx_weights.h) add them as a product with the sums of the inputs of each group:
  *
  *   x (scale q)^T + (x E) offset^T,     E[k, g] = 1 if input k is in group g, else 0
  *
@@ -71,8 +71,8 @@ static bool find_conv(sum *s, const fvlm_net_value *a, const fvlm_net_value *b)
     s->n = s->weight->dims[0];
     s->k = s->weight->n_elems / (s->n ? s->n : 1);
     s->groups = s->members->dims[0];
-    const bool same_kernel = memcmp(s->members->dims + 1, s->weight->dims + 1,
-                                    (s->weight->rank - 1) * sizeof *s->weight->dims) == 0;
+    const bool same_kernel =
+        memcmp(s->members->dims + 1, s->weight->dims + 1, (s->weight->rank - 1) * sizeof *s->weight->dims) == 0;
     return same_kernel && s->members->rank == s->weight->rank &&
            has_shape(s->offsets, s->weight->rank, s->n, s->groups) && (s->groups == 1 || s->k == s->weight->dims[1]);
 }
@@ -115,7 +115,8 @@ static bool are_groups(fvlm_net *net, const sum *s, uint64_t size)
 static bool fits(fvlm_net *net, const sum *s)
 {
     const fvlm_packed *p = &s->weight->weight.packed;
-    if (!s->weight->weight.tensor || p->kind == FVLM_PACKED_NONE || p->kind == FVLM_PACKED_BNB4 || p->offsets) return false;
+    if (!s->weight->weight.tensor || p->kind == FVLM_PACKED_NONE || p->kind == FVLM_PACKED_BNB4 || p->offsets)
+        return false;
     const uint64_t size = p->block ? p->block : s->k;
     return size && s->groups == s->k / size + (s->k % size != 0) && p->scales->n_elems == s->n * s->groups &&
            is_plain(s->members) && is_plain(s->offsets) && are_groups(net, s, size);

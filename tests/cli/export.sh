@@ -62,8 +62,8 @@ cp -r "$dir/st" "$dir/deep" && mkdir "$dir/deep/photos" && cp "$picture" "$dir/d
 cp "$m" "$dir/sub/m.fvlm"
 before=$(cd "$dir" && find . -type f | grep -v -e refused.out | LC_ALL=C sort | xargs -d '\n' cksum)
 refuses 2 "expected MODEL.fvlm, got 0 arguments$usage"
-refuses 2 "no format; give --to safetensors|gguf" "$m"
-refuses 2 "--to: \"zip\" is not safetensors or gguf$usage" "$m" --to zip -o x
+refuses 2 "no format; give --to safetensors|onnx|gguf" "$m"
+refuses 2 "--to: \"zip\" is not safetensors, onnx or gguf$usage" "$m" --to zip -o x
 refuses 2 "no output file; give -o FILE, or --dry-run to see the plan" "$m" --to gguf
 refuses 2 "--naming: \"keras\" is not apple or transformers$usage" "$m" --to safetensors --naming keras -o x
 refuses 2 "--naming is an option of --to safetensors; leave it out" "$m" --to gguf --naming apple -o "$dir/x"

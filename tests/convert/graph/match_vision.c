@@ -323,9 +323,6 @@ static const refused refusals[] = {
      "node \"n_b5.0.tokens\" (Relu): expected the norm in front of attention, a LayerNorm over the 64 channels of each "
      "pixel, found Relu"},
     {false,
-     {EDIT("b5.0.q.scaled", "-", NULL, NULL)},
-     "node \"n_b5.0.attended\" (MatMul): expected attention to scale its scores by 1 / sqrt(32), found 1"},
-    {false,
      {EDIT("b5.0.q.scaled", NULL, "b5.0.q,half", NULL)},
      "node \"n_b5.0.attended\" (MatMul): expected attention to scale its scores by 1 / sqrt(32), found 0.5"},
     {false,
