@@ -34,7 +34,7 @@ bool fvlm_onnx_fill_scales(const void *of, uint64_t first, size_t n, uint8_t *ou
 bool fvlm_onnx_fill_offsets(const void *of, uint64_t first, size_t n, uint8_t *out);
 bool fvlm_onnx_fill_zeros(const void *of, uint64_t first, size_t n, uint8_t *out); /* bytes */
 
-/* E of onnx_weights.h: f32, [k][groups], or transposed [groups][k]. */
+/* E of onnx_layers.h: f32, [k][groups], or transposed [groups][k]. */
 bool fvlm_onnx_fill_groups(const void *of, uint64_t first, size_t n, uint8_t *out);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef FVLM_CONVERT_EXPORT_ONNX_NETWORKS_H
 #define FVLM_CONVERT_EXPORT_ONNX_NETWORKS_H
 
-#include "convert/export/onnx_weights.h"
+#include "convert/export/onnx_layers.h"
 
 /* Each adds all of its inputs, nodes, initializers and outputs; a failure is in b->g.
  *

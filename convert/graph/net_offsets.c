@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* net_offsets.c - see net_internal.h: offsets of packed weights, which ONNX cannot hold beside scales. fvlm's own
- * exports (convert/export/onnx_weights.h) add them as a product with the sums of the inputs of each group:
+ * exports (convert/export/onnx_layers.h) add them as a product with the sums of the inputs of each group:
  *
  *   x (scale q)^T + (x E) offset^T,     E[k, g] = 1 if input k is in group g, else 0
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_weights.h - private to export/: layers whose weights are tensors of a .fvlm file, as nodes and initializers.
+/* onnx_layers.h - private to export/: layers whose weights are tensors of a .fvlm file, as nodes and initializers.
  *
  *   in the file         a matrix of the language model, attention, projector     a convolution
  *   f32, bf16           FLOAT [in, out], MatMul                                  FLOAT, Conv
@@ -14,8 +14,8 @@
  *   y = x (scale q)^T + (x E) offset^T,     E[k, g] = 1 if input k is in group g, else 0
  *
  * Products with E and offset are 1 / group as large as the first. All values are exactly those of the executor. */
-#ifndef FVLM_CONVERT_EXPORT_ONNX_WEIGHTS_H
-#define FVLM_CONVERT_EXPORT_ONNX_WEIGHTS_H
+#ifndef FVLM_CONVERT_EXPORT_ONNX_LAYERS_H
+#define FVLM_CONVERT_EXPORT_ONNX_LAYERS_H
 
 #include "convert/export/onnx_graph.h"
 #include "format/reader.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_weights.c - see onnx_weights.h. */
-#include "convert/export/onnx_weights.h"
+/* onnx_layers.c - see onnx_layers.h. */
+#include "convert/export/onnx_layers.h"
 
 #include <math.h>
 #include <stdio.h>
