@@ -159,6 +159,7 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     if (!r.st && !config)
         r.st = fvlm_fail(err, FVLM_BAD_INPUT,
                          NAME " is missing; give a checkpoint folder as downloaded, or copy it from there");
+    if (!r.st) r.st = fvlm_config_port(&config, src, err);
     r.object = config;
     if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", FVLM_CONFIG_MAX_BYTES, err);
     if (!r.st) fvlm_config_check_keys(&r);

@@ -18,6 +18,10 @@ typedef struct {
 /* Refuses, by name, what the executor does not implement. On failure nothing needs to be freed. */
 fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const fvlm_vocabulary_options *tokenizer,
                                  fvlm_err *err);
+
+/* The same for a tower without a language model, whose folder may hold nothing but weights. */
+fvlm_status fvlm_checkpoint_read_tower(fvlm_checkpoint *out, fvlm_source *src, fvlm_err *err);
+
 void fvlm_checkpoint_free(fvlm_checkpoint *c);
 
 #endif

@@ -28,6 +28,9 @@ typedef struct {
 } fvlm_config_nest;
 bool fvlm_config_get_nest(fvlm_config_nest *out, const fvlm_json_fields *r, size_t i);
 
+/* Brings the config of transformers' or mlx-vlm's port into the keys of Apple's LLaVA. *config may be replaced. */
+fvlm_status fvlm_config_port(json_t **config, fvlm_source *src, fvlm_err *err);
+
 /* Keys that change the arithmetic: each has the value that the executor implements, or is
  * refused by name. Keys about training are ignored. */
 void fvlm_config_check_keys(fvlm_json_fields *r);

@@ -12,7 +12,7 @@
 #include "format/cli/terminal.h"
 
 static struct {
-    const char *output, *type, *tokenizer, *head, *variant, *quantized;
+    const char *output, *type, *tokenizer, *head, *variant, *quantized, *dialect, *vision;
     bool dry_run, json, verbose, quiet, force;
     uint64_t threads;
 } opt;
@@ -28,13 +28,13 @@ static const fvlm_cli_option options[] = {
      .text = &opt.type},
     {.name = "tokenizer",
      .arg = "FILE",
-     .help = "file to believe if the two disagree; Apple's predict.py reads vocab.json with merges.txt",
+     .help = "which counts if the two differ",
      .choices = "tokenizer.json|vocab.json",
      .preset = "refuse",
      .text = &opt.tokenizer},
     {.name = "head",
      .arg = "WHICH",
-     .help = "head, if config.json and tensors disagree",
+     .help = "head, if the files disagree",
      .choices = "own|tied",
      .preset = "refuse; own for ONNX",
      .text = &opt.head},
@@ -50,6 +50,16 @@ static const fvlm_cli_option options[] = {
      .choices = "keep|float",
      .preset = "keep where the groups fit",
      .text = &opt.quantized},
+    {.name = "dialect",
+     .arg = "NAME",
+     .help = "whose tensor names these are, such as timm",
+     .words = FVLM_CONVERT_DIALECTS,
+     .preset = "recognized",
+     .text = &opt.dialect},
+    {.name = "vision",
+     .arg = "FOLDER",
+     .help = "take the vision tower from here, if the checkpoint has none",
+     .text = &opt.vision},
     FVLM_CLI_DRY_RUN(&opt.dry_run),
     FVLM_CLI_FORCE(&opt.force),
     FVLM_CLI_VERBOSE(&opt.verbose),
@@ -165,6 +175,8 @@ static fvlm_status print_report(const fvlm_conversion *c, const char *given, fvl
     }
     if (opt.quiet) return FVLM_OK;
     print_source(&r, given);
+    if (r.dialect && strcmp(r.dialect, "apple"))
+        fvlm_terminal_print(stdout, "dialect   %s: names of %s\n", r.dialect, r.dialect_what);
     for (size_t i = 0; i < r.n_notes; i++) fvlm_terminal_print(stdout, "%-9s %s\n", r.notes_about, r.notes[i]);
     if (opt.verbose) print_tensors(c, &r);
     if (r.written)
@@ -201,6 +213,8 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                               .head = opt.head,
                               .variant = opt.variant,
                               .quantized = opt.quantized,
+                              .dialect = opt.dialect,
+                              .vision = opt.vision,
                               .threads = (unsigned)opt.threads,
                               .force = opt.force,
                               .progress = fvlm_progress_update,

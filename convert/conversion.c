@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert/conversion.h"
+#include "convert/halves.h"
 #include "convert/graph/onnx_paths.h"
 #include "convert/graph/onnx_source.h"
 #include "format/base/clock.h"
@@ -82,27 +83,46 @@ static void describe_tower(fvlm_checkpoint *out, const fvlm_onnx_facts *facts)
     out->config.projector.out = facts->config.projector.out;
 }
 
-/* Opens the source and reads what lies beside it. */
-static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *err)
+/* Opens ONNX files and reads what lies beside them. */
+static fvlm_status read_onnx(fvlm_conversion *c, const char *path, fvlm_vocabulary_options *tokenizer, fvlm_err *err)
 {
-    const fvlm_convert_options *o = &c->options;
-    fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
-    c->onnx = o->variant || fvlm_onnx_paths_are(path, NULL);
-    if (!c->onnx) {
-        fvlm_status st = fvlm_source_open(&c->source, path, err);
-        return st ? st : fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
-    }
     fvlm_onnx_facts *facts = fvlm_alloc(1, sizeof *facts);
-    fvlm_status st = facts ? fvlm_onnx_open(&c->source, facts, path, o->variant, err) : fvlm_fail_nomem(err);
+    fvlm_status st = facts ? fvlm_onnx_open(&c->source, facts, path, c->options.variant, err) : fvlm_fail_nomem(err);
     if (!st && facts->has_llm) {
-        tokenizer.rows = facts->rows;
-        st = fvlm_checkpoint_read(&c->checkpoint, c->source, &tokenizer, err);
+        tokenizer->rows = facts->rows;
+        st = fvlm_checkpoint_read(&c->checkpoint, c->source, tokenizer, err);
         if (!st) st = fvlm_onnx_check(facts, &c->checkpoint.config, &c->checkpoint.embed_rows, err);
     } else if (!st) {
         describe_tower(&c->checkpoint, facts);
     }
     free(facts);
     return st;
+}
+
+/* The same for a folder of safetensors. */
+static fvlm_status read_folder(fvlm_conversion *c, const char *path, const fvlm_vocabulary_options *tokenizer,
+                               fvlm_err *err)
+{
+    fvlm_halves halves;
+    fvlm_status st = fvlm_source_open(&c->source, path, err);
+    if (!st) st = fvlm_naming_apply(&c->naming, c->source, c->options.dialect, err);
+    if (!st && c->options.vision) st = fvlm_halves_add_tower(c->source, c->options.vision, err);
+    if (!st) st = fvlm_halves_find(&halves, c->source, &c->naming, err);
+    if (st) return st;
+    return halves == FVLM_TOWER_ALONE ? fvlm_checkpoint_read_tower(&c->checkpoint, c->source, err)
+                                      : fvlm_checkpoint_read(&c->checkpoint, c->source, tokenizer, err);
+}
+
+static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *err)
+{
+    const fvlm_convert_options *o = &c->options;
+    fvlm_vocabulary_options tokenizer = {.use = o->tokenizer, .stop = o->stop};
+    c->onnx = o->variant || fvlm_onnx_paths_are(path, NULL);
+    if (!c->onnx) return read_folder(c, path, &tokenizer, err);
+    if (o->dialect || o->vision)
+        return fvlm_fail(err, FVLM_USAGE, "--%s is for folders of safetensors; \"%s\" is ONNX",
+                         o->dialect ? "dialect" : "vision", path);
+    return read_onnx(c, path, &tokenizer, err);
 }
 
 fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, const fvlm_convert_options *o,
@@ -113,7 +133,7 @@ fvlm_status fvlm_conversion_plan(fvlm_conversion **out, const char *folder, cons
     if (!c) return fvlm_fail_nomem(err);
     c->options = *o;
     fvlm_status st = read_source(c, folder, err);
-    if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, o->head, err);
+    if (!st) st = fvlm_names_resolve(&c->names, c->source, &c->checkpoint, &c->naming, o->head, err);
     if (!st) st = check_config(&c->names.config, err);
     if (!st) st = fvlm_recipes_check(&c->names.recipes, &c->names.config, err);
     if (!st) {

@@ -19,6 +19,7 @@ typedef struct {
 struct fvlm_conversion {
     fvlm_convert_options options; /* strings borrowed from the caller */
     fvlm_source *source;
+    fvlm_naming naming;
     fvlm_checkpoint checkpoint;
     fvlm_names names;
     fvlm_planned *planned;                             /* for each recipe */

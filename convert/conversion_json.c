@@ -2,6 +2,7 @@
 /* conversion_json.c - a conversion as JSON: the container's metadata, and the report. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "convert/conversion.h"
 #include "convert/conversion_report.h"
@@ -42,6 +43,7 @@ static json_t *files_json(const fvlm_conversion *c, bool hashed)
         const fvlm_source_file f = fvlm_source_file_at(c->source, i);
         json_t *file = json_pack("{s:s, s:I}", "file", f.name, "bytes", (json_int_t)f.n_bytes);
         fvlm_hash_text(&f.hash, hash);
+        if (f.attached) fvlm_json_set(&file, "vision", json_true());
         if (hashed) fvlm_json_set(&file, "xxh3_128", json_string(hash));
         fvlm_json_append(&list, file);
     }
@@ -54,6 +56,7 @@ static json_t *options_json(const fvlm_conversion *c)
     json_t *options = json_pack("{s:s}", "type", c->options.type ? c->options.type : "keep");
     if (c->options.tokenizer) fvlm_json_set(&options, "tokenizer", json_string(c->options.tokenizer));
     if (c->names.head_chosen) fvlm_json_set(&options, "head", json_string(c->options.head));
+    if (c->options.dialect) fvlm_json_set(&options, "dialect", json_string(c->options.dialect));
     if (c->options.variant) fvlm_json_set(&options, "variant", json_string(c->options.variant));
     if (c->options.quantized) fvlm_json_set(&options, "quantized", json_string(c->options.quantized));
     return options;
@@ -65,6 +68,8 @@ json_t *fvlm_conversion_metadata(const fvlm_conversion *c)
                                    "convert", "options", options_json(c), "sources", files_json(c, true));
     if (fvlm_source_prefix(c->source)[0])
         fvlm_json_set(&provenance, "stripped", json_string(fvlm_source_prefix(c->source)));
+    if (strcmp(fvlm_naming_dialect(&c->naming), "apple"))
+        fvlm_json_set(&provenance, "dialect", json_string(fvlm_naming_dialect(&c->naming)));
     return json_pack("{s:o, s:o, s:o}", "config", fvlm_config_to_json(&c->names.config), "provenance", provenance,
                      "tensors", origins_json(c, true));
 }
@@ -116,6 +121,7 @@ json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_convers
                           (json_int_t)r->tokenizer_bytes, "embedding_rows_dropped", (json_int_t)r->rows_dropped,
                           "parts", shares_json(r), "dropped", dropped_json(r), "warnings", warnings, "sources",
                           files_json(c, r->written), "config", fvlm_config_to_json(r->config));
+    if (r->dialect) fvlm_json_set(&j, "dialect", json_string(r->dialect));
     fvlm_json_set(&j, "folder", fvlm_json_lossy_string(r->folder));
     if (r->n_notes) {
         json_t *notes = json_array();

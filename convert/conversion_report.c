@@ -163,6 +163,8 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .n_dropped = c->names.n_dropped,
                                     .notes_about = c->onnx ? "onnx" : "packed",
                                     .folder = fvlm_source_folder(c->source),
+                                    .dialect = c->onnx ? NULL : fvlm_naming_dialect(&c->naming),
+                                    .dialect_what = fvlm_naming_describe(&c->naming),
                                     .head_stored = c->names.head_stored,
                                     .n_codes = c->n_codes,
                                     .n_dequantized = c->n_dequantized,

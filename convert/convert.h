@@ -21,6 +21,8 @@
 /* The community's suffixes of ONNX files; transformers.js calls quantized "q8". */
 #define FVLM_CONVERT_VARIANTS "fp32|fp16|q4|q4f16|int8|uint8|q8|quantized|bnb4"
 
+#define FVLM_CONVERT_DIALECTS "apple|transformers|mlx-vlm|apple-mlx|timm|openclip|mobileclip|apple-tower"
+
 typedef struct {
     const char *type;      /* "f32", "bf16", "f16", or NULL: keep the checkpoint's types, store fused tensors as f32 */
     const char *tokenizer; /* "tokenizer.json" or "vocab.json": which to believe where they disagree; NULL: refuse */
@@ -29,6 +31,8 @@ typedef struct {
     const char *variant;   /* of an ONNX folder: one of those; NULL: fp32, or the only one that is there */
     const char *quantized; /* of weights that the source has quantized: "keep" the codes where a type of ours has the
                               same groups, or make them "float"; NULL: keep, unless type is given */
+    const char *dialect;   /* of tensor names: one of FVLM_CONVERT_DIALECTS; NULL: recognized by the names */
+    const char *vision;    /* folder or ONNX file whose vision tower to take, for checkpoints without one; or NULL */
     unsigned threads;      /* 0 = all */
     bool force;            /* replace an existing file */
     fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */

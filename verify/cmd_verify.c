@@ -26,6 +26,7 @@ static const fvlm_cli_option options[] = {
      .words = FVLM_CONVERT_VARIANTS,
      .preset = "fp32 or the only one",
      .text = &opt.variant},
+    {.name = "vision", .arg = "FOLDER", .help = "where convert took the vision tower from", .text = &opt.vision},
     {.name = "image",
      .arg = "FILE",
      .help = "compare the outputs too, on this image; may be repeated",
@@ -94,6 +95,7 @@ static fvlm_status check_options(fvlm_err *err)
         return fvlm_fail(err, FVLM_USAGE,
                          "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need "
                          "--against SOURCE");
+    if (opt.vision && !opt.against) return fvlm_fail(err, FVLM_USAGE, "--vision needs --against SOURCE");
     if (opt.variant && !opt.against) return fvlm_fail(err, FVLM_USAGE, "--variant needs --against SOURCE");
     if (opt.against && !images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,

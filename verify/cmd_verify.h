@@ -7,7 +7,7 @@
 
 /* What the user asked for. */
 typedef struct {
-    const char *against, *variant, *activations, *prompt, *act, *cpu, *picture;
+    const char *against, *variant, *vision, *activations, *prompt, *act, *cpu, *picture;
     const char *const *images;
     size_t n_images;
     uint64_t tokens, size, threads;

@@ -120,6 +120,8 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
                                                                     : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
                                     .variant = a->variant,
+                                    .dialect = json_string_value(json_object_get(made, "dialect")),
+                                    .vision = a->vision,
                                     .quantized = quantized                           ? quantized
                                                  : type && strcmp(type, "keep") != 0 ? "float"
                                                                                      : NULL,

@@ -237,7 +237,7 @@ static mixer_branches find_mixer_branches(const fvlm_resolver *r)
 {
     mixer_branches found = {.mixer.skip = true, .norm.skip = true};
     for (size_t i = 0; i < fvlm_source_n_tensors(r->src); i++) {
-        const char *name = fvlm_source_tensor_at(r->src, i)->name, *at = strstr(name, ".token_mixer."), *digits;
+        const char *name = fvlm_source_tensor_at(r->src, i)->key, *at = strstr(name, ".token_mixer."), *digits;
         if (!at || strncmp(name, T, sizeof T - 1) != 0) continue;
         at += strlen(".token_mixer.");
         if (!strcmp(at, "layer_scale")) found.layer_scale = true;
@@ -266,7 +266,13 @@ void fvlm_apple_tower_resolve(fvlm_resolver *r)
     c->vision.head_dim = HEAD_DIM;
     c->vision.norm_eps = FVLM_NORM_EPS;
     c->vision.stride = c->vision.n_stages ? 4u << (c->vision.n_stages - 1) : 4;
-    if (c->vision.image_size % c->vision.stride != 0 && !r->shape.code)
+    if (c->vision.image_size % c->vision.stride == 0 || r->shape.code) return;
+    if (!fvlm_config_has_llm(c))
+        fvlm_fail(&r->shape, FVLM_BAD_INPUT,
+                  "the tower's stride is %" PRIu32 " pixels, and its config asks for pictures of %" PRIu32
+                  " pixels, not a multiple of it",
+                  c->vision.stride, c->vision.image_size);
+    else
         fvlm_fail(&r->shape, FVLM_BAD_INPUT,
                   "\"config.json\": \"mm_vision_tower\" asks for %" PRIu32
                   " pixels, not a multiple of the tower's stride %" PRIu32,

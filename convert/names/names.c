@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/names/dialects.h"
 #include "convert/names/resolver.h"
+
+#define HEAD FVLM_TOWER_PREFIX "head.proj"
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -18,9 +21,9 @@ static bool ends_with(const char *text, const char *end)
 static bool is_counter(const fvlm_resolver *r, const fvlm_source_tensor *t)
 {
     static const char end[] = ".num_batches_tracked";
-    if (t->n_elems != 1 || !ends_with(t->name, end)) return false;
-    const int n = (int)(strlen(t->name) - strlen(end));
-    return (t->type == FVLM_SOURCE_I64 && t->rank == 0) || fvlm_resolver_has(r, "%.*s.running_mean", n, t->name);
+    if (t->n_elems != 1 || !ends_with(t->key, end)) return false;
+    const int n = (int)(strlen(t->key) - strlen(end));
+    return (t->type == FVLM_SOURCE_I64 && t->rank == 0) || fvlm_resolver_has(r, "%.*s.running_mean", n, t->key);
 }
 
 /* Drops the tensors that inference does not need. */
@@ -31,21 +34,24 @@ static void drop_by_rule(fvlm_resolver *r)
         if (r->used[i]) continue;
         if (is_counter(r, t))
             fvlm_resolver_drop(r, t, "BatchNorm counters");
-        else if (!strcmp(t->name, FVLM_TOWER_PREFIX "head.proj"))
+        else if (!strcmp(t->key, HEAD) || !strncmp(t->key, HEAD ".", sizeof HEAD))
             fvlm_resolver_drop(r, t, "CLIP head, which the language model never sees");
-        else if (ends_with(t->name, "rotary_emb.inv_freq") && !r->st)
+        else if (!strncmp(t->key, FVLM_CLIP_PREFIX, sizeof FVLM_CLIP_PREFIX - 1))
+            fvlm_resolver_drop(r, t, "the rest of a CLIP model");
+        else if (ends_with(t->key, "rotary_emb.inv_freq") && !r->st)
             fvlm_rotary_drop(r, t);
     }
 }
 
 fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fvlm_checkpoint *checkpoint,
-                               const char *head, fvlm_err *err)
+                               const fvlm_naming *naming, const char *head, fvlm_err *err)
 {
     *out = (fvlm_names){.config = checkpoint->config};
-    fvlm_resolver r = {.src = src, .checkpoint = checkpoint, .head = head, .out = out, .err = err};
+    fvlm_resolver r = {.src = src, .checkpoint = checkpoint, .head = head, .naming = naming, .out = out, .err = err};
     r.used = fvlm_alloc(fvlm_source_n_tensors(src), sizeof *r.used);
     if (!r.used) return fvlm_fail_nomem(err);
-    fvlm_apple_tower_resolve(&r);
+    fvlm_foreign_tower_check(&r);
+    if (!r.st) fvlm_apple_tower_resolve(&r);
     const bool projector = fvlm_config_has_projector(&checkpoint->config);
     if (!r.st && projector) fvlm_apple_projector_resolve(&r);
     if (!r.st && fvlm_config_has_llm(&checkpoint->config)) fvlm_apple_llm_resolve(&r);

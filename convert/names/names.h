@@ -12,9 +12,10 @@
 
 #include "convert/checkpoint.h"
 #include "convert/conversion_report.h"
+#include "convert/names/naming.h"
 #include "convert/recipe.h"
 
-#define FVLM_MAX_DROP_RULES 4 /* of one dialect */
+#define FVLM_MAX_DROP_RULES 5 /* of one dialect */
 
 typedef struct {
     fvlm_recipes recipes;
@@ -27,10 +28,11 @@ typedef struct {
     bool head_chosen;      /* the checkpoint contradicts itself about the head, and 'head' decided */
 } fvlm_names;
 
-/* head, "own" or "tied", decides where config.json and the stored tensors disagree about the head; NULL refuses. On
+/* The keys of src are Apple's names (naming.h); naming, which may be NULL, gives messages the names of the file. head,
+ * "own" or "tied", decides where config.json and the stored tensors disagree about the head; NULL refuses. On
  * failure *out is empty. On success it points into src, which must outlive it. */
 fvlm_status fvlm_names_resolve(fvlm_names *out, const fvlm_source *src, const fvlm_checkpoint *checkpoint,
-                               const char *head, fvlm_err *err);
+                               const fvlm_naming *naming, const char *head, fvlm_err *err);
 void fvlm_names_free(fvlm_names *n);
 
 #endif

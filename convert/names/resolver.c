@@ -41,7 +41,7 @@ bool fvlm_resolver_has_prefix(const fvlm_resolver *r, const char *fmt, ...)
     char name[FVLM_MAX_SOURCE_NAME];
     FVLM_FORMAT_NAME(name, fmt);
     size_t i = fvlm_source_first_at_or_after(r->src, name);
-    return i < fvlm_source_n_tensors(r->src) && !strncmp(fvlm_source_tensor_at(r->src, i)->name, name, strlen(name));
+    return i < fvlm_source_n_tensors(r->src) && !strncmp(fvlm_source_tensor_at(r->src, i)->key, name, strlen(name));
 }
 
 unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ...)
@@ -50,7 +50,7 @@ unsigned fvlm_resolver_count(fvlm_resolver *r, unsigned max, const char *fmt, ..
     FVLM_FORMAT_NAME(name, fmt);
     size_t n = strlen(name), most = 0;
     for (size_t i = fvlm_source_first_at_or_after(r->src, name); i < fvlm_source_n_tensors(r->src); i++) {
-        const char *found = fvlm_source_tensor_at(r->src, i)->name;
+        const char *found = fvlm_source_tensor_at(r->src, i)->key;
         if (strncmp(found, name, n) != 0) break;
         size_t number = 0;
         const char *p = found + n;
@@ -116,17 +116,22 @@ fvlm_status fvlm_resolver_balance(fvlm_resolver *r)
         if (r->shape.code && r->err) *r->err = r->shape;
         return r->shape.code;
     }
-    if (r->n_found == 0)
+    if (r->n_found == 0 && !(r->naming && r->naming->forced))
         return fvlm_fail(r->err, FVLM_UNSUPPORTED,
                          "\"%s\" is not a FastVLM: none of its %zu tensors has a name of FastVLM's, the first is "
                          "\"%.200s\"; give Apple's own checkpoint folder",
                          fvlm_source_folder(r->src), n_all, fvlm_source_tensor_at(r->src, 0)->name);
-    char text[1900];
+    char text[1900], theirs[FVLM_LISTED][FVLM_PATTERN_MAX_NAME];
+    const char *missing[FVLM_LISTED];
     size_t n = 0, n_shown = r->n_missing < FVLM_LISTED ? r->n_missing : FVLM_LISTED;
+    for (size_t i = 0; i < n_shown; i++) {
+        fvlm_naming_original(r->naming, r->missing[i], theirs[i]);
+        missing[i] = theirs[i];
+    }
     if (r->n_missing) {
         n = (size_t)snprintf(text, sizeof text, "%zu tensor%s missing: ", r->n_missing,
                              r->n_missing == 1 ? " is" : "s are");
-        n += list(text + n, sizeof text / 2 - n, (const char *const *)r->missing, n_shown, r->n_missing);
+        n += list(text + n, sizeof text / 2 - n, missing, n_shown, r->n_missing);
     }
     if (n_left) {
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%zu tensor%s left over: ", n ? "; " : "", n_left,
@@ -135,7 +140,7 @@ fvlm_status fvlm_resolver_balance(fvlm_resolver *r)
     }
     const char *hint = "";
     for (size_t i = 0; i < n_shown; i++)
-        if (fvlm_source_is_unlisted(r->src, r->missing[i]))
+        if (fvlm_source_is_unlisted(r->src, missing[i]))
             hint = "; a shard holds it, but the index does not list it: download the index again";
     if (r->n_missing == 1 && n_left == 0 && !strcmp(r->missing[0], "lm_head.weight"))
         hint = "; config.json says that it is not tied to the embedding: --head tied uses the embedding anyway";

@@ -7,13 +7,15 @@
 #include <stdio.h>
 
 #include "convert/names/names.h"
+#include "convert/names/naming.h"
 
 #define FVLM_LISTED 10 /* names that a refusal lists before "and N more" */
 
 typedef struct {
     const fvlm_source *src;
     const fvlm_checkpoint *checkpoint;
-    const char *head; /* "own", "tied" or NULL: see names.h */
+    const char *head;          /* "own", "tied" or NULL: see names.h */
+    const fvlm_naming *naming; /* for messages; may be NULL */
     fvlm_names *out;
     bool *used; /* [source tensors] */
     char *missing[FVLM_LISTED];
@@ -35,8 +37,6 @@ typedef struct {
         va_end(args);                                                                                                  \
     } while (0)
 
-#define FVLM_TOWER_PREFIX "model.vision_tower.vision_tower.model."
-
 /* The tensor with this name, marked as used. NULL if it is absent, which is noted as missing. */
 const fvlm_source_tensor *fvlm_resolver_require(fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3);
 bool fvlm_resolver_has(const fvlm_resolver *r, const char *fmt, ...) FVLM_PRINTF(2, 3); /* exactly this name */
@@ -57,6 +57,9 @@ fvlm_status fvlm_resolver_balance(fvlm_resolver *r);
 
 /* Drops a stored table of rotary frequencies if it is that of config.json's rope_theta; refuses it if not. */
 void fvlm_rotary_drop(fvlm_resolver *r, const fvlm_source_tensor *t);
+
+/* Refuses towers that look like FastViTHD by their names, and compute something else. */
+void fvlm_foreign_tower_check(fvlm_resolver *r);
 
 void fvlm_apple_tower_resolve(fvlm_resolver *r);
 void fvlm_apple_projector_resolve(fvlm_resolver *r);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/source/renames.h"
 #include "format/base/json.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
@@ -16,11 +17,11 @@
 #define MERGE "merge it into its base model (peft: merge_and_unload, then save_pretrained) and give the result"
 #define RENAME "if these are the weights, rename it to model.safetensors"
 
-typedef enum { FILES, CONFIG, TENSORS, WRAPS } where;
+typedef enum { FILES, CONFIG, TENSORS, WRAPS, UNKNOWN } where;
 
 /* FILES: patterns of names in the folder. CONFIG: patterns of the value of 'key', which may be "outer.inner"; "{}" is
  * anything but null, false and {}. TENSORS: texts inside a name. WRAPS: the same, after the
- * prefix that wraps all names was stripped. */
+ * prefix that wraps all names was stripped. UNKNOWN: the same, if no dialect has the names. */
 static const struct {
     where where;
     const char *key, *patterns, *what, *advice;
@@ -39,7 +40,8 @@ static const struct {
      "a checkpoint in Mistral's or Meta's layout", APPLE},
     {FILES, NULL, "model_index.json", "a diffusers pipeline, which generates images", APPLE},
     {FILES, NULL, "diffusion_pytorch_model*.safetensors", "a part of a diffusers pipeline", APPLE},
-    {FILES, NULL, "open_clip_*", "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM", APPLE},
+    {FILES, NULL, "open_clip_*", "an OpenCLIP or MobileCLIP model without its weights in safetensors",
+     "download open_clip_model.safetensors, too"},
     {FILES, NULL, "*.safetensors", "weights under another name", RENAME},
     {FILES, NULL, "*.fvlm", "a converted model already", "'fvlm run', 'fvlm quant' and 'fvlm verify' read .fvlm files"},
     {FILES, NULL, "*.gguf", "GGUF (llama.cpp)", APPLE},
@@ -53,8 +55,7 @@ static const struct {
      "*.distcp pytorch_model_fsdp*",
      "the state of a training without its weights in safetensors",
      "save the model (save_pretrained) and give the result"},
-    {FILES, NULL, "*.onnx_data *.onnx.data", "the data of an ONNX export without its .onnx file",
-     "download that, too"},
+    {FILES, NULL, "*.onnx_data *.onnx.data", "the data of an ONNX export without its .onnx file", "download that, too"},
     {FILES, NULL, "*.mlpackage *.mlmodelc *.mlmodel *.aimodel", "a Core ML export", APPLE},
     {FILES, NULL, "*.tflite *.litertlm *.task", "a LiteRT (TensorFlow Lite) export", APPLE},
     {FILES, NULL, "*.mnn *.rknn *.rkllm *.pte *.engine *.plan openvino_*.xml *.ncnn.bin *.qnn *.dlc",
@@ -73,8 +74,6 @@ static const struct {
     {CONFIG, "_class_name", "*", "a part of a diffusers pipeline", APPLE},
     {CONFIG, "_diffusers_version", "*", "a part of a diffusers pipeline", APPLE},
     {CONFIG, "peft_type", "*", "a LoRA adapter, not a whole model", MERGE},
-    {CONFIG, "model_type", "fast_vlm", "the transformers port of FastVLM", APPLE},
-    {CONFIG, "model_type", "fastvlm", "the mlx-vlm port of FastVLM", APPLE},
     {CONFIG, "model_type", "qwen2 qwen2_moe qwen3 qwen3_moe qwen", "a Qwen language model without vision", APPLE},
     {CONFIG, "model_type", "qwen2_vl qwen2_5_vl qwen3_vl qwen3_vl_moe qwen2_5_omni qwen2_audio",
      "a Qwen multimodal model, not a FastVLM", APPLE},
@@ -84,9 +83,9 @@ static const struct {
      "a LLaVA that is not FastVLM", APPLE},
     {CONFIG, "mm_vision_tower", "*clip-vit* *CLIP-ViT* *siglip* *SigLIP* *dinov2* *eva*",
      "a LLaVA with another vision tower than FastViTHD", APPLE},
-    {CONFIG, "model_type", "mobileclip* clip clip_* siglip* chinese_clip align timm_wrapper vit vit_*",
-     "a picture encoder, not a whole FastVLM", APPLE},
-    {CONFIG, "architecture", "fastvit* mobileclip* vit_*", "a picture encoder of timm, not a whole FastVLM", APPLE},
+    {CONFIG, "model_type", "clip clip_* siglip* chinese_clip align vit vit_*",
+     "a picture encoder that is not a FastViT", APPLE},
+    {CONFIG, "architecture", "vit_*", "a picture encoder that is not a FastViT", APPLE},
 
     {TENSORS, NULL, ".lora_A. .lora_B. .lora_embedding_A .lora_magnitude_vector", "LoRA matrices that are not merged",
      MERGE},
@@ -95,17 +94,13 @@ static const struct {
     {TENSORS, NULL, ".quant_state. .absmax .quant_map .SCB", "weights quantized by bitsandbytes", FLOAT},
     {TENSORS, NULL, ".weight_scale_inv .weight_scale .input_scale .weight_packed .weight_scale_2",
      "weights in FP8 or another compressed form", FLOAT},
-    {TENSORS, NULL, "multi_modal_projector.linear_0.",
-     "Apple's MLX export: the language model alone, its vision tower is in fastvithd.mlpackage", APPLE},
-    {TENSORS, NULL, "vision_tower.timm_model.", "the transformers port of FastVLM", APPLE},
     {TENSORS, NULL, "vision_model.encoder. vision_model.embeddings.",
      "a model with a ViT as vision tower, such as CLIP or SigLIP", APPLE},
-    {TENSORS, NULL, "stages.0.blocks. stem.0.conv_kxk.", "a picture encoder of timm, not a whole FastVLM", APPLE},
-    {TENSORS, NULL, "vision_tower.vision_model.", "the mlx-vlm port of FastVLM", APPLE},
-    {TENSORS, NULL, "multi_modal_projector.", "a LLaVA of transformers", APPLE},
-    {TENSORS, NULL, "image_encoder. visual.trunk.", "a MobileCLIP checkpoint, not a FastVLM", APPLE},
     {TENSORS, NULL, "visual.blocks. visual.patch_embed. visual.merger.", "a Qwen-VL", APPLE},
-    {TENSORS, NULL, "language_model.model.layers. language_model.layers.", "a model in MLX's or transformers' names",
+    {UNKNOWN, NULL, "multi_modal_projector.", "a LLaVA of transformers", APPLE},
+    {UNKNOWN, NULL, "image_encoder. visual.trunk. visual.transformer.", "a CLIP whose picture encoder is not a FastViT",
+     APPLE},
+    {UNKNOWN, NULL, "language_model.model.layers. language_model.layers.", "a model in MLX's or transformers' names",
      APPLE},
     {WRAPS, NULL, "_fsdp_wrapped_module. _checkpoint_wrapped_module. _flat_param",
      "a training checkpoint whose modules are still wrapped (FSDP)",
@@ -206,26 +201,6 @@ fvlm_status fvlm_kinds_check_config(const fvlm_source *src, fvlm_err *err)
 
 /* ---- tensors ---- */
 
-/* A whole half of a FastVLM. */
-static fvlm_status check_halves(const fvlm_source *src, size_t n, fvlm_err *err)
-{
-    bool tower = false, language = false;
-    for (size_t i = 0; i < n; i++) {
-        const char *name = src->tensors[i].name;
-        tower |= strstr(name, "patch_embed.") != NULL || strstr(name, "vision_tower.") != NULL;
-        language |= strstr(name, "layers.0.") != NULL || strstr(name, "embed_tokens.") != NULL;
-    }
-    if (language && !tower)
-        return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "\"%s\" is a language model without a vision tower (no tensor is in vision_tower.); " APPLE,
-                         src->folder);
-    if (tower && !language)
-        return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "\"%s\" is a vision tower without a language model (no tensor is in layers.0.); " APPLE,
-                         src->folder);
-    return FVLM_OK;
-}
-
 static fvlm_status check_names(const fvlm_source *src, where place, size_t n, fvlm_err *err)
 {
     char evidence[300];
@@ -243,9 +218,14 @@ static size_t n_names(const fvlm_source *src)
     return src->n_tensors < MAX_NAMES ? src->n_tensors : MAX_NAMES;
 }
 
-fvlm_status fvlm_kinds_check_wraps(const fvlm_source *src, fvlm_err *err)
+fvlm_status fvlm_source_refuse_wrapped(const fvlm_source *src, fvlm_err *err)
 {
     return check_names(src, WRAPS, n_names(src), err);
+}
+
+fvlm_status fvlm_source_refuse_unknown(const fvlm_source *src, fvlm_err *err)
+{
+    return check_names(src, UNKNOWN, n_names(src), err);
 }
 
 fvlm_status fvlm_kinds_check_tensors(const fvlm_source *src, fvlm_err *err)
@@ -262,5 +242,5 @@ fvlm_status fvlm_kinds_check_tensors(const fvlm_source *src, fvlm_err *err)
                 "it (zero_to_fp32.py --safe_serialization) and give the result",
                 src->folder, t->name);
     }
-    return n == src->n_tensors ? check_halves(src, n, err) : FVLM_OK;
+    return FVLM_OK;
 }

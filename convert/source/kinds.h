@@ -15,8 +15,7 @@ fvlm_status fvlm_kinds_refuse_files(const fvlm_source *src, const fvlm_listing *
 /* What config.json says. A file that is absent or damaged is not reported: it is read again later. */
 fvlm_status fvlm_kinds_check_config(const fvlm_source *src, fvlm_err *err);
 
-/* The names of the tensors, before and after fvlm_source_unwrap. */
+/* The names of the tensors, as they are stored. */
 fvlm_status fvlm_kinds_check_tensors(const fvlm_source *src, fvlm_err *err);
-fvlm_status fvlm_kinds_check_wraps(const fvlm_source *src, fvlm_err *err);
 
 #endif

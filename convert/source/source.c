@@ -14,7 +14,7 @@
 #include "convert/source/packed.h"
 #include "convert/source/shards.h"
 
-static const char single[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
+static const char index_name[] = "model.safetensors.index.json";
 
 /* ---- the folder ---- */
 
@@ -45,9 +45,18 @@ static fvlm_status enter_folder(fvlm_source *src, const char *folder, fvlm_err *
     return errno == ENOTDIR ? refuse_file(folder, err) : fvlm_fail_errno(err, "\"%s\"", folder);
 }
 
+/* The weights in one file; OpenCLIP's name comes second. NULL if there are none. */
+static const char *find_single(const fvlm_source *src)
+{
+    static const char *const names[] = {"model.safetensors", "open_clip_model.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (fvlm_source_has(src, names[i])) return names[i];
+    return NULL;
+}
+
 static bool has_weights(const fvlm_source *src)
 {
-    return fvlm_source_has(src, single) || fvlm_source_has(src, index_name);
+    return find_single(src) || fvlm_source_has(src, index_name);
 }
 
 /* A folder without weights may be Hugging Face's cache. */
@@ -88,20 +97,18 @@ static fvlm_status check_others(fvlm_source *src, const fvlm_listing *files, fvl
 static fvlm_status add_weights(fvlm_source *src, fvlm_err *err)
 {
     fvlm_listing files;
-    const char *const names[] = {single};
-    const bool one = fvlm_source_has(src, single), index = fvlm_source_has(src, index_name);
+    const char *const single = find_single(src), *const names[] = {single};
+    const bool index = fvlm_source_has(src, index_name);
     fvlm_status st = fvlm_listing_read(&files, src->dir, err);
     if (st) return fvlm_err_prefix(err, "\"%s\"", src->folder);
-    st = one || index ? fvlm_kinds_check_config(src, err) : fvlm_kinds_refuse_files(src, &files, err);
+    st = single || index ? fvlm_kinds_check_config(src, err) : fvlm_kinds_refuse_files(src, &files, err);
     if (!st)
-        st = index ? fvlm_shards_add(src, index_name, one ? single : NULL, &files, err)
-                   : fvlm_source_add_weights(src, names, 1, err);
+        st =
+            index ? fvlm_shards_add(src, index_name, single, &files, err) : fvlm_source_add_weights(src, names, 1, err);
     if (!st) st = check_others(src, &files, err);
     fvlm_listing_free(&files);
     if (!st) st = fvlm_packed_add(src, err);
-    if (!st) st = fvlm_kinds_check_tensors(src, err);
-    if (!st) st = fvlm_source_unwrap(src, err);
-    return st ? st : fvlm_kinds_check_wraps(src, err);
+    return st ? st : fvlm_kinds_check_tensors(src, err);
 }
 
 fvlm_status fvlm_source_open_bare(fvlm_source **out, const char *folder, fvlm_err *err)
@@ -149,6 +156,9 @@ void fvlm_source_close(fvlm_source **src)
     }
     for (size_t i = 0; i < s->n_warnings; i++) free(s->warnings[i]);
     for (size_t i = 0; i < s->n_notes; i++) free(s->notes[i]);
+    for (size_t i = 0; i < s->n_keys; i++) free(s->keys[i]);
+    free(s->keys);
+    fvlm_source_close(&s->attached);
     fvlm_source_free_views(s);
     if (s->dir >= 0) close(s->dir);
     free(s->files);

@@ -26,11 +26,12 @@ typedef struct {
     const char *name; /* inside the folder; owned by the source */
     uint64_t n_bytes;
     fvlm_hash hash; /* valid once the file is hashed */
+    bool attached;  /* inside the folder of the attached source (renames.h) */
 } fvlm_source_file;
 
 /* Opens a folder with model.safetensors, or with model.safetensors.index.json and its shards, and reads all headers. A
- * folder of Hugging Face's cache leads to its snapshot. Checkpoints of other kinds are refused by name (kinds.h), and a
- * prefix that wraps all names is stripped. On failure *out is NULL and nothing is left open. */
+ * folder of Hugging Face's cache leads to its snapshot. Checkpoints of other kinds are refused by name (kinds.h). On
+ * failure *out is NULL and nothing is left open. */
 fvlm_status fvlm_source_open(fvlm_source **out, const char *folder, fvlm_err *err);
 void fvlm_source_close(fvlm_source **src); /* NULL is fine */
 
@@ -48,13 +49,13 @@ size_t fvlm_source_n_notes(const fvlm_source *src);
 const char *fvlm_source_note_at(const fvlm_source *src, size_t i);
 
 size_t fvlm_source_n_tensors(const fvlm_source *src);
-const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i); /* sorted by name */
+const fvlm_source_tensor *fvlm_source_tensor_at(const fvlm_source *src, size_t i); /* sorted by key */
 
-/* The tensor with this name, or the one that __metadata__ says it is an alias of; NULL if absent. */
+/* The tensor with this key, or the one that __metadata__ says it is an alias of; NULL if absent. */
 const fvlm_source_tensor *fvlm_source_find(const fvlm_source *src, const char *name);
 /* Whether a shard holds this tensor, but the index does not list it. */
 bool fvlm_source_is_unlisted(const fvlm_source *src, const char *name);
-size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name); /* index; n_tensors if none */
+size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *key); /* index; n_tensors if none */
 
 /* Reads n_bytes of tensor t, beginning at its byte 'at'. Thread-safe. */
 fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t, uint64_t at, size_t n_bytes,

@@ -139,17 +139,31 @@ fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const ch
 
 size_t fvlm_source_n_files(const fvlm_source *src)
 {
-    return src->n_view_files + src->n_files;
+    return src->n_view_files + src->n_files + (src->attached ? fvlm_source_n_files(src->attached) : 0);
+}
+
+/* Whether file i is one of the attached source; *i becomes its number there. */
+static bool is_attached(const fvlm_source *src, size_t *i)
+{
+    const size_t own = src->n_view_files + src->n_files;
+    if (*i < own) return false;
+    *i -= own;
+    return true;
 }
 
 fvlm_source_file fvlm_source_file_at(const fvlm_source *src, size_t i)
 {
+    if (is_attached(src, &i)) {
+        fvlm_source_file f = fvlm_source_file_at(src->attached, i);
+        f.attached = true;
+        return f;
+    }
     if (i < src->n_view_files) {
         const fvlm_view_file *v = &src->view_files[i];
-        return (fvlm_source_file){v->name, v->n_bytes, v->hash};
+        return (fvlm_source_file){.name = v->name, .n_bytes = v->n_bytes, .hash = v->hash};
     }
     const fvlm_open_file *f = &src->files[i - src->n_view_files];
-    return (fvlm_source_file){f->name, f->stamp.n_bytes, f->hash};
+    return (fvlm_source_file){.name = f->name, .n_bytes = f->stamp.n_bytes, .hash = f->hash};
 }
 
 static fvlm_status hash_view_file(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err)
@@ -162,6 +176,7 @@ static fvlm_status hash_view_file(fvlm_source *src, size_t i, const fvlm_stop *s
 
 fvlm_status fvlm_source_hash(fvlm_source *src, size_t i, const fvlm_stop *stop, fvlm_err *err)
 {
+    if (is_attached(src, &i)) return fvlm_source_hash(src->attached, i, stop, err);
     if (i < src->n_view_files) return hash_view_file(src, i, stop, err);
     i -= src->n_view_files;
     fvlm_open_file *f = &src->files[i];
@@ -192,7 +207,7 @@ bool fvlm_source_holds(const fvlm_source *src, const char *path)
             return true;
     for (size_t i = 0; i < src->n_view_files; i++)
         if (fvlm_file_same(src->reader->path(src->reader_ctx, i), path)) return true;
-    return false;
+    return src->attached && fvlm_source_holds(src->attached, path);
 }
 
 fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, fvlm_err *err)
@@ -200,5 +215,6 @@ fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, 
     char path[MAX_PATH];
     for (size_t i = 0; i < src->n_files; i++)
         st = fvlm_stamp_check_unchanged(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
-    return src->reader ? src->reader->check_unchanged(src->reader_ctx, st, err) : st;
+    if (src->reader) st = src->reader->check_unchanged(src->reader_ctx, st, err);
+    return src->attached ? fvlm_source_check_unchanged(src->attached, st, err) : st;
 }

@@ -50,6 +50,9 @@ struct fvlm_source {
     size_t n_view_files;
     char **view_texts; /* names and origins of the tensors */
     size_t n_view_texts;
+    char **keys; /* of renamed tensors */
+    size_t n_keys;
+    fvlm_source *attached; /* whose tensors are in this table, too; owned; or NULL */
 };
 
 /* Sorts the tensors by name; refuses an empty table, and a tensor that is there twice. */
@@ -69,9 +72,5 @@ fvlm_status fvlm_source_read_file(const fvlm_source *src, size_t file, uint64_t 
 fvlm_status fvlm_source_add_weights(fvlm_source *src, const char *const *names, size_t n, fvlm_err *err);
 
 void fvlm_source_sort_aliases(fvlm_source *src); /* by name; call it when names have changed */
-
-/* Strips a prefix that every name has in front of FastVLM's own names, such as "module.". Refuses one that only some
- * names have. */
-fvlm_status fvlm_source_unwrap(fvlm_source *src, fvlm_err *err);
 
 #endif

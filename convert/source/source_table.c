@@ -61,29 +61,40 @@ static fvlm_status add_tensors(fvlm_source *src, size_t file, fvlm_err *err)
     return st;
 }
 
-static int by_name(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
     const fvlm_source_tensor *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
+    int order = strcmp(x->key, y->key);
     return order ? order : x->file < y->file ? -1 : 1;
 }
 
 /* For messages. */
 static const char *file_name(const fvlm_source *src, const fvlm_source_tensor *t)
 {
+    if (t->of) src = t->of;
     return t->file == FVLM_SOURCE_NO_FILE ? t->origin : src->files[t->file].name;
+}
+
+static fvlm_status refuse_double(const fvlm_source *src, const fvlm_source_tensor *a, const fvlm_source_tensor *b,
+                                 fvlm_err *err)
+{
+    if (strcmp(a->name, b->name))
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "tensors \"%.200s\" and \"%.200s\" are the same weight under two names; remove one of them",
+                         a->name, b->name);
+    return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\" is in \"%s\" and in \"%s\"; download the folder again",
+                     a->name, file_name(src, a), file_name(src, b));
 }
 
 fvlm_status fvlm_source_sort(fvlm_source *src, fvlm_err *err)
 {
     if (src->n_tensors == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no tensors", src->folder);
-    qsort(src->tensors, src->n_tensors, sizeof *src->tensors, by_name);
+    for (size_t i = 0; i < src->n_tensors; i++)
+        if (!src->tensors[i].key) src->tensors[i].key = src->tensors[i].name;
+    qsort(src->tensors, src->n_tensors, sizeof *src->tensors, by_key);
     for (size_t i = 1; i < src->n_tensors; i++) {
         const fvlm_source_tensor *a = &src->tensors[i - 1], *b = &src->tensors[i];
-        if (!strcmp(a->name, b->name))
-            return fvlm_fail(err, FVLM_BAD_INPUT,
-                             "tensor \"%.200s\" is in \"%s\" and in \"%s\"; download the folder again", a->name,
-                             file_name(src, a), file_name(src, b));
+        if (!strcmp(a->key, b->key)) return refuse_double(src, a, b, err);
     }
     return FVLM_OK;
 }
@@ -110,7 +121,7 @@ size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name)
     size_t low = 0, high = src->n_tensors;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (strcmp(src->tensors[middle].name, name) < 0)
+        if (strcmp(src->tensors[middle].key, name) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -121,7 +132,7 @@ size_t fvlm_source_first_at_or_after(const fvlm_source *src, const char *name)
 static const fvlm_source_tensor *find_stored(const fvlm_source *src, const char *name)
 {
     size_t i = fvlm_source_first_at_or_after(src, name);
-    return i < src->n_tensors && !strcmp(src->tensors[i].name, name) ? &src->tensors[i] : NULL;
+    return i < src->n_tensors && !strcmp(src->tensors[i].key, name) ? &src->tensors[i] : NULL;
 }
 
 static int by_alias(const void *a, const void *b)
@@ -181,15 +192,4 @@ fvlm_status fvlm_source_add_weights(fvlm_source *src, const char *const *names, 
     }
     fvlm_status st = fvlm_source_sort(src, err);
     return st ? st : keep_aliases(src, err);
-}
-
-fvlm_status fvlm_source_read(const fvlm_source *src, const fvlm_source_tensor *t, uint64_t at, size_t n_bytes,
-                             void *out, fvlm_err *err)
-{
-    if (at > t->n_bytes || n_bytes > t->n_bytes - at)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\" has no %zu bytes at offset %" PRIu64, t->name, n_bytes,
-                         at);
-    if (t->file == FVLM_SOURCE_NO_FILE)
-        return src->reader->read(src->reader_ctx, (size_t)t->offset, at, n_bytes, out, err);
-    return fvlm_source_read_file(src, t->file, t->offset + at, n_bytes, out, err);
 }

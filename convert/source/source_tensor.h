@@ -19,10 +19,13 @@ typedef enum {
 } fvlm_source_type;
 
 typedef struct {
-    const char *name; /* owned by the source */
-    uint8_t type;     /* fvlm_source_type */
-    uint8_t rank;
-    uint32_t file; /* which file of the source; FVLM_SOURCE_NO_FILE: a view (views.h) */
+    const char *name;   /* in the file, for messages and provenance; owned by the source */
+    const char *key;    /* the name that it is found by: the same, unless it was renamed (renames.h) */
+    uint8_t type;       /* fvlm_source_type */
+    uint8_t rank;       /* of dims */
+    bool channels_last; /* stored as [out, height, width, in]; dims are, and reading gives, [out, in, height, width] */
+    uint32_t file;      /* which file of the source; FVLM_SOURCE_NO_FILE: a view (views.h) */
+    const struct fvlm_source *of; /* another source that holds it: see fvlm_source_attach; NULL: this one */
     uint64_t dims[FVLM_SOURCE_MAX_RANK];
     uint64_t n_elems;
     uint64_t offset; /* from the start of the file, may be unaligned; of a view: its number */

@@ -78,5 +78,6 @@ fvlm_status fvlm_source_read_codes(const fvlm_source *src, const fvlm_source_ten
     if (!t->codes.kind || first_row > t->dims[0] || n_rows > t->dims[0] - first_row)
         return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%.200s\" has no %zu rows of integers at row %" PRIu64, t->name,
                          n_rows, first_row);
+    if (t->of) src = t->of;
     return src->reader->read_codes(src->reader_ctx, (size_t)t->offset, first_row, n_rows, out, err);
 }

@@ -326,7 +326,7 @@ files "weights under another name" FastVLM.safetensors "if these are the weights
 files "a checkpoint in Mistral's or Meta's layout" consolidated.safetensors "$apple" consolidated.safetensors params.json tekken.json
 files "a checkpoint in Mistral's or Meta's layout" consolidated.00.pth "$apple" consolidated.00.pth tokenizer.model
 files "a diffusers pipeline, which generates images" model_index.json "$apple" model_index.json unet/x vae/x text_encoder/model.safetensors
-files "an OpenCLIP or MobileCLIP picture encoder, not a whole FastVLM" open_clip_config.json "$apple" open_clip_config.json open_clip_model.safetensors
+files "an OpenCLIP or MobileCLIP model without its weights in safetensors" open_clip_config.json "download open_clip_model.safetensors, too" open_clip_config.json open_clip_pytorch_model.bin
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model.bin "$unsafe" config.json pytorch_model.bin
 files "pickled PyTorch weights, which fvlm does not read" pytorch_model-00001-of-00002.bin "$unsafe" config.json pytorch_model-00001-of-00002.bin pytorch_model.bin.index.json
 files "pickled PyTorch weights, which fvlm does not read" mobileclip_s0.pth "$unsafe" mobileclip_s0.pth
@@ -366,15 +366,13 @@ config() {
     [ "${2:0:1}" = '"' ] && shown+=" is $2"
     kind "[foreign-kinds] config.json: $1 $2" "$ck" "$3" "$shown" "$4"
 }
-config model_type '"fast_vlm"' "the transformers port of FastVLM" "$apple"
-config model_type '"fastvlm"' "the mlx-vlm port of FastVLM" "$apple"
 config model_type '"qwen2"' "a Qwen language model without vision" "$apple"
 config model_type '"qwen3"' "a Qwen language model without vision" "$apple"
 config model_type '"qwen2_vl"' "a Qwen multimodal model, not a FastVLM" "$apple"
 config model_type '"llava"' "a LLaVA that is not FastVLM" "$apple"
 config model_type '"llava_onevision"' "a LLaVA that is not FastVLM" "$apple"
-config model_type '"clip"' "a picture encoder, not a whole FastVLM" "$apple"
-config architecture '"fastvit_mci3"' "a picture encoder of timm, not a whole FastVLM" "$apple"
+config model_type '"clip"' "a picture encoder that is not a FastViT" "$apple"
+config architecture '"vit_base_mci_224"' "a picture encoder that is not a FastViT" "$apple"
 config _class_name '"UNet2DConditionModel"' "a part of a diffusers pipeline" "$apple"
 config peft_type '"LORA"' "a LoRA adapter, not a whole model" "$merge"
 for method in hqq aqlm quanto torchao quark; do
@@ -415,26 +413,29 @@ refuses "[foreign-kinds] packed, but config.json does not tell how" 1 "tensor \"
 tensors "weights in FP8 or another compressed form" model.layers.0.mlp.up_proj.weight_scale_inv "$float" retype model.layers.0.mlp.up_proj.weight F8_E4M3 add model.layers.0.mlp.up_proj.weight_scale_inv F32 1
 fresh foreign retype $up.weight U32 add $up.scales F16 4
 refuses "[foreign-kinds] packed by MLX, but config.json does not tell how" 1 "tensor \"$up.weight\" is packed, but \"config.json\" is missing, damaged or without \"quantization\": bits and group size are not known" "$ck" --dry-run
-tensors "Apple's MLX export: the language model alone, its vision tower is in fastvithd.mlpackage" multi_modal_projector.linear_0.bias "$apple" rename model.mm_projector. multi_modal_projector.linear_
-tensors "the transformers port of FastVLM" model.vision_tower.timm_model.conv_exp.reparam_conv.bias "$apple" rename $T model.vision_tower.timm_model.
-tensors "a picture encoder of timm, not a whole FastVLM" stages.0.blocks.0.mlp.fc1.bias "$apple" add stages.0.blocks.0.mlp.fc1.bias F32 4
 tensors "a model with a ViT as vision tower, such as CLIP or SigLIP" model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.weight "$apple" add model.vision_tower.vision_tower.vision_model.embeddings.position_embedding.weight F16 4
-tensors "the mlx-vlm port of FastVLM" vision_tower.vision_model.conv_exp.reparam_conv.bias "$apple" rename $T vision_tower.vision_model.
-tensors "a MobileCLIP checkpoint, not a FastVLM" image_encoder.model.conv_exp.reparam_conv.bias "$apple" rename $T image_encoder.model.
-tensors "a MobileCLIP checkpoint, not a FastVLM" visual.trunk.conv_exp.reparam_conv.bias "$apple" rename $T visual.trunk.
 tensors "a Qwen-VL" visual.blocks.0.attn.qkv.weight "$apple" add visual.blocks.0.attn.qkv.weight BF16 4
-tensors "a model in MLX's or transformers' names" language_model.model.layers.0.input_layernorm.weight "$apple" rename model.layers. language_model.model.layers.
-fresh foreign rename $T v.
-got=$("$FVLM" convert "$ck" --dry-run 2>&1)
-[[ $got == "fvlm: "*" tensors are missing: "*" left over: \"v.conv_exp."* ]]; ok "[foreign-kinds] a tower of other names is refused by name" $?
+# Names of two dialects: those of the other one are left over.
+mixed() { # LEFT_OVER CHANGE...
+    local left=$1; n_kinds=$((n_kinds + 1))
+    shift
+    fresh foreign "$@"
+    got=$("$FVLM" convert "$ck" --dry-run 2>&1)
+    [[ $got == "fvlm: "*" missing: "*" left over: \"$left"* ]]; ok "[foreign-kinds] some names begin with $left: refused by name" $?
+}
+mixed v.conv_exp. rename $T v.
+mixed image_encoder.model.conv_exp. rename $T image_encoder.model.
+mixed visual.trunk.conv_exp. rename $T visual.trunk.
+mixed language_model.model.layers.0. rename model.layers. language_model.model.layers.
+mixed model.embed_tokens.weight rename $T vision_tower.vision_model.
 fresh foreign; for name in $names; do case $name in $T*) printf 'remove %s ' "$name" ;; esac; done >"$dir/changes"
 # shellcheck disable=SC2046
 fresh foreign $(cat "$dir/changes")
-refuses "[foreign-kinds] a language model alone" 1 "\"$ck\" is a language model without a vision tower (no tensor is in vision_tower.); $apple" "$ck" --dry-run
+refuses "[foreign-kinds] a language model alone" 1 "\"$ck\" is a language model without a vision tower; give the tower's folder with --vision, such as Apple's own checkpoint of the same size, apple/FastVLM-0.5B on Hugging Face" "$ck" --dry-run
 fresh foreign; for name in $names; do case $name in $T*) ;; *) printf 'remove %s ' "$name" ;; esac; done >"$dir/changes"
 # shellcheck disable=SC2046
 fresh foreign $(cat "$dir/changes")
-refuses "[foreign-kinds] a vision tower alone" 1 "\"$ck\" is a vision tower without a language model (no tensor is in layers.0.); $apple" "$ck" --dry-run
+refuses "[foreign-kinds] a vision tower alone" 1 "\"$ck\" is a vision tower without the language model that its config.json describes; download the rest, or remove config.json to convert the tower alone" "$ck" --dry-run
 fresh foreign rename model. some.other. rename lm_head. some.other.head.
 refuses "[foreign-kinds] tensors of an unknown kind" 1 \
     "\"$ck\" is not a FastVLM: none of its $(wc -l <<<"$names") tensors has a name of FastVLM's, the first is \"some.other.embed_tokens.weight\"; give Apple's own checkpoint folder" "$ck" --dry-run

@@ -10,6 +10,7 @@
 typedef struct {
     fvlm_source *source;
     fvlm_checkpoint checkpoint;
+    fvlm_naming naming;
     fvlm_names names;
 } test_recipes;
 
