@@ -428,6 +428,8 @@ mixed image_encoder.model.conv_exp. rename $T image_encoder.model.
 mixed visual.trunk.conv_exp. rename $T visual.trunk.
 mixed language_model.model.layers.0. rename model.layers. language_model.model.layers.
 mixed model.embed_tokens.weight rename $T vision_tower.vision_model.
+mixed model.embed_tokens.weight rename $T vision_tower.timm_model.
+mixed stages.0.conv_exp. rename $T stages.0.
 fresh foreign; for name in $names; do case $name in $T*) printf 'remove %s ' "$name" ;; esac; done >"$dir/changes"
 # shellcheck disable=SC2046
 fresh foreign $(cat "$dir/changes")
