@@ -12,9 +12,9 @@ import apple
 import numpy as np
 import pytest
 import torch
+from fvlm.reader import Fvlm
 from preprocess import IMAGE
 from safetensors.torch import load_file, save_file
-from spec_reader import Fvlm
 from timm.utils.model import reparameterize_model
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration
 from under_test import TINY, WORK, activations, fvlm, picture
