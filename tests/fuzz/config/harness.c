@@ -68,6 +68,11 @@ static void check(const fvlm_config *c, const char *text, size_t n)
     MUST(c->llm.rope_theta >= 100 && c->llm.norm_eps <= 0.1);
     MUST(c->llm.hidden && c->llm.heads * c->llm.head_dim == c->llm.hidden && c->llm.heads % c->llm.kv_heads == 0);
     MUST(c->llm.context >= 1 && c->vision.image_size >= 1 && c->vision.image_size <= 4096);
+    MUST(c->tiles.n_sizes <= FVLM_MAX_TILE_SIZES && (c->tiles.n_sizes > 0) == (c->tiles.merge > 0));
+    for (uint32_t i = 0; i < 2 * c->tiles.n_sizes; i++) {
+        const uint32_t n = c->tiles.size[i / 2][i % 2];
+        MUST(n >= 1 && n <= FVLM_MAX_SIDE && n % c->vision.image_size == 0);
+    }
     MUST(c->n_eos >= 1 && c->n_eos <= FVLM_MAX_EOS && fvlm_config_is_eos(c, TURN_END));
     for (uint32_t i = 0; i < c->n_eos; i++) {
         MUST(c->eos[i] < N_IDS);
