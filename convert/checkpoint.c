@@ -8,13 +8,10 @@
 #include <string.h>
 
 #include "convert/checkpoint_internal.h"
+#include "convert/conversations.h"
 #include "convert/vocabulary/vocabulary.h"
 
 #define NAME "\"config.json\""
-
-/* conv_mode qwen_2, which upstream's predict.py uses. */
-static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
-                             "{prompt}<|im_end|>\n<|im_start|>assistant\n";
 
 /* "mobileclip_l_1024": the number is the side of the picture in pixels. */
 static void read_image_size(fvlm_json_fields *r, fvlm_config *c)
@@ -53,12 +50,16 @@ static void read_context(fvlm_json_fields *r, fvlm_config *c)
         fvlm_json_fields_u32(r, "tokenizer_model_max_length", 1, FVLM_MAX_CONTEXT, &c->llm.context);
 }
 
-static void read_heads(fvlm_json_fields *r, fvlm_config *c)
+static void read_heads(fvlm_json_fields *r, const fvlm_family_traits *f, fvlm_config *c)
 {
     const uint32_t hidden = c->llm.hidden, heads = c->llm.heads;
     if (r->st) return;
     c->llm.head_dim = hidden / heads;
-    if (hidden % heads != 0 || c->llm.head_dim % 2 != 0)
+    const bool own = f->free_head_dim && given(r, "head_dim");
+    if (own) fvlm_json_fields_u32(r, "head_dim", 2, FVLM_MAX_WIDTH / heads, &c->llm.head_dim);
+    if (own && c->llm.head_dim % 2)
+        fvlm_config_refuse(r, FVLM_BAD_INPUT, "\"head_dim\" is %" PRIu32 ", expected an even number", c->llm.head_dim);
+    else if (!own && (hidden % heads != 0 || c->llm.head_dim % 2 != 0))
         fvlm_config_refuse(r, FVLM_BAD_INPUT,
                            "\"hidden_size\" %" PRIu32 " does not divide into %" PRIu32 " heads of an even width",
                            hidden, heads);
@@ -74,9 +75,11 @@ static void read_heads(fvlm_json_fields *r, fvlm_config *c)
                            stated, c->llm.head_dim);
 }
 
-static void read_llm(fvlm_json_fields *r, fvlm_checkpoint *out)
+static void read_llm(fvlm_json_fields *r, const fvlm_family_traits *f, fvlm_checkpoint *out)
 {
     fvlm_config *c = &out->config;
+    c->llm.family = f->family;
+    fvlm_config_read_bias(r, f, c);
     fvlm_json_fields_u32(r, "hidden_size", 1, FVLM_MAX_WIDTH, &c->llm.hidden);
     fvlm_json_fields_u32(r, "num_hidden_layers", 1, FVLM_MAX_DEPTH, &c->llm.layers);
     fvlm_json_fields_u32(r, "num_attention_heads", 1, FVLM_MAX_HEADS, &c->llm.heads);
@@ -86,11 +89,11 @@ static void read_llm(fvlm_json_fields *r, fvlm_checkpoint *out)
     fvlm_json_fields_u32(r, "intermediate_size", 1, FVLM_MAX_WIDTH, &c->llm.intermediate);
     fvlm_json_fields_u32(r, "vocab_size", 1, FVLM_MAX_TOKENS, &out->embed_rows);
     fvlm_json_fields_real(r, "rms_norm_eps", FVLM_MIN_NORM_EPS, FVLM_MAX_NORM_EPS, &c->llm.norm_eps);
-    fvlm_config_read_rope(r, &c->llm.rope_theta);
+    fvlm_config_read_rope(r, f, c);
     read_context(r, c);
     fvlm_json_fields_u32(r, "mm_hidden_size", 1, FVLM_MAX_WIDTH, &c->projector.in);
     c->projector.hidden = c->projector.out = c->llm.hidden;
-    read_heads(r, c);
+    read_heads(r, f, c);
     out->tied_given = given(r, "tie_word_embeddings");
     if (out->tied_given) fvlm_json_fields_bool(r, "tie_word_embeddings", &out->tied);
 }
@@ -133,8 +136,49 @@ static fvlm_status read_eos(fvlm_config *c, const json_t *config, const json_t *
 {
     fvlm_status st = add_eos_of(c, generation, "generation_config.json", err);
     if (!st) st = add_eos_of(c, config, "config.json", err);
-    if (!st && !fvlm_config_is_eos(c, turn_end)) c->eos[c->n_eos++] = turn_end;
+    if (!st && turn_end != FVLM_NO_ID && !fvlm_config_is_eos(c, turn_end)) c->eos[c->n_eos++] = turn_end;
+    if (!st && !c->n_eos)
+        st = fvlm_fail(err, FVLM_BAD_INPUT,
+                       "nothing ends an answer: " NAME " and \"generation_config.json\" have no \"eos_token_id\"");
     return st;
+}
+
+/* The prompt's template, from the option, the checkpoint or its family. */
+static fvlm_status choose_conversation(const fvlm_conversation **out, fvlm_source *src, const json_t *config,
+                                       const fvlm_family_traits *f, const char *name, fvlm_err *err)
+{
+    *out = name ? fvlm_conversation_find(name) : NULL;
+    if (name && !*out)
+        return fvlm_fail(err, FVLM_USAGE, "there is no conversation \"%.64s\"; known are " FVLM_CONVERSATION_NAMES,
+                         name);
+    fvlm_status st = FVLM_OK;
+    if (!*out && f->states_conversation) st = fvlm_conversation_stated(out, src, config, err);
+    if (!*out) *out = fvlm_conversation_find(f->conversation);
+    return st;
+}
+
+/* Reads the tokenizer as the family and the prompt's template want it. */
+static fvlm_status read_tokenizer(fvlm_checkpoint *out, uint32_t *turn_end, fvlm_source *src,
+                                  const fvlm_family_traits *f, const fvlm_conversation *conversation,
+                                  const fvlm_vocabulary_options *options, fvlm_err *err)
+{
+    fvlm_config *c = &out->config;
+    fvlm_vocabulary_text text;
+    fvlm_vocabulary_options o = *options;
+    o.may_add_bos = f->may_add_bos;
+    o.needed = conversation->needed;
+    o.turn_end = conversation->turn_end;
+    const fvlm_status st = fvlm_vocabulary_read(&text, src, &o, err);
+    if (st) return st;
+    out->conversation = conversation->name;
+    out->tokenizer = text.json;
+    out->tokenizer_bytes = text.n_bytes;
+    c->llm.vocab = text.n_ids;
+    c->llm.has_bos = text.bos != FVLM_NO_ID;
+    c->llm.bos = c->llm.has_bos ? text.bos : 0;
+    *turn_end = text.turn_end;
+    memcpy(c->prompt, conversation->prompt, strlen(conversation->prompt) + 1);
+    return FVLM_OK;
 }
 
 /* Every token id needs a row of the embedding. */
@@ -149,12 +193,14 @@ static fvlm_status check_ids(const fvlm_checkpoint *c, fvlm_err *err)
 }
 
 fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const fvlm_vocabulary_options *tokenizer,
-                                 fvlm_err *err)
+                                 const char *conversation, fvlm_err *err)
 {
+    const fvlm_family_traits *family = NULL;
+    const fvlm_conversation *prompt = NULL;
+    uint32_t turn_end = FVLM_NO_ID;
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
     fvlm_json_fields r = {.name = NAME, .quoted = true, .err = err};
-    fvlm_vocabulary_text text = {0};
     r.st = fvlm_source_json(&config, src, "config.json", FVLM_CONFIG_MAX_BYTES, err);
     if (!r.st && !config)
         r.st = fvlm_fail(err, FVLM_BAD_INPUT,
@@ -162,18 +208,16 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     if (!r.st) r.st = fvlm_config_port(&config, src, err);
     r.object = config;
     if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", FVLM_CONFIG_MAX_BYTES, err);
+    if (!r.st) family = fvlm_config_read_family(&r);
     if (!r.st) fvlm_config_check_keys(&r);
     read_image_size(&r, &out->config);
     if (!r.st) fvlm_config_read_tiles(&r, &out->config);
-    if (!r.st) read_llm(&r, out);
-    memcpy(out->config.prompt, qwen_2, sizeof qwen_2);
+    if (!r.st) read_llm(&r, family, out);
     if (!r.st) r.st = fvlm_preprocessor_check(src, out->config.vision.image_size, err);
-    if (!r.st) r.st = fvlm_vocabulary_read(&text, src, tokenizer, err);
-    out->tokenizer = text.json;
-    out->tokenizer_bytes = text.n_bytes;
-    out->config.llm.vocab = text.n_ids;
+    if (!r.st) r.st = choose_conversation(&prompt, src, config, family, conversation, err);
+    if (!r.st) r.st = read_tokenizer(out, &turn_end, src, family, prompt, tokenizer, err);
     if (!r.st) r.st = check_ids(out, err);
-    if (!r.st) r.st = read_eos(&out->config, config, generation, text.turn_end, err);
+    if (!r.st) r.st = read_eos(&out->config, config, generation, turn_end, err);
     json_decref(config);
     json_decref(generation);
     if (r.st) fvlm_checkpoint_free(out);

@@ -31,12 +31,27 @@ bool fvlm_config_get_nest(fvlm_config_nest *out, const fvlm_json_fields *r, size
 /* Brings the config of transformers' or mlx-vlm's port into the keys of Apple's LLaVA. *config may be replaced. */
 fvlm_status fvlm_config_port(json_t **config, fvlm_source *src, fvlm_err *err);
 
+/* What goes with a family of language models. */
+typedef struct {
+    fvlm_family family;
+    const char *model_types[4], *architectures[4]; /* NULL behind the last; no architectures: any */
+    const char *conversation;                      /* conversations.h: the template if the checkpoint states none */
+    bool states_bias, states_conversation, scales_rope, may_add_bos;
+    bool free_head_dim;   /* head_dim need not be hidden_size / num_attention_heads */
+    double default_theta; /* of a config.json without rope_theta; 0: it is required */
+} fvlm_family_traits;
+
+/* checkpoint_family.c. Never NULL; has refused if r->st is set. */
+const fvlm_family_traits *fvlm_config_read_family(fvlm_json_fields *r);
+void fvlm_config_read_bias(fvlm_json_fields *r, const fvlm_family_traits *f, fvlm_config *c);
+
 /* Keys that change the arithmetic: each has the value that the executor implements, or is
  * refused by name. Keys about training are ignored. */
 void fvlm_config_check_keys(fvlm_json_fields *r);
 
-/* The base of the rotary embeddings, in each of its spellings. Refuses scaled ones. */
-void fvlm_config_read_rope(fvlm_json_fields *r, double *theta);
+/* The base of the rotary embeddings, in each of its spellings, and how they are scaled. Refuses what the family does
+ * not scale by. */
+void fvlm_config_read_rope(fvlm_json_fields *r, const fvlm_family_traits *f, fvlm_config *c);
 
 /* How pictures become squares: padded, or in tiles ("anyres"), of which it fills in c->tiles. c->vision.image_size is
  * known. checkpoint_tiles.c. */

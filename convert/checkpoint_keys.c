@@ -46,7 +46,7 @@ static const struct {
     const char *key, *value;
     bool optional;
 } fixed[] = {
-    {"model_type", "llava_qwen2", false},  {"mm_projector_type", "mlp2x_gelu", false},
+    {"mm_projector_type", "mlp2x_gelu", false},
     {"hidden_act", "silu", true},
 };
 

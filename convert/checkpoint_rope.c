@@ -8,6 +8,8 @@
 
 typedef struct {
     fvlm_json_fields *r;
+    bool scales; /* the family may */
+    fvlm_config *config;
     double theta; /* 0: not seen yet */
     char where[96];
 } rope;
@@ -34,15 +36,62 @@ static bool linear_by_one(const json_t *object, const char *type)
     return !strcmp(type, "linear") && fvlm_config_is_number(json_object_get(object, "factor"), 1);
 }
 
-static void check_type(fvlm_json_fields *f, const char *key)
+/* {"rope_type": "linear", "factor"} or {"rope_type": "llama3", "factor", "low_freq_factor", "high_freq_factor",
+ * "original_max_position_embeddings"}, and nothing else. */
+static void read_scaling(rope *s, fvlm_json_fields *f, fvlm_rope_scaling kind)
+{
+    static const char *const keys[] = {
+        "rope_type", "type", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings",
+        "rope_theta"};
+    const char *key;
+    json_t *v;
+    char text[64];
+    fvlm_config *c = s->config;
+    json_object_foreach((json_t *)f->object, key, v)
+    {
+        size_t i = 0;
+        while (i < 7 && strcmp(key, keys[i]) != 0) i++;
+        if (!json_is_null(v) && (i == 7 || (kind == FVLM_ROPE_LINEAR && (i == 3 || i == 4))))
+            fvlm_config_refuse(f, FVLM_UNSUPPORTED, "\"%.64s\" is %s, which is not supported", key,
+                               fvlm_config_value(v, text));
+    }
+    const fvlm_config before = *c;
+    f->quoted = true;
+    c->llm.rope_scaling = kind;
+    fvlm_json_fields_real(f, "factor", 1, FVLM_MAX_CONTEXT, &c->llm.rope_factor);
+    if (kind == FVLM_ROPE_LLAMA3) {
+        fvlm_json_fields_real(f, "low_freq_factor", FVLM_MIN_ROPE_BAND, FVLM_MAX_CONTEXT, &c->llm.rope_low);
+        fvlm_json_fields_real(f, "high_freq_factor", FVLM_MIN_ROPE_BAND, FVLM_MAX_CONTEXT, &c->llm.rope_high);
+        fvlm_json_fields_real(f, "original_max_position_embeddings", 1, FVLM_MAX_CONTEXT, &c->llm.rope_original);
+        if (!(c->llm.rope_low < c->llm.rope_high))
+            fvlm_config_refuse(f, FVLM_BAD_INPUT, "\"low_freq_factor\" is not below \"high_freq_factor\"");
+    }
+    if (before.llm.rope_scaling && memcmp(&before.llm, &c->llm, sizeof c->llm) != 0)
+        fvlm_config_refuse(f, FVLM_BAD_INPUT, "the scaling differs from the one that is given elsewhere");
+}
+
+/* The kind of scaling that is named and that the family may have. */
+static fvlm_rope_scaling named_scaling(const rope *s, const json_t *object)
+{
+    static const char *const keys[] = {"rope_type", "type"};
+    for (size_t i = 0; i < 2 && s->scales; i++) {
+        const char *type = json_string_value(json_object_get(object, keys[i]));
+        if (type && !strcmp(type, "llama3")) return FVLM_ROPE_LLAMA3;
+        if (type && !strcmp(type, "linear") && !linear_by_one(object, type)) return FVLM_ROPE_LINEAR;
+    }
+    return FVLM_ROPE_PLAIN;
+}
+
+static void check_type(fvlm_json_fields *f, const char *key, bool scales)
 {
     const json_t *v = json_object_get(f->object, key);
     const char *type = json_string_value(v);
     char text[64];
     if (!v || json_is_null(v) || (type && (!strcmp(type, "default") || linear_by_one(f->object, type)))) return;
     fvlm_config_refuse(f, FVLM_UNSUPPORTED,
-                       "\"%s\" is %s; scaled rotary embeddings are not supported, only \"default\"", key,
-                       fvlm_config_value(v, text));
+                       scales ? "\"%s\" is %s; only \"default\", \"linear\" and \"llama3\" are supported"
+                              : "\"%s\" is %s; scaled rotary embeddings are not supported, only \"default\"",
+                       key, fvlm_config_value(v, text));
 }
 
 static void read_object(rope *s, const json_t *object, const char *where, bool nested)
@@ -51,8 +100,16 @@ static void read_object(rope *s, const json_t *object, const char *where, bool n
     const char *key;
     json_t *v;
     char text[64], inner[160];
-    check_type(&f, "rope_type"); /* before the factors that belong to a type */
-    check_type(&f, "type");
+    const fvlm_rope_scaling kind = named_scaling(s, object);
+    if (kind != FVLM_ROPE_PLAIN) {
+        read_scaling(s, &f, kind);
+        s->r->st = f.st;
+        const json_t *own = json_object_get(object, "rope_theta");
+        if (own && !json_is_null(own)) see_theta(s, object, where);
+        return;
+    }
+    check_type(&f, "rope_type", s->scales); /* before the factors that belong to a type */
+    check_type(&f, "type", s->scales);
     json_object_foreach((json_t *)object, key, v)
     {
         const bool factor = strstr(key, "factor") || strstr(key, "mscale");
@@ -93,14 +150,15 @@ static void read_spellings(rope *s, const json_t *object, const char *name)
     }
 }
 
-void fvlm_config_read_rope(fvlm_json_fields *r, double *theta)
+void fvlm_config_read_rope(fvlm_json_fields *r, const fvlm_family_traits *f, fvlm_config *c)
 {
-    rope s = {.r = r};
+    rope s = {.r = r, .scales = f->scales_rope, .config = c};
     read_spellings(&s, r->object, r->name);
     for (size_t i = 0; i < FVLM_CONFIG_NESTS; i++) {
         fvlm_config_nest nest;
         if (fvlm_config_get_nest(&nest, r, i)) read_spellings(&s, nest.object, nest.name);
     }
+    if (s.theta == 0) s.theta = f->default_theta;
     if (s.theta == 0) see_theta(&s, r->object, r->name); /* refuses it as missing */
-    *theta = s.theta;
+    c->llm.rope_theta = s.theta;
 }

@@ -12,7 +12,7 @@
 #include "format/cli/terminal.h"
 
 static struct {
-    const char *output, *type, *tokenizer, *head, *variant, *quantized, *dialect, *vision;
+    const char *output, *type, *tokenizer, *head, *variant, *quantized, *conversation, *dialect, *vision;
     bool dry_run, json, verbose, quiet, force;
     uint64_t threads;
 } opt;
@@ -38,6 +38,10 @@ static const fvlm_cli_option options[] = {
      .choices = "own|tied",
      .preset = "refuse; own for ONNX",
      .text = &opt.head},
+    {.name = "chat",
+     .arg = "NAME",
+     .help = "prompt template, by LLaVA's name such as v1 (default as stated)",
+     .text = &opt.conversation},
     {.name = "variant",
      .arg = "SUFFIX",
      .help = "files of an ONNX folder",
@@ -46,7 +50,7 @@ static const fvlm_cli_option options[] = {
      .text = &opt.variant},
     {.name = "quantized",
      .arg = "HOW",
-     .help = "weights that are quantized in the source",
+     .help = "quantized weights",
      .choices = "keep|float",
      .preset = "keep where the groups fit",
      .text = &opt.quantized},
@@ -211,6 +215,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     fvlm_convert_options o = {.type = opt.type,
                               .tokenizer = opt.tokenizer,
                               .head = opt.head,
+                              .conversation = opt.conversation,
                               .variant = opt.variant,
                               .quantized = opt.quantized,
                               .dialect = opt.dialect,

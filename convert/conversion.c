@@ -90,7 +90,12 @@ static fvlm_status read_onnx(fvlm_conversion *c, const char *path, fvlm_vocabula
     fvlm_status st = facts ? fvlm_onnx_open(&c->source, facts, path, c->options.variant, err) : fvlm_fail_nomem(err);
     if (!st && facts->has_llm) {
         tokenizer->rows = facts->rows;
-        st = fvlm_checkpoint_read(&c->checkpoint, c->source, tokenizer, err);
+        st = fvlm_checkpoint_read(&c->checkpoint, c->source, tokenizer, c->options.conversation, err);
+        if (!st && c->checkpoint.config.llm.family != FVLM_QWEN2)
+            st = fvlm_fail(err, FVLM_UNSUPPORTED,
+                           "\"config.json\" describes a %s, whose ONNX files are not supported, only Qwen2's; give the "
+                           "safetensors checkpoint",
+                           fvlm_family_name(c->checkpoint.config.llm.family));
         if (!st) st = fvlm_onnx_check(facts, &c->checkpoint.config, &c->checkpoint.embed_rows, err);
     } else if (!st) {
         describe_tower(&c->checkpoint, facts);
@@ -109,8 +114,9 @@ static fvlm_status read_folder(fvlm_conversion *c, const char *path, const fvlm_
     if (!st && c->options.vision) st = fvlm_halves_add_tower(c->source, c->options.vision, err);
     if (!st) st = fvlm_halves_find(&halves, c->source, &c->naming, err);
     if (st) return st;
-    return halves == FVLM_TOWER_ALONE ? fvlm_checkpoint_read_tower(&c->checkpoint, c->source, err)
-                                      : fvlm_checkpoint_read(&c->checkpoint, c->source, tokenizer, err);
+    return halves == FVLM_TOWER_ALONE
+               ? fvlm_checkpoint_read_tower(&c->checkpoint, c->source, err)
+               : fvlm_checkpoint_read(&c->checkpoint, c->source, tokenizer, c->options.conversation, err);
 }
 
 static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *err)

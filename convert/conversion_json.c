@@ -57,6 +57,7 @@ static json_t *options_json(const fvlm_conversion *c)
     if (c->options.tokenizer) fvlm_json_set(&options, "tokenizer", json_string(c->options.tokenizer));
     if (c->names.head_chosen) fvlm_json_set(&options, "head", json_string(c->options.head));
     if (c->options.dialect) fvlm_json_set(&options, "dialect", json_string(c->options.dialect));
+    if (c->options.conversation) fvlm_json_set(&options, "conversation", json_string(c->options.conversation));
     if (c->options.variant) fvlm_json_set(&options, "variant", json_string(c->options.variant));
     if (c->options.quantized) fvlm_json_set(&options, "quantized", json_string(c->options.quantized));
     return options;

@@ -28,13 +28,15 @@ typedef struct {
     const char *tokenizer; /* "tokenizer.json" or "vocab.json": which to believe where they disagree; NULL: refuse */
     const char *head;      /* "own" (lm_head.weight) or "tied" (the embedding): which to use where config.json says
                               tie_word_embeddings and both differ, or denies it and no head is stored; NULL: refuse */
-    const char *variant;   /* of an ONNX folder: one of those; NULL: fp32, or the only one that is there */
-    const char *quantized; /* of weights that the source has quantized: "keep" the codes where a type of ours has the
-                              same groups, or make them "float"; NULL: keep, unless type is given */
-    const char *dialect;   /* of tensor names: one of FVLM_CONVERT_DIALECTS; NULL: recognized by the names */
-    const char *vision;    /* folder or ONNX file whose vision tower to take, for checkpoints without one; or NULL */
-    unsigned threads;      /* 0 = all */
-    bool force;            /* replace an existing file */
+    const char *conversation; /* name of the prompt's template, as in LLaVA's conversation.py; NULL: what the checkpoint
+                                 states, else that of its family */
+    const char *variant;      /* of an ONNX folder: one of those; NULL: fp32, or the only one that is there */
+    const char *quantized;    /* of weights that the source has quantized: "keep" the codes where a type of ours has the
+                                 same groups, or make them "float"; NULL: keep, unless type is given */
+    const char *dialect;      /* of tensor names: one of FVLM_CONVERT_DIALECTS; NULL: recognized by the names */
+    const char *vision;       /* folder or ONNX file whose vision tower to take, for checkpoints without one; or NULL */
+    unsigned threads;         /* 0 = all */
+    bool force;               /* replace an existing file */
     fvlm_progress_fn progress; /* called by the thread that called fvlm_conversion_write; may be NULL */
     void *progress_ctx;
     const fvlm_stop *stop; /* set it to end plan or write early; may be NULL */

@@ -93,7 +93,9 @@ json_t *fvlm_config_to_json(const fvlm_config *c)
     if (fvlm_config_has_projector(c))
         fvlm_json_set(&all, "projector", fields_to_json(c, projector_fields, COUNT(projector_fields)));
     if (!fvlm_config_has_llm(c)) return all;
-    fvlm_json_set(&all, "llm", fields_to_json(c, llm_fields, COUNT(llm_fields)));
+    json_t *llm = fields_to_json(c, llm_fields, COUNT(llm_fields));
+    fvlm_config_family_to_json(&llm, c);
+    fvlm_json_set(&all, "llm", llm);
     fvlm_json_set(&all, "eos", eos_to_json(c));
     fvlm_json_set(&all, "prompt", json_string(c->prompt));
     if (c->tiles.n_sizes) fvlm_json_set(&all, "tiles", fvlm_config_tiles_to_json(c));
@@ -237,6 +239,7 @@ fvlm_status fvlm_config_from_json(fvlm_config *out, const json_t *json, fvlm_err
     fvlm_status st = s.st;
     if (!st) st = read_vision(out, vision, err);
     if (!st) st = read_flat(out, "config.llm", llm, llm_fields, COUNT(llm_fields), err);
+    if (!st) st = fvlm_config_family_from_json(out, llm, err);
     if (!st) st = read_projector(out, projector, err);
     if (!st) st = fvlm_config_check_sizes(out, err);
     if (!st) st = read_eos(out, eos, err);

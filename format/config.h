@@ -23,6 +23,7 @@
 #define FVLM_MAX_TILE_SIZES 256
 #define FVLM_MIN_ROPE_THETA 100.0 /* Qwen2 has 1e6, models of long contexts up to 5e10 */
 #define FVLM_MAX_ROPE_THETA 1e12
+#define FVLM_MIN_ROPE_BAND 1e-3 /* factors of llama3's scaling */
 #define FVLM_MIN_NORM_EPS 1e-12 /* usual are 1e-5 and 1e-6 */
 #define FVLM_MAX_NORM_EPS 0.1
 
@@ -36,6 +37,15 @@ typedef enum {
     FVLM_MERGE_SPATIAL,  /* as one picture, row by row through all tiles */
     FVLM_MERGE_UNPAD     /* the same without the padding, and projector.newline after each row */
 } fvlm_merge;
+
+/* Language models. A family is data: which biases it has, how positions are scaled, whether a token begins a text. */
+typedef enum { FVLM_QWEN2 = 0, FVLM_LLAMA = 1 } fvlm_family;
+
+/* Which of q, k, v and o have a bias. */
+typedef enum { FVLM_BIAS_QKV = 0, FVLM_BIAS_NONE = 1, FVLM_BIAS_QKVO = 2 } fvlm_llm_bias;
+
+/* How the frequencies of the rotary embedding are scaled; transformers' names. */
+typedef enum { FVLM_ROPE_PLAIN = 0, FVLM_ROPE_LINEAR = 1, FVLM_ROPE_LLAMA3 = 2 } fvlm_rope_scaling;
 
 typedef struct {
     uint32_t dim;    /* channels */
@@ -65,7 +75,14 @@ typedef struct {
         uint32_t vocab;   /* rows of llm.embed.weight, e.g. 151646 */
         uint32_t context; /* maximum number of positions (tokenizer_model_max_length, 8192) */
         double rope_theta, norm_eps;
-        bool tied; /* the head is the embedding */
+        bool tied;       /* the head is the embedding */
+        uint32_t family; /* fvlm_family; the rest is 0 for Qwen2 */
+        uint32_t bias;   /* fvlm_llm_bias */
+        uint32_t rope_scaling;
+        double rope_factor;                        /* both scalings */
+        double rope_low, rope_high, rope_original; /* llama3: low and high factor, original context */
+        bool has_bos;
+        uint32_t bos; /* id that begins each text */
     } llm;
     uint32_t eos[FVLM_MAX_EOS]; /* ids that end an answer */
     uint32_t n_eos;
@@ -91,6 +108,8 @@ bool fvlm_config_has_llm(const fvlm_config *c);
 
 /* The width of an image token as it leaves the vision part: the projector's, or without one the tower's. */
 uint32_t fvlm_config_image_width(const fvlm_config *c);
+
+const char *fvlm_family_name(uint32_t family); /* "qwen2", "llama" */
 
 /* "flat", "spatial" or "spatial_unpad"; and back, 0 for any other text. */
 const char *fvlm_merge_name(uint32_t merge);

@@ -113,8 +113,8 @@ fvlm_status fvlm_header_decode(fvlm_header *out, const uint8_t bytes[FVLM_HEADER
     out->must_understand = fvlm_cursor_take_u64(&c);
     out->may_ignore = fvlm_cursor_take_u64(&c);
     out->file_bytes = fvlm_cursor_take_u64(&c);
-    const uint64_t unknown =
-        out->must_understand & ~(uint64_t)(FVLM_FEATURE_NO_LLM | FVLM_FEATURE_TOKENIZER_KIND | FVLM_FEATURE_TILES);
+    const uint64_t unknown = out->must_understand & ~(uint64_t)(FVLM_FEATURE_NO_LLM | FVLM_FEATURE_TOKENIZER_KIND |
+                                                                FVLM_FEATURE_FAMILY | FVLM_FEATURE_TILES);
     if (unknown)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "needs features %#" PRIx64 " that this fvlm does not have", unknown);
     if (out->file_bytes != file_bytes)

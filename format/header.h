@@ -9,6 +9,7 @@
 #define FVLM_FORMAT_VERSION 1
 #define FVLM_FEATURE_NO_LLM 1u /* must-understand bit 0: config and tensors end with the tower or the projector */
 #define FVLM_FEATURE_TOKENIZER_KIND 2u /* must-understand bit 1: the tokenizer section says its kind */
+#define FVLM_FEATURE_FAMILY 4u         /* must-understand bit 2: config.llm.family */
 #define FVLM_FEATURE_TILES 8u          /* must-understand bit 3: config.tiles */
 #define FVLM_HEADER_BYTES 4096
 #define FVLM_SECTION_ALIGN 16384 /* page size of current phones */

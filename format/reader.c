@@ -45,6 +45,10 @@ static fvlm_status check_features(const fvlm_reader *r, fvlm_err *err)
     if (no_llm == fvlm_config_has_llm(&r->config))
         return fvlm_refuse(err, 16, "its header says that it has %s language model, its config that it has %s",
                            no_llm ? "no" : "a", no_llm ? "one" : "none");
+    const bool family = r->header.must_understand & FVLM_FEATURE_FAMILY;
+    if (family != (r->config.llm.family != FVLM_QWEN2))
+        return fvlm_refuse(err, 16, "its header says that its language model is%s Qwen2, its config that it is%s",
+                           family ? " not" : "", family ? "" : " not");
     const bool tiles = r->header.must_understand & FVLM_FEATURE_TILES;
     if (tiles != (r->config.tiles.n_sizes > 0))
         return fvlm_refuse(err, 16,

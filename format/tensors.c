@@ -23,7 +23,7 @@ typedef struct {
     scope scope;
     form form;
     fvlm_part part;
-    bool bias;
+    enum { NO = 0, YES = 1, QKV /* as config.llm.bias says */, OUTPUT /* likewise */ } bias;
     size out, in;
     uint32_t stride;
 } module;
@@ -49,10 +49,10 @@ static const module modules[FVLM_N_MODULES] = {
     [FVLM_MODULE_NEWLINE] =     {"projector.newline",      ONCE,  VECTOR,    FVLM_PART_PROJECTOR,     false, WIDTH,    ONE,      1},
     [FVLM_MODULE_EMBED] =       {"llm.embed",              ONCE,  LINEAR,    FVLM_PART_EMBEDDING,     false, VOCAB,    WIDTH,    1},
     [FVLM_MODULE_ATTN_NORM] =   {"attn_norm",              LAYER, VECTOR,    FVLM_PART_LLM_NORMS,     false, WIDTH,    ONE,      1},
-    [FVLM_MODULE_Q] =           {"attn.q",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, true,  Q,        WIDTH,    1},
-    [FVLM_MODULE_K] =           {"attn.k",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, true,  KV,       WIDTH,    1},
-    [FVLM_MODULE_V] =           {"attn.v",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, true,  KV,       WIDTH,    1},
-    [FVLM_MODULE_O] =           {"attn.o",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, false, WIDTH,    Q,        1},
+    [FVLM_MODULE_Q] =           {"attn.q",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, QKV,   Q,        WIDTH,    1},
+    [FVLM_MODULE_K] =           {"attn.k",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, QKV,   KV,       WIDTH,    1},
+    [FVLM_MODULE_V] =           {"attn.v",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, QKV,   KV,       WIDTH,    1},
+    [FVLM_MODULE_O] =           {"attn.o",                 LAYER, LINEAR,    FVLM_PART_LLM_ATTENTION, OUTPUT, WIDTH,    Q,        1},
     [FVLM_MODULE_FFN_NORM] =    {"ffn_norm",               LAYER, VECTOR,    FVLM_PART_LLM_NORMS,     false, WIDTH,    ONE,      1},
     [FVLM_MODULE_GATE] =        {"ffn.gate",               LAYER, LINEAR,    FVLM_PART_LLM_FFN,       false, INNER,    WIDTH,    1},
     [FVLM_MODULE_UP] =          {"ffn.up",                 LAYER, LINEAR,    FVLM_PART_LLM_FFN,       false, INNER,    WIDTH,    1},
@@ -188,6 +188,19 @@ static void step(fvlm_tensors *x)
     }
 }
 
+static bool has_bias(const fvlm_tensors *x)
+{
+    const uint32_t llm = x->config->llm.bias;
+    switch (modules[x->module].bias) {
+    case QKV:
+        return llm != FVLM_BIAS_NONE;
+    case OUTPUT:
+        return llm == FVLM_BIAS_QKVO;
+    default:
+        return modules[x->module].bias;
+    }
+}
+
 static void name_tensor(fvlm_tensors *x, const module *m)
 {
     static const char *const ends[] = {"weight", "bias"};
@@ -215,7 +228,7 @@ static void shape_tensor(fvlm_tensors *x, const module *m)
 bool fvlm_tensors_next(fvlm_tensors *x)
 {
     if (x->module == FVLM_N_MODULES) return false;
-    x->bias = x->begun && !x->bias && modules[x->module].bias;
+    x->bias = x->begun && !x->bias && has_bias(x);
     if (x->begun && !x->bias) step(x);
     while (x->module < FVLM_N_MODULES && !occurs(x)) x->module++;
     x->begun = true;

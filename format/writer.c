@@ -244,6 +244,7 @@ fvlm_status fvlm_writer_publish(fvlm_writer **writer, const json_t *meta, const 
     fvlm_status st = w->sorted ? FVLM_OK : fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": published before begun", w->path);
     const json_t *config = json_object_get(meta, "config");
     if (!json_object_get(config, "llm")) w->header.must_understand = FVLM_FEATURE_NO_LLM;
+    if (json_object_get(json_object_get(config, "llm"), "family")) w->header.must_understand |= FVLM_FEATURE_FAMILY;
     if (json_object_get(config, "tiles")) w->header.must_understand |= FVLM_FEATURE_TILES;
     if (fvlm_tokenizer_has_kind(tokenizer_json, tokenizer_bytes))
         w->header.must_understand |= FVLM_FEATURE_TOKENIZER_KIND;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* llm.c - Qwen2: RMSNorm, grouped-query attention with rotary positions and a KV cache, SiLU-gated FFN. Prefill and
- * decode are one function: a row's values depend only on the rows before it, so any split of a text into calls gives
- * the same bits. */
+/* llm.c - Qwen2 and Llama: RMSNorm, grouped-query attention with rotary positions and a KV cache, SiLU-gated FFN.
+ * Prefill and decode are one function: a row's values depend only on the rows before it, so any split of a text into
+ * calls gives the same bits. */
 #include "reference/model.h"
 
 #include <math.h>
@@ -46,13 +46,29 @@ size_t fvlm_model_context(const fvlm_model *m)
     return m->config->llm.context < MAX_CONTEXT ? m->config->llm.context : MAX_CONTEXT;
 }
 
+/* A frequency of the rotary embedding, scaled as transformers scales it, in f32. "llama3" keeps short waves, divides
+ * long ones by the factor, and blends in between. */
+static float scaled(const fvlm_config *c, float frequency)
+{
+    const float factor = (float)c->llm.rope_factor;
+    if (c->llm.rope_scaling == FVLM_ROPE_PLAIN) return frequency;
+    if (c->llm.rope_scaling == FVLM_ROPE_LINEAR) return frequency / factor;
+    const double low = c->llm.rope_low, high = c->llm.rope_high, context = c->llm.rope_original;
+    const float wave = (float)(2 * 3.14159265358979323846) / frequency;
+    if (wave < (float)(context / high)) return frequency;
+    if (wave > (float)(context / low)) return frequency / factor;
+    const float smooth = ((float)context / wave - (float)low) / (float)(high - low);
+    return (1 - smooth) * frequency / factor + smooth * frequency;
+}
+
 /* Cosines and sines of every position's angles. The angle is computed in f32, as transformers does (at position 300
  * its rounding error exceeds all others in the model); its cosine and sine are computed in f64 and rounded once. */
-static void fill_rotary(float *cos_sin, size_t positions, size_t head_dim, double theta)
+static void fill_rotary(float *cos_sin, size_t positions, const fvlm_config *c)
 {
+    const size_t head_dim = c->llm.head_dim;
     for (size_t i = 0; i < head_dim / 2; i++) {
         const float exponent = (float)(2 * i) / (float)head_dim;
-        const float frequency = 1.0f / (float)pow(theta, (double)exponent);
+        const float frequency = scaled(c, 1.0f / (float)pow(c->llm.rope_theta, (double)exponent));
         for (size_t p = 0; p < positions; p++) {
             const float angle = (float)p * frequency;
             cos_sin[p * head_dim + i] = (float)cos((double)angle);
@@ -84,7 +100,7 @@ static fvlm_status reserve_cache(fvlm_model *m, size_t positions, fvlm_err *err)
         free(cos_sin);
         return fvlm_fail(err, FVLM_NOMEM, "out of memory for a context of %zu positions", positions);
     }
-    fill_rotary(cos_sin, positions, c->llm.head_dim, c->llm.rope_theta);
+    fill_rotary(cos_sin, positions, c);
     copy_cache(keys, positions, l->keys, l, layers, kv);
     copy_cache(values, positions, l->values, l, layers, kv);
     free_cache(l);
@@ -163,7 +179,7 @@ static void attention(fvlm_model *m, const fvlm_llm_layer *y, size_t layer, size
                                      .kv_heads = kv_heads,
                                      .head_dim = dim};
     fvlm_op_attention_causal(e, &a, l->narrow);
-    fvlm_op_linear(e, l->narrow, n, &y->o.weight, NULL, FVLM_NONE, l->x, l->x);
+    fvlm_op_linear(e, l->narrow, n, &y->o.weight, y->o.bias, FVLM_NONE, l->x, l->x);
 }
 
 static void feed_forward(fvlm_model *m, const fvlm_llm_layer *y, size_t n)

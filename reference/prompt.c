@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prompt.c - the ids of a question in the model's prompt template. As upstream does, the text is split at the image
- * marker and each side is tokenized by itself: no token spans the marker, and the newline after it begins the second
- * side. */
+/* prompt.c - the ids of a question in the model's prompt template, after the token that begins each text, where the
+ * model has one. As upstream does, the text is split at the image marker and each side is tokenized by itself: no token
+ * spans the marker, and the newline after it begins the second side. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,8 +51,17 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
     fvlm_status st = fvlm_model_require_llm(m, err);
     if (!st) st = check(question, err);
     if (st) return st;
+    if (m->config->llm.has_bos) { /* LLaVA keeps the one that its tokenizer puts before the first side */
+        *ids = fvlm_alloc(1, sizeof **ids);
+        if (!*ids) return fvlm_fail_nomem(err);
+        (*ids)[(*n)++] = m->config->llm.bos;
+    }
     char *text = fill_template(m->config->prompt, question);
-    if (!text) return fvlm_fail_nomem(err);
+    if (!text) {
+        free(*ids);
+        *ids = NULL;
+        return fvlm_fail_nomem(err);
+    }
 
     char *marker = strstr(text, IMAGE), *rest = marker + strlen(IMAGE);
     if (with_image) {

@@ -119,6 +119,7 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
                                             : c->llm.tied           ? "tied"
                                                                     : "own",
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
+                                    .conversation = json_string_value(json_object_get(made, "conversation")),
                                     .variant = a->variant,
                                     .dialect = json_string_value(json_object_get(made, "dialect")),
                                     .vision = a->vision,

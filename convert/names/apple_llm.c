@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apple_llm.c - projector and language model in Apple's names (those of transformers' Qwen2). */
+/* apple_llm.c - projector and language model in Apple's names (those of transformers' Qwen2 and Llama). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,17 +31,19 @@ void fvlm_apple_projector_resolve(fvlm_resolver *r)
 static void resolve_layer(fvlm_resolver *r, unsigned layer)
 {
     const fvlm_config *c = &r->out->config;
-    uint64_t hidden = c->llm.hidden, kv = (uint64_t)c->llm.kv_heads * c->llm.head_dim, inner = c->llm.intermediate;
+    const uint64_t hidden = c->llm.hidden, inner = c->llm.intermediate;
+    const uint64_t q = (uint64_t)c->llm.heads * c->llm.head_dim, kv = (uint64_t)c->llm.kv_heads * c->llm.head_dim;
+    const bool qkv_biased = c->llm.bias != FVLM_BIAS_NONE, o_biased = c->llm.bias == FVLM_BIAS_QKVO;
     const struct {
         const char *name, *source;
         bool biased;
         uint64_t out, in;
     } parts[] = {
         {"attn_norm", "input_layernorm", false, hidden, 0},
-        {"attn.q", "self_attn.q_proj", true, hidden, hidden},
-        {"attn.k", "self_attn.k_proj", true, kv, hidden},
-        {"attn.v", "self_attn.v_proj", true, kv, hidden},
-        {"attn.o", "self_attn.o_proj", false, hidden, hidden},
+        {"attn.q", "self_attn.q_proj", qkv_biased, q, hidden},
+        {"attn.k", "self_attn.k_proj", qkv_biased, kv, hidden},
+        {"attn.v", "self_attn.v_proj", qkv_biased, kv, hidden},
+        {"attn.o", "self_attn.o_proj", o_biased, hidden, q},
         {"ffn_norm", "post_attention_layernorm", false, hidden, 0},
         {"ffn.gate", "mlp.gate_proj", false, inner, hidden},
         {"ffn.up", "mlp.up_proj", false, inner, hidden},

@@ -78,7 +78,7 @@ static const struct {
     {CONFIG, "model_type", "qwen2_vl qwen2_5_vl qwen3_vl qwen3_vl_moe qwen2_5_omni qwen2_audio",
      "a Qwen multimodal model, not a FastVLM", APPLE},
     {CONFIG, "model_type",
-     "llava llava_next llava_next_video llava_llama llava_mistral llava_mpt llava_onevision vipllava "
+     "llava_next llava_next_video llava_mistral llava_mpt llava_onevision vipllava "
      "video_llava bunny-qwen* tinyllava*",
      "a LLaVA that is not FastVLM", APPLE},
     {CONFIG, "mm_vision_tower", "*clip-vit* *CLIP-ViT* *siglip* *SigLIP* *dinov2* *eva*",

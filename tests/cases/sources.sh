@@ -369,7 +369,7 @@ config() {
 config model_type '"qwen2"' "a Qwen language model without vision" "$apple"
 config model_type '"qwen3"' "a Qwen language model without vision" "$apple"
 config model_type '"qwen2_vl"' "a Qwen multimodal model, not a FastVLM" "$apple"
-config model_type '"llava"' "a LLaVA that is not FastVLM" "$apple"
+config model_type '"llava_next"' "a LLaVA that is not FastVLM" "$apple"
 config model_type '"llava_onevision"' "a LLaVA that is not FastVLM" "$apple"
 config model_type '"clip"' "a picture encoder that is not a FastViT" "$apple"
 config architecture '"vit_base_mci_224"' "a picture encoder that is not a FastViT" "$apple"

@@ -87,8 +87,8 @@ refused 1 "tensor \"llm.layer0.attn.q.bias\": the value in row 1, column 0 is be
 # --- the small files ---
 fresh; rm "$ck/config.json"
 go 1 "\"config.json\" is missing; give a checkpoint folder as downloaded, or copy it from there"
-fresh; sed -i 's/llava_qwen2/llava_llama/' "$ck/config.json"
-go 1 "\"DIR/ck\" is a LLaVA that is not FastVLM (config.json: \"model_type\" is \"llava_llama\"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"
+fresh; sed -i 's/llava_qwen2/llava_mistral/' "$ck/config.json"
+go 1 "\"DIR/ck\" is a LLaVA that is not FastVLM (config.json: \"model_type\" is \"llava_mistral\"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"
 fresh; sed -i 's/"hidden_size": 32/"hidden_size": 64/' "$ck/config.json"
 go 1 "tensor \"model.mm_projector.0.weight\" is BF16 [32, 128], expected [64, 128]"
 fresh; sed -i 's/"num_hidden_layers": 2/"num_hidden_layers": 1/' "$ck/config.json"

@@ -235,7 +235,7 @@ edit '"num_key_value_heads": 2' '"num_key_value_heads": 4' "$(against $d 'key-va
 edit '"intermediate_size": 384' '"intermediate_size": 512' "$(against $d 'an inner width of 384' '"intermediate_size" 512')"
 edit '"rope_theta": 1000000.0' '"rope_theta": 10000.0' "$(against $d 'a rotary base of 1000000' '"rope_theta" 10000')"
 edit '"rms_norm_eps": 1e-06' '"rms_norm_eps": 1e-05' "$(against $d 'an epsilon of 1e-06' '"rms_norm_eps" 1e-05')"
-edit '"model_type": "llava_qwen2"' '"model_type": "llava"' "\"config.json\": \"model_type\" is \"llava\"; only \"llava_qwen2\" is supported"
+edit '"model_type": "llava_qwen2"' '"model_type": "llava"' "\"config.json\": \"architectures\" names \"LlavaQwen2ForCausalLM\"; expected \"LlavaLlamaForCausalLM\" for this model_type"
 edit '"vocab_size": 512' '"vocab_size": 400' "the tokenizer has ids up to 450, but \"config.json\" says \"vocab_size\" 400; tokenizer and weights do not belong together"
 cp "$ck/config.json" "$f"
 part "$f" decoder fp32 theta=10000

@@ -14,7 +14,7 @@ fvlm_status test_recipes_open_head(test_recipes *r, const char *folder, const ch
     memset(r, 0, sizeof *r);
     fvlm_status st = fvlm_source_open(&r->source, folder, err);
     if (!st) st = fvlm_naming_apply(&r->naming, r->source, NULL, err);
-    if (!st) st = fvlm_checkpoint_read(&r->checkpoint, r->source, &(fvlm_vocabulary_options){0}, err);
+    if (!st) st = fvlm_checkpoint_read(&r->checkpoint, r->source, &(fvlm_vocabulary_options){0}, NULL, err);
     if (!st) st = fvlm_names_resolve(&r->names, r->source, &r->checkpoint, &r->naming, head, err);
     if (st) test_recipes_close(r);
     return st;

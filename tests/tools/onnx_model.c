@@ -597,7 +597,7 @@ int main(int argc, char **argv)
     fvlm_checkpoint checkpoint;
     if (argc < 4) return 2;
     if (fvlm_source_open(&src, argv[1], &err) ||
-        fvlm_checkpoint_read(&checkpoint, src, &(fvlm_vocabulary_options){0}, &err)) {
+        fvlm_checkpoint_read(&checkpoint, src, &(fvlm_vocabulary_options){0}, NULL, &err)) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }

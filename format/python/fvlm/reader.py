@@ -78,9 +78,10 @@ def demanded(config):
     for i in range(l["layers"]):
         at = f"llm.layer{i}."
         module(at + "attn_norm", rows, w, bias=False)
+        biased = l.get("bias", "qkv")
         for name, n in ("q", q), ("k", g), ("v", g):
-            module(f"{at}attn.{name}", panels, n, w)
-        module(at + "attn.o", panels, w, q, bias=False)
+            module(f"{at}attn.{name}", panels, n, w, bias=name in biased)
+        module(at + "attn.o", panels, w, q, bias="o" in biased.replace("none", ""))
         module(at + "ffn_norm", rows, w, bias=False)
         module(at + "ffn.gate", panels, l["intermediate"], w, bias=False)
         module(at + "ffn.up", panels, l["intermediate"], w, bias=False)
@@ -115,7 +116,7 @@ class Fvlm:
         magic, version, n, must, _, size, zero = struct.unpack_from("<8sIIQQQQ", h)
         need(magic == b"\x89FVLM\r\n\x1a", "not a .fvlm file")
         need(digest(h[:4080]) == h[4080:], "header hash")
-        need(version == 1 and not must & ~9 and zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
+        need(version == 1 and not must & ~15 and zero == 0 and size == len(b) and 4 <= n <= 63, "version, features or size")
         need(not any(h[48 + 64 * n:4080]), "header padding")
         self.identity, self.covered, self.sections, end = h[4080:].hex(), [(0, 4096)], [], 4096
         for i in range(n):
@@ -129,7 +130,8 @@ class Fvlm:
         self.config = self.meta["config"]
         keys = self.config.keys() & {"projector", "llm", "eos", "prompt"}
         need(len(keys) == 4 if not must & 1 else keys <= {"projector"}, "config and features")
-        need(("tiles" in self.config) == bool(must & 8) and must != 9, "tiles and features")
+        need(("tiles" in self.config) == bool(must & 8) and must & 9 != 9, "tiles and features")
+        need(("family" in self.config.get("llm", {})) == bool(must & 4), "family and features")
         need(not must & 1 or self.sections[3].raw == 0, "a tokenizer without a language model")
         self.tokenizer = json.loads(self.text(self.sections[3], 64 << 20) or "null", object_pairs_hook=unique)
         at = 0

@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fvlm_status st = fvlm_source_open(&src, fuzz_folder(), &err);
     must_explain(st, &err);
     if (st) return 0; /* another kind of model */
-    st = fvlm_checkpoint_read(&c, src, &(fvlm_vocabulary_options){0}, &err);
+    st = fvlm_checkpoint_read(&c, src, &(fvlm_vocabulary_options){0}, NULL, &err);
     must_explain(st, &err);
     if (!st) {
         check(&c.config, (const char *)first, n_first);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conversations.c - see conversations.h. A template is what LLaVA's get_prompt() returns for one question about one
+ * picture, "<image>\n" before the question, and an answer that is still to come. A token that begins each text is not
+ * part of it: the tokenizer adds it. */
+#include "convert/conversations.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convert/checkpoint_internal.h"
+
+#define COUNT(array) (sizeof array / sizeof array[0])
+#define MAX_TEMPLATE_BYTES (1u << 20)
+#define CHOOSE "; choose with --chat NAME"
+
+#define CHATML "<|im_start|> <|im_end|>"
+#define IM(system) "<|im_start|>system\n" system "<|im_end|>\n"
+#define IM_TURNS "<|im_start|>user\n<image>\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+#define HELPFUL                                                                                                        \
+    "You are a helpful, respectful and honest assistant. Always answer as helpfully as possible, while being safe.  "  \
+    "Your answers should not include any harmful, unethical, racist, sexist, toxic, dangerous, or illegal content. "   \
+    "Please ensure that your responses are socially unbiased and positive in nature.\n\nIf a question does not make "  \
+    "any sense, or is not factually coherent, explain why instead of answering something not correct. If you don't "   \
+    "know the answer to a question, please don't share false information."
+#define VISUAL                                                                                                         \
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "    \
+    "provides, and assist the user with a variety of tasks using natural language."
+#define CHAT(who)                                                                                                      \
+    "A chat between a curious " who " and an artificial intelligence assistant. The assistant gives helpful, "         \
+    "detailed, and polite answers to the " who "'s questions."
+#define USER " USER: <image>\n{prompt} ASSISTANT:"
+#define INST(system) "[INST] <<SYS>>\n" system "\n<</SYS>>\n\n<image>\n{prompt} [/INST]"
+#define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
+
+static const fvlm_conversation conversations[] = {
+    {"qwen_2", IM("You are a helpful assistant.") IM_TURNS, "<|im_end|>", CHATML},
+    {"v1", CHAT("user") USER, "</s>", ""},
+    {"llava_v1", CHAT("human") USER, "</s>", ""},
+    {"llama_2", INST(HELPFUL), "</s>", ""},
+    {"llava_llama_2", INST(VISUAL), "</s>", ""},
+    {"llama_3", HEADER("user") "<image>\n{prompt}<|eot_id|>" HEADER("assistant"), "<|eot_id|>",
+     "<|start_header_id|> <|end_header_id|> <|eot_id|>"},
+    {"chatml", IM_TURNS, "<|im_end|>", CHATML},
+    {"chatml_direct",
+     "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\n{prompt}<|im_end|>"
+     "<|im_start|>assistant\n",
+     "<|im_end|>", CHATML},
+    {"smollm2", IM("You are a helpful AI assistant named SmolLM, trained by Hugging Face") IM_TURNS, "<|im_end|>",
+     CHATML},
+    {"plain", "<image>\n{prompt}\n", "</s>", ""},
+};
+
+/* Other names in LLaVA's tables, and the values of its "version". */
+static const char *const aliases[][2] = {
+    {"vicuna_v1", "v1"}, {"llava_plain", "plain"}, {"qwen_1_5", "qwen_2"}, {"llama2", "llama_2"}, {"llama3", "llama_3"},
+};
+
+const fvlm_conversation *fvlm_conversation_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(aliases); i++)
+        if (!strcmp(name, aliases[i][0])) name = aliases[i][1];
+    for (size_t i = 0; i < COUNT(conversations); i++)
+        if (!strcmp(name, conversations[i].name)) return &conversations[i];
+    return NULL;
+}
+
+/* ---- what the checkpoint states ---- */
+
+static fvlm_status by_config(const fvlm_conversation **out, const json_t *config, fvlm_err *err)
+{
+    static const char *const keys[] = {"conversation", "conv_mode", "conv_template", "version"};
+    for (size_t i = 0; i < COUNT(keys) && !*out; i++) {
+        const char *name = json_string_value(json_object_get(config, keys[i]));
+        if (!name) continue;
+        *out = fvlm_conversation_find(name);
+        if (!*out && i < COUNT(keys) - 1) /* "version" may be the version of something else */
+            return fvlm_fail(err, FVLM_UNSUPPORTED,
+                             "\"config.json\": \"%s\" is \"%.64s\", which is not supported" CHOOSE, keys[i], name);
+    }
+    return FVLM_OK;
+}
+
+/* Templates are programs in Jinja. One is recognized by fragments that it writes, in their order; the first row that
+ * matches counts. A row without a conversation is refused. */
+static const struct {
+    const char *fragments[3], *name, *why;
+} fingerprints[] = {
+    {{"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>", NULL},
+     "smollm2",
+     NULL},
+    {{"<|im_start|>system\nYou are a helpful assistant", NULL}, "qwen_2", NULL},
+    {{"<|im_start|>system\n", NULL}, NULL, "has a system prompt of its own"},
+    {{"<|im_start|>", "<|im_end|>", NULL}, "chatml", NULL},
+    {{"Cutting Knowledge Date", NULL}, NULL, "writes today's date, as Llama 3.1's does"},
+    {{"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}, "llama_3", NULL},
+    {{"[INST]", NULL}, NULL, "is of Llama 2's kind, which LLaVA has in two forms: llama_2 and llava_llama_2"},
+    {{"A chat between a curious user and an artificial", "USER: ", "ASSISTANT:"}, "v1", NULL},
+    {{"A chat between a curious human and an artificial", "USER: ", "ASSISTANT:"}, "llava_v1", NULL},
+};
+
+static bool has_fragments(const char *text, const char *const fragments[3])
+{
+    for (size_t i = 0; i < 3 && fragments[i]; i++) {
+        text = strstr(text, fragments[i]);
+        if (!text) return false;
+        text += strlen(fragments[i]);
+    }
+    return true;
+}
+
+/* Line breaks as such, which a string in Jinja may write as \n. In place. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        const bool newline = from[0] == '\\' && from[1] == 'n';
+        *to++ = newline ? '\n' : *from;
+        from += newline;
+    }
+    *to = 0;
+}
+
+static fvlm_status by_template(const fvlm_conversation **out, const char *file, const char *template, fvlm_err *err)
+{
+    char *text = fvlm_asprintf("%s", template);
+    const char *why = "is not one that fvlm recognizes";
+    if (!text) return fvlm_fail_nomem(err);
+    unescape(text);
+    size_t i = 0;
+    while (i < COUNT(fingerprints) && !has_fragments(text, fingerprints[i].fragments)) i++;
+    free(text);
+    if (i < COUNT(fingerprints) && fingerprints[i].name) {
+        *out = fvlm_conversation_find(fingerprints[i].name);
+        return FVLM_OK;
+    }
+    if (i < COUNT(fingerprints)) why = fingerprints[i].why;
+    return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": the chat template %s" CHOOSE, file, why);
+}
+
+/* "chat_template" is a text, or a list of {"name", "template"}, of which "default" counts. */
+static const char *template_of(const json_t *tokenizer_config)
+{
+    const json_t *v = json_object_get(tokenizer_config, "chat_template");
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        const json_t *one = json_array_get(v, i);
+        const char *name = json_string_value(json_object_get(one, "name"));
+        if (name && !strcmp(name, "default")) return json_string_value(json_object_get(one, "template"));
+    }
+    return json_string_value(v);
+}
+
+fvlm_status fvlm_conversation_stated(const fvlm_conversation **out, fvlm_source *src, const json_t *config,
+                                     fvlm_err *err)
+{
+    static const char name[] = "tokenizer_config.json", file_name[] = "chat_template.jinja";
+    json_t *tokenizer = NULL;
+    char *text = NULL;
+    size_t n;
+    *out = NULL;
+    fvlm_status st = by_config(out, config, err);
+    if (st || *out) return st;
+    st = fvlm_source_text(src, file_name, MAX_TEMPLATE_BYTES, &text, &n, err);
+    if (!st && text)
+        st = by_template(out, file_name, text, err);
+    else if (!st) {
+        st = fvlm_source_json(&tokenizer, src, name, 64u << 20, err);
+        const char *template = st ? NULL : template_of(tokenizer);
+        if (template) st = by_template(out, name, template, err);
+    }
+    json_decref(tokenizer);
+    free(text);
+    return st;
+}
