@@ -9,8 +9,8 @@ import numpy as np
 import packed_modules as pm
 import pytest
 import torch
+from fvlm.reader import Fvlm
 from safetensors.torch import load_file
-from spec_reader import Fvlm
 from under_test import WORK, checkpoint, fvlm
 
 ROOT = WORK / "packed"
