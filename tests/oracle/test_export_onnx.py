@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import onnx_session
 import pytest
+from fvlm.reader import Fvlm
 from onnx_session import relative_l2
 from preprocess import IMAGE, read_pixels
-from spec_reader import Fvlm
 from under_test import TINY, WORK, activations, fvlm
 
 BOUND, N_NEW = 2e-5, 32
