@@ -244,6 +244,20 @@ def float_twin(base, quantized, target):
     onnx.save(model, target)
 
 
+def widened_twin(base, halves, target):
+    """The base's graph with the weights of its FLOAT16 rewrite: what is computed if only weights are rounded. Scalars, such
+    as GELU's root of 2, and tables of the rotation stay as they are; fvlm has its own."""
+    model = onnx.load(base)
+    narrow = {t.name: t for t in onnx.load(halves).graph.initializer if t.data_type == TensorProto.FLOAT16}
+    n = 0
+    for t in model.graph.initializer:
+        if t.data_type == TensorProto.FLOAT and t.dims and t.name in narrow and t.name not in ("cos_cache", "sin_cache"):
+            t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(narrow[t.name]).astype(np.float32), t.name))
+            n += 1
+    assert n, halves
+    onnx.save(model, target)
+
+
 def cut_at_rounding(source, watched, cut):
     """Two graphs for comparing two interpreters of one that rounds activations, where one ulp can become a whole step:
     `watched` puts out what goes into and comes out of every rounding; `cut` takes the latter as inputs instead. Returns the
