@@ -53,7 +53,7 @@ $(BUILD)/fvlm: $(BUILD)/fvlm.o $(CLI) $(LIB)
 $(CLI): $(COMMANDS:%.c=$(BUILD)/%.o)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(LIB): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(SRC))) $(GENERATED)/onnx.pb-c.o
+$(LIB): $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(COMMANDS),$(SRC))) $(GENERATED)/onnx.pb-c.o $(GENERATED)/sentencepiece.pb-c.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(SHARED): $(LIB) tests/exported.list
@@ -73,10 +73,15 @@ $(GENERATED)/onnx.pb-c.c: $(ONNX_PROTO) | libraries
 	$(Q)sed 's/^package onnx;/package fvlm_onnx;/' $(ONNX_PROTO) >$(@D)/onnx.proto
 	$(Q)$(PROTOC_C) --proto_path=$(@D) --c_out=$(@D) onnx.proto
 
-$(GENERATED)/onnx.pb-c.o: $(GENERATED)/onnx.pb-c.c
+$(GENERATED)/sentencepiece.pb-c.c: convert/vocabulary/sentencepiece.proto | libraries
+	@mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --proto_path=$(<D) --c_out=$(@D) $(<F)
+
+$(GENERATED)/%.pb-c.o: $(GENERATED)/%.pb-c.c
 	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -w -c -o $@ $<
 
 $(patsubst %.c,$(BUILD)/%.o,$(wildcard convert/graph/*.c)): | $(GENERATED)/onnx.pb-c.c
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard convert/vocabulary/*.c)): | $(GENERATED)/sentencepiece.pb-c.c
 
 $(BUILD)/%.o: %.c Makefile | libraries
 	@mkdir -p $(@D)
@@ -114,10 +119,11 @@ asan:  ## asan: the same tests, but those in ASAN_OMITS, under AddressSanitizer 
 	  SAN="-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer \
        --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
 
-# faults, graph_faults, match_faults, tiles_faults and model_memory define malloc (own_malloc.h), which ThreadSanitizer cannot bear, and
+# faults, graph_faults, match_faults, piece_faults, tiles_faults and model_memory define malloc (own_malloc.h), which ThreadSanitizer cannot bear, and
 # output ends there without a result; damage and search are long and use one thread. threads.sh stands for the scripts.
 TSAN_CANNOT := $(addprefix build/tsan/tests/,format/faults convert/graph/graph_faults convert/graph/match_faults \
-  reference/model_memory reference/tiles_faults format/base/output format/damage quant/search/search)
+  reference/model_memory reference/tiles_faults format/base/output format/damage quant/search/search \
+  convert/vocabulary/piece_faults)
 tsan:  ## tsan: the C tests under ThreadSanitizer, but those in TSAN_CANNOT, and all commands with five threads
 	@$(MAKE) --no-print-directory -j2 programs BUILD=build/tsan OPT=-O2 SAN="-fsanitize=thread"
 	@TEST_SECONDS=600 CC="$(CC)" tests/run.sh build/tsan \
@@ -162,7 +168,7 @@ install: $(BUILD)/fvlm  ## install: the stripped binary, its man page and comple
 uninstall:  ## uninstall: remove what install put below PREFIX
 	$(Q)for f in $(INSTALLED); do rm -f "$(DESTDIR)$(PREFIX)/$$f"; done
 
-compile_commands.json: $(GENERATED)/onnx.pb-c.c  ## compile_commands.json: how every file is compiled, for editors and clang-tidy
+compile_commands.json: $(GENERATED)/onnx.pb-c.c $(GENERATED)/sentencepiece.pb-c.c  ## compile_commands.json: how every file is compiled, for editors and clang-tidy
 	@for f in fvlm.c $(SRC) $(TEST_SRC) $(wildcard tests/support/*.c tests/tools/*.c tests/bench/*.c); do \
 	  printf '{"directory": "%s", "file": "%s", "command": "%s -c %s"}\n' "$(CURDIR)" $$f '$(strip $(CC) $(CFLAGS) $(PKG_CFLAGS))' $$f; \
 	done | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' >$@

@@ -43,8 +43,9 @@ zlib.h      reference/image
 utf8proc.h  reference/tokenizer
 pcre2.h     reference/tokenizer quant
 zstd.h      format
-protobuf-c/protobuf-c.h convert/graph
+protobuf-c/protobuf-c.h convert/graph convert/vocabulary
 onnx.pb-c.h convert/graph
+sentencepiece.pb-c.h convert/vocabulary
 immintrin.h format/base reference/ops/kernels quant/search
 arm_neon.h  format/base reference/ops/kernels
 cpuid.h     format/base

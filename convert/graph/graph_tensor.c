@@ -7,7 +7,7 @@
 
 #include "convert/graph/graph_internal.h"
 #include "convert/graph/skeleton.h"
-#include "convert/graph/wire.h"
+#include "convert/source/wire.h"
 #include "format/base/grow.h"
 
 #define DECODED_MIN ((uint64_t)64 << 20) /* may be decoded whatever the file's size */

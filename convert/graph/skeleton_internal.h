@@ -6,7 +6,7 @@
 #include <onnx.pb-c.h>
 
 #include "convert/graph/skeleton.h"
-#include "convert/graph/wire.h"
+#include "convert/source/wire.h"
 
 typedef enum {
     FVLM_RULE_KEEP,        /* copied; messages are entered */

@@ -10,7 +10,7 @@
 
 #include "convert/vocabulary/vocabulary_parts.h"
 
-static const char full_name[] = "tokenizer.json", vocab_name[] = "vocab.json";
+static const char full_name[] = "tokenizer.json", vocab_name[] = "vocab.json", pieces_name[] = "tokenizer.model";
 
 /* Adds to the message of a refusal what would leave one of the two tokenizers out. */
 static fvlm_status advise(fvlm_status st, fvlm_source *src, bool disagree, fvlm_err *err)
@@ -72,11 +72,17 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
                                const fvlm_vocabulary_options *o, fvlm_err *err)
 {
     const char *use = o->use;
+    const bool pieces = fvlm_source_has(src, pieces_name) && !fvlm_source_has(src, vocab_name);
     if (use && !fvlm_source_has(src, use))
         return fvlm_fail(err, FVLM_BAD_INPUT, "there is no \"%.40s\" to use; leave out --tokenizer", use);
+    if (use ? !strcmp(use, pieces_name) : pieces) {
+        const fvlm_status st = fvlm_vocabulary_from_pieces(v, src, err);
+        return st ? st : fvlm_vocabulary_check(v, o->needed, err);
+    }
     if (!fvlm_source_has(src, full_name) && !fvlm_source_has(src, vocab_name))
         return fvlm_fail(err, FVLM_BAD_INPUT,
-                         "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json; copy them "
+                         "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json nor "
+                         "tokenizer.model; copy them "
                          "from the checkpoint");
     if (!use || strcmp(use, full_name) != 0) return read_parts(v, full, src, o, err);
     fvlm_status st = fvlm_vocabulary_from_tokenizer_json(v, src, err);

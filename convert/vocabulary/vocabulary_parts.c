@@ -3,6 +3,7 @@
 #include "convert/vocabulary/vocabulary_parts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "format/base/grow.h"
@@ -64,12 +65,25 @@ bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s)
     return !s->st;
 }
 
+void fvlm_vocabulary_write_added(fvlm_text_writer *w, const fvlm_vocabulary *v)
+{
+    for (size_t i = 0; i < v->n_added; i++) {
+        char head[48];
+        snprintf(head, sizeof head, "%s{\"id\":%" PRIu32 ",\"text\":", i ? "," : "", v->added[i].id);
+        fvlm_text_writer_put(w, head);
+        fvlm_text_writer_quote(w, v->added[i].text);
+        fvlm_text_writer_put(w, v->added[i].flags.special ? ",\"special\":true" : ",\"special\":false");
+        fvlm_text_writer_put(w, v->added[i].flags.normalized ? ",\"normalized\":true}" : "}");
+    }
+}
+
 void fvlm_vocabulary_free(fvlm_vocabulary *v)
 {
     for (unsigned i = 0; i < v->n_texts; i++) free(v->texts[i]);
     json_decref(v->added_json);
     json_decref(v->config);
     json_decref(v->named_special);
+    fvlm_piece_model_destroy(&v->pieces);
     free(v->tokens);
     free(v->merges);
     free(v->added);

@@ -7,6 +7,8 @@
 
 #include "format/base/json_pull.h"
 #include "convert/source/source.h"
+#include "convert/vocabulary/piece_model.h"
+#include "convert/vocabulary/text_writer.h"
 #include "convert/vocabulary/vocabulary.h"
 
 #define FVLM_MAX_VOCABULARY_BYTES (64u << 20)
@@ -34,18 +36,19 @@ typedef struct {
     size_t n_merges, merges_capacity;
     fvlm_vocabulary_added *added; /* [n_added] in the file's order; by id after fvlm_vocabulary_check */
     size_t n_added, added_capacity;
-    const char *added_file; /* where the added tokens are from */
-    bool nfc;               /* text is normalized to NFC */
-    const char *pattern;    /* the regex that splits text; static */
-    bool prefix_space;      /* a space precedes each text that does not begin with one */
-    bool ignore_merges;     /* a chunk that is a token is that token, whatever the merges make of it */
-    bool has_unknown;       /* "unk_token" stands for bytes without a token */
-    bool drops_bytes;       /* some bytes have no token and are left out of a text */
-    char *bos;              /* text of the added token that begins each text; malloc'd; NULL: none */
-    bool may_add_bos;       /* otherwise a tokenizer with such a token is refused */
-    json_t *config;         /* tokenizer_config.json; NULL if absent */
-    json_t *named_special;  /* an object whose keys are the special tokens that files name; NULL: none are named */
-    char *texts[4];         /* file texts, decoded in place, that the above point into */
+    const char *added_file;   /* where the added tokens are from */
+    bool nfc;                 /* text is normalized to NFC */
+    const char *pattern;      /* the regex that splits text; static */
+    bool prefix_space;        /* a space precedes each text that does not begin with one */
+    bool ignore_merges;       /* a chunk that is a token is that token, whatever the merges make of it */
+    bool has_unknown;         /* "unk_token" stands for bytes without a token */
+    bool drops_bytes;         /* some bytes have no token and are left out of a text */
+    char *bos;                /* text of the added token that begins each text; malloc'd; NULL: none */
+    bool may_add_bos;         /* otherwise a tokenizer with such a token is refused */
+    fvlm_piece_model *pieces; /* of tokenizer.model; NULL: byte-level BPE. tokens are their texts */
+    json_t *config;           /* tokenizer_config.json; NULL if absent */
+    json_t *named_special;    /* an object whose keys are the special tokens that files name; NULL: none are named */
+    char *texts[4];           /* file texts, decoded in place, that the above point into */
     unsigned n_texts;
     json_t *added_json;    /* added_tokens.json; the same */
     const fvlm_stop *stop; /* may be NULL */
@@ -64,6 +67,9 @@ fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, cons
 fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *file, int64_t id, const char *text,
                                       fvlm_vocabulary_flags flags, fvlm_err *err);
 
+/* The elements of "added". */
+void fvlm_vocabulary_write_added(fvlm_text_writer *w, const fvlm_vocabulary *v);
+
 void fvlm_vocabulary_free(fvlm_vocabulary *v);
 
 /* Reads {"token": id, ...} at the parser's position. */
@@ -76,6 +82,9 @@ fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source 
  * strings must outlive v; NULL: there is none. merges.txt without vocab.json is not read. */
 fvlm_status fvlm_vocabulary_from_files(fvlm_vocabulary *v, fvlm_source *src, const fvlm_vocabulary *full,
                                        fvlm_err *err);
+
+/* piece_files.c: tokenizer.model, with the added tokens of the files beside it. */
+fvlm_status fvlm_vocabulary_from_pieces(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
 
 /* added_files.c: config and named_special, and refuses what it does not support; how text is split, from what is in the
  * files; then the added tokens, from full where no other file has any. */
@@ -93,6 +102,9 @@ void fvlm_vocabulary_sort_added(fvlm_vocabulary *v);
 
 /* vocabulary_compare.c: refuses the first difference that would change an id or an answer's text. Both are sorted. */
 fvlm_status fvlm_vocabulary_compare(const fvlm_vocabulary *files, const fvlm_vocabulary *full, fvlm_err *err);
+
+/* piece_json.c: the section of the kind "sentencepiece". */
+void fvlm_vocabulary_write_pieces(fvlm_text_writer *w, const fvlm_vocabulary *v);
 
 /* The container's JSON; *json is malloc'd, with a NUL after its n_bytes. */
 fvlm_status fvlm_vocabulary_json(char **json, size_t *n_bytes, const fvlm_vocabulary *v, fvlm_err *err);

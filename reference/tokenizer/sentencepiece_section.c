@@ -242,7 +242,7 @@ fvlm_status fvlm_sentencepiece_create(fvlm_sentencepiece **out, fvlm_token_table
                                             WHITESPACE_SUFFIX};
     size_t at[N_MEMBERS] = {0};
     fvlm_sentencepiece *s = *out = fvlm_alloc(1, sizeof *s);
-    if (!s) return fvlm_fail_nomem(p->err);
+    if (!s) return p->st = fvlm_fail_nomem(p->err);
     reader r = {s, surfaces, p};
     find_members(p, at);
     for (int i = 0; !p->st && i < N_MEMBERS; i++) {

@@ -98,7 +98,7 @@ same="fvlm: 12 tensors are left over: \"model.layers.1.input_layernorm.weight\",
 fresh; sed -i 's/"vocab_size": 320/"vocab_size": 309/' "$ck/config.json"
 go 1 "the tokenizer has ids up to 309, but \"config.json\" says \"vocab_size\" 309; tokenizer and weights do not belong together"
 fresh; rm "$ck/vocab.json"
-go 1 "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json; copy them from the checkpoint"
+go 1 "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json nor tokenizer.model; copy them from the checkpoint"
 fresh; rm "$ck/merges.txt"
 go 1 "\"merges.txt\" is missing beside vocab.json; download it"
 fresh; rm "$ck/added_tokens.json"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Promise: no build system is needed: `cc`, all sources, what protoc-c makes of the ONNX schema, and the libraries' own
+# Promise: no build system is needed: `cc`, all sources, what protoc-c makes of two schemas, and the libraries' own
 # flags make a program that works.
 . tests/support/tap.sh plain_cc
-sources="fvlm.c $(find format convert quant reference verify -name '*.c') $dir/onnx.pb-c.c"
+sources="fvlm.c $(find format convert quant reference verify -name '*.c') $dir/onnx.pb-c.c $dir/sentencepiece.pb-c.c"
 cp "$BUILD/generated/onnx.proto" "$dir/onnx.proto"
 protoc-c --proto_path="$dir" --c_out="$dir" onnx.proto
+protoc-c --proto_path=convert/vocabulary --c_out="$dir" sentencepiece.proto
 # shellcheck disable=SC2086
 ${CC:-cc} -I. -I"$dir" $(pkg-config --cflags libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng libwebp zlib libprotobuf-c) $sources -o "$dir/fvlm" \
     $(pkg-config --libs libzstd libxxhash jansson libpcre2-8 libutf8proc libjpeg libpng libwebp zlib libprotobuf-c) -lm -lpthread 2>"$dir/err"

@@ -4,7 +4,7 @@
 #define FVLM_TESTS_FUZZ_ONNX_H
 
 #include "convert/graph/graph.h"
-#include "convert/graph/wire.h"
+#include "convert/source/wire.h"
 #include "tests/fuzz/harness.h"
 
 /* The bytes as a file, beside "w.bin" of 64 bytes. */

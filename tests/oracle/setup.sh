@@ -17,4 +17,6 @@ if ! python3 -m venv "$venv" 2>/dev/null; then
 fi
 "$venv/bin/pip" install -qq -r "$here/requirements.txt"
 "$venv/bin/pip" install -qq --no-deps -r "$here/requirements-no-deps.txt"
+"$venv/bin/pip" install -qq setuptools wheel
+"$venv/bin/pip" download -qq --no-deps --no-build-isolation --no-binary sentencepiece -d "$venv/models" -r "$here/requirements-models.txt"
 echo "$want" >"$venv/installed"

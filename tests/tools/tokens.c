@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokens.c - ids of texts, for the oracle tests.
  *   tokens TOKENIZER.json < TEXTS     each text a little-endian u32 length and its bytes; prints a line for each:
- *                                     the ids, a tab, the bytes they spell in hex (of a SentencePiece model: the text they decode to); last, the CPU
- *                                     time of loading */
+ *                                     the ids, a tab, the bytes they spell in hex (of a SentencePiece model: the text
+ * they decode to); last, the CPU time of loading */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary.c - what convert makes of a folder's tokenizer files, without a model, for tests/cases and the oracle
- * tests. vocabulary FOLDER [tokenizer.json|vocab.json]     prints the tokenizer section, or the refusal */
+ * tests. vocabulary FOLDER [tokenizer.json|vocab.json|tokenizer.model [llama]]     prints the tokenizer section, or the
+ * refusal; llama: as for a model of that family, without needs */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

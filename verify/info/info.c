@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "format/base/json.h"
+#include "format/tokenizer_kind.h"
 
 /* ---- gathering ---- */
 
@@ -37,7 +38,7 @@ static fvlm_status count_tokenizer(fvlm_info *out, const char *text, fvlm_err *e
     const struct {
         const char *key;
         size_t *n;
-    } lists[] = {{"tokens", &out->tokens}, {"merges", &out->merges}, {"added", &out->added}};
+    } lists[] = {{"tokens", &out->tokens}, {"merges", &out->merges}, {"added", &out->added}, {"pieces", &out->tokens}};
     char *copy = malloc(out->tokenizer_bytes); /* keys are decoded in place */
     if (!copy) return fvlm_fail_nomem(err);
     memcpy(copy, text, out->tokenizer_bytes);
@@ -49,14 +50,15 @@ static fvlm_status count_tokenizer(fvlm_info *out, const char *text, fvlm_err *e
     fvlm_json_pull_expect(&p, '{', "'{', the tokenizer");
     while (fvlm_json_pull_member(&p, &first, &key)) {
         size_t i = 0;
-        while (i < 3 && strcmp(key.s, lists[i].key) != 0) i++;
-        if (i < 3 && fvlm_json_pull_peek(&p) == '[')
+        while (i < 4 && strcmp(key.s, lists[i].key) != 0) i++;
+        if (i < 4 && fvlm_json_pull_peek(&p) == '[')
             for (p.pos++, first_element = true; fvlm_json_pull_element(&p, &first_element); *lists[i].n += 1)
                 fvlm_json_pull_skip(&p, &begin, &end);
         else
             fvlm_json_pull_skip(&p, &begin, &end);
     }
     fvlm_json_pull_end(&p);
+    out->sentencepiece = fvlm_tokenizer_has_kind(text, out->tokenizer_bytes); /* the only kind */
     free(copy);
     return p.st;
 }
@@ -130,6 +132,8 @@ json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors)
                           (json_int_t)x->n_params, "parts", shares_json(x), "tokenizer", "tokens",
                           (json_int_t)x->tokens, "merges", (json_int_t)x->merges, "added", (json_int_t)x->added,
                           "bytes", (json_int_t)x->tokenizer_bytes);
+    if (j && x->sentencepiece)
+        json_object_set_new(json_object_get(j, "tokenizer"), "kind", json_string("sentencepiece"));
     /* all other metadata, except that of single tensors */
     const char *key;
     json_t *value;

@@ -130,8 +130,12 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
     fputc('\n', to);
     print_architecture(to, c);
     if (fvlm_config_has_llm(c)) {
-        fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges,
-                x->added, fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
+        if (x->sentencepiece)
+            fprintf(to, "tokenizer   SentencePiece, %zu pieces, %zu added tokens (%s of JSON)\n", x->tokens, x->added,
+                    fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
+        else
+            fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges,
+                    x->added, fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
         fvlm_terminal_print(to, "prompt      %s\n", c->prompt);
     }
     fputc('\n', to);

@@ -134,6 +134,7 @@ class Fvlm:
         need(("family" in self.config.get("llm", {})) == bool(must & 4), "family and features")
         need(not must & 1 or self.sections[3].raw == 0, "a tokenizer without a language model")
         self.tokenizer = json.loads(self.text(self.sections[3], 64 << 20) or "null", object_pairs_hook=unique)
+        need((next(iter(self.tokenizer or {"": 0})) == "kind") == bool(must & 2), "the tokenizer's kind and features")
         at = 0
         for begin, stop in sorted(self.covered):
             need(begin >= at and not b[at:begin].any(), "padding is not zero")

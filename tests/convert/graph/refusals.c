@@ -170,8 +170,8 @@ static void test_wire(void **state)
     BYTES(OUTSIDE("0", "a field number over 2^29 - 1"), "\x88\x80\x80\x80\x80\x01\x01");
     BYTES(OUTSIDE("0", "field number 0"), "\x00\x01\x01");
     BYTES(OUTSIDE("0", "field number 0"), "\x02\x01\x01");
-    BYTES(OUTSIDE("2", "a group, which ONNX does not use"), "\x08\x08\x0b\x0c");
-    BYTES(OUTSIDE("2", "a group, which ONNX does not use"), "\x08\x08\x0c");
+    BYTES(OUTSIDE("2", "a group, which no schema of ours has"), "\x08\x08\x0b\x0c");
+    BYTES(OUTSIDE("2", "a group, which no schema of ours has"), "\x08\x08\x0c");
     BYTES(OUTSIDE("2", "an unknown wire type"), "\x08\x08\x0e\x01");
     BYTES(OUTSIDE("2", "an unknown wire type"), "\x08\x08\x0f\x01");
     BYTES(OUTSIDE("2", "a length beyond the end of what encloses it"), "\x08\x08\x12\x05toto");
@@ -182,7 +182,7 @@ static void test_wire(void **state)
     BYTES(": what follows its graph, from byte 4 on, is not ONNX (field number 0); get the file again",
           "\x08\x08\x3a\x00\0\0\0\0");
     BYTES(
-        ": what follows its graph, from byte 4 on, is not ONNX (a group, which ONNX does not use); get the file again",
+        ": what follows its graph, from byte 4 on, is not ONNX (a group, which no schema of ours has); get the file again",
         "\x08\x08\x3a\x00trailing");
     BYTES(OUTSIDE("2", "a length beyond the end of what encloses it"),
           "\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");

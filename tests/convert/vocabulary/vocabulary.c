@@ -358,8 +358,9 @@ static void file_refusals(void **state)
         const char *message;
     } cases[] = {
         {"vocab.json", NULL,
-         "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json; copy them from the "
-         "checkpoint"},
+         "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json nor tokenizer.model; copy "
+         "them from "
+         "the checkpoint"},
         {"merges.txt", NULL, "\"merges.txt\" is missing beside vocab.json; download it"},
         {"added_tokens.json", NULL,
          "there is neither added_tokens.json nor an added_tokens_decoder in tokenizer_config.json; download them"},

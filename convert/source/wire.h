@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire.h - private to graph/: reads protobuf's wire format, strictly; all inline, no allocation.
+/* wire.h - for graph/ and vocabulary/: reads protobuf's wire format, strictly; all inline, no allocation.
  *
  * The bytes may be a mapped file that changes meanwhile: each byte is read once, and every length is compared with what
  * is left. Format: https://protobuf.dev/programming-guides/encoding/ */
-#ifndef FVLM_CONVERT_GRAPH_WIRE_H
-#define FVLM_CONVERT_GRAPH_WIRE_H
+#ifndef FVLM_CONVERT_SOURCE_WIRE_H
+#define FVLM_CONVERT_SOURCE_WIRE_H
 
 #include "format/base/base.h"
 
@@ -82,7 +82,7 @@ static inline bool fvlm_wire_next(fvlm_wire *w, fvlm_wire_field *f)
         w->at += f->n_bytes;
         return true;
     }
-    return fvlm_wire_fail(w, begin, (tag & 7) <= 4 ? "a group, which ONNX does not use" : "an unknown wire type");
+    return fvlm_wire_fail(w, begin, (tag & 7) <= 4 ? "a group, which no schema of ours has" : "an unknown wire type");
 }
 
 #endif
