@@ -46,6 +46,28 @@ static fvlm_status check_tensors(const fvlm_export *x, fvlm_err *err)
                      fvlm_reader_path(x->reader), fvlm_reader_n_tensors(x->reader), n);
 }
 
+/* What targets write is Qwen2. A config that says more about its language model is another's, and must not pass for it.
+ */
+static fvlm_status check_llm(const fvlm_export *x, fvlm_err *err)
+{
+    static const char *const known[] = {"hidden", "layers",  "heads",      "kv_heads", "head_dim", "intermediate",
+                                        "vocab",  "context", "rope_theta", "norm_eps", "tied"};
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)json_object_get(json_object_get(x->meta, "config"), "llm"), key, value)
+    {
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof known[0] && !found; i++) found = !strcmp(key, known[i]);
+        if (!found)
+            return fvlm_fail(
+                err, FVLM_UNSUPPORTED,
+                "\"%s\": only language models as Qwen2 are exported, and config.llm.%.40s says that this is "
+                "another",
+                fvlm_reader_path(x->reader), key);
+    }
+    return FVLM_OK;
+}
+
 fvlm_status fvlm_export_plan(fvlm_export **out, const char *model, const fvlm_export_options *o, fvlm_err *err)
 {
     *out = NULL;
@@ -57,7 +79,8 @@ fvlm_status fvlm_export_plan(fvlm_export **out, const char *model, const fvlm_ex
     if (!st) {
         x->config = fvlm_reader_config(x->reader);
         x->meta = fvlm_reader_meta(x->reader);
-        st = check_tensors(x, err);
+        st = check_llm(x, err);
+        if (!st) st = check_tensors(x, err);
     }
     if (!st && x->config->llm.family != FVLM_QWEN2)
         st = fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": the language model is a %s; only Qwen2 can be exported", model,

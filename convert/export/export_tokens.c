@@ -62,9 +62,10 @@ static fvlm_status check(fvlm_tokens *t, const char *path, fvlm_err *err)
     t->prefix_space = json_is_true(json_object_get(t->root, "prefix_space"));
     t->ignore_merges = json_is_true(json_object_get(t->root, "ignore_merges"));
     t->drops_bytes = json_is_true(json_object_get(t->root, "drops_bytes"));
-    if (json_object_get(t->root, "kind") || (t->tokens && !t->merges))
+    const char *kind = json_string_value(json_object_get(t->root, "kind"));
+    if (kind)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "\"%s\": its tokenizer is not byte-level BPE, which alone can be exported", path);
+                         "\"%s\": its tokenizer is of the kind \"%.32s\"; only byte-level BPE is exported", path, kind);
     if (!all_strings(t->tokens, true) || !all_strings(t->merges, false) || !all_added(t->added) || !t->pattern)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": its tokenizer section is not what format/SPEC.md says", path);
     return FVLM_OK;

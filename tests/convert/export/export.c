@@ -107,6 +107,47 @@ static void make_singular(const fvlm_tensor *t, uint8_t *bytes, void *ctx)
     for (size_t k = 0; k < t->dims[1]; k++) memcpy(bytes + 64 * k + 4, bytes + 64 * k, 4);
 }
 
+/* Writes the model again with other metadata or another tokenizer, and expects a refusal. */
+static void refuse_rewritten(const char *bad, const char *llm_key, const char *tokenizer, const char *message)
+{
+    fvlm_reader *r;
+    fvlm_writer *w;
+    const char *text;
+    size_t n;
+    uint64_t reserved;
+    must(fvlm_reader_open(&r, model, &err), &err);
+    must(fvlm_reader_tokenizer(r, &text, &n, &err), &err);
+    json_t *meta = json_deep_copy(fvlm_reader_meta(r));
+    if (llm_key)
+        json_object_set_new(json_object_get(json_object_get(meta, "config"), "llm"), llm_key, json_string("other"));
+    must(fvlm_writer_create(&w, bad, true, &err), &err);
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor_in_file(r, i);
+        size_t id;
+        must(fvlm_writer_declare(w, t->name, t->type, t->layout, t->rank, t->dims, &id, &err), &err);
+        assert_int_equal(id, i);
+    }
+    must(fvlm_writer_begin(w, &reserved, &err), &err);
+    for (size_t i = 0; i < fvlm_reader_n_tensors(r); i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor_in_file(r, i);
+        must(fvlm_writer_append(w, i, fvlm_reader_bytes(r, t), (size_t)t->n_bytes, &err), &err);
+    }
+    if (tokenizer) text = tokenizer, n = strlen(tokenizer);
+    must(fvlm_writer_publish(&w, meta, text, n, &err), &err);
+    json_decref(meta);
+    fvlm_reader_close(&r);
+    refuse(bad, "gguf", FVLM_UNSUPPORTED, message);
+}
+
+static void refuse_meta(const char *bad)
+{
+    refuse_rewritten(bad, "family", NULL,
+                     "only language models as Qwen2 are exported, and config.llm.family says that this is another");
+    refuse_rewritten(bad, NULL, "{\"kind\":\"sentencepiece\"}",
+                     "its tokenizer is of the kind \"sentencepiece\"; only byte-level BPE is exported");
+    refuse_rewritten(bad, NULL, "", "has no tokenizer");
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -131,6 +172,7 @@ static void refusals(void **state)
         refuse(bad, cases[i].to, i == 3 ? FVLM_UNSUPPORTED : FVLM_BAD_INPUT, cases[i].message);
         unlink(bad);
     }
+    refuse_meta(bad);
     must(test_edit_model(model, bad, "vision.stage3.block0.attn.qkv.weight", make_singular, NULL, &err), &err);
     refuse(bad, "safetensors", FVLM_UNSUPPORTED,
            "tensor \"vision.stage3.block0.attn.qkv.bias\": upstream's attention has no bias, and the query matrix is "
