@@ -43,8 +43,9 @@ int fvlm_sync(int fd)
     sigprocmask(SIG_BLOCK, &all, &kept); /* the child handles none of the caller's signals */
     const pid_t child = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
     if (child == 0) {
-        for (int open = 0; open <= 2; open++)
-            if (open != fd) syscall(SYS_close, open); /* a pipe's reader need not wait for the child */
+        /* Whoever waits for our end of a pipe, or for a lock, need not wait for the child. */
+        if (fd > 0) syscall(SYS_close_range, 0, fd - 1, 0);
+        syscall(SYS_close_range, fd + 1, ~0u, 0);
         syscall(SYS_exit_group, sync_chunks(fd, self) == 0 ? 0 : errno);
     }
     sigprocmask(SIG_SETMASK, &kept, NULL);
