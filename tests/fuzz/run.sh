@@ -27,7 +27,7 @@ make --no-print-directory -j2 $build/tests/support.a $build/commands.a $build/li
 for target in "$@"; do
     mkdir -p "$build/work/$target/corpus"
     # shellcheck disable=SC2046,SC2086
-    $cc -std=c11 -D_GNU_SOURCE -O1 -g -I. $link $sanitize -o "$build/work/$target/fuzzer" "tests/fuzz/$target/harness.c" \
+    $cc -std=c11 -D_GNU_SOURCE -O1 -g -I. "-I$build/generated" $link $sanitize -o "$build/work/$target/fuzzer" "tests/fuzz/$target/harness.c" \
         $build/tests/support.a $build/commands.a $build/libfvlm.a $(pkg-config --cflags --libs $libraries) -lcmocka -lm -lpthread
 done
 
