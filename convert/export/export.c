@@ -82,9 +82,6 @@ fvlm_status fvlm_export_plan(fvlm_export **out, const char *model, const fvlm_ex
         st = check_llm(x, err);
         if (!st) st = check_tensors(x, err);
     }
-    if (!st && x->config->llm.family != FVLM_QWEN2)
-        st = fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": the language model is a %s; only Qwen2 can be exported", model,
-                       fvlm_family_name(x->config->llm.family));
     if (!st) st = x->target->plan(x, err);
     if (st) fvlm_export_free(&x);
     *out = x;

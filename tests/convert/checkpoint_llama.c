@@ -194,7 +194,8 @@ static void is_not_exported(void **state)
     char *path = test_path(out_folder, "m.fvlm"), want[512];
     fvlm_export *x;
     const fvlm_export_options o = {.to = "safetensors"};
-    snprintf(want, sizeof want, "\"%s\": the language model is a llama; only Qwen2 can be exported", path);
+    snprintf(want, sizeof want,
+             "\"%s\": only language models as Qwen2 are exported, and config.llm.bias says that this is another", path);
     assert_int_equal(fvlm_export_plan(&x, path, &o, &err), FVLM_UNSUPPORTED);
     assert_string_equal(err.msg, want);
     free(path);
