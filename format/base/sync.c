@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -39,16 +40,21 @@ int fvlm_sync(int fd)
     const pid_t self = getpid();
     sigset_t all, kept;
     int status;
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    /* Opened again for the child, since a lock on fd must not outlive the caller. */
+    const int own = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (own < 0) return sync_chunks(fd, 0); /* no /proc, or a file without permission to read */
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &kept); /* the child handles none of the caller's signals */
     const pid_t child = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
     if (child == 0) {
-        /* Whoever waits for our end of a pipe, or for a lock, need not wait for the child. */
-        if (fd > 0) syscall(SYS_close_range, 0, fd - 1, 0);
-        syscall(SYS_close_range, fd + 1, ~0u, 0);
-        syscall(SYS_exit_group, sync_chunks(fd, self) == 0 ? 0 : errno);
+        if (own > 0) syscall(SYS_close_range, 0, own - 1, 0);
+        syscall(SYS_close_range, own + 1, ~0u, 0);
+        syscall(SYS_exit_group, sync_chunks(own, self) == 0 ? 0 : errno);
     }
     sigprocmask(SIG_SETMASK, &kept, NULL);
+    close(own);
     if (child < 0) return sync_chunks(fd, 0);
     while (waitpid(child, &status, __WALL) < 0)
         if (errno != EINTR) return sync_chunks(fd, 0);

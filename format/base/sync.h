@@ -9,8 +9,8 @@
 bool fvlm_call_missing(void);
 
 /* Writes the file or folder fd to the disk, as fsync does. No signal can end a process while it waits for the disk, so
- * a child process waits; if there can be none, the caller does. The child sends no SIGCHLD, and ends early if the
- * caller is gone. Returns 0, also where the call is missing, or -1 with errno. */
+ * a child process waits; if there can be none, or no /proc, the caller does. The child sends no SIGCHLD, and ends early
+ * if the caller is gone. Returns 0, also where the call is missing, or -1 with errno. */
 int fvlm_sync(int fd);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,6 +58,30 @@ static void a_signal_ends_it(void **state)
     close(fd);
 }
 
+static void no_lock_outlives_the_caller(void **state)
+{
+    (void)state;
+    char name[] = "/tmp/fvlm-sync-XXXXXX";
+    const int fd = mkstemp(name);
+    const struct timespec pause = {.tv_nsec = 100000000};
+    assert_true(fd >= 0);
+    slow_for = 5;
+    const pid_t child = fork();
+    if (child == 0) {
+        const int own = open(name, O_RDWR);
+        _exit(own < 0 || flock(own, LOCK_EX) != 0 || fvlm_sync(own) != 0);
+    }
+    assert_true(child > 0);
+    nanosleep(&pause, NULL);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    slow_for = 0;
+    unlink(name);
+    close(fd);
+}
+
 static void errors_arrive(void **state)
 {
     (void)state;
@@ -90,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signal_ends_it),
+        cmocka_unit_test(no_lock_outlives_the_caller),
         cmocka_unit_test(errors_arrive),
         cmocka_unit_test(no_child_is_left),
     };
