@@ -161,7 +161,9 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .rows_dropped = c->names.rows_dropped,
                                     .dropped = c->names.dropped,
                                     .n_dropped = c->names.n_dropped,
-                                    .notes_about = c->onnx ? "onnx" : "packed",
+                                    .notes_about = c->onnx             ? "onnx"
+                                                   : c->options.vision ? "found"
+                                                                       : "packed",
                                     .folder = fvlm_source_folder(c->source),
                                     .dialect = c->onnx ? NULL : fvlm_naming_dialect(&c->naming),
                                     .dialect_what = fvlm_naming_describe(&c->naming),

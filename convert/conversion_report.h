@@ -58,7 +58,7 @@ typedef struct {
     bool head_stored;                   /* lm_head.weight is a tensor of its own in the checkpoint */
     const char *warnings[24];
     size_t n_warnings;
-    const char *notes_about; /* "onnx" or "packed" */
+    const char *notes_about; /* "onnx", "packed", or with a tower of another source "found" */
     const char *notes[20];   /* what was found in an ONNX file; forms of packed weights */
     size_t n_notes;
     size_t n_codes, n_dequantized; /* quantized weights: whose codes are kept; that become floats */
