@@ -76,7 +76,11 @@ def test_verify(name):
     found = [b for b in blocks if not b["absent"]]
     names = {b["name"] for b in found}
     assert ({"projector", "logits", "llm.layer0"} <= names if whole else "vision.final" in names)
-    assert len(found) >= len(blocks) - 1  # a node that adds and normalizes at once hides the last layer's sum
+    absent = {b["name"] for b in blocks} - names
+    if name.endswith("-halves-moved"):  # the graph has twice the values of blocks that end in GELU
+        assert absent == {"vision.stem", *(f"vision.stage{i}.downsample" for i in range(1, 5))}
+    else:
+        assert len(absent) <= 1  # a node that adds and normalizes at once hides the last layer's sum
     bound = BOUND_16_BITS if SIXTEEN_BITS.search(name) else BOUND
     worst = max(found, key=lambda b: b["relative_l2"])
     print(f"\n{name}: {len(found)} blocks, worst {worst['relative_l2']:.1e} at {worst['name']}")
