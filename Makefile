@@ -119,11 +119,10 @@ asan:  ## asan: the same tests, but those in ASAN_OMITS, under AddressSanitizer 
 	  SAN="-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer \
        --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
 
-# faults, graph_faults, match_faults, piece_faults, tiles_faults and model_memory define malloc (own_malloc.h), which ThreadSanitizer cannot bear, and
-# output ends there without a result; damage and search are long and use one thread. threads.sh stands for the scripts.
-TSAN_CANNOT := $(addprefix build/tsan/tests/,format/faults convert/graph/graph_faults convert/graph/match_faults \
-  reference/model_memory reference/tiles_faults format/base/output format/damage quant/search/search \
-  convert/vocabulary/piece_faults)
+# ThreadSanitizer cannot bear a malloc of the test's own, and output ends there without a result; damage and search are
+# long and use one thread. threads.sh stands for the scripts.
+TSAN_CANNOT := $(patsubst %.c,build/tsan/%,$(shell grep -rl --include=*.c 'include "tests/support/own_malloc.h"' tests)) \
+  $(addprefix build/tsan/tests/,format/base/output format/damage quant/search/search)
 tsan:  ## tsan: the C tests under ThreadSanitizer, but those in TSAN_CANNOT, and all commands with five threads
 	@$(MAKE) --no-print-directory -j2 programs BUILD=build/tsan OPT=-O2 SAN="-fsanitize=thread"
 	@TEST_SECONDS=600 CC="$(CC)" tests/run.sh build/tsan \

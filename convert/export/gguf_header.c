@@ -157,7 +157,7 @@ static fvlm_status collect(vocabulary *v, const fvlm_export *x, const fvlm_token
 
 static void put_tokenizer(writer *w, const fvlm_export *x, const fvlm_tokens *t, const vocabulary *v)
 {
-    char unused[24];
+    char unused[32];
     uint32_t id;
     text(w, "tokenizer.ggml.model", "gpt2");
     text(w, "tokenizer.ggml.pre", fvlm_tokens_form(t)->pre);

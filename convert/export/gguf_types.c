@@ -92,8 +92,8 @@ void fvlm_gguf_choose_type(fvlm_gguf_tensor *t, const char *asked, bool vector, 
 static unsigned code(const fvlm_weight *w, size_t n, size_t k)
 {
     unsigned shift;
-    const size_t at = fvlm_matrix_q_at(&w->m, n, k, &shift);
-    return w->m.type.bits == 8 ? w->values[at] : w->values[at] >> shift & 15;
+    const unsigned byte = w->values[fvlm_matrix_q_at(&w->m, n, k, &shift)];
+    return w->m.type.bits == 8 ? byte : byte >> shift & 15;
 }
 
 static uint8_t *put_f16(uint8_t *out, uint16_t bf16)

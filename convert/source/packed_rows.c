@@ -64,7 +64,8 @@ void fvlm_packed_unpack(const uint8_t *stream, uint64_t first, unsigned bits, si
     const unsigned mask = (1u << bits) - 1;
     for (size_t i = 0; i < n; i++) {
         const uint64_t at = (first + i) * bits;
-        out[i] = (uint8_t)(fvlm_load_u16(stream + at / 8) >> at % 8 & mask);
+        const unsigned two = fvlm_load_u16(stream + at / 8);
+        out[i] = (uint8_t)(two >> at % 8 & mask);
     }
 }
 

@@ -50,7 +50,7 @@ static void number_stage(char name[512])
     char rest[512], part[32] = "blocks.";
     if (sscanf(name, "network.%u.%n", &n, &used) != 1 || !used) return;
     snprintf(rest, sizeof rest, "%s", name + used);
-    for (unsigned i = 0; i <= n; i++) stage += downsamples >> i & 1;
+    for (unsigned i = 0; i <= n; i++) stage += (unsigned)(downsamples >> i & 1);
     if (!strncmp(rest, "proj.", 5)) snprintf(part, sizeof part, "downsample.");
     if (!strncmp(rest, "reparam_conv.", 13)) snprintf(part, sizeof part, "pos_emb.");
     if (!strncmp(rest, "pe.", 3)) {
