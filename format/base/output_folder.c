@@ -71,7 +71,7 @@ static fvlm_status examine_entries(fvlm_output_folder *f, int dir, const char *p
         char below[FVLM_TEMP_MAX + 2];
         const bool nested =
             !prefix[0] && fstatat(dirfd(d), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(s.st_mode);
-        const int sub = nested ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        const int sub = nested ? fvlm_output_open_folder(dirfd(d), e->d_name) : -1;
         snprintf(below, sizeof below, "%.255s/", e->d_name);
         st = sub >= 0 ? examine_entries(f, sub, below, empty, err) : examine_entry(f, dirfd(d), prefix, e->d_name, err);
     }
@@ -88,7 +88,7 @@ static fvlm_status examine_target(fvlm_output_folder *f, fvlm_err *err)
         return errno == ENOENT ? FVLM_OK : fail(f, "cannot examine it", err);
     if (!S_ISDIR(s.st_mode)) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" exists and is not a folder", f->path);
     f->mode = s.st_mode & 0777;
-    const int dir = openat(f->parent, f->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int dir = fvlm_output_open_folder(f->parent, f->name);
     if (dir < 0) return fail(f, "cannot open it", err);
     fvlm_status st = examine_entries(f, dir, "", &empty, err);
     if (!st && !empty && !f->force) return fvlm_fail(err, FVLM_EXISTS, "\"%s\" exists and is not empty", f->path);
@@ -106,7 +106,7 @@ static fvlm_status make_temp(fvlm_output_folder *f, fvlm_err *err)
         f->leftover = fvlm_leftovers_add(f->parent, f->temp, true);
         if (mkdirat(f->parent, f->temp, 0700) == 0) {
             struct stat s;
-            f->dir = openat(f->parent, f->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            f->dir = fvlm_output_open_folder(f->parent, f->temp);
             if (f->dir >= 0 && flock(f->dir, LOCK_EX | LOCK_NB) == 0 && fstat(f->dir, &s) == 0 && s.st_nlink > 0)
                 return FVLM_OK;
             if (f->dir < 0 && errno != ENOENT) break; /* ENOENT: another run took it for stale */
@@ -158,7 +158,7 @@ static fvlm_status open_sub(fvlm_output_folder *f, const char *name, size_t n, f
     if (!f->sub_name) return fvlm_fail_nomem(err);
     f->sub_leftover = fvlm_leftovers_add(f->dir, f->sub_name, true);
     if (mkdirat(f->dir, f->sub_name, f->mode) != 0) return fail(f, "cannot create its subfolder", err);
-    f->sub = openat(f->dir, f->sub_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    f->sub = fvlm_output_open_folder(f->dir, f->sub_name);
     if (f->sub < 0) return fail(f, "cannot open its subfolder", err);
     return FVLM_OK;
 }
@@ -190,7 +190,7 @@ static int replace(fvlm_output_folder *f)
 {
 #ifdef RENAME_EXCHANGE /* not in musl 1.2.3 */
     if (renameat2(f->parent, f->temp, f->parent, f->name, RENAME_EXCHANGE) == 0) return 0;
-    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP && errno != EPERM) return -1;
+    if (!fvlm_call_missing()) return -1;
 #endif
     char aside[FVLM_TEMP_MAX];
     fvlm_output_temp_name(f->name, aside);

@@ -96,10 +96,15 @@ static bool is_temp(const char *entry, const char *prefix)
            strcmp(entry + n + 8, ".tmp") == 0;
 }
 
-/* Opens the folder for reading, with a read position of its own. */
+int fvlm_output_open_folder(int dir, const char *name)
+{
+    return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* With a read position of its own. */
 static DIR *open_dir(int dir, const char *name)
 {
-    const int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd = fvlm_output_open_folder(dir, name);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d && fd >= 0) close(fd);
     return d;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* output_path.h - private to output.c: where a target really is, and temporary names beside it. */
+/* output_path.h - private to output.c and output_folder.c: where a target really is, and temporary names beside it. */
 #ifndef FVLM_FORMAT_BASE_OUTPUT_PATH_H
 #define FVLM_FORMAT_BASE_OUTPUT_PATH_H
 
@@ -16,6 +16,9 @@ fvlm_status fvlm_output_resolve(const char *path, int *dir, char **name, fvlm_er
 
 /* ".fvlm-NAME-1a2b3c4d.tmp" with fresh random digits. */
 void fvlm_output_temp_name(const char *name, char out[FVLM_TEMP_MAX]);
+
+/* The folder called name in dir, for reading; -1 with errno. */
+int fvlm_output_open_folder(int dir, const char *name);
 
 /* Removes temporary files and folders of this target that no process has locked. */
 void fvlm_output_remove_stale(int dir, const char *name);
