@@ -14,7 +14,8 @@ static const fvlm_stage mci3[] = {{96, 2, 384, FVLM_REPMIXER, 0, false},
                                   {1536, 2, 6144, FVLM_ATTENTION, 48, true}};
 enum { N_STAGES = sizeof mci3 / sizeof mci3[0] };
 
-bool fvlm_export_is_fastvithd(const fvlm_config *c)
+/* The sizes of FastViTHD, which are fastvit_mci3's own. */
+static bool is_fastvithd(const fvlm_config *c)
 {
     if (c->vision.n_stages != N_STAGES) return false;
     for (size_t i = 0; i < N_STAGES; i++)
@@ -65,8 +66,9 @@ fvlm_status fvlm_export_check_tower(const fvlm_export *x, fvlm_export_naming nam
 
 json_t *fvlm_export_timm_args(const fvlm_config *c)
 {
-    json_t *layers = json_array(), *dims = json_array(), *ratios = json_array(), *mixers = json_array();
     json_t *j = json_pack("{s:b}", "inference_mode", 1);
+    if (is_fastvithd(c)) return j;
+    json_t *layers = json_array(), *dims = json_array(), *ratios = json_array(), *mixers = json_array();
     for (uint32_t i = 0; i < c->vision.n_stages; i++) {
         const fvlm_stage *s = &c->vision.stage[i];
         fvlm_json_append(&layers, json_integer(s->depth));
@@ -74,16 +76,9 @@ json_t *fvlm_export_timm_args(const fvlm_config *c)
         fvlm_json_append(&ratios, json_real((double)s->hidden / s->dim));
         fvlm_json_append(&mixers, json_string(s->mixer == FVLM_ATTENTION ? "attention" : "repmixer"));
     }
-    if (!fvlm_export_is_fastvithd(c)) {
-        fvlm_json_set(&j, "layers", layers);
-        fvlm_json_set(&j, "embed_dims", dims);
-        fvlm_json_set(&j, "mlp_ratios", ratios);
-        fvlm_json_set(&j, "token_mixers", mixers);
-        return j;
-    }
-    json_decref(layers);
-    json_decref(dims);
-    json_decref(ratios);
-    json_decref(mixers);
+    fvlm_json_set(&j, "layers", layers);
+    fvlm_json_set(&j, "embed_dims", dims);
+    fvlm_json_set(&j, "mlp_ratios", ratios);
+    fvlm_json_set(&j, "token_mixers", mixers);
     return j;
 }

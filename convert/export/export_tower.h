@@ -6,9 +6,6 @@
 #include "convert/export/export_names.h"
 #include "convert/export/target.h"
 
-/* The sizes of FastViTHD, the only ones that Apple's code builds. */
-bool fvlm_export_is_fastvithd(const fvlm_config *c);
-
 /* Refuses, by name, a tower that timm's fastvit_mci3 cannot be told to be. Apple's names hold any. */
 fvlm_status fvlm_export_check_tower(const fvlm_export *x, fvlm_export_naming naming, fvlm_err *err);
 
