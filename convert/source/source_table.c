@@ -68,11 +68,12 @@ static int by_key(const void *a, const void *b)
     return order ? order : x->file < y->file ? -1 : 1;
 }
 
-/* For messages. */
+/* Where a tensor is, for messages. A view's origin is optional. */
 static const char *file_name(const fvlm_source *src, const fvlm_source_tensor *t)
 {
     if (t->of) src = t->of;
-    return t->file == FVLM_SOURCE_NO_FILE ? t->origin : src->files[t->file].name;
+    if (t->file != FVLM_SOURCE_NO_FILE) return src->files[t->file].name;
+    return t->origin ? t->origin : t->name;
 }
 
 static fvlm_status refuse_double(const fvlm_source *src, const fvlm_source_tensor *a, const fvlm_source_tensor *b,

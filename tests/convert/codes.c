@@ -317,6 +317,12 @@ static void views(void **state)
     assert_int_equal(q.n_closed, 2);
     fvlm_source_close(&src);
     assert_int_equal(q.n_closed, 2);
+    fvlm_source_tensor nowhere[] = {t[0], t[0]};
+    nowhere[0].origin = nowhere[1].origin = NULL;
+    must(fvlm_source_open_bare(&src, folder, &err), &err);
+    assert_int_equal(fvlm_source_add_views(src, &reader, folder, nowhere, 2, files, 1, &err), FVLM_BAD_INPUT);
+    assert_string_equal(err.msg, "tensor \"b\" is in \"b\" and in \"b\"; download the folder again");
+    fvlm_source_close(&src);
 }
 
 int main(void)
