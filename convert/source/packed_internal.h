@@ -100,9 +100,8 @@ void fvlm_packed_slabs_destroy(fvlm_packed_slabs *s);
 fvlm_status fvlm_packed_rows_read(const fvlm_source *src, fvlm_packed_slabs *slabs, const fvlm_packed_module *m,
                                   uint64_t first, size_t n, fvlm_packed_rows to, fvlm_err *err);
 
-/* n values of 'bits' bits from a stream, beginning with value number 'first'. A byte more than the stream has must be
- * readable. */
-void fvlm_packed_unpack(const uint8_t *stream, uint64_t first, unsigned bits, size_t n, uint8_t *out);
+/* The first n values of 'bits' bits of a stream. A byte more than the stream has must be readable. */
+void fvlm_packed_unpack(const uint8_t *stream, unsigned bits, size_t n, uint8_t *out);
 
 float fvlm_packed_e4m3(unsigned x); /* the value of an 8-bit float; NaN for 127 and 255 */
 

@@ -47,15 +47,15 @@ static uint64_t inputs_of(uint64_t words, unsigned bits)
 }
 
 /* What bits, group size and shapes must agree on. */
-static fvlm_status refuse_inputs(const binding *b, uint64_t inputs, const char *what)
+static fvlm_status refuse_inputs(const binding *b)
 {
     const fvlm_packed_module *m = b->m;
     char codes[128], scales[128];
     return fvlm_fail(b->err, FVLM_BAD_INPUT,
                      "tensor \"%.150s\", %s, holds %" PRIu64 " inputs of %u bits; \"%.150s\", %s, does not fit them in "
-                     "groups of %" PRIu64 "; %s",
-                     m->codes.name, fvlm_source_shape_text(&m->codes, codes), inputs, m->is.bits, m->scales.name,
-                     fvlm_source_shape_text(&m->scales, scales), m->is.group, what);
+                     "groups of %" PRIu64 "; config.json has the wrong bits or group size",
+                     m->codes.name, fvlm_source_shape_text(&m->codes, codes), m->in, m->is.bits, m->scales.name,
+                     fvlm_source_shape_text(&m->scales, scales), m->is.group);
 }
 
 static fvlm_status refuse_words(const binding *b)
@@ -79,7 +79,6 @@ static fvlm_type type_of_mlx(const fvlm_packed_setting *is)
 
 static fvlm_status bind_mlx(binding *b)
 {
-    static const char wrong[] = "config.json has the wrong bits or group size";
     fvlm_packed_module *m = b->m;
     const bool affine = m->is.form == FVLM_FORM_MLX, biases = m->zeros.name != NULL;
     fvlm_status st = check_matrix(b, &m->codes, "U32");
@@ -97,7 +96,7 @@ static fvlm_status bind_mlx(binding *b)
     if (!m->in) return refuse_words(b);
     uint64_t scaled;
     if (!fvlm_checked_mul(m->n_groups, m->is.group, &scaled) || scaled != m->in || m->scales.dims[0] != m->out)
-        return refuse_inputs(b, m->in, wrong);
+        return refuse_inputs(b);
     if (affine) st = check_matrix(b, &m->zeros, NULL);
     if (affine && !st) st = check_shape(b, &m->zeros, m->out, m->n_groups);
     m->type = type_of_mlx(&m->is);
@@ -111,7 +110,6 @@ static fvlm_status bind_groups(binding *b)
 {
     fvlm_packed_module *m = b->m;
     const fvlm_source_tensor *t = b->parts->g_idx;
-    const uint64_t group = m->is.group ? m->is.group : m->in;
     if (!t && m->is.desc_act)
         return fvlm_fail(b->err, FVLM_BAD_INPUT,
                          "tensor \"%.200s\" has no g_idx beside it, although config.json says \"desc_act\"",
@@ -132,7 +130,7 @@ static fvlm_status bind_groups(binding *b)
                              "tensor \"%.200s\": input %" PRIu64 " is in group %" PRId32 ", but there are %" PRIu64
                              " groups",
                              t->name, j, (int32_t)g, m->n_groups);
-        ordered &= g == j / group;
+        ordered &= g == j / m->is.group;
         m->group_of[j] = g;
     }
     if (ordered) {
@@ -152,7 +150,7 @@ static fvlm_status scan_zeros(const binding *b, bool *same, unsigned *first)
     *same = true;
     for (uint64_t g = 0; !st && g < m->n_groups; g++) {
         st = fvlm_source_read(b->src, &m->zeros, g * line, line, stream, b->err);
-        if (!st) fvlm_packed_unpack(stream, 0, m->is.bits, out, zeros);
+        if (!st) fvlm_packed_unpack(stream, m->is.bits, out, zeros);
         if (!st && g == 0) *first = zeros[0];
         for (size_t c = 0; !st && c < out; c++) {
             *same &= zeros[c] == *first;
@@ -172,7 +170,7 @@ static fvlm_status scan_zeros(const binding *b, bool *same, unsigned *first)
  * symmetric type, where they fit. */
 static void choose_type(fvlm_packed_module *m, bool same, unsigned zero)
 {
-    const uint64_t g = m->is.group ? m->is.group : m->in;
+    const uint64_t g = m->is.group;
     const bool named = g == 32 || g == 64 || g == 128;
     if (m->group_of || (!named && g < m->in)) return;
     m->type = (fvlm_type){
@@ -230,7 +228,7 @@ static fvlm_status bind_by_columns(binding *b)
     if (st) return st;
     if (!m->is.group) m->is.group = m->in;
     const uint64_t groups = m->in / m->is.group + (m->in % m->is.group != 0);
-    if (groups != m->n_groups) return refuse_inputs(b, m->in, "config.json has the wrong bits or group size");
+    if (groups != m->n_groups) return refuse_inputs(b);
     st = bind_groups(b);
     bool same = true;
     unsigned zero = 0;

@@ -59,11 +59,11 @@ void fvlm_packed_slabs_destroy(fvlm_packed_slabs *s)
 
 /* ---- bits ---- */
 
-void fvlm_packed_unpack(const uint8_t *stream, uint64_t first, unsigned bits, size_t n, uint8_t *out)
+void fvlm_packed_unpack(const uint8_t *stream, unsigned bits, size_t n, uint8_t *out)
 {
     const unsigned mask = (1u << bits) - 1;
     for (size_t i = 0; i < n; i++) {
-        const uint64_t at = (first + i) * bits;
+        const uint64_t at = (uint64_t)i * bits;
         const unsigned two = fvlm_load_u16(stream + at / 8);
         out[i] = (uint8_t)(two >> at % 8 & mask);
     }
@@ -116,8 +116,7 @@ static fvlm_status read_rows(const fvlm_source *src, const fvlm_packed_module *m
     uint8_t *stream = fvlm_alloc(n * row_bytes + 1, 1);
     fvlm_status st =
         stream ? fvlm_source_read(src, &m->codes, first * row_bytes, n * row_bytes, stream, err) : fvlm_fail_nomem(err);
-    for (size_t r = 0; !st && r < n; r++)
-        fvlm_packed_unpack(stream + r * row_bytes, 0, m->is.bits, in, to.codes + r * in);
+    for (size_t r = 0; !st && r < n; r++) fvlm_packed_unpack(stream + r * row_bytes, m->is.bits, in, to.codes + r * in);
     free(stream);
     if (!st) st = read_floats(src, m, &m->scales, first, n, to.scales, err);
     if (!st && m->zeros.name) st = read_floats(src, m, &m->zeros, first, n, to.zeros, err);
@@ -155,7 +154,7 @@ static fvlm_status fill_scales(slab *s, const fvlm_source *src, fvlm_err *err)
         const uint64_t at = g * m->zeros.dims[1] * 4 + s->first * m->is.bits / 8;
         if (!st) st = fvlm_source_read(src, &m->zeros, at, zero_bytes, stream, err);
         if (st) break;
-        fvlm_packed_unpack(stream, 0, m->is.bits, n, zeros);
+        fvlm_packed_unpack(stream, m->is.bits, n, zeros);
         for (size_t c = 0; c < n; c++) {
             const size_t from = m->is.form == FVLM_FORM_AWQ ? c / 8 * 8 + fvlm_packed_awq_nibble(c) : c;
             s->scales[c * groups + g] = float_at(&m->scales, bytes, c);
@@ -233,7 +232,7 @@ static void column_codes(const slab *s, uint64_t c, uint8_t *stream, uint8_t *ou
         return;
     }
     for (size_t l = 0; l < lines; l++) memcpy(stream + 4 * l, s->words + l * step + 4 * c, 4);
-    fvlm_packed_unpack(stream, 0, m->is.bits, (size_t)m->in, out);
+    fvlm_packed_unpack(stream, m->is.bits, (size_t)m->in, out);
 }
 
 static fvlm_status read_columns(const fvlm_source *src, fvlm_packed_slabs *all, const fvlm_packed_module *m,
