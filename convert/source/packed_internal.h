@@ -111,4 +111,17 @@ static inline unsigned fvlm_packed_awq_nibble(uint64_t c)
     return (unsigned)(c % 2 * 4 + c % 8 / 2);
 }
 
+/* ---- packed_views.c: modules as views ---- */
+
+typedef struct {
+    const fvlm_source *src; /* which has the parts */
+    fvlm_packed_module *modules;
+    size_t n, capacity;
+    fvlm_packed_slabs *slabs;
+} fvlm_packed_modules;
+
+/* View number i is modules[i] of the context, a fvlm_packed_modules on the heap, which is closed with all that it has.
+ */
+extern const fvlm_source_reader fvlm_packed_reader;
+
 #endif
