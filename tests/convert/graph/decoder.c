@@ -459,8 +459,6 @@ static uint32_t draw(uint32_t *seed, size_t n)
     return (uint32_t)((uint64_t)(*seed >> 8) * n >> 24);
 }
 
-/* Any input, operator, attribute list and small constant may take the place of any other: nothing crashes, and what is
- * refused has a message. Sanitizers watch. */
 /* A window of attention that the context never fills is accepted; config.json decides which context. */
 static void compares_windows(void **state)
 {
@@ -486,6 +484,8 @@ static void compares_windows(void **state)
     fvlm_graph_close(&g);
 }
 
+/* Any input, operator, attribute list and small constant may take the place of any other: nothing crashes, and what is
+ * refused has a message. Sanitizers watch. */
 static void survives_random_changes(void **state)
 {
     (void)state;
