@@ -14,7 +14,7 @@ static int32_t type_of(char c)
 
 static void add_tensor(onnx_model *m, char *word)
 {
-    char *at = word + strcspn(word, ":^=#~!?"), kind = *at;
+    char *at = word + strcspn(word, ":^=#~!?%"), kind = *at;
     *at++ = 0;
     static const uint8_t zeros[1 << 17];
     if (kind == ':') {
@@ -23,6 +23,12 @@ static void add_tensor(onnx_model *m, char *word)
         onnx_input(m, word, FVLM_ONNX_I64, at);
     } else if (kind == '?') {
         onnx_floats(m, word, "", (float[]){strtof(at, NULL)});
+    } else if (kind == '%') {
+        float v[64];
+        char *digits = strchr(at, '/');
+        *digits++ = 0;
+        for (size_t i = 0; digits[i]; i++) v[i] = (float)(digits[i] - '0');
+        onnx_floats(m, word, at, v);
     } else if (kind == '!') {
         int64_t v[8];
         char shape[8];

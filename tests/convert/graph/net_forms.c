@@ -9,7 +9,8 @@
 #include "tests/support/support.h"
 
 /* tensors and nodes: see net_rows.h. What is left: "OP[attributes](inputs)"; #0 is what node 0 puts out, w' a
- * transposed weight, w/4 a packed one (fvlm_packed_kind), =2 a scalar. The last item is the output and its shape. */
+ * transposed weight, w/4 a packed one (fvlm_packed_kind), w/4+o one with offsets o (o' [groups][rows]), =2 a scalar.
+ * The last item is the output and its shape. */
 static const struct {
     const char *tensors, *nodes, *left;
     int64_t opset;
@@ -140,6 +141,28 @@ static const struct {
      "Cast(i) Gather[0](q/3,#0) #1[2,3,32]", 0},
     {"i:2,3 q#8,16 s?0.5", "Cast i a to=7; Gather q,a b; DequantizeLinear b,s y",
      "Cast(i) Gather[0](q/4,#0) #1[2,3,16]", 0},
+    /* offsets of packed weights, added as a product with the sums of groups */
+    {"x:2,4 q#4,3 s=2,3 e%4,2/10100101 o=2,3",
+     "DequantizeLinear q,s w axis=0 block_size=2; MatMul x,w a; MatMul x,e g; MatMul g,o b; Add a,b y",
+     "MatMul(x,q/4+o') #0[2,3]", 21},
+    {"x:1,4,2,2 q#3,4,1,1 s=3,2,1,1 e%2,4,1,1/11000011 o=3,2,1,1",
+     "DequantizeLinear q,s w axis=1 block_size=2; Conv x,w a; Conv x,e g; Conv g,o b; Add b,a y",
+     "Conv[1x1s1x1p0,0,0,0](x,q/4+o) #0[1,3,2,2]", 21},
+    {"i:2 q#8,4 s=8,2 e%2,4/11000011 o=8,2",
+     "Cast i j to=7; DequantizeLinear q,s w axis=1 block_size=2; Gather w,j a; Gather o,j g; MatMul g,e b; Add a,b y",
+     "Cast(i) Gather[0](q/4+o,#0) #1[2,4]", 21},
+    /* not so: an input in another group, the sums of another input, and blocks of three, of as many groups as in the
+     * layer before, which are not those of the matrix that both share */
+    {"x:2,4 q#4,3 s=2,3 e%4,2/10100110 o=2,3",
+     "DequantizeLinear q,s w axis=0 block_size=2; MatMul x,w a; MatMul x,e g; MatMul g,o b; Add a,b y",
+     "MatMul(x,q/4) MatMul(x,e) MatMul(#1,o) Add(#0,#2) #3[2,3]", 21},
+    {"x:2,4 z:2,4 q#4,3 s=2,3 e%4,2/10100101 o=2,3",
+     "DequantizeLinear q,s w axis=0 block_size=2; MatMul x,w a; MatMul z,e g; MatMul g,o b; Add a,b y",
+     "MatMul(x,q/4) MatMul(z,e) MatMul(#1,o) Add(#0,#2) #3[2,3]", 21},
+    {"x:2,4 q#4,4 s=2,4 r#4,3 t=2,3 e%4,2/10100101 o=2,4 p=2,3",
+     "DequantizeLinear q,s w axis=0 block_size=2; MatMul x,w a; MatMul x,e g; MatMul g,o b; Add a,b c; "
+     "DequantizeLinear r,t v axis=0 block_size=3; MatMul c,v d; MatMul c,e h; MatMul h,p k; Add d,k y",
+     "MatMul(x,q/4+o') MatMul(#0,r/4) MatMul(#0,e) MatMul(#2,p) Add(#1,#3) #4[2,3]", 21},
 };
 
 static void say(char *text, const char *fmt, ...) FVLM_PRINTF(2, 3);
@@ -163,7 +186,10 @@ static void say_value(char *text, const fvlm_net_value *v)
         say(text, "=%g", v->numbers[0]);
     else
         say(text, "%s", v->name);
-    if (v && v->weight.packed.kind) say(text, "/%d", (int)v->weight.packed.kind);
+    if (!v || !v->weight.packed.kind) return;
+    say(text, "/%d", (int)v->weight.packed.kind);
+    if (v->weight.packed.offsets)
+        say(text, "+%s%s", v->weight.packed.offsets->name, v->weight.packed.offsets_turned ? "'" : "");
 }
 
 static void say_attributes(char *text, const fvlm_net_node *n)
