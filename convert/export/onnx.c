@@ -167,8 +167,8 @@ static void count(void *ctx, size_t n_bytes)
 
 static fvlm_status write_graph(fvlm_export *x, size_t i, const properties *about, fvlm_err *err)
 {
-    const onnx_plan *p = x->plan;
-    fvlm_onnx_graph *g = (fvlm_onnx_graph *)&p->graph[i];
+    onnx_plan *p = x->plan;
+    fvlm_onnx_graph *g = &p->graph[i];
     char name[64], data[72];
     snprintf(name, sizeof name, "onnx/%s%s.onnx", parts[i].name, p->suffix);
     snprintf(data, sizeof data, "%s_data", name);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onnx_decoder.c - see onnx_networks.h: embedding and decoder of the language model. One graph serves prompt and
  * continuation: the caches may be empty. Biases are added where the file has them. */
+#include <math.h>
 #include <stdio.h>
 
 #include "convert/export/onnx_networks.h"
-
-#define CONTRIB "com.microsoft"
 
 typedef struct {
     const fvlm_onnx_builder *b;
@@ -57,10 +56,44 @@ static const char *norm(const decoder *d, const char *layer, const char *x)
                           &(fvlm_onnx_call){.op = "Mul", .name = fvlm_onnx_text(g, "%s/Mul", at), .in = {y, weight}});
 }
 
+typedef struct {
+    uint64_t head_dim;
+    double theta;
+    bool sine;
+} angles;
+
+/* As reference/llm.c: the angle in f32, as transformers computes it, its cosine in f64. */
+static bool fill_angles(const void *of, uint64_t first, size_t n, uint8_t *out)
+{
+    const angles *a = of;
+    for (size_t j = 0; j < n; j++) {
+        const uint64_t position = (first + j) / (a->head_dim / 2), i = (first + j) % (a->head_dim / 2);
+        const float exponent = (float)(2 * i) / (float)a->head_dim;
+        const float frequency = 1.0f / (float)pow(a->theta, (double)exponent);
+        const double angle = (double)((float)position * frequency);
+        fvlm_store_u32(out + 4 * j, fvlm_f32_bits((float)(a->sine ? sin(angle) : cos(angle))));
+    }
+    return true;
+}
+
+/* Cosines or sines of rotary positions, [positions, head_dim / 2]. */
+static const char *add_angles(const decoder *d, const char *name, bool sine)
+{
+    const fvlm_config *c = d->config;
+    const angles a = {.head_dim = c->llm.head_dim, .theta = c->llm.rope_theta, .sine = sine};
+    const fvlm_onnx_contents contents = {.type = FVLM_OUT_F32,
+                                         .rank = 2,
+                                         .dims = {c->llm.context, c->llm.head_dim / 2},
+                                         .fill = fill_angles,
+                                         .of = &a,
+                                         .of_bytes = sizeof a};
+    return fvlm_onnx_initialize(d->g, name, &contents);
+}
+
 static const char *rotate(const decoder *d, const char *node, const char *x, uint32_t heads)
 {
     fvlm_onnx_call c = {.op = "RotaryEmbedding",
-                        .domain = CONTRIB,
+                        .domain = FVLM_ONNX_CONTRIB,
                         .name = path(d, node),
                         .in = {x, "position_ids", d->cosines, d->sines},
                         .attr = {{.name = "interleaved", .i = 0},
@@ -73,7 +106,8 @@ static const char *attention(const decoder *d, unsigned layer, const char *x)
 {
     const uint32_t heads = d->config->llm.heads, kv_heads = d->config->llm.kv_heads;
     fvlm_onnx_graph *g = d->g;
-    fvlm_onnx_call c = {.op = "GroupQueryAttention", .domain = CONTRIB, .name = path(d, "attn/GroupQueryAttention")};
+    fvlm_onnx_call c = {
+        .op = "GroupQueryAttention", .domain = FVLM_ONNX_CONTRIB, .name = path(d, "attn/GroupQueryAttention")};
     c.in[0] = rotate(d, "attn/q/RotaryEmbedding", linear(d, "attn.q", x), heads);
     c.in[1] = rotate(d, "attn/k/RotaryEmbedding", linear(d, "attn.k", x), kv_heads);
     c.in[2] = linear(d, "attn.v", x);
@@ -144,8 +178,8 @@ void fvlm_onnx_build_decoder(const fvlm_onnx_builder *b)
     decoder d = {.b = b, .g = b->g, .config = fvlm_reader_config(b->r)};
     add_ports(&d);
     add_lengths(&d);
-    d.cosines = fvlm_onnx_add_angles(b, "cos_cache", false);
-    d.sines = fvlm_onnx_add_angles(b, "sin_cache", true);
+    d.cosines = add_angles(&d, "cos_cache", false);
+    d.sines = add_angles(&d, "sin_cache", true);
     const char *x = "inputs_embeds";
     for (unsigned i = 0; i < d.config->llm.layers; i++) {
         snprintf(d.prefix, sizeof d.prefix, "llm.layer%u", i);

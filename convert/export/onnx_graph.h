@@ -22,6 +22,7 @@
 #define FVLM_ONNX_MAX_INPUTS 9
 #define FVLM_ONNX_MAX_ATTRS 6
 #define FVLM_ONNX_TENSOR_RANK 5
+#define FVLM_ONNX_CONTRIB "com.microsoft" /* the domain of operators that only onnxruntime has */
 
 /* TensorProto.DataType: the types that are written. */
 typedef enum {
@@ -86,7 +87,7 @@ typedef struct {
     size_t n_initializers, capacity;
     char **texts; /* names that were returned */
     size_t n_texts, texts_capacity;
-    bool contrib; /* uses com.microsoft */
+    bool contrib; /* uses FVLM_ONNX_CONTRIB */
 } fvlm_onnx_graph;
 
 /* Text that lives as long as the graph. */

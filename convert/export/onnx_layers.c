@@ -2,12 +2,9 @@
 /* onnx_layers.c - see onnx_layers.h. */
 #include "convert/export/onnx_layers.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "convert/export/onnx_elements.h"
-
-#define CONTRIB "com.microsoft"
 
 /* ---- tensors as initializers ---- */
 
@@ -98,6 +95,14 @@ static const char *add_scales(const fvlm_onnx_builder *b, const fvlm_onnx_elemen
     return initialize(b, e, fvlm_onnx_text(b->g, "%s.scales", module), s);
 }
 
+/* Of asymmetric codes: 0 for every block, since their offsets are added apart (onnx_layers.h). */
+static const char *add_zero_points(const fvlm_onnx_builder *b, const fvlm_onnx_elements *e, const char *module)
+{
+    const uint64_t n_bytes = (e->weight.m.n_groups * e->type.bits + 7) / 8;
+    const shape s = {.type = FVLM_OUT_U8, .rank = 2, .dims = {e->n, n_bytes}, .fill = fvlm_onnx_fill_zeros};
+    return initialize(b, e, fvlm_onnx_text(b->g, "%s.zero_points", module), s);
+}
+
 /* The codes as integers of ONNX, [n, k] or the kernel's shape, dequantized without offsets. */
 static const char *add_dequantized(const fvlm_onnx_builder *b, fvlm_onnx_elements *e, const char *module, shape s,
                                    unsigned axis)
@@ -148,17 +153,14 @@ static const char *add_blocks(const fvlm_onnx_builder *b, fvlm_onnx_elements *e,
 {
     const uint64_t groups = e->weight.m.n_groups, group = e->weight.m.group, bits = e->type.bits;
     e->row = (size_t)(groups * group);
-    fvlm_onnx_call c = {.op = "MatMulNBits", .domain = CONTRIB, .name = fvlm_onnx_path(b, module, "MatMul"), .in = {x}};
+    fvlm_onnx_call c = {
+        .op = "MatMulNBits", .domain = FVLM_ONNX_CONTRIB, .name = fvlm_onnx_path(b, module, "MatMul"), .in = {x}};
     c.in[1] = initialize(
         b, e, fvlm_onnx_text(b->g, "%s.weight", module),
         (shape){
             .type = FVLM_OUT_U8, .rank = 3, .dims = {e->n, groups, group * bits / 8}, .fill = fvlm_onnx_fill_blocks});
     c.in[2] = add_scales(b, e, module, (shape){.rank = 2, .dims = {e->n, groups}});
-    if (e->type.asymmetric)
-        c.in[3] = initialize(
-            b, e, fvlm_onnx_text(b->g, "%s.zero_points", module),
-            (shape){
-                .type = FVLM_OUT_U8, .rank = 2, .dims = {e->n, (groups * bits + 7) / 8}, .fill = fvlm_onnx_fill_zeros});
+    if (e->type.asymmetric) c.in[3] = add_zero_points(b, e, module);
     c.attr[0] = (fvlm_onnx_attr){.name = "K", .i = (int64_t)e->k};
     c.attr[1] = (fvlm_onnx_attr){.name = "N", .i = (int64_t)e->n};
     c.attr[2] = (fvlm_onnx_attr){.name = "bits", .i = (int64_t)bits};
@@ -310,17 +312,14 @@ static const char *gather_codes(const fvlm_onnx_builder *b, fvlm_onnx_elements *
     const uint64_t groups = e->weight.m.n_groups, bits = e->type.bits;
     const bool offsets = e->type.asymmetric;
     e->row = e->k;
-    fvlm_onnx_call c = {.op = "GatherBlockQuantized", .domain = CONTRIB, .name = fvlm_onnx_path(b, module, "Gather")};
+    fvlm_onnx_call c = {
+        .op = "GatherBlockQuantized", .domain = FVLM_ONNX_CONTRIB, .name = fvlm_onnx_path(b, module, "Gather")};
     c.in[0] = initialize(
         b, e, fvlm_onnx_text(b->g, "%s.weight", module),
         (shape){.type = FVLM_OUT_U8, .rank = 2, .dims = {e->n, e->k * bits / 8}, .fill = fvlm_onnx_fill_blocks});
     c.in[1] = ids;
     c.in[2] = add_scales(b, e, module, (shape){.rank = 2, .dims = {e->n, groups}});
-    if (offsets)
-        c.in[3] = initialize(
-            b, e, fvlm_onnx_text(b->g, "%s.zero_points", module),
-            (shape){
-                .type = FVLM_OUT_U8, .rank = 2, .dims = {e->n, (groups * bits + 7) / 8}, .fill = fvlm_onnx_fill_zeros});
+    if (offsets) c.in[3] = add_zero_points(b, e, module);
     c.out[0] = offsets ? NULL : out;
     c.attr[0] = (fvlm_onnx_attr){.name = "bits", .i = (int64_t)bits};
     c.attr[1] = (fvlm_onnx_attr){.name = "block_size", .i = block_of(e)};
@@ -345,39 +344,4 @@ const char *fvlm_onnx_add_embedding(const fvlm_onnx_builder *b, const char *modu
     const bool wide = type == FVLM_OUT_F32;
     const char *rows = gather(b, fvlm_onnx_path(b, module, "Gather"), table, ids, wide ? out : NULL);
     return wide ? rows : cast_to_f32(b, module, rows, out);
-}
-
-/* ---- rotary positions ---- */
-
-typedef struct {
-    uint64_t head_dim;
-    double theta;
-    bool sine;
-} angles;
-
-/* As reference/llm.c: the angle in f32, as transformers computes it, its cosine in f64. */
-static bool fill_angles(const void *of, uint64_t first, size_t n, uint8_t *out)
-{
-    const angles *a = of;
-    for (size_t j = 0; j < n; j++) {
-        const uint64_t position = (first + j) / (a->head_dim / 2), i = (first + j) % (a->head_dim / 2);
-        const float exponent = (float)(2 * i) / (float)a->head_dim;
-        const float frequency = 1.0f / (float)pow(a->theta, (double)exponent);
-        const double angle = (double)((float)position * frequency);
-        fvlm_store_u32(out + 4 * j, fvlm_f32_bits((float)(a->sine ? sin(angle) : cos(angle))));
-    }
-    return true;
-}
-
-const char *fvlm_onnx_add_angles(const fvlm_onnx_builder *b, const char *name, bool sine)
-{
-    const fvlm_config *c = fvlm_reader_config(b->r);
-    const angles a = {.head_dim = c->llm.head_dim, .theta = c->llm.rope_theta, .sine = sine};
-    const fvlm_onnx_contents contents = {.type = FVLM_OUT_F32,
-                                         .rank = 2,
-                                         .dims = {c->llm.context, c->llm.head_dim / 2},
-                                         .fill = fill_angles,
-                                         .of = &a,
-                                         .of_bytes = sizeof a};
-    return fvlm_onnx_initialize(b->g, name, &contents);
 }

@@ -42,8 +42,6 @@ const char *fvlm_onnx_add_conv(const fvlm_onnx_builder *b, const fvlm_onnx_conv 
 const char *fvlm_onnx_add_embedding(const fvlm_onnx_builder *b, const char *module, const char *ids, const char *out);
 /* A vector, as FLOAT. */
 const char *fvlm_onnx_add_vector(const fvlm_onnx_builder *b, const char *tensor);
-/* Cosines and sines [positions, head_dim / 2] of rotary positions, computed as the executor does. */
-const char *fvlm_onnx_add_angles(const fvlm_onnx_builder *b, const char *name, bool sine);
 
 /* "/llm/layer0/attn/q/MatMul" for the module "llm.layer0.attn.q". */
 const char *fvlm_onnx_path(const fvlm_onnx_builder *b, const char *module, const char *node);

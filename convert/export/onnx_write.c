@@ -82,7 +82,7 @@ static void put_model(fvlm_message *m, const fvlm_onnx_graph *g, const fvlm_onnx
     fvlm_message_put_text(m, 3, FVLM_VERSION);
     for (int contrib = 0; contrib <= (g->contrib ? 1 : 0); contrib++) {
         fvlm_message opset = {0};
-        if (contrib) fvlm_message_put_text(&opset, 1, "com.microsoft");
+        if (contrib) fvlm_message_put_text(&opset, 1, FVLM_ONNX_CONTRIB);
         fvlm_message_put_int(&opset, 2, contrib ? CONTRIB_OPSET : OPSET);
         fvlm_message_put_message(m, 8, &opset);
         fvlm_message_free(&opset);
