@@ -91,11 +91,16 @@ static float float_at(const fvlm_weight *w, size_t n, size_t k)
     return value;
 }
 
-static float int_at(const fvlm_weight *w, size_t n, size_t k)
+unsigned fvlm_weight_code(const fvlm_weight *w, size_t n, size_t k)
 {
     unsigned shift;
-    const uint8_t byte = w->values[fvlm_matrix_q_at(&w->m, n, k, &shift)];
-    const int q = w->m.type.bits == 4 ? byte >> shift & 15 : byte, zero = w->m.type.bits == 4 ? 8 : 128;
+    const unsigned byte = w->values[fvlm_matrix_q_at(&w->m, n, k, &shift)];
+    return w->m.type.bits == 4 ? byte >> shift & 15 : byte;
+}
+
+static float int_at(const fvlm_weight *w, size_t n, size_t k)
+{
+    const int q = (int)fvlm_weight_code(w, n, k), zero = w->m.type.bits == 4 ? 8 : 128;
     const size_t at = fvlm_matrix_scale_at(&w->m, n, k / w->m.group);
     const float scale = fvlm_bf16_to_f32(w->scales[at]);
     if (w->offsets) return fmaf((float)q, scale, fvlm_bf16_to_f32(w->offsets[at]));

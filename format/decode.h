@@ -28,6 +28,9 @@ typedef struct {
  * panels, one whose size is not what its type and shape need, and groups of more than 65536 inputs. */
 fvlm_status fvlm_weight_bind(fvlm_weight *w, const fvlm_tensor *t, const uint8_t *bytes, fvlm_err *err);
 
+/* The stored integer of row n and input k, 0 to 2^bits - 1; of an integer type. */
+unsigned fvlm_weight_code(const fvlm_weight *w, size_t n, size_t k);
+
 /* Row n as m.k floats: bit for bit what the executor multiplies with in f32 mode. */
 void fvlm_weight_row(const fvlm_weight *w, size_t n, float *out);
 

@@ -89,13 +89,6 @@ void fvlm_gguf_choose_type(fvlm_gguf_tensor *t, const char *asked, bool vector, 
 
 /* ---- rows ---- */
 
-static unsigned code(const fvlm_weight *w, size_t n, size_t k)
-{
-    unsigned shift;
-    const unsigned byte = w->values[fvlm_matrix_q_at(&w->m, n, k, &shift)];
-    return w->m.type.bits == 8 ? byte : byte >> shift & 15;
-}
-
 static uint8_t *put_f16(uint8_t *out, uint16_t bf16)
 {
     fvlm_store_u16(out, fvlm_f32_to_f16(fvlm_bf16_to_f32(bf16)));
@@ -110,10 +103,11 @@ static uint8_t *put_block(const fvlm_gguf_tensor *t, size_t n, size_t k, uint8_t
     out = put_f16(out, w->scales[scale]);
     if (t->type == FVLM_GGML_Q4_1) out = put_f16(out, w->offsets[scale]);
     if (t->type == FVLM_GGML_Q8_0) {
-        for (size_t i = 0; i < BLOCK; i++) *out++ = (uint8_t)(code(w, n, k + i) - 128);
+        for (size_t i = 0; i < BLOCK; i++) *out++ = (uint8_t)(fvlm_weight_code(w, n, k + i) - 128);
         return out;
     }
-    for (size_t i = 0; i < BLOCK / 2; i++) *out++ = (uint8_t)(code(w, n, k + i) | code(w, n, k + BLOCK / 2 + i) << 4);
+    for (size_t i = 0; i < BLOCK / 2; i++)
+        *out++ = (uint8_t)(fvlm_weight_code(w, n, k + i) | fvlm_weight_code(w, n, k + BLOCK / 2 + i) << 4);
     return out;
 }
 

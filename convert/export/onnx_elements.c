@@ -58,9 +58,7 @@ bool fvlm_onnx_fill_floats(const void *of, uint64_t first, size_t n, uint8_t *ou
 
 static uint8_t code_at(const fvlm_onnx_elements *e, size_t n, size_t k)
 {
-    unsigned shift;
-    const size_t at = fvlm_matrix_q_at(&e->weight.m, n, k, &shift);
-    return (uint8_t)(((unsigned)e->weight.values[at] >> shift & ((1u << e->type.bits) - 1)) ^ e->flip);
+    return (uint8_t)(fvlm_weight_code(&e->weight, n, k) ^ e->flip);
 }
 
 static uint8_t code_number(const fvlm_onnx_elements *e, uint64_t i)
