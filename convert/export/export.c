@@ -29,6 +29,15 @@ static fvlm_status find_target(fvlm_export *x, fvlm_err *err)
     return FVLM_OK;
 }
 
+static fvlm_status read_type(fvlm_export *x, fvlm_err *err)
+{
+    const char *type = x->options.type;
+    fvlm_status st = type ? fvlm_type_parse(&x->floats, type, err) : FVLM_OK;
+    if (!st && x->floats.kind == FVLM_INT)
+        st = fvlm_fail(err, FVLM_USAGE, "--type: \"%.64s\" is not one of f32|bf16|f16", type);
+    return st;
+}
+
 /* The file holds exactly the tensors that its config demands, in the layouts that they must have. */
 static fvlm_status check_tensors(const fvlm_export *x, fvlm_err *err)
 {
@@ -75,6 +84,7 @@ fvlm_status fvlm_export_plan(fvlm_export **out, const char *model, const fvlm_ex
     if (!x) return fvlm_fail_nomem(err);
     x->options = *o;
     fvlm_status st = find_target(x, err);
+    if (!st) st = read_type(x, err);
     if (!st) st = fvlm_reader_open(&x->reader, model, err);
     if (!st) {
         x->config = fvlm_reader_config(x->reader);

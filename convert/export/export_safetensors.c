@@ -58,14 +58,9 @@ static fvlm_status add_constant(fvlm_export *x, const char *name, unsigned rank,
 /* The type that holds the tensor's values exactly, or the one asked for. */
 static fvlm_type choose_type(const fvlm_export *x, const fvlm_tensor *t, const char **cause)
 {
-    fvlm_type type = t->type;
-    if (x->options.type) {
-        (void)fvlm_type_parse(&type, x->options.type, NULL);
-        *cause = fvlm_type_equal(type, t->type) ? NULL : "as --type says";
-    } else if (t->type.kind == FVLM_INT) {
-        type = f32;
-        *cause = "dequantized";
-    }
+    const bool asked = x->floats.kind;
+    const fvlm_type type = asked ? x->floats : t->type.kind == FVLM_INT ? f32 : t->type;
+    *cause = fvlm_type_equal(type, t->type) ? NULL : asked ? "as --type says" : "dequantized";
     return type;
 }
 
@@ -75,7 +70,7 @@ static fvlm_status add_model_tensor(fvlm_export *x, const fvlm_tensors *at, fvlm
 {
     fvlm_safetensors_plan *p = x->plan;
     char name[FVLM_EXPORT_MAX_NAME];
-    const char *cause = NULL;
+    const char *cause;
     fvlm_entry e = {.kind = FVLM_ENTRY_TENSOR};
     fvlm_status st = fvlm_export_values_open(&e.values, x->reader, at->name, err);
     if (st) return st;
@@ -87,7 +82,7 @@ static fvlm_status add_model_tensor(fvlm_export *x, const fvlm_tensors *at, fvlm
     e.cols = e.values.cols;
     if (at->module == FVLM_MODULE_QKV && !at->bias) {
         e.kind = FVLM_ENTRY_QKV;
-        e.type = x->options.type ? e.type : f32;
+        e.type = x->floats.kind ? x->floats : f32;
         cause = "the attention scale is taken out of q";
         e.q_rows = e.rows / 3;
         e.head_dim = x->config->vision.head_dim;
@@ -107,7 +102,7 @@ static fvlm_status add_batch_norm(fvlm_export *x, const fvlm_tensors *at, fvlm_e
 {
     const fvlm_export_naming naming = ((fvlm_safetensors_plan *)x->plan)->naming;
     char name[FVLM_EXPORT_MAX_NAME];
-    const char *cause = NULL;
+    const char *cause;
     fvlm_entry bias = {.kind = FVLM_ENTRY_TENSOR, .rank = 1, .dims = {at->dims[0]}},
                counter = {.kind = FVLM_ENTRY_COUNTER};
     fvlm_status st = fvlm_export_values_open(&bias.values, x->reader, at->name, err);

@@ -30,7 +30,7 @@ static fvlm_status add(fvlm_export *x, const fvlm_tensors *at, fvlm_err *err)
         snprintf(name, sizeof name, "blk.%u.%s.%s", at->layer, names[at->module], at->bias ? "bias" : "weight");
     else
         snprintf(name, sizeof name, "%s.weight", names[at->module]);
-    fvlm_gguf_choose_type(&t, x->options.type, at->rank == 1, &row.cause);
+    fvlm_gguf_choose_type(&t, x->floats, at->rank == 1, &row.cause);
     row.from = t.values.tensor->name;
     row.type = fvlm_gguf_type_name(t.type);
     row.n_bytes = t.values.rows * t.row_bytes;
@@ -80,7 +80,7 @@ static fvlm_status add_notes(fvlm_export *x, size_t n_left, fvlm_err *err)
         const char *cause = x->tensors[i].cause;
         const fvlm_gguf_plan *p = x->plan;
         size_t n = 0;
-        bool seen = p->tensors[i].values.tensor->type.kind != FVLM_INT || !cause || x->options.type;
+        bool seen = p->tensors[i].values.tensor->type.kind != FVLM_INT || !cause || x->floats.kind;
         for (size_t k = 0; k < i && !seen; k++) seen = x->tensors[k].cause == cause;
         for (size_t k = i; k < x->n_tensors; k++) n += x->tensors[k].cause == cause;
         if (!seen)

@@ -35,8 +35,8 @@ typedef struct {
 
 /* gguf_types.c: chooses the type that holds the values of t->values exactly, if there is one, else F32, with the reason
  * in *cause, and sets row_bytes. Reads the scales of integer types. vector: a norm or a bias, which llama.cpp wants in
- * F32. */
-void fvlm_gguf_choose_type(fvlm_gguf_tensor *t, const char *asked, bool vector, const char **cause);
+ * F32. asked: fvlm_export.floats. */
+void fvlm_gguf_choose_type(fvlm_gguf_tensor *t, fvlm_type asked, bool vector, const char **cause);
 const char *fvlm_gguf_type_name(fvlm_ggml type);
 
 /* An fvlm_export_fill over an fvlm_gguf_tensor. */

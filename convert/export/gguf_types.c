@@ -65,21 +65,21 @@ static fvlm_ggml of_integer(const fvlm_weight *w, const char **cause)
     return FVLM_GGML_F32;
 }
 
-void fvlm_gguf_choose_type(fvlm_gguf_tensor *t, const char *asked, bool vector, const char **cause)
+void fvlm_gguf_choose_type(fvlm_gguf_tensor *t, fvlm_type asked, bool vector, const char **cause)
 {
     const fvlm_type stored = t->values.tensor->type;
     t->plain = (fvlm_type){.kind = FVLM_F32};
     *cause = NULL;
     if (vector) {
         if (stored.kind != FVLM_F32) *cause = "llama.cpp wants norms and biases in F32";
-    } else if (asked) {
-        (void)fvlm_type_parse(&t->plain, asked, NULL);
+    } else if (asked.kind) {
+        t->plain = asked;
         if (!fvlm_type_equal(t->plain, stored)) *cause = "as --type says";
     } else if (stored.kind != FVLM_INT) {
         t->plain = stored;
     }
     t->type = of_float(t->plain);
-    if (!vector && !asked && stored.kind == FVLM_INT) t->type = of_integer(&t->values.weight, cause);
+    if (!vector && !asked.kind && stored.kind == FVLM_INT) t->type = of_integer(&t->values.weight, cause);
     const size_t blocks = t->values.cols / BLOCK;
     t->row_bytes = t->type == FVLM_GGML_Q8_0   ? blocks * (2 + BLOCK)
                    : t->type == FVLM_GGML_Q4_0 ? blocks * (2 + BLOCK / 2)

@@ -30,7 +30,7 @@ typedef struct {
 /* ---- the plan ---- */
 
 /* The community's names of variants, by the smallest type of a matrix. */
-static const char *suffix_of(const fvlm_export *x, fvlm_type floats)
+static const char *suffix_of(const fvlm_export *x)
 {
     unsigned bits = 0;
     bool half = true;
@@ -38,7 +38,7 @@ static const char *suffix_of(const fvlm_export *x, fvlm_type floats)
         const fvlm_tensor *t = fvlm_reader_tensor(x->reader, i);
         if (t->layout != FVLM_PANELS) continue;
         if (t->type.kind == FVLM_INT && (!bits || t->type.bits < bits)) bits = t->type.bits;
-        half = half && (floats.kind ? floats : t->type).kind == FVLM_F16;
+        half = half && (x->floats.kind ? x->floats : t->type).kind == FVLM_F16;
     }
     return bits == 4 ? "_q4" : bits == 8 ? "_int8" : half ? "_fp16" : "";
 }
@@ -80,14 +80,14 @@ static fvlm_status add_tensors(fvlm_export *x, const fvlm_onnx_graph *g, fvlm_er
     return st;
 }
 
-static fvlm_status add_notes(fvlm_export *x, fvlm_type floats, fvlm_err *err)
+static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
 {
     const fvlm_config *c = x->config;
     bool bf16 = false;
     for (size_t i = 0; i < fvlm_reader_n_tensors(x->reader); i++)
         bf16 = bf16 || fvlm_reader_tensor(x->reader, i)->type.kind == FVLM_BF16;
     fvlm_status st = FVLM_OK;
-    if (bf16 && !floats.kind)
+    if (bf16 && !x->floats.kind)
         st = fvlm_export_note(x, err, "bf16 weights are stored as F32, exactly; --type bf16 takes half the space");
     if (!st && !fvlm_config_has_llm(c))
         st = fvlm_export_note(x, err, "the model has no language model: the vision encoder alone");
@@ -99,24 +99,20 @@ static fvlm_status add_notes(fvlm_export *x, fvlm_type floats, fvlm_err *err)
 static fvlm_status plan(fvlm_export *x, fvlm_err *err)
 {
     onnx_plan *p = x->plan = calloc(1, sizeof *p);
-    fvlm_type floats = {0};
+    fvlm_status st = FVLM_OK;
     if (!p) return fvlm_fail_nomem(err);
-    fvlm_status st = x->options.type ? fvlm_type_parse(&floats, x->options.type, err) : FVLM_OK;
-    if (!st && floats.kind == FVLM_INT)
-        st = fvlm_fail(err, FVLM_USAGE, "--type: \"%.64s\" is not one of f32|bf16|f16", x->options.type);
-    if (st) return st;
-    p->suffix = suffix_of(x, floats);
+    p->suffix = suffix_of(x);
     p->n_graphs = fvlm_config_has_llm(x->config) ? N_GRAPHS : 1;
     for (size_t i = 0; i < p->n_graphs && !st; i++) {
         fvlm_onnx_graph *g = &p->graph[i];
         g->name = parts[i].name;
         g->err = err;
-        const fvlm_onnx_builder b = {.g = g, .r = x->reader, .type = floats};
+        const fvlm_onnx_builder b = {.g = g, .r = x->reader, .type = x->floats};
         parts[i].build(&b);
         st = g->st;
         if (!st) st = add_tensors(x, g, err);
     }
-    return st ? st : add_notes(x, floats, err);
+    return st ? st : add_notes(x, err);
 }
 
 static void free_plan(void *plan)

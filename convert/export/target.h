@@ -30,6 +30,7 @@ struct fvlm_export {
     const fvlm_config *config;
     const json_t *meta;
     fvlm_export_options options;
+    fvlm_type floats; /* what options.type names; kind 0: none */
     const fvlm_export_target *target;
     void *plan;                  /* the target's */
     fvlm_export_tensor *tensors; /* names malloc'd */

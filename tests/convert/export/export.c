@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: whichever allocation fails during an export, the result is "out of memory" or a whole export, and nothing is
  * left beside it; a model that contradicts itself, a query matrix without an inverse and an unknown tokenizer are
- * refused by name; and an export says what each tensor is made of. */
+ * refused by name; a type that holds no floats is refused; and an export says what each tensor is made of. */
 #include <unistd.h>
 
 #include "convert/export/export.h"
@@ -182,6 +182,19 @@ static void refusals(void **state)
     free(bad);
 }
 
+static void types(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"safetensors", "gguf", "onnx"};
+    for (size_t i = 0; i < 3; i++) {
+        fvlm_export *x;
+        const fvlm_export_options o = {.to = targets[i], .type = "int4"};
+        assert_int_equal(fvlm_export_plan(&x, model, &o, &err), FVLM_USAGE);
+        assert_null(x);
+        assert_string_equal(err.msg, "--type: \"int4\" is not one of f32|bf16|f16");
+    }
+}
+
 static void report(void **state)
 {
     (void)state;
@@ -225,6 +238,7 @@ int main(void)
         cmocka_unit_test(allocations_of_safetensors),
         cmocka_unit_test(allocations_of_gguf),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(types),
         cmocka_unit_test(report),
     };
     return cmocka_run_group_tests_name("export", tests, setup, teardown);
