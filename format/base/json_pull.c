@@ -14,6 +14,12 @@ fvlm_json_pull fvlm_json_pull_over(char *text, size_t n_bytes, const char *what,
     return (fvlm_json_pull){.text = text, .n_bytes = n_bytes, .what = what, .base = base, .err = err};
 }
 
+bool fvlm_json_pull_nomem(fvlm_json_pull *p)
+{
+    if (!p->st) p->st = fvlm_fail_nomem(p->err);
+    return false;
+}
+
 bool fvlm_json_pull_refuse(fvlm_json_pull *p, size_t pos, fvlm_status code, const char *fmt, ...)
 {
     if (p->st) return false;

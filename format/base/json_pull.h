@@ -55,6 +55,9 @@ fvlm_json_pull fvlm_json_pull_over(char *text, size_t n_bytes, const char *what,
  * after it. Always returns false. */
 bool fvlm_json_pull_refuse(fvlm_json_pull *p, size_t pos, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(4, 5);
 
+/* Fails as out of memory, without a position. Always returns false. */
+bool fvlm_json_pull_nomem(fvlm_json_pull *p);
+
 /* Skips white space and returns the next character without taking it, 0 at the end. */
 char fvlm_json_pull_peek(fvlm_json_pull *p);
 

@@ -10,12 +10,6 @@
 
 /* ---- reading ---- */
 
-static bool no_memory(fvlm_json_pull *p)
-{
-    if (!p->st) p->st = fvlm_fail_nomem(p->err);
-    return false;
-}
-
 static bool read_trie(fvlm_piece_rules *r, fvlm_json_pull *p)
 {
     bool first = true;
@@ -25,7 +19,7 @@ static bool read_trie(fvlm_piece_rules *r, fvlm_json_pull *p)
     fvlm_json_pull_expect(p, '[', "'[', the trie");
     while (fvlm_json_pull_element(p, &first) && fvlm_json_pull_u64(p, &unit)) {
         if (unit > UINT32_MAX) return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "a unit of over 32 bits");
-        if (!fvlm_grow(&r->trie, &capacity, r->n_units + 1, sizeof *r->trie)) return no_memory(p);
+        if (!fvlm_grow(&r->trie, &capacity, r->n_units + 1, sizeof *r->trie)) return fvlm_json_pull_nomem(p);
         r->trie[r->n_units++] = (uint32_t)unit;
     }
     return !p->st;
@@ -39,7 +33,7 @@ static bool read_targets(fvlm_piece_rules *r, fvlm_json_pull *p)
     if (r->targets) return fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "\"targets\" is given twice");
     fvlm_json_pull_expect(p, '[', "'[', the targets");
     while (fvlm_json_pull_element(p, &first) && fvlm_json_pull_string(p, &s)) {
-        if (!fvlm_grow(&r->targets, &capacity, r->n_targets + s.n + 1, 1)) return no_memory(p);
+        if (!fvlm_grow(&r->targets, &capacity, r->n_targets + s.n + 1, 1)) return fvlm_json_pull_nomem(p);
         memcpy(r->targets + r->n_targets, s.s, s.n + 1);
         r->n_targets += s.n + 1;
     }

@@ -9,12 +9,6 @@
 
 #include "format/base/grow.h"
 
-static bool no_memory(fvlm_json_pull *p)
-{
-    if (!p->st) p->st = fvlm_fail_nomem(p->err);
-    return false;
-}
-
 bool fvlm_piece_table_read_texts(fvlm_piece_table *v, fvlm_json_pull *p)
 {
     bool first = true;
@@ -29,7 +23,7 @@ bool fvlm_piece_table_read_texts(fvlm_piece_table *v, fvlm_json_pull *p)
                                          FVLM_MAX_PIECE_BYTES);
         if (!fvlm_grow(&v->pieces, &v->capacity, v->n + 1, sizeof *v->pieces) ||
             !fvlm_grow(&v->text, &v->text_capacity, v->n_text + s.n, 1))
-            return no_memory(p);
+            return fvlm_json_pull_nomem(p);
         memcpy(v->text + v->n_text, s.s, s.n);
         v->pieces[v->n++] = (fvlm_piece){.at = (uint32_t)v->n_text, .n_bytes = (uint32_t)s.n};
         v->n_text += s.n;

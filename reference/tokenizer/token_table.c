@@ -32,12 +32,6 @@ static void free_index(text_index *x)
     free(x);
 }
 
-static bool no_memory(fvlm_json_pull *p)
-{
-    if (!p->st) p->st = fvlm_fail_nomem(p->err);
-    return false;
-}
-
 static bool grow_ids(fvlm_token_table *v, size_t n)
 {
     return fvlm_grow(&v->tokens, &v->token_capacity, n, sizeof *v->tokens) &&
@@ -55,13 +49,13 @@ static bool read_token(fvlm_token_table *v, fvlm_json_pull *p)
     size_t n;
     if (v->n >= FVLM_MAX_TOKENS)
         return fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %u tokens", FVLM_MAX_TOKENS);
-    if (!grow_ids(v, v->n + 1)) return no_memory(p);
+    if (!grow_ids(v, v->n + 1)) return fvlm_json_pull_nomem(p);
     if (fvlm_json_pull_null(p)) {
         v->tokens[v->n++].n_bytes = FVLM_NO_TOKEN;
         return true;
     }
     if (!fvlm_json_pull_string(p, &s)) return false;
-    if (!grow_text(v, s.n)) return no_memory(p);
+    if (!grow_text(v, s.n)) return fvlm_json_pull_nomem(p);
     char *to = v->text + v->n_text;
     const bool spelled = s.n && fvlm_byte_letters_decode(s.s, s.n, to, &n);
     if (!spelled) { /* it stands for itself */
@@ -148,7 +142,7 @@ static bool index_tokens(text_index *x, const fvlm_token_table *v, fvlm_json_pul
     x->mask = n_slots - 1;
     x->seed = fvlm_hash_seed();
     x->slots = fvlm_alloc(n_slots, sizeof *x->slots);
-    if (!x->slots) return no_memory(p);
+    if (!x->slots) return fvlm_json_pull_nomem(p);
     memset(x->slots, 0xff, n_slots * sizeof *x->slots);
     for (size_t id = 0; id < v->n; id++) {
         const fvlm_token t = v->tokens[id];
@@ -215,7 +209,7 @@ static bool read_merge(fvlm_token_table *v, fvlm_json_pull *p, const text_index 
     const uint32_t result = find_slot(x, v, bytes, n_left + n_right)->id;
     if (left == FVLM_NO_TOKEN || right == FVLM_NO_TOKEN || result == FVLM_NO_TOKEN)
         return fvlm_json_pull_refuse(p, s.at, FVLM_BAD_INPUT, "a merge of tokens that are not in the vocabulary");
-    if (!grow_merges(v, (size_t)rank + 1)) return no_memory(p);
+    if (!grow_merges(v, (size_t)rank + 1)) return fvlm_json_pull_nomem(p);
     *merge_slot(v, left, right) = (fvlm_bpe_merge){left, right, rank, result};
     return true;
 }
@@ -231,8 +225,8 @@ bool fvlm_token_table_read_merges(fvlm_token_table *v, fvlm_json_pull *p)
     uint32_t n = 0;
     bool first = true;
     v->index = x;
-    if (!x) return no_memory(p);
-    bool ok = index_tokens(x, v, p) && (grow_merges(v, 1) || no_memory(p)) &&
+    if (!x) return fvlm_json_pull_nomem(p);
+    bool ok = index_tokens(x, v, p) && (grow_merges(v, 1) || fvlm_json_pull_nomem(p)) &&
               fvlm_json_pull_expect(p, '[', "'[', the merges");
     while (ok && fvlm_json_pull_element(p, &first)) {
         ok = n < FVLM_MAX_TOKENS ? read_merge(v, p, x, n)
