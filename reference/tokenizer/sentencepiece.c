@@ -42,6 +42,11 @@ static fvlm_status put_piece(void *ctx, uint32_t id, const char *s, size_t n, fv
     return st;
 }
 
+static fvlm_status encode_normalized(run *r, const char *s, size_t n_bytes)
+{
+    return (r->s->unigram ? fvlm_pieces_unigram : fvlm_pieces_bpe)(&r->pieces, s, n_bytes, put_piece, r, r->err);
+}
+
 /* A text without added tokens, maybe empty; first: nothing comes before it. */
 static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes, bool first)
 {
@@ -51,17 +56,16 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes, bool firs
     if (!n_bytes) return FVLM_OK;
     fvlm_status st = fvlm_piece_rules_apply(&m->rules, c, s, n_bytes, &r->normalized, r->err);
     r->after_unknown = false;
-    if (st || !r->normalized.n_bytes) return st;
-    return (m->unigram ? fvlm_pieces_unigram : fvlm_pieces_bpe)(&r->pieces, r->normalized.bytes, r->normalized.n_bytes,
-                                                                put_piece, r, r->err);
+    return st || !r->normalized.n_bytes ? st : encode_normalized(r, r->normalized.bytes, r->normalized.n_bytes);
 }
 
 /* Where a text begins with a token that is not special, transformers encodes the prefix by itself. */
 static fvlm_status encode_lone_prefix(run *r, uint32_t id)
 {
     const fvlm_sentencepiece *m = r->s;
-    if (m->legacy || !m->rules.dummy_prefix || !r->pieces.table->n_sorted || m->special[id]) return FVLM_OK;
-    return (m->unigram ? fvlm_pieces_unigram : fvlm_pieces_bpe)(&r->pieces, FVLM_SPACE_SYMBOL, 3, put_piece, r, r->err);
+    const bool special = m->surfaces->kinds[id] & FVLM_TOKEN_SPECIAL;
+    if (m->legacy || !m->rules.dummy_prefix || !m->table.n_sorted || special) return FVLM_OK;
+    return encode_normalized(r, FVLM_SPACE_SYMBOL, 3);
 }
 
 static fvlm_status encode_all(run *r, const char *s, size_t n_bytes)

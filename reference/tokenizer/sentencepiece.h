@@ -11,8 +11,8 @@
 
 typedef struct fvlm_sentencepiece fvlm_sentencepiece;
 
-/* Reads the section from p, and writes what each id spells to surfaces (zeroed): U+2581 is a space there, and a byte
- * piece its byte. On failure *out is NULL. */
+/* Reads the section from p, and writes what each id spells to surfaces (zeroed), which must outlive *out: U+2581 is a
+ * space there, and a byte piece its byte. On failure *out is NULL. */
 fvlm_status fvlm_sentencepiece_create(fvlm_sentencepiece **out, fvlm_token_table *surfaces, fvlm_json_pull *p);
 void fvlm_sentencepiece_destroy(fvlm_sentencepiece **s);
 

@@ -7,13 +7,14 @@
 #include "reference/tokenizer/piece_rules.h"
 #include "reference/tokenizer/piece_table.h"
 #include "reference/tokenizer/pieces_encode.h"
+#include "reference/tokenizer/token_table.h"
 
 struct fvlm_sentencepiece {
     fvlm_piece_table table;
     fvlm_piece_rules rules;
-    fvlm_added_tokens added; /* found in the text before anything else */
-    bool *special;           /* [surfaces->n] by id */
-    char *unknown;           /* what the unknown piece spells */
+    fvlm_added_tokens added;          /* found in the text before anything else */
+    const fvlm_token_table *surfaces; /* the caller's */
+    char *unknown;                    /* what the unknown piece spells */
     size_t n_unknown;
     bool unigram;
     bool legacy;       /* each text between added tokens gets the dummy prefix, not only the first */

@@ -4,16 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference/tokenizer/tokenizer_section.h"
 #include "reference/tokenizer/sentencepiece.h"
 #include "reference/tokenizer/sentencepiece_internal.h"
 
+/* In the order in which they are read: the types complete the pieces, which need the unknown piece's text. */
 typedef enum {
     KIND,
     MODEL,
+    UNKNOWN,
     PIECES,
     SCORES,
     TYPES,
-    UNKNOWN,
     CHARSMAP,
     DUMMY_PREFIX,
     REMOVE_WHITESPACE,
@@ -24,45 +26,25 @@ typedef enum {
     N_MEMBERS
 } member;
 
-static const char *const names[N_MEMBERS] = {"kind",
-                                             "model",
-                                             "pieces",
-                                             "scores",
-                                             "types",
-                                             "unknown",
-                                             "charsmap",
-                                             "dummy_prefix",
-                                             "remove_whitespace",
-                                             "escape_whitespace",
-                                             "whitespace_suffix",
-                                             "legacy",
-                                             "added"};
+static const char *const names[N_MEMBERS] = {[KIND] = "kind",
+                                             [MODEL] = "model",
+                                             [UNKNOWN] = "unknown",
+                                             [PIECES] = "pieces",
+                                             [SCORES] = "scores",
+                                             [TYPES] = "types",
+                                             [CHARSMAP] = "charsmap",
+                                             [DUMMY_PREFIX] = "dummy_prefix",
+                                             [REMOVE_WHITESPACE] = "remove_whitespace",
+                                             [ESCAPE_WHITESPACE] = "escape_whitespace",
+                                             [WHITESPACE_SUFFIX] = "whitespace_suffix",
+                                             [LEGACY] = "legacy",
+                                             [ADDED] = "added"};
 
 typedef struct {
     fvlm_sentencepiece *s;
     fvlm_token_table *surfaces;
     fvlm_json_pull *p;
 } reader;
-
-/* The offset of each member's value. All are required, once each. */
-static bool find_members(fvlm_json_pull *p, size_t at[N_MEMBERS])
-{
-    bool first = true;
-    fvlm_json_text key;
-    fvlm_json_pull_expect(p, '{', "'{', the tokenizer");
-    while (fvlm_json_pull_member(p, &first, &key)) {
-        int m = 0;
-        size_t end;
-        while (m < N_MEMBERS && strcmp(key.s, names[m]) != 0) m++;
-        if (m == N_MEMBERS) return fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "unknown member");
-        if (at[m]) return fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "\"%s\" is given twice", key.s);
-        fvlm_json_pull_skip(p, &at[m], &end);
-    }
-    fvlm_json_pull_end(p);
-    for (int m = 0; m < N_MEMBERS; m++)
-        if (!at[m]) fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "\"%s\" is missing", names[m]);
-    return !p->st;
-}
 
 /* The text must be one of two; *second tells which. */
 static void read_choice(fvlm_json_pull *p, const char *a, const char *b, const char *what, bool *second)
@@ -86,58 +68,29 @@ static void read_unknown(reader *r)
 
 /* ---- added tokens ---- */
 
-static fvlm_status put_added(reader *r, uint64_t id, const fvlm_json_text *text, bool special)
+static fvlm_status put_added(void *ctx, const fvlm_tokenizer_section_added *t, fvlm_err *err)
 {
+    const reader *r = ctx;
     const fvlm_piece_table *v = &r->s->table;
-    fvlm_err *err = r->p->err;
     fvlm_status st = FVLM_OK;
-    if (id >= v->n) {
-        st = fvlm_token_table_add(r->surfaces, id, text->s, text->n, special, err);
+    if (t->id >= v->n) {
+        st = fvlm_token_table_add(r->surfaces, t->id, t->text.s, t->text.n, t->special, err);
     } else {
-        const fvlm_piece *x = &v->pieces[id];
-        if (x->n_bytes != text->n || memcmp(v->text + x->at, text->s, text->n) != 0)
+        const fvlm_piece *x = &v->pieces[t->id];
+        if (x->n_bytes != t->text.n || memcmp(v->text + x->at, t->text.s, t->text.n) != 0)
             st = fvlm_fail(err, FVLM_BAD_INPUT,
-                           "damaged tokenizer: added token \"%.64s\" has the id of the piece \"%.*s\"", text->s,
+                           "damaged tokenizer: added token \"%.64s\" has the id of the piece \"%.*s\"", t->text.s,
                            (int)(x->n_bytes < 64 ? x->n_bytes : 64), v->text + x->at);
-        else if (special)
-            r->surfaces->kinds[id] |= FVLM_TOKEN_SPECIAL;
+        else if (t->special)
+            r->surfaces->kinds[t->id] |= FVLM_TOKEN_SPECIAL;
     }
-    return st ? st : fvlm_added_tokens_add(&r->s->added, text->s, text->n, (uint32_t)id, err);
-}
-
-static bool read_added_token(reader *r)
-{
-    fvlm_json_pull *p = r->p;
-    fvlm_json_text key, text = {0};
-    uint64_t id = UINT64_MAX;
-    bool first = true, special = false;
-    fvlm_json_pull_expect(p, '{', "'{', an added token");
-    const size_t begin = p->pos;
-    while (fvlm_json_pull_member(p, &first, &key)) {
-        if (!strcmp(key.s, "id"))
-            fvlm_json_pull_u64(p, &id);
-        else if (!strcmp(key.s, "special"))
-            fvlm_json_pull_bool(p, &special);
-        else if (!strcmp(key.s, "text") && !text.s)
-            fvlm_json_pull_string(p, &text);
-        else
-            fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "unknown member of an added token");
-    }
-    if (!text.n || id == UINT64_MAX)
-        fvlm_json_pull_refuse(p, begin - 1, FVLM_BAD_INPUT, "an added token without id or text");
-    if (!p->st) p->st = put_added(r, id, &text, special);
-    return !p->st;
+    return st ? st : fvlm_added_tokens_add(&r->s->added, t->text.s, t->text.n, (uint32_t)t->id, err);
 }
 
 static void read_added(reader *r)
 {
     fvlm_json_pull *p = r->p;
-    size_t n = 0;
-    bool first = true;
-    fvlm_json_pull_expect(p, '[', "'[', the added tokens");
-    while (fvlm_json_pull_element(p, &first) && read_added_token(r))
-        if (++n > FVLM_MAX_ADDED_TOKENS)
-            fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %d added tokens", FVLM_MAX_ADDED_TOKENS);
+    fvlm_tokenizer_section_read_added(p, false, put_added, r);
     if (!p->st) p->st = fvlm_added_tokens_link(&r->s->added, p->err);
 }
 
@@ -227,30 +180,16 @@ static void read_member(reader *r, member m)
 
 fvlm_status fvlm_sentencepiece_create(fvlm_sentencepiece **out, fvlm_token_table *surfaces, fvlm_json_pull *p)
 {
-    static const member order[N_MEMBERS] = {KIND,
-                                            MODEL,
-                                            UNKNOWN,
-                                            PIECES,
-                                            SCORES,
-                                            TYPES,
-                                            CHARSMAP,
-                                            DUMMY_PREFIX,
-                                            LEGACY,
-                                            REMOVE_WHITESPACE,
-                                            ESCAPE_WHITESPACE,
-                                            ADDED,
-                                            WHITESPACE_SUFFIX};
     size_t at[N_MEMBERS] = {0};
     fvlm_sentencepiece *s = *out = fvlm_alloc(1, sizeof *s);
     if (!s) return p->st = fvlm_fail_nomem(p->err);
     reader r = {s, surfaces, p};
-    find_members(p, at);
-    for (int i = 0; !p->st && i < N_MEMBERS; i++) {
-        p->pos = at[order[i]];
-        read_member(&r, order[i]);
+    s->surfaces = surfaces;
+    fvlm_tokenizer_section_find(p, names, N_MEMBERS, N_MEMBERS, at);
+    for (int m = 0; !p->st && m < N_MEMBERS; m++) {
+        p->pos = at[m];
+        read_member(&r, (member)m);
     }
-    if (!p->st && !(s->special = fvlm_alloc(surfaces->n, sizeof *s->special))) p->st = fvlm_fail_nomem(p->err);
-    for (size_t i = 0; !p->st && i < surfaces->n; i++) s->special[i] = surfaces->kinds[i] & FVLM_TOKEN_SPECIAL;
     if (p->st) fvlm_sentencepiece_destroy(out);
     return p->st;
 }
@@ -261,7 +200,6 @@ void fvlm_sentencepiece_destroy(fvlm_sentencepiece **s)
     fvlm_piece_table_free(&(*s)->table);
     fvlm_piece_rules_free(&(*s)->rules);
     fvlm_added_tokens_free(&(*s)->added);
-    free((*s)->special);
     free((*s)->unknown);
     free(*s);
     *s = NULL;

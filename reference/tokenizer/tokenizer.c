@@ -10,6 +10,7 @@
 #include "format/tokenizer_kind.h"
 #include "reference/tokenizer/added_tokens.h"
 #include "reference/tokenizer/bpe.h"
+#include "reference/tokenizer/tokenizer_section.h"
 #include "reference/tokenizer/sentencepiece.h"
 #include "reference/tokenizer/split.h"
 #include "reference/tokenizer/unicode.h"
@@ -20,7 +21,7 @@
 
 struct fvlm_tokenizer {
     fvlm_token_table vocab;
-    fvlm_sentencepiece *pieces;        /* NULL: byte-level BPE, which the rest is of */
+    fvlm_sentencepiece *pieces;        /* NULL: byte-level BPE, to which the rest belongs */
     fvlm_added_tokens raw, normalized; /* found in the text before and after NFC */
     fvlm_split_pattern *pattern;
     bool nfc;
@@ -35,73 +36,25 @@ typedef enum { TOKENS, MERGES, ADDED, PATTERN, NORMALIZER, PREFIX_SPACE, IGNORE_
 static const char *const member_names[N_MEMBERS] = {"tokens",     "merges",       "added",         "pattern",
                                                     "normalizer", "prefix_space", "ignore_merges", "drops_bytes"};
 
-/* The offset of each member's value, 0 where it is missing. */
-static bool find_members(fvlm_json_pull *p, size_t at[N_MEMBERS])
+static fvlm_status put_added(void *ctx, const fvlm_tokenizer_section_added *x, fvlm_err *err)
 {
-    bool first = true;
-    fvlm_json_text key;
-    fvlm_json_pull_expect(p, '{', "'{', the tokenizer");
-    while (fvlm_json_pull_member(p, &first, &key)) {
-        int m = 0;
-        size_t end;
-        while (m < N_MEMBERS && strcmp(key.s, member_names[m]) != 0) m++;
-        if (m == N_MEMBERS) return fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "unknown member");
-        if (at[m]) return fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "\"%s\" is given twice", key.s);
-        fvlm_json_pull_skip(p, &at[m], &end);
-    }
-    fvlm_json_pull_end(p);
-    for (int m = 0; m <= NORMALIZER; m++)
-        if (!at[m]) fvlm_json_pull_refuse(p, p->pos, FVLM_BAD_INPUT, "\"%s\" is missing", member_names[m]);
-    return !p->st;
-}
-
-static fvlm_status put_added(fvlm_tokenizer *t, const char *text, size_t n_bytes, uint32_t id, bool normalized,
-                             fvlm_err *err)
-{
-    if (!normalized || !t->nfc)
-        return fvlm_added_tokens_add(normalized ? &t->normalized : &t->raw, text, n_bytes, id, err);
+    fvlm_tokenizer *t = ctx;
+    const uint32_t id = (uint32_t)x->id;
+    fvlm_status st = fvlm_token_table_add(&t->vocab, x->id, x->text.s, x->text.n, x->special, err);
+    if (st) return st;
+    if (!x->normalized || !t->nfc)
+        return fvlm_added_tokens_add(x->normalized ? &t->normalized : &t->raw, x->text.s, x->text.n, id, err);
     fvlm_unicode_text nfc;
-    fvlm_status st = fvlm_unicode_nfc(&nfc, text, n_bytes, err);
+    st = fvlm_unicode_nfc(&nfc, x->text.s, x->text.n, err);
     if (st) return st;
     st = fvlm_added_tokens_add(&t->normalized, nfc.bytes, nfc.n_bytes, id, err);
     free(nfc.bytes);
     return st;
 }
 
-static bool read_added_token(fvlm_tokenizer *t, fvlm_json_pull *p)
-{
-    fvlm_json_text key, text = {0};
-    uint64_t id = UINT64_MAX;
-    bool first = true, special = false, normalized = false;
-    fvlm_json_pull_expect(p, '{', "'{', an added token");
-    const size_t begin = p->pos;
-    while (fvlm_json_pull_member(p, &first, &key)) {
-        if (!strcmp(key.s, "id"))
-            fvlm_json_pull_u64(p, &id);
-        else if (!strcmp(key.s, "special"))
-            fvlm_json_pull_bool(p, &special);
-        else if (!strcmp(key.s, "normalized"))
-            fvlm_json_pull_bool(p, &normalized);
-        else if (!strcmp(key.s, "text") && !text.s)
-            fvlm_json_pull_string(p, &text);
-        else
-            fvlm_json_pull_refuse(p, key.at, FVLM_BAD_INPUT, "unknown member of an added token");
-    }
-    if (!text.n || id == UINT64_MAX)
-        fvlm_json_pull_refuse(p, begin - 1, FVLM_BAD_INPUT, "an added token without id or text");
-    if (!p->st) p->st = fvlm_token_table_add(&t->vocab, id, text.s, text.n, special, p->err);
-    if (!p->st) p->st = put_added(t, text.s, text.n, (uint32_t)id, normalized, p->err);
-    return !p->st;
-}
-
 static void read_added(fvlm_tokenizer *t, fvlm_json_pull *p)
 {
-    size_t n = 0;
-    bool first = true;
-    fvlm_json_pull_expect(p, '[', "'[', the added tokens");
-    while (fvlm_json_pull_element(p, &first) && read_added_token(t, p))
-        if (++n > FVLM_MAX_ADDED_TOKENS)
-            fvlm_json_pull_refuse(p, p->pos, FVLM_LIMIT, "more than %d added tokens", FVLM_MAX_ADDED_TOKENS);
+    fvlm_tokenizer_section_read_added(p, true, put_added, t);
     if (!p->st) p->st = fvlm_added_tokens_link(&t->raw, p->err);
     if (!p->st) p->st = fvlm_added_tokens_link(&t->normalized, p->err);
 }
@@ -147,12 +100,21 @@ static void read_member(fvlm_tokenizer *t, member m, fvlm_json_pull *p)
     }
 }
 
-fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, const fvlm_stop *stop,
-                                  fvlm_err *err)
+static void read_byte_level(fvlm_tokenizer *t, fvlm_json_pull *p)
 {
     static const member order[N_MEMBERS] = {PREFIX_SPACE, IGNORE_MERGES, DROPS_BYTES, NORMALIZER,
                                             PATTERN,      TOKENS,        MERGES,      ADDED};
     size_t at[N_MEMBERS] = {0};
+    fvlm_tokenizer_section_find(p, member_names, N_MEMBERS, NORMALIZER + 1, at);
+    for (int i = 0; !p->st && i < N_MEMBERS; i++) {
+        p->pos = at[order[i]];
+        if (p->pos) read_member(t, order[i], p);
+    }
+}
+
+fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t n_bytes, const fvlm_stop *stop,
+                                  fvlm_err *err)
+{
     *out = NULL;
     if (n_bytes > MAX_SECTION_BYTES)
         return fvlm_fail(err, FVLM_LIMIT, "a tokenizer of %zu bytes: at most 1 GiB", n_bytes);
@@ -167,15 +129,10 @@ fvlm_status fvlm_tokenizer_create(fvlm_tokenizer **out, const char *json, size_t
     memcpy(copy, json, n_bytes);
     fvlm_json_pull p = fvlm_json_pull_over(copy, n_bytes, "tokenizer section", 0, err);
     p.stop = stop;
-    const bool pieces = fvlm_tokenizer_has_kind(json, n_bytes);
-    if (pieces)
+    if (fvlm_tokenizer_has_kind(json, n_bytes))
         fvlm_sentencepiece_create(&t->pieces, &t->vocab, &p);
     else
-        find_members(&p, at);
-    for (int i = 0; !pieces && !p.st && i < N_MEMBERS; i++) {
-        p.pos = at[order[i]];
-        if (p.pos) read_member(t, order[i], &p);
-    }
+        read_byte_level(t, &p);
     free(copy);
     *out = t;
     if (p.st) fvlm_tokenizer_destroy(out);
