@@ -84,6 +84,15 @@ size_t test_count_entries(const char *folder)
     return n;
 }
 
+void test_hide_folder(char *message, const char *folder)
+{
+    const size_t n = strlen(folder);
+    for (char *at = message; (at = strstr(at, folder)); at++) {
+        *at = 'F';
+        memmove(at + 1, at + n, strlen(at + n) + 1);
+    }
+}
+
 uint64_t test_u64(test_rng *r)
 {
     uint64_t x = r->state;

@@ -18,6 +18,9 @@ uint8_t *test_read_file(const char *path, size_t *n_bytes); /* malloc'd; NULL if
 bool test_write_file(const char *path, const void *bytes, size_t n_bytes);
 size_t test_count_entries(const char *folder); /* without "." and ".." */
 
+/* Replaces the folder's path by "F" wherever a message has it. */
+void test_hide_folder(char *message, const char *folder);
+
 /* xorshift64*: the same numbers everywhere. seed is never 0. */
 typedef struct {
     uint64_t state;
