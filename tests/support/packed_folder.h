@@ -9,7 +9,7 @@
 
 #define PACKED_MODULE "model.layers.0.mlp.up_proj"
 
-enum { PACKED_MAX = 1 << 16 };
+enum { PACKED_MAX = 1 << 22 };
 
 /* A tensor of model.safetensors. */
 typedef struct {

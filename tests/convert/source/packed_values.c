@@ -72,7 +72,7 @@ static void gptq(void **state)
         const bool symmetric = i / 5 % 2, mixed = i / 10 % 2 && group;
         const unsigned b = bits[i / 20];
         char type[64], *end = type + sprintf(type, "int%d-%s", b <= 4 ? 4 : 8, symmetric ? "sym" : "asym");
-        /* 160 columns: slabs and words end inside */
+        /* 160 columns: words end inside */
         packed_make_columns(160, 384, group, b, types[i % 3],
                             (packed_columns){.plus = i % 2 && b > 2, .mixed = mixed, .symmetric = symmetric});
         snprintf(end, 32, group ? "-g%zu" : "-row", group);
@@ -92,7 +92,19 @@ static void awq(void **state)
     }
 }
 
-/* Slabs of columns: a tensor wider than one, read by several threads at once. */
+/* A slab of columns has 2^21 codes, here 2048 columns: the second begins inside. */
+enum { SLAB_IN = 1024, SLAB_OUT = 2048 + 96 };
+
+static void two_slabs(void **state)
+{
+    (void)state;
+    for (int awq = 0; awq < 2; awq++) {
+        packed_make_columns(SLAB_OUT, SLAB_IN, 128, 4, "F16", (packed_columns){.awq = awq, .plus = !awq});
+        packed_check("int4-asym-g128", true);
+    }
+}
+
+/* Several threads at once read a tensor wider than a slab. */
 static void *read_rows(void *ctx)
 {
     fvlm_source *src = ctx;
@@ -107,7 +119,7 @@ static void many_threads(void **state)
     pthread_t threads[20]; /* more than slabs are kept */
     fvlm_source *src;
     fvlm_err err;
-    packed_make_columns(1024, 64, 32, 4, "F16", (packed_columns){.plus = true});
+    packed_make_columns(SLAB_OUT, SLAB_IN, 128, 4, "F16", (packed_columns){.plus = true});
     must(packed_open(&src, &err), &err);
     for (size_t i = 0; i < 20; i++) assert_int_equal(pthread_create(&threads[i], NULL, read_rows, src), 0);
     for (size_t i = 0; i < 20; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
@@ -117,8 +129,8 @@ static void many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mlx), cmocka_unit_test(mlx_floats),   cmocka_unit_test(gptq),
-        cmocka_unit_test(awq), cmocka_unit_test(many_threads),
+        cmocka_unit_test(mlx), cmocka_unit_test(mlx_floats), cmocka_unit_test(gptq),
+        cmocka_unit_test(awq), cmocka_unit_test(two_slabs),  cmocka_unit_test(many_threads),
     };
     test_folder(packed_folder.path);
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
