@@ -41,6 +41,9 @@ typedef enum {
 
 const char *fvlm_onnx_type_name(int32_t type); /* "FLOAT16", as onnx.proto has it; "type 99" is "type unknown" */
 unsigned fvlm_onnx_type_bits(int32_t type);    /* of an element; 0 for strings and unknown types */
+/* The least and most integer of a type that floats are quantized to: at most 16 bits. False for other types, with
+ * *least and *most as they were. */
+bool fvlm_onnx_type_limits(int32_t type, double *least, double *most);
 
 /* An initializer, the value of a Constant node, or a tensor attribute. */
 typedef struct {

@@ -75,6 +75,16 @@ unsigned fvlm_onnx_type_bits(int32_t type)
     return row ? row->bits : 0;
 }
 
+bool fvlm_onnx_type_limits(int32_t type, double *least, double *most)
+{
+    const bool is_signed = type == FVLM_ONNX_I4 || type == FVLM_ONNX_I8 || type == FVLM_ONNX_I16;
+    if (!is_signed && type != FVLM_ONNX_U4 && type != FVLM_ONNX_U8 && type != FVLM_ONNX_U16) return false;
+    const double n = (double)(1u << fvlm_onnx_type_bits(type));
+    *least = is_signed ? -n / 2 : 0;
+    *most = *least + n - 1;
+    return true;
+}
+
 /* "FLOAT [96, 3]" */
 static const char *shape_text(const fvlm_graph_tensor *t, char out[256])
 {

@@ -112,11 +112,6 @@ static fvlm_status choose_input(fvlm_net_input *out, const fvlm_graph_value *v, 
  * lack. */
 static fvlm_status check_pixels(const fvlm_tower *t, const fvlm_net_value *input)
 {
-    static const struct {
-        int32_t type;
-        double low, high;
-    } integers[] = {{FVLM_ONNX_U8, 0, 255},         {FVLM_ONNX_I8, -128, 127}, {FVLM_ONNX_U16, 0, 65535},
-                    {FVLM_ONNX_I16, -32768, 32767}, {FVLM_ONNX_U4, 0, 15},     {FVLM_ONNX_I4, -8, 7}};
     const double slack = 1.0 / 16;
     const fvlm_graph *g = fvlm_net_graph(t->net);
     for (size_t i = 0; i < fvlm_graph_n_nodes(g); i++) {
@@ -125,17 +120,18 @@ static fvlm_status check_pixels(const fvlm_tower *t, const fvlm_net_value *input
         const fvlm_net_value *q = fvlm_net_value_of(t->net, n->outputs[0]);
         const fvlm_net_value *scale = fvlm_net_value_of(t->net, n->inputs[1]);
         const fvlm_net_value *zero = n->n_inputs > 2 ? fvlm_net_value_of(t->net, n->inputs[2]) : NULL;
-        for (size_t k = 0; k < sizeof integers / sizeof *integers; k++)
-            for (uint64_t c = 0; integers[k].type == q->type && c < scale->n_elems; c++) {
-                const double step = scale->numbers[c], z = !zero ? 0 : zero->numbers[zero->n_elems > 1 ? c : 0];
-                const double low = (integers[k].low - z) * step, high = (integers[k].high - z) * step;
-                char where[192];
-                if (low > slack || high < 1 - slack || step > slack)
-                    return fvlm_fail(t->err, FVLM_UNSUPPORTED,
-                                     "%s: it holds pixels from %.3g to %.3g in steps of %.3g, and FastVLM's are from 0 "
-                                     "to 1; calibrate the graph with such pictures",
-                                     fvlm_graph_node_text(g, n, where), low, high, step);
-            }
+        double least, most;
+        if (!fvlm_onnx_type_limits(q->type, &least, &most)) continue;
+        for (uint64_t c = 0; c < scale->n_elems; c++) {
+            const double step = scale->numbers[c], z = !zero ? 0 : zero->numbers[zero->n_elems > 1 ? c : 0];
+            const double low = (least - z) * step, high = (most - z) * step;
+            char where[192];
+            if (low > slack || high < 1 - slack || step > slack)
+                return fvlm_fail(t->err, FVLM_UNSUPPORTED,
+                                 "%s: it holds pixels from %.3g to %.3g in steps of %.3g, and FastVLM's are from 0 "
+                                 "to 1; calibrate the graph with such pictures",
+                                 fvlm_graph_node_text(g, n, where), low, high, step);
+        }
     }
     return FVLM_OK;
 }

@@ -8,18 +8,15 @@
 #include <math.h>
 #include <string.h>
 
-static double smallest(int32_t type)
-{
-    return type == FVLM_ONNX_I8 ? -128 : type == FVLM_ONNX_I16 ? -32768 : type == FVLM_ONNX_I4 ? -8 : 0;
-}
-
 fvlm_status fvlm_net_quantize(fvlm_net_value **out, fvlm_net *net, fvlm_net_value *x, fvlm_net_value *scale,
                               fvlm_net_value *zero, int32_t type, fvlm_err *err)
 {
     fvlm_status st = FVLM_OK;
     if (zero) type = zero->type;
+    double least = 0, most;
+    fvlm_onnx_type_limits(type, &least, &most);
     bool cuts = !zero || (zero->numbers && zero->n_elems == 1);
-    cuts = cuts && (zero ? zero->numbers[0] : 0) == smallest(type);
+    cuts = cuts && (zero ? zero->numbers[0] : 0) == least;
     if (cuts && fvlm_net_is(x, "Conv")) st = fvlm_net_emit_unary(&x, net, "Relu", x, 0, err);
     fvlm_net_shape shape = fvlm_net_shape_of(x);
     const fvlm_net_quantized q = {.kind = FVLM_QUANTIZED_VALUES, .of = x, .scale = scale, .zero = zero};

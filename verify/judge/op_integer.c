@@ -197,7 +197,7 @@ static fvlm_status run_quantized(fvlm_judge_call *c)
     if (!st && bias) st = fvlm_judge_want_type(c, 8, FVLM_ONNX_I32);
     if (!st && bias) st = fvlm_judge_want_shape(c, 8, 1, c->in[3]->dims);
     if (st) return st;
-    fvlm_quantized_limits(c->in[7]->type, &r.least, &r.most);
+    fvlm_onnx_type_limits(c->in[7]->type, &r.least, &r.most);
     st = conv ? convolve(c, inputs, bias) : multiply(c, inputs);
     return st ? st : finish(c, &r, c->in[7]->type);
 }

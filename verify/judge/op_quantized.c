@@ -60,32 +60,6 @@ static fvlm_status read_sharing(linear *q, const fvlm_judge_call *c)
     return fits ? FVLM_OK : refuse_scales(c, 1);
 }
 
-bool fvlm_quantized_limits(int32_t type, double *least, double *most)
-{
-    switch (type) {
-    case FVLM_ONNX_U8:
-        *least = 0, *most = 255;
-        return true;
-    case FVLM_ONNX_I8:
-        *least = -128, *most = 127;
-        return true;
-    case FVLM_ONNX_U16:
-        *least = 0, *most = 65535;
-        return true;
-    case FVLM_ONNX_I16:
-        *least = -32768, *most = 32767;
-        return true;
-    case FVLM_ONNX_U4:
-        *least = 0, *most = 15;
-        return true;
-    case FVLM_ONNX_I4:
-        *least = -8, *most = 7;
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void quantize_range(void *ctx, uint64_t first, uint64_t end)
 {
     const linear *q = ctx;
@@ -112,7 +86,7 @@ static fvlm_status run_quantize(fvlm_judge_call *c)
     if (q.zero && type && type != q.zero->type)
         return fvlm_judge_refuse(c, "\"output_dtype\" is not the type of input 2");
     if (!type) type = q.zero ? q.zero->type : FVLM_ONNX_U8;
-    if (type < 0 || type > 99 || !fvlm_quantized_limits((int32_t)type, &q.least, &q.most))
+    if (type < 0 || type > 99 || !fvlm_onnx_type_limits((int32_t)type, &q.least, &q.most))
         return fvlm_judge_unsupported(c, "quantizing to %s is not supported",
                                       fvlm_onnx_type_name(type < 0 || type > 99 ? 0 : (int32_t)type));
     st = read_sharing(&q, c);
@@ -140,7 +114,7 @@ static fvlm_status run_dequantize(fvlm_judge_call *c)
     if (!st) st = fvlm_judge_attr_int(c, "output_dtype", 0, &type);
     if (!st && q.zero) st = fvlm_judge_want_type(c, 2, q.x->type);
     if (st) return st;
-    if (!fvlm_quantized_limits(q.x->type, &q.least, &q.most) && q.x->type != FVLM_ONNX_I32)
+    if (!fvlm_onnx_type_limits(q.x->type, &q.least, &q.most) && q.x->type != FVLM_ONNX_I32)
         return fvlm_judge_refuse_type(c, 0);
     if (type && type != FVLM_ONNX_F32 && type != FVLM_ONNX_F16 && type != FVLM_ONNX_BF16)
         return fvlm_judge_unsupported(c, "output_dtype %" PRId64 " is not supported", type);

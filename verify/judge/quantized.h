@@ -5,9 +5,6 @@
 
 #include "verify/judge/call.h"
 
-/* The least and most integer of a quantized type of at most 16 bits; false for other types. */
-bool fvlm_quantized_limits(int32_t type, double *least, double *most);
-
 /* DynamicQuantizeLinear. */
 void fvlm_quantize_dynamically(const float *x, uint64_t n, uint8_t *y, float *scale, uint8_t *zero);
 
