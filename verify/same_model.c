@@ -145,16 +145,22 @@ static bool names_hash(const json_t *sources, const char *hash)
     return false;
 }
 
+/* Of an entry of the sources. */
+static bool is_onnx(const json_t *s)
+{
+    const char *file = json_string_value(json_object_get(s, "file"));
+    const size_t n = file ? strlen(file) : 0;
+    return n > 5 && !strcmp(file + n - 5, ".onnx");
+}
+
 static bool made_from(const fvlm_reader *model, const fvlm_reader *source)
 {
     size_t i;
     json_t *s;
     json_array_foreach((json_t *)(uintptr_t)sources_of(source), i, s)
     {
-        const char *file = json_string_value(json_object_get(s, "file"));
         const char *hash = json_string_value(json_object_get(s, "xxh3_128"));
-        const size_t n = file ? strlen(file) : 0;
-        if (hash && n > 5 && !strcmp(file + n - 5, ".onnx") && !names_hash(sources_of(model), hash)) return false;
+        if (hash && is_onnx(s) && !names_hash(sources_of(model), hash)) return false;
     }
     return true;
 }
@@ -165,9 +171,7 @@ static bool has_onnx(const fvlm_reader *r)
     json_t *s;
     json_array_foreach((json_t *)(uintptr_t)sources_of(r), i, s)
     {
-        const char *file = json_string_value(json_object_get(s, "file"));
-        const size_t n = file ? strlen(file) : 0;
-        if (n > 5 && !strcmp(file + n - 5, ".onnx")) return true;
+        if (is_onnx(s)) return true;
     }
     return false;
 }
