@@ -39,6 +39,7 @@ static fvlm_status count_tokenizer(fvlm_info *out, const char *text, fvlm_err *e
         const char *key;
         size_t *n;
     } lists[] = {{"tokens", &out->tokens}, {"merges", &out->merges}, {"added", &out->added}, {"pieces", &out->tokens}};
+    const size_t n_lists = sizeof lists / sizeof *lists;
     char *copy = malloc(out->tokenizer_bytes); /* keys are decoded in place */
     if (!copy) return fvlm_fail_nomem(err);
     memcpy(copy, text, out->tokenizer_bytes);
@@ -50,8 +51,8 @@ static fvlm_status count_tokenizer(fvlm_info *out, const char *text, fvlm_err *e
     fvlm_json_pull_expect(&p, '{', "'{', the tokenizer");
     while (fvlm_json_pull_member(&p, &first, &key)) {
         size_t i = 0;
-        while (i < 4 && strcmp(key.s, lists[i].key) != 0) i++;
-        if (i < 4 && fvlm_json_pull_peek(&p) == '[')
+        while (i < n_lists && strcmp(key.s, lists[i].key) != 0) i++;
+        if (i < n_lists && fvlm_json_pull_peek(&p) == '[')
             for (p.pos++, first_element = true; fvlm_json_pull_element(&p, &first_element); *lists[i].n += 1)
                 fvlm_json_pull_skip(&p, &begin, &end);
         else
