@@ -9,10 +9,11 @@
 #include "tests/reference/tiles_cases.h"
 #include "tests/support/check.h"
 #include "tests/support/edited_model.h"
-#include "tests/support/random_model.h"
+#include "tests/support/model_run.h"
 #include "tests/support/support.h"
 
 static char folder[256];
+static const fvlm_model_options two_threads = {.threads = 2};
 
 static void same_hash(const char *what, uint32_t w, uint32_t h, const void *bytes, size_t n, const char *want)
 {
@@ -81,16 +82,16 @@ static void rows_are_llavas(void **state)
             const fvlm_splice s = fvlm_splice_plan(&c, &t);
             assert_int_equal(s.tokens, splices[i].merged[m].tokens);
             float rows[MOST], newline = 9999;
-            size_t kept = s.newlines;
+            size_t copied = s.newlines;
             assert_true(s.tokens <= MOST);
             for (size_t k = 0; k < MOST; k++) rows[k] = -1;
             for (size_t square = 0; square < fvlm_tiles_count(&t); square++) {
                 float from[ALL];
                 for (size_t r = 0; r < ALL; r++) from[r] = (float)(square * ALL + r);
-                kept += fvlm_splice_copy(&s, square, from, 1, rows);
+                copied += fvlm_splice_copy(&s, square, from, 1, rows);
             }
             fvlm_splice_copy_newlines(&s, &newline, 1, rows);
-            assert_int_equal(kept, s.tokens);
+            assert_int_equal(copied, s.tokens);
             for (size_t k = s.tokens; k < MOST; k++) assert_true(rows[k] == -1);
             same_hash(fvlm_merge_name(merge), w, h, rows, s.tokens * sizeof *rows, splices[i].merged[m].order);
         }
@@ -103,15 +104,6 @@ static void write_model(const random_model *r, const char *path)
     fvlm_err err = {0};
     remove(path);
     if (random_model_write(r, path, &err)) fail_msg("%s", err.msg);
-}
-
-static fvlm_model *open_model(const char *path)
-{
-    fvlm_model *m;
-    fvlm_err err = {0};
-    const fvlm_model_options o = {.threads = 2};
-    if (fvlm_model_open(&m, path, &o, &err)) fail_msg("%s", err.msg);
-    return m;
 }
 
 static random_model tiled_model(fvlm_merge merge)
@@ -153,7 +145,7 @@ static void answers_from_rows(void **state)
     for (uint32_t merge = FVLM_MERGE_FLAT; merge <= FVLM_MERGE_UNPAD; merge++) {
         const random_model r = tiled_model((fvlm_merge)merge);
         write_model(&r, path);
-        fvlm_model *m = open_model(path);
+        fvlm_model *m = open_model(path, &two_threads);
         const fvlm_config *c = fvlm_model_config(m);
         const fvlm_image image = {.path = picture};
         const size_t width = c->llm.hidden, n = fvlm_model_image_tokens(c, c->vision.image_size);
@@ -223,7 +215,7 @@ static void own_tiling(void **state)
     r.config.tiles.n_sizes = 1;
     r.config.tiles.size[0][0] = 2 * side, r.config.tiles.size[0][1] = 3 * side;
     write_model(&r, tiled);
-    fvlm_model *m = open_model(plain), *n = open_model(tiled);
+    fvlm_model *m = open_model(plain, &two_threads), *n = open_model(tiled, &two_threads);
     const fvlm_image told = {.path = picture, .tiling = {.columns = 2, .rows = 3}},
                      off = {.path = picture, .tiling.off = true}, usual = {.path = picture};
     assert_int_equal(fvlm_model_encode(m, &told, &a, &err), FVLM_OK);
@@ -279,7 +271,7 @@ static void refusals(void **state)
     random_model r = tiled_model(FVLM_MERGE_FLAT);
     r.config.llm.context = 40;
     write_model(&r, path);
-    fvlm_model *m = open_model(path);
+    fvlm_model *m = open_model(path, &two_threads);
     const uint32_t side = r.config.vision.image_size, stride = r.config.vision.stride;
     fvlm_image image = {.path = picture, .side = side + stride};
     assert_int_equal(fvlm_model_check_image(m, &image, &err), FVLM_USAGE);
