@@ -2,6 +2,8 @@
 /* byte_letters.c - see byte_letters.h. */
 #include "format/byte_letters.h"
 
+#include <string.h>
+
 #include "format/base/utf8.h"
 
 int fvlm_byte_letters_value(int32_t c)
@@ -23,4 +25,12 @@ bool fvlm_byte_letters_decode(const char *s, size_t n, char *out, size_t *n_out)
         if (out) out[*n_out] = (char)byte;
     }
     return true;
+}
+
+int fvlm_byte_letters_from_hex(const char *s, size_t n)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>') return -1;
+    const char *high = memchr(digits, s[3], 16), *low = memchr(digits, s[4], 16);
+    return high && low ? (int)(16 * (high - digits) + (low - digits)) : -1;
 }

@@ -5,11 +5,11 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "format/base/utf8.h"
+#include "format/byte_letters.h"
 #include "format/config.h"
 
 enum { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
@@ -66,15 +66,10 @@ static fvlm_status check_unknown(const FvlmSentencepiece__Model *m, fvlm_err *er
 static fvlm_status check_bytes(const FvlmSentencepiece__Model *m, fvlm_err *err)
 {
     bool found[256] = {false};
-    char spelled[8];
     for (size_t i = 0; i < m->n_pieces; i++) {
-        unsigned b = 0;
         if (m->pieces[i]->type != BYTE) continue;
-        for (; b < 256; b++) {
-            snprintf(spelled, sizeof spelled, "<0x%02X>", b);
-            if (!strcmp(spelled, m->pieces[i]->piece)) break;
-        }
-        if (b == 256)
+        const int b = fvlm_byte_letters_from_hex(m->pieces[i]->piece, strlen(m->pieces[i]->piece));
+        if (b < 0)
             return fvlm_fail(err, FVLM_BAD_INPUT, "piece %zu, \"%.64s\", is a byte, expected <0x00> to <0xFF>", i,
                              m->pieces[i]->piece);
         found[b] = true;

@@ -3,11 +3,11 @@
 #include "reference/tokenizer/piece_table.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "format/base/grow.h"
+#include "format/byte_letters.h"
 
 bool fvlm_piece_table_read_texts(fvlm_piece_table *v, fvlm_json_pull *p)
 {
@@ -72,17 +72,14 @@ static fvlm_status find_reserved(fvlm_piece_table *v, fvlm_err *err)
     v->unknown = FVLM_NO_PIECE;
     for (size_t id = 0; id < v->n; id++) {
         const fvlm_piece *x = &v->pieces[id];
-        char spelled[8];
-        unsigned b = 256;
         if (x->type == FVLM_PIECE_UNUSED) v->has_unused = true;
         if (x->type == FVLM_PIECE_UNKNOWN && v->unknown != FVLM_NO_PIECE)
             return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: pieces %u and %zu are both unknown", v->unknown,
                              id);
         if (x->type == FVLM_PIECE_UNKNOWN) v->unknown = (uint32_t)id;
         if (x->type != FVLM_PIECE_BYTE) continue;
-        do snprintf(spelled, sizeof spelled, "<0x%02X>", --b);
-        while (b && (x->n_bytes != 6 || memcmp(spelled, v->text + x->at, 6) != 0));
-        if (x->n_bytes != 6 || memcmp(spelled, v->text + x->at, 6) != 0 || v->of_byte[b] != FVLM_NO_PIECE)
+        const int b = fvlm_byte_letters_from_hex(v->text + x->at, x->n_bytes);
+        if (b < 0 || v->of_byte[b] != FVLM_NO_PIECE)
             return fvlm_fail(err, FVLM_BAD_INPUT, "damaged tokenizer: piece %zu is not a byte, or one of two", id);
         v->of_byte[b] = (uint32_t)id;
         n_bytes++;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "reference/tokenizer/tokenizer_section.h"
+#include "format/byte_letters.h"
 #include "reference/tokenizer/sentencepiece.h"
 #include "reference/tokenizer/sentencepiece_internal.h"
 
@@ -110,8 +111,7 @@ static fvlm_status add_surface(reader *r, uint32_t id)
         i += space ? 3 : 1;
     }
     if (x->type == FVLM_PIECE_BYTE) {
-        for (n = 0; r->s->table.of_byte[n] != id;) n++;
-        text[0] = (char)n;
+        text[0] = (char)fvlm_byte_letters_from_hex(s, x->n_bytes);
         n = 1;
     }
     return fvlm_token_table_add(r->surfaces, id, text, n, x->type == FVLM_PIECE_CONTROL, r->p->err);
