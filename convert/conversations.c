@@ -123,19 +123,19 @@ static void unescape(char *text)
 
 static fvlm_status by_template(const fvlm_conversation **out, const char *file, const char *template, fvlm_err *err)
 {
-    char *text = fvlm_asprintf("%s", template);
-    const char *why = "is not one that fvlm recognizes";
+    char *text = fvlm_strdup(template);
     if (!text) return fvlm_fail_nomem(err);
     unescape(text);
     size_t i = 0;
     while (i < COUNT(fingerprints) && !has_fragments(text, fingerprints[i].fragments)) i++;
     free(text);
-    if (i < COUNT(fingerprints) && fingerprints[i].name) {
+    const bool known = i < COUNT(fingerprints);
+    if (known && fingerprints[i].name) {
         *out = fvlm_conversation_find(fingerprints[i].name);
         return FVLM_OK;
     }
-    if (i < COUNT(fingerprints)) why = fingerprints[i].why;
-    return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": the chat template %s" CHOOSE, file, why);
+    return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": the chat template %s" CHOOSE, file,
+                     known ? fingerprints[i].why : "is not one that fvlm recognizes");
 }
 
 /* "chat_template" is a text, or a list of {"name", "template"}, of which "default" counts. */

@@ -13,10 +13,14 @@ static const char config_name[] = "tokenizer_config.json", added_name[] = "added
 
 /* ---- what is special ---- */
 
-/* value: a token's text, or an object with "content"; anything else names no token. */
+const char *fvlm_vocabulary_token_text(const json_t *value)
+{
+    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+}
+
 static fvlm_status name_one(fvlm_vocabulary *v, const json_t *value, fvlm_err *err)
 {
-    const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+    const char *text = fvlm_vocabulary_token_text(value);
     if (!text) return FVLM_OK;
     if (!v->named_special) v->named_special = json_object();
     return json_object_set_new(v->named_special, text, json_true()) ? fvlm_fail_nomem(err) : FVLM_OK;
@@ -106,13 +110,6 @@ fvlm_status fvlm_vocabulary_choose_splitting(fvlm_vocabulary *v, const fvlm_sour
     return FVLM_OK;
 }
 
-/* The token of the name in tokenizer_config.json. */
-static const char *named_token(const fvlm_vocabulary *v, const char *name)
-{
-    const json_t *value = json_object_get(v->config, name);
-    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
-}
-
 /* transformers' LlamaTokenizer adds bos_token unless told not to; other classes do what the post_processor says. */
 fvlm_status fvlm_vocabulary_choose_bos(fvlm_vocabulary *v, const char *full_bos, fvlm_err *err)
 {
@@ -121,13 +118,13 @@ fvlm_status fvlm_vocabulary_choose_bos(fvlm_vocabulary *v, const char *full_bos,
     const char *class = class_of(v), *bos = full_bos;
     const bool by_class = class && is_class(class, llama, 1);
     if (by_class && json_is_false(adds)) bos = NULL;
-    if (by_class && !json_is_false(adds)) bos = named_token(v, "bos_token");
+    if (by_class && !json_is_false(adds)) bos = fvlm_vocabulary_token_text(json_object_get(v->config, "bos_token"));
     if (!bos && json_is_true(adds))
         return fvlm_fail(err, by_class ? FVLM_BAD_INPUT : FVLM_UNSUPPORTED,
                          by_class ? "\"%s\": \"add_bos_token\" is set, but there is no \"bos_token\""
                                   : "\"%s\": \"add_bos_token\" is set, which is not supported",
                          config_name);
-    char *copy = bos ? fvlm_asprintf("%s", bos) : NULL;
+    char *copy = bos ? fvlm_strdup(bos) : NULL;
     free(v->bos);
     v->bos = copy;
     return bos && !copy ? fvlm_fail_nomem(err) : FVLM_OK;

@@ -61,7 +61,7 @@ static size_t find_piece(const fvlm_vocabulary *v, const char *text)
 static fvlm_status add_default(fvlm_vocabulary *v, const char *key, const char *otherwise, fvlm_err *err)
 {
     const json_t *value = json_object_get(v->config, key);
-    const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+    const char *text = fvlm_vocabulary_token_text(value);
     if (!value) text = otherwise;
     if (!text) return FVLM_OK;
     for (size_t i = 0; i < v->n_added; i++)
@@ -83,7 +83,7 @@ static fvlm_status add_default(fvlm_vocabulary *v, const char *key, const char *
 static fvlm_status choose_bos(fvlm_vocabulary *v, fvlm_err *err)
 {
     const json_t *value = json_object_get(v->config, "bos_token");
-    const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+    const char *text = fvlm_vocabulary_token_text(value);
     if (!value) text = "<s>";
     if (json_is_false(json_object_get(v->config, "add_bos_token"))) return FVLM_OK;
     if (!text) return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"bos_token\" names no token", config_name);
@@ -99,7 +99,7 @@ static fvlm_status check_user(const fvlm_vocabulary *v, fvlm_err *err)
 {
     size_t n_bytes = 0;
     for (size_t id = 0; id < v->n_tokens; id++)
-        n_bytes += v->pieces->message->pieces[id]->type == 4 ? strlen(v->tokens[id]) : 0;
+        n_bytes += v->pieces->message->pieces[id]->type == FVLM_SENTENCEPIECE_USER ? strlen(v->tokens[id]) : 0;
     if (n_bytes <= FVLM_MAX_ADDED_BYTES) return FVLM_OK;
     return fvlm_fail(err, FVLM_LIMIT, "\"%s\": the user-defined pieces have %zu bytes of text, at most %u are allowed",
                      name, n_bytes, FVLM_MAX_ADDED_BYTES);
@@ -117,7 +117,7 @@ fvlm_status fvlm_vocabulary_from_pieces(fvlm_vocabulary *v, fvlm_source *src, fv
     if (!st) st = add_default(v, "bos_token", "<s>", err);
     if (!st) st = add_default(v, "eos_token", "</s>", err);
     if (!st) st = choose_bos(v, err);
-    if (!st)
+    if (!st) /* LlamaTokenizer finds all of them before it normalizes, whatever the files say */
         for (size_t i = 0; i < v->n_added; i++) v->added[i].flags.normalized = false;
     return st;
 }

@@ -38,7 +38,9 @@ static void put_charsmap(fvlm_text_writer *w, const fvlm_piece_charsmap *m)
 
 static void put_pieces(fvlm_text_writer *w, const FvlmSentencepiece__Model *m)
 {
-    char letter[2] = "";
+    static const char letters[] = {
+        [FVLM_SENTENCEPIECE_NORMAL] = 'n', [FVLM_SENTENCEPIECE_UNKNOWN] = 'u', [FVLM_SENTENCEPIECE_CONTROL] = 'c',
+        [FVLM_SENTENCEPIECE_USER] = 'd',   [FVLM_SENTENCEPIECE_UNUSED] = 'x',  [FVLM_SENTENCEPIECE_BYTE] = 'b'};
     fvlm_text_writer_put(w, ",\"pieces\":[");
     for (size_t i = 0; i < m->n_pieces; i++) {
         if (i) fvlm_text_writer_put(w, ",");
@@ -47,10 +49,7 @@ static void put_pieces(fvlm_text_writer *w, const FvlmSentencepiece__Model *m)
     fvlm_text_writer_put(w, "],\"scores\":[");
     for (size_t i = 0; i < m->n_pieces; i++) put_number(w, i ? "," : "", fvlm_f32_bits(m->pieces[i]->score));
     fvlm_text_writer_put(w, "],\"types\":\"");
-    for (size_t i = 0; i < m->n_pieces; i++) {
-        letter[0] = " nucdxb"[m->pieces[i]->type];
-        fvlm_text_writer_put(w, letter);
-    }
+    for (size_t i = 0; i < m->n_pieces; i++) fvlm_text_writer_put(w, (char[]){letters[m->pieces[i]->type], 0});
     fvlm_text_writer_put(w, "\"");
 }
 
@@ -60,7 +59,7 @@ void fvlm_vocabulary_write_pieces(fvlm_text_writer *w, const fvlm_vocabulary *v)
     const FvlmSentencepiece__TrainerSpec *t = m->trainer_spec;
     const FvlmSentencepiece__NormalizerSpec *n = m->normalizer_spec;
     fvlm_text_writer_put(w, "{\"kind\":\"sentencepiece\",\"model\":");
-    fvlm_text_writer_put(w, t->model_type == 2 ? "\"bpe\"" : "\"unigram\"");
+    fvlm_text_writer_put(w, t->model_type == FVLM_SENTENCEPIECE_BPE ? "\"bpe\"" : "\"unigram\"");
     put_pieces(w, m);
     fvlm_text_writer_put(w, ",\"unknown\":");
     fvlm_text_writer_quote(w, t->unk_surface);

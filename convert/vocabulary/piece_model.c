@@ -12,9 +12,6 @@
 #include "format/byte_letters.h"
 #include "format/config.h"
 
-enum { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
-enum { UNIGRAM = 1, BPE, WORD, CHAR };
-
 size_t fvlm_piece_model_n(const fvlm_piece_model *m)
 {
     return m->message->n_pieces;
@@ -28,7 +25,7 @@ const char *fvlm_piece_model_text(const fvlm_piece_model *m, size_t id)
 bool fvlm_piece_model_is_normal(const fvlm_piece_model *m, size_t id)
 {
     const int type = m->message->pieces[id]->type;
-    return type == NORMAL || type == USER || type == UNUSED;
+    return type == FVLM_SENTENCEPIECE_NORMAL || type == FVLM_SENTENCEPIECE_USER || type == FVLM_SENTENCEPIECE_UNUSED;
 }
 
 static fvlm_status check_piece(const fvlm_piece_model *m, size_t id, fvlm_err *err)
@@ -39,16 +36,17 @@ static fvlm_status check_piece(const fvlm_piece_model *m, size_t id, fvlm_err *e
     if (n > FVLM_MAX_PIECE_BYTES)
         return fvlm_fail(err, FVLM_LIMIT, "piece %zu has %zu bytes, at most %d are allowed", id, n,
                          FVLM_MAX_PIECE_BYTES);
-    if (x->type < NORMAL || x->type > BYTE)
+    if (x->type < FVLM_SENTENCEPIECE_NORMAL || x->type > FVLM_SENTENCEPIECE_BYTE)
         return fvlm_fail(err, FVLM_BAD_INPUT, "piece %zu, \"%.64s\", has the type %d, expected 1 to 6", id, x->piece,
                          x->type);
     if (!isfinite(x->score))
         return fvlm_fail(err, FVLM_BAD_INPUT, "piece %zu, \"%.64s\", has the score %g", id, x->piece, (double)x->score);
-    if (x->type == BYTE && !m->message->trainer_spec->byte_fallback)
+    if (x->type == FVLM_SENTENCEPIECE_BYTE && !m->message->trainer_spec->byte_fallback)
         return fvlm_fail(err, FVLM_BAD_INPUT, "piece %zu, \"%.64s\", is a byte, but byte_fallback is not set", id,
                          x->piece);
     int32_t c;
-    if (x->type != BYTE && !fvlm_piece_model_is_normal(m, id) && fvlm_utf8_next((const uint8_t *)x->piece, n, &c) == n)
+    if (x->type != FVLM_SENTENCEPIECE_BYTE && !fvlm_piece_model_is_normal(m, id) &&
+        fvlm_utf8_next((const uint8_t *)x->piece, n, &c) == n)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "piece %zu, \"%.8s\", is a control piece of one character, which is not supported", id,
                          x->piece);
@@ -58,7 +56,7 @@ static fvlm_status check_piece(const fvlm_piece_model *m, size_t id, fvlm_err *e
 static fvlm_status check_unknown(const FvlmSentencepiece__Model *m, fvlm_err *err)
 {
     size_t n = 0;
-    for (size_t i = 0; i < m->n_pieces; i++) n += m->pieces[i]->type == UNKNOWN;
+    for (size_t i = 0; i < m->n_pieces; i++) n += m->pieces[i]->type == FVLM_SENTENCEPIECE_UNKNOWN;
     if (n == 1) return FVLM_OK;
     return fvlm_fail(err, FVLM_BAD_INPUT, "%s piece is unknown; one must be", n ? "more than one" : "no");
 }
@@ -67,7 +65,7 @@ static fvlm_status check_bytes(const FvlmSentencepiece__Model *m, fvlm_err *err)
 {
     bool found[256] = {false};
     for (size_t i = 0; i < m->n_pieces; i++) {
-        if (m->pieces[i]->type != BYTE) continue;
+        if (m->pieces[i]->type != FVLM_SENTENCEPIECE_BYTE) continue;
         const int b = fvlm_byte_letters_from_hex(m->pieces[i]->piece, strlen(m->pieces[i]->piece));
         if (b < 0)
             return fvlm_fail(err, FVLM_BAD_INPUT, "piece %zu, \"%.64s\", is a byte, expected <0x00> to <0xFF>", i,
@@ -87,10 +85,10 @@ static fvlm_status check_specs(const FvlmSentencepiece__Model *m, fvlm_err *err)
         return fvlm_fail(err, FVLM_BAD_INPUT, "it has no %s; was it cut short?",
                          m->trainer_spec ? "normalizer_spec" : "trainer_spec");
     const int type = m->trainer_spec->model_type;
-    if (type == WORD || type == CHAR)
+    if (type == FVLM_SENTENCEPIECE_WORD || type == FVLM_SENTENCEPIECE_CHAR)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "a model of %s; only unigram and BPE are supported",
-                         type == WORD ? "words" : "characters");
-    if (type != UNIGRAM && type != BPE)
+                         type == FVLM_SENTENCEPIECE_WORD ? "words" : "characters");
+    if (type != FVLM_SENTENCEPIECE_UNIGRAM && type != FVLM_SENTENCEPIECE_BPE)
         return fvlm_fail(err, FVLM_BAD_INPUT, "model_type is %d, expected 1 to 4", type);
     if (d && d->precompiled_charsmap.len)
         return fvlm_fail(err, FVLM_UNSUPPORTED, "it has rules for denormalization, which are not supported");

@@ -7,6 +7,17 @@
 
 #include "format/base/stop.h"
 
+/* The numbers of sentencepiece_model.proto: types of pieces, and of models. */
+enum {
+    FVLM_SENTENCEPIECE_NORMAL = 1,
+    FVLM_SENTENCEPIECE_UNKNOWN,
+    FVLM_SENTENCEPIECE_CONTROL,
+    FVLM_SENTENCEPIECE_USER,
+    FVLM_SENTENCEPIECE_UNUSED,
+    FVLM_SENTENCEPIECE_BYTE
+};
+enum { FVLM_SENTENCEPIECE_UNIGRAM = 1, FVLM_SENTENCEPIECE_BPE, FVLM_SENTENCEPIECE_WORD, FVLM_SENTENCEPIECE_CHAR };
+
 /* A rule set: units of a double array, and what its rules put in, each text with a NUL. Points into the file. */
 typedef struct {
     const uint8_t *trie; /* [n_units] little-endian u32, not aligned */

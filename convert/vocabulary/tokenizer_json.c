@@ -38,7 +38,7 @@ static bool read_template(fvlm_vocabulary *v, const json_t *template)
     if (n < 1 || n > 2 || !json_object_get(json_array_get(template, n - 1), "Sequence")) return false;
     if (n == 1) return true;
     if (!v->may_add_bos || !text || v->bos) return false;
-    v->bos = fvlm_asprintf("%s", text);
+    v->bos = fvlm_strdup(text);
     return v->bos;
 }
 

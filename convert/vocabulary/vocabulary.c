@@ -2,7 +2,8 @@
 /* vocabulary.c - which of a checkpoint's tokenizer files are read. tokenizer.json is a whole tokenizer; vocab.json,
  * merges.txt and the added tokens are one in parts, of which tokenizer.json supplies those that are missing. Where both
  * are there, they must agree: Apple's predict.py reads the parts, while AutoTokenizer prefers tokenizer.json, or takes
- * some of each, depending on its version. */
+ * some of each, depending on its version. tokenizer.model is a whole SentencePiece tokenizer, read where vocab.json is
+ * not there. */
 #include "convert/vocabulary/vocabulary.h"
 
 #include <stdio.h>
@@ -82,8 +83,7 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
     if (!fvlm_source_has(src, full_name) && !fvlm_source_has(src, vocab_name))
         return fvlm_fail(err, FVLM_BAD_INPUT,
                          "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json nor "
-                         "tokenizer.model; copy them "
-                         "from the checkpoint");
+                         "tokenizer.model; copy them from the checkpoint");
     if (!use || strcmp(use, full_name) != 0) return read_parts(v, full, src, o, err);
     fvlm_status st = fvlm_vocabulary_from_tokenizer_json(v, src, err);
     if (!st) st = fvlm_vocabulary_read_config(v, src, err);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary_json.c - writes a tokenizer as the container's JSON (format/SPEC.md, section 7). Not by way of a tree, as
  * there are hundreds of thousands of strings. */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
 #include "format/header.h"

@@ -95,6 +95,9 @@ fvlm_status fvlm_vocabulary_choose_bos(fvlm_vocabulary *v, const char *full_bos,
 fvlm_status fvlm_vocabulary_read_added(fvlm_vocabulary *v, fvlm_source *src, const fvlm_vocabulary *full,
                                        fvlm_err *err);
 
+/* The token that a value of tokenizer_config.json names: its text, or an object with "content"; NULL: none. */
+const char *fvlm_vocabulary_token_text(const json_t *value);
+
 /* vocabulary_check.c: refuses what contradicts itself, and a tokenizer without one of the added tokens that the prompt
  * needs (separated by spaces). Sorts the added tokens by id. Sets drops_bytes. */
 fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, const char *needed, fvlm_err *err);
