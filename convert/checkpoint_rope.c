@@ -36,13 +36,21 @@ static bool linear_by_one(const json_t *object, const char *type)
     return !strcmp(type, "linear") && fvlm_config_is_number(json_object_get(object, "factor"), 1);
 }
 
+static bool same_scaling(const fvlm_config *a, const fvlm_config *b)
+{
+    return a->llm.rope_scaling == b->llm.rope_scaling && a->llm.rope_factor == b->llm.rope_factor &&
+           a->llm.rope_low == b->llm.rope_low && a->llm.rope_high == b->llm.rope_high &&
+           a->llm.rope_original == b->llm.rope_original;
+}
+
 /* {"rope_type": "linear", "factor"} or {"rope_type": "llama3", "factor", "low_freq_factor", "high_freq_factor",
  * "original_max_position_embeddings"}, and nothing else. */
 static void read_scaling(rope *s, fvlm_json_fields *f, fvlm_rope_scaling kind)
 {
     static const char *const keys[] = {
-        "rope_type", "type", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings",
-        "rope_theta"};
+        "rope_type",       "type", "factor", "original_max_position_embeddings", "rope_theta", "low_freq_factor",
+        "high_freq_factor"};
+    const size_t n = kind == FVLM_ROPE_LINEAR ? 5 : 7; /* the last two are llama3's */
     const char *key;
     json_t *v;
     char text[64];
@@ -50,8 +58,8 @@ static void read_scaling(rope *s, fvlm_json_fields *f, fvlm_rope_scaling kind)
     json_object_foreach((json_t *)f->object, key, v)
     {
         size_t i = 0;
-        while (i < 7 && strcmp(key, keys[i]) != 0) i++;
-        if (!json_is_null(v) && (i == 7 || (kind == FVLM_ROPE_LINEAR && (i == 3 || i == 4))))
+        while (i < n && strcmp(key, keys[i]) != 0) i++;
+        if (!json_is_null(v) && i == n)
             fvlm_config_refuse(f, FVLM_UNSUPPORTED, "\"%.64s\" is %s, which is not supported", key,
                                fvlm_config_value(v, text));
     }
@@ -66,7 +74,7 @@ static void read_scaling(rope *s, fvlm_json_fields *f, fvlm_rope_scaling kind)
         if (!(c->llm.rope_low < c->llm.rope_high))
             fvlm_config_refuse(f, FVLM_BAD_INPUT, "\"low_freq_factor\" is not below \"high_freq_factor\"");
     }
-    if (before.llm.rope_scaling && memcmp(&before.llm, &c->llm, sizeof c->llm) != 0)
+    if (before.llm.rope_scaling && !same_scaling(&before, c))
         fvlm_config_refuse(f, FVLM_BAD_INPUT, "the scaling differs from the one that is given elsewhere");
 }
 
