@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* checkpoint_keys.c - keys of config.json that change the arithmetic and that the executor does not implement. */
+/* checkpoint_keys.c - refuses by name the keys of config.json that ask for other arithmetic than the executor's. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static const struct {
     {"mm_use_im_patch_token", false},
     {"mm_resampler", false},
     {"quantiz", false},
-    {"rope", false},    /* of which read by name: see is_harmless */
+    {"rope", false}, /* is_read names those that are read */
     {"rotary", true},
     {"softcap", false},
     {"soft_cap", false},

@@ -79,7 +79,7 @@ static fvlm_status read_numbers(fvlm_packed_setting *s, const json_t *o, fvlm_er
     return FVLM_OK;
 }
 
-/* What changes the arithmetic or the layout and is not implemented. */
+/* Keys that ask for other arithmetic or another layout are refused by name. */
 static fvlm_status refuse_extras(const json_t *o, fvlm_err *err)
 {
     static const char *const off[] = {"is_marlin_format", "adapter", "rotation", "is_transposed"};
