@@ -10,21 +10,27 @@
 
 static const char IMAGE[] = "<image>", QUESTION[] = "{prompt}";
 
+static fvlm_status append(uint32_t **ids, size_t *n, const uint32_t *more, size_t n_more, fvlm_err *err)
+{
+    size_t capacity = *n;
+    if (!fvlm_grow(ids, &capacity, *n + n_more, sizeof *more)) return fvlm_fail_nomem(err);
+    if (n_more) memcpy(*ids + *n, more, n_more * sizeof *more);
+    *n += n_more;
+    return FVLM_OK;
+}
+
 /* Appends the ids of text to *ids. */
-static fvlm_status append(const fvlm_model *m, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
-                          fvlm_err *err)
+static fvlm_status append_text(const fvlm_model *m, const char *text, size_t n_bytes, uint32_t **ids, size_t *n,
+                               fvlm_err *err)
 {
     if (n_bytes == 0) return FVLM_OK;
     uint32_t *more;
     size_t n_more;
-    const fvlm_status st = fvlm_tokenizer_encode(m->tokenizer, text, n_bytes, &more, &n_more, err);
+    fvlm_status st = fvlm_tokenizer_encode(m->tokenizer, text, n_bytes, &more, &n_more, err);
     if (st) return st;
-    size_t capacity = *n;
-    const bool ok = fvlm_grow(ids, &capacity, *n + n_more, sizeof *more);
-    if (ok && n_more) memcpy(*ids + *n, more, n_more * sizeof *more);
-    if (ok) *n += n_more;
+    st = append(ids, n, more, n_more, err);
     free(more);
-    return ok ? FVLM_OK : fvlm_fail_nomem(err);
+    return st;
 }
 
 /* The template with the question in it, malloc'd; NULL if out of memory. The config's reader has checked that it has
@@ -51,27 +57,20 @@ fvlm_status fvlm_prompt_ids(const fvlm_model *m, const char *question, bool with
     fvlm_status st = fvlm_model_require_llm(m, err);
     if (!st) st = check(question, err);
     if (st) return st;
-    if (m->config->llm.has_bos) { /* LLaVA keeps the one that its tokenizer puts before the first side */
-        *ids = fvlm_alloc(1, sizeof **ids);
-        if (!*ids) return fvlm_fail_nomem(err);
-        (*ids)[(*n)++] = m->config->llm.bos;
-    }
     char *text = fill_template(m->config->prompt, question);
-    if (!text) {
-        free(*ids);
-        *ids = NULL;
-        return fvlm_fail_nomem(err);
-    }
+    if (!text) return fvlm_fail_nomem(err);
+    /* LLaVA keeps the one that its tokenizer puts before the first side. */
+    if (m->config->llm.has_bos) st = append(ids, n, &m->config->llm.bos, 1, err);
 
     char *marker = strstr(text, IMAGE), *rest = marker + strlen(IMAGE);
     if (with_image) {
-        st = append(m, text, (size_t)(marker - text), ids, n, err);
+        if (!st) st = append_text(m, text, (size_t)(marker - text), ids, n, err);
         *split = *n;
-        if (!st) st = append(m, rest, strlen(rest), ids, n, err);
+        if (!st) st = append_text(m, rest, strlen(rest), ids, n, err);
     } else {
         if (*rest == '\n') rest++;
         memmove(marker, rest, strlen(rest) + 1);
-        st = append(m, text, strlen(text), ids, n, err);
+        if (!st) st = append_text(m, text, strlen(text), ids, n, err);
         *split = *n;
     }
     free(text);
