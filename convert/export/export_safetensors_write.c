@@ -45,20 +45,17 @@ static fvlm_status fill(const fvlm_export_stream *stream, uint64_t first, size_t
     const source *s = stream->ctx;
     const fvlm_entry *e = s->entry;
     const char *name = e->values.tensor ? e->values.tensor->name : "";
-    float *row = t->scratch, *other = row + e->cols;
+    float *row = t->scratch;
+    fvlm_status st = FVLM_OK;
     if (e->kind == FVLM_ENTRY_COUNTER) {
         memset(bytes, 0, 8);
         return FVLM_OK;
     }
-    for (size_t i = 0; i < n; i++) {
-        uint8_t *out = bytes + i * stream->row_bytes;
-        read_row(s, first + i, row, other);
-        fvlm_status st = fvlm_export_check_row(name, first + i, row, e->cols, err);
-        if (st) return st;
-        if (!fvlm_export_encode(e->type, row, e->cols, out)) return fvlm_export_overflow(name, first + i, err);
-        fvlm_export_measure(e->type, row, out, e->cols, other, t);
+    for (size_t i = 0; i < n && !st; i++) {
+        read_row(s, first + i, row, row + e->cols);
+        st = fvlm_export_round_row(name, first + i, e->cols, e->type, t, bytes + i * stream->row_bytes, err);
     }
-    return FVLM_OK;
+    return st;
 }
 
 /* ---- the biases of attention, a block for each task ---- */

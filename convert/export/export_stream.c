@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "convert/export/target.h"
-#include "format/decode.h"
 
 #define BLOCK_BYTES ((size_t)1 << 20)
 
@@ -19,17 +18,6 @@ typedef struct {
     fvlm_export_thread *thread; /* [n_threads] */
     atomic_ullong done;
 } job;
-
-void fvlm_export_measure(fvlm_type type, const float *row, const uint8_t *bytes, size_t cols, float *other,
-                         fvlm_export_thread *t)
-{
-    if (type.kind == FVLM_F32) return;
-    fvlm_decode_floats(type, bytes, cols, other);
-    for (size_t k = 0; k < cols; k++) {
-        t->changed += ((double)other[k] - row[k]) * ((double)other[k] - row[k]);
-        t->all += (double)row[k] * row[k];
-    }
-}
 
 static uint64_t rows_of_block(const fvlm_export_stream *s)
 {

@@ -114,14 +114,9 @@ static uint8_t *put_block(const fvlm_gguf_tensor *t, size_t n, size_t k, uint8_t
 static fvlm_status put_floats(const fvlm_gguf_tensor *g, uint64_t n, uint8_t *out, fvlm_export_thread *t, fvlm_err *err)
 {
     const size_t cols = g->values.cols;
-    const char *name = g->values.tensor->name;
-    float *row = t->scratch, *other = row + cols;
-    fvlm_export_values_row(&g->values, n, row, other);
-    fvlm_status st = fvlm_export_check_row(name, n, row, cols, err);
-    if (st) return st;
-    if (!fvlm_export_encode(g->plain, row, cols, out)) return fvlm_export_overflow(name, n, err);
-    fvlm_export_measure(g->plain, row, out, cols, other, t);
-    return FVLM_OK;
+    float *row = t->scratch;
+    fvlm_export_values_row(&g->values, n, row, row + cols);
+    return fvlm_export_round_row(g->values.tensor->name, n, cols, g->plain, t, out, err);
 }
 
 fvlm_status fvlm_gguf_fill(const fvlm_export_stream *s, uint64_t first, size_t n, uint8_t *bytes, fvlm_export_thread *t,

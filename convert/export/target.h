@@ -88,10 +88,6 @@ struct fvlm_export_stream {
     fvlm_export_tensor *report; /* its error is set; may be NULL */
 };
 
-/* Adds to t what rounding row to type changed; bytes has the rounded row, other is scratch for cols values. */
-void fvlm_export_measure(fvlm_type type, const float *row, const uint8_t *bytes, size_t cols, float *other,
-                         fvlm_export_thread *t);
-
 /* Streams all of them; x->total must count the bytes of all streams of all files. */
 fvlm_status fvlm_export_stream_rows(fvlm_export *x, const fvlm_export_stream *streams, size_t n, fvlm_err *err);
 

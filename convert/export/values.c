@@ -38,7 +38,22 @@ void fvlm_export_values_row(const fvlm_export_values *v, uint64_t n, float *out,
     }
 }
 
-bool fvlm_export_encode(fvlm_type type, const float *x, size_t n, uint8_t *out)
+fvlm_status fvlm_export_values_vector(float **out, const fvlm_reader *r, const char *name, fvlm_err *err)
+{
+    fvlm_export_values v;
+    *out = NULL;
+    fvlm_status st = fvlm_export_values_open(&v, r, name, err);
+    if (st) return st;
+    *out = fvlm_alloc(v.cols, sizeof **out);
+    if (!*out) return fvlm_fail_nomem(err);
+    fvlm_export_values_row(&v, 0, *out, NULL);
+    return FVLM_OK;
+}
+
+/* ---- rounding ---- */
+
+/* False if a value overflows f16. */
+static bool encode(fvlm_type type, const float *x, size_t n, uint8_t *out)
 {
     bool fits = true;
     for (size_t i = 0; i < n; i++) {
@@ -55,30 +70,29 @@ bool fvlm_export_encode(fvlm_type type, const float *x, size_t n, uint8_t *out)
     return fits;
 }
 
-fvlm_status fvlm_export_check_row(const char *name, uint64_t n, const float *row, size_t cols, fvlm_err *err)
+static void measure(fvlm_type type, const float *row, const uint8_t *bytes, size_t cols, float *other,
+                    fvlm_export_thread *t)
 {
+    if (type.kind == FVLM_F32) return;
+    fvlm_decode_floats(type, bytes, cols, other);
+    for (size_t k = 0; k < cols; k++) {
+        t->changed += ((double)other[k] - row[k]) * ((double)other[k] - row[k]);
+        t->all += (double)row[k] * row[k];
+    }
+}
+
+fvlm_status fvlm_export_round_row(const char *name, uint64_t n, size_t cols, fvlm_type type, fvlm_export_thread *t,
+                                  uint8_t *out, fvlm_err *err)
+{
+    float *row = t->scratch;
     for (size_t k = 0; k < cols; k++)
         if (!isfinite(row[k]))
             return fvlm_fail(err, FVLM_BAD_INPUT, "tensor \"%s\": row %" PRIu64 ", input %zu is %s", name, n, k,
                              isnan(row[k]) ? "NaN" : "infinite");
-    return FVLM_OK;
-}
-
-fvlm_status fvlm_export_overflow(const char *name, uint64_t n, fvlm_err *err)
-{
-    return fvlm_fail(err, FVLM_BAD_INPUT,
-                     "tensor \"%s\": row %" PRIu64 " has a value that f16 cannot hold; use --type bf16 or f32", name,
-                     n);
-}
-
-fvlm_status fvlm_export_values_vector(float **out, const fvlm_reader *r, const char *name, fvlm_err *err)
-{
-    fvlm_export_values v;
-    *out = NULL;
-    fvlm_status st = fvlm_export_values_open(&v, r, name, err);
-    if (st) return st;
-    *out = fvlm_alloc(v.cols, sizeof **out);
-    if (!*out) return fvlm_fail_nomem(err);
-    fvlm_export_values_row(&v, 0, *out, NULL);
+    if (!encode(type, row, cols, out))
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "tensor \"%s\": row %" PRIu64 " has a value that f16 cannot hold; use --type bf16 or f32",
+                         name, n);
+    measure(type, row, out, cols, row + cols, t);
     return FVLM_OK;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* values.h - private to convert/export: the values of a tensor, row by row in logical order ([out, in, kh, kw] with
- * the last dimension fastest), whatever its type and layout. */
+ * the last dimension fastest), whatever its type and layout; and rows rounded to a float type. */
 #ifndef FVLM_CONVERT_EXPORT_VALUES_H
 #define FVLM_CONVERT_EXPORT_VALUES_H
 
+#include "convert/export/target.h"
 #include "format/decode.h"
 #include "format/reader.h"
 
@@ -22,14 +23,11 @@ fvlm_status fvlm_export_values_open(fvlm_export_values *v, const fvlm_reader *r,
 /* Row n: v->cols values, bit for bit those that the executor computes with in f32 mode. scratch holds as many. */
 void fvlm_export_values_row(const fvlm_export_values *v, uint64_t n, float *out, float *scratch);
 
-/* n values to a float type, rounded to nearest, ties to even. False if one overflows f16. */
-bool fvlm_export_encode(fvlm_type type, const float *x, size_t n, uint8_t *out);
-
-/* Refuses NaN and infinity in row n of the tensor of that name. */
-fvlm_status fvlm_export_check_row(const char *name, uint64_t n, const float *row, size_t cols, fvlm_err *err);
-
-/* The refusal of a row that fvlm_export_encode did not fit in f16. */
-fvlm_status fvlm_export_overflow(const char *name, uint64_t n, fvlm_err *err);
+/* Writes row n of the tensor called name in a float type, rounded to nearest, ties to even. t->scratch holds its cols
+ * values and space for as many again. Adds to t what rounding changed. Refuses NaN, infinity, and what overflows f16.
+ */
+fvlm_status fvlm_export_round_row(const char *name, uint64_t n, size_t cols, fvlm_type type, fvlm_export_thread *t,
+                                  uint8_t *out, fvlm_err *err);
 
 /* A whole tensor of one row, malloc'd. */
 fvlm_status fvlm_export_values_vector(float **out, const fvlm_reader *r, const char *name, fvlm_err *err);
