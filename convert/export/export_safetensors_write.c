@@ -136,8 +136,7 @@ static fvlm_status write_shard(fvlm_export *x, size_t shard, fvlm_err *err)
     const fvlm_safetensors_plan *p = x->plan;
     char name[64], *header = NULL;
     size_t n = 0, header_bytes = 0;
-    fvlm_output *file = NULL;
-    uint64_t file_bytes = 0;
+    uint64_t tensor_bytes = 0;
     fvlm_export_stream *streams = fvlm_alloc(p->n, sizeof *streams);
     source *sources = fvlm_alloc(p->n, sizeof *sources);
     fvlm_status st = streams && sources ? make_header(x, shard, &header, &header_bytes, err) : fvlm_fail_nomem(err);
@@ -153,16 +152,11 @@ static fvlm_status write_shard(fvlm_export *x, size_t shard, fvlm_err *err)
                                           .scratch_bytes = 2 * e->cols * sizeof(float),
                                           .report = &x->tensors[i]};
         n++;
-        file_bytes += e->rows * e->row_bytes;
+        tensor_bytes += e->rows * e->row_bytes;
     }
-    file_bytes += header_bytes;
-    if (!st) st = fvlm_export_open_file(x, file_name(p, shard, name), &file, err);
-    if (!st) {
-        st = fvlm_output_reserve(file, file_bytes, err);
-        if (!st) st = fvlm_output_write(file, 0, header, header_bytes, err);
-        if (!st) st = fvlm_export_stream_rows(x, streams, n, err);
-        st = fvlm_export_close_file(x, file_bytes, st, err);
-    }
+    if (!st)
+        st = fvlm_export_write_streams(x, file_name(p, shard, name), header, header_bytes, streams, n,
+                                       header_bytes + tensor_bytes, err);
     free(header);
     free(streams);
     free(sources);

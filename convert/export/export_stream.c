@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* export_stream.c - rows of tensors into the open file, on all threads. Each task is a block of rows of one tensor; it
- * has its own bytes of the file, so tasks need not wait for one another, and memory is a block for each thread. */
+/* export_stream.c - a file of a header and rows of tensors, written on all threads. Each task is a block of rows of one
+ * tensor; it has its own bytes of the file, so tasks need not wait for one another, and memory is a block for each
+ * thread. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -21,8 +22,8 @@ typedef struct {
 
 static uint64_t rows_of_block(const fvlm_export_stream *s)
 {
-    const uint64_t multiple = s->multiple ? s->multiple : 1, fit = BLOCK_BYTES / s->row_bytes / multiple * multiple;
-    return fit ? fit : multiple;
+    const uint64_t fit = BLOCK_BYTES / s->row_bytes;
+    return fit ? fit : 1;
 }
 
 /* The stream that a task belongs to: the last whose first task is not after it. */
@@ -95,11 +96,11 @@ static void report(const job *j)
             changed += j->sums[task][0];
             all += j->sums[task][1];
         }
-        if (j->streams[i].report) j->streams[i].report->error = all > 0 ? sqrt(changed / all) : 0;
+        j->streams[i].report->error = all > 0 ? sqrt(changed / all) : 0;
     }
 }
 
-fvlm_status fvlm_export_stream_rows(fvlm_export *x, const fvlm_export_stream *streams, size_t n, fvlm_err *err)
+static fvlm_status stream_rows(fvlm_export *x, const fvlm_export_stream *streams, size_t n, fvlm_err *err)
 {
     job j = {.x = x, .streams = streams, .n_streams = n};
     if (n == 0) return FVLM_OK;
@@ -116,4 +117,16 @@ fvlm_status fvlm_export_stream_rows(fvlm_export *x, const fvlm_export_stream *st
     free(j.bytes);
     free(j.thread);
     return st;
+}
+
+fvlm_status fvlm_export_write_streams(fvlm_export *x, const char *name, const char *header, size_t header_bytes,
+                                      const fvlm_export_stream *streams, size_t n, uint64_t n_bytes, fvlm_err *err)
+{
+    fvlm_output *file = NULL;
+    fvlm_status st = fvlm_export_open_file(x, name, &file, err);
+    if (st) return st;
+    st = fvlm_output_reserve(file, n_bytes, err);
+    if (!st) st = fvlm_output_write(file, 0, header, header_bytes, err);
+    if (!st) st = stream_rows(x, streams, n, err);
+    return fvlm_export_close_file(x, n_bytes, st, err);
 }

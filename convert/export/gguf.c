@@ -112,7 +112,6 @@ static fvlm_status plan(fvlm_export *x, fvlm_err *err)
 static fvlm_status write(fvlm_export *x, fvlm_err *err)
 {
     const fvlm_gguf_plan *p = x->plan;
-    fvlm_output *file = NULL;
     char *header;
     size_t header_bytes;
     fvlm_export_stream *streams = fvlm_alloc(p->n, sizeof *streams);
@@ -132,13 +131,7 @@ static fvlm_status write(fvlm_export *x, fvlm_err *err)
                                           .report = &x->tensors[i]};
         x->total += t->values.rows * t->row_bytes;
     }
-    st = fvlm_export_open_file(x, "", &file, err);
-    if (!st) {
-        st = fvlm_output_reserve(file, header_bytes + p->data_bytes, err);
-        if (!st) st = fvlm_output_write(file, 0, header, header_bytes, err);
-        if (!st) st = fvlm_export_stream_rows(x, streams, p->n, err);
-        st = fvlm_export_close_file(x, header_bytes + p->data_bytes, st, err);
-    }
+    st = fvlm_export_write_streams(x, "", header, header_bytes, streams, p->n, header_bytes + p->data_bytes, err);
     free(header);
     free(streams);
     return st;

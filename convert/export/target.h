@@ -66,15 +66,16 @@ fvlm_status fvlm_export_close_file(fvlm_export *x, uint64_t n_bytes, fvlm_status
 fvlm_status fvlm_export_write_text(fvlm_export *x, const char *name, const char *text, size_t n_bytes, fvlm_err *err);
 fvlm_status fvlm_export_write_json(fvlm_export *x, const char *name, json_t *json, fvlm_err *err);
 
-/* ---- tensors into the open file, on all threads ---- */
+/* ---- files of tensors, on all threads ---- */
 
-/* Writes rows first .. first + n - 1 into bytes, which has n * row_bytes. scratch has scratch_bytes and is the
- * thread's. Adds to *changed the squares of what rounding changed, and to *all those of the values. */
-typedef struct fvlm_export_stream fvlm_export_stream;
+/* What a thread has for itself. */
 typedef struct {
-    void *scratch;
-    double changed, all;
+    void *scratch;       /* scratch_bytes */
+    double changed, all; /* sums of squares: of what rounding changed, and of the values */
 } fvlm_export_thread;
+
+/* Writes rows first .. first + n - 1 into bytes, which has n * row_bytes, and adds to the sums of t. */
+typedef struct fvlm_export_stream fvlm_export_stream;
 typedef fvlm_status (*fvlm_export_fill)(const fvlm_export_stream *s, uint64_t first, size_t n, uint8_t *bytes,
                                         fvlm_export_thread *t, fvlm_err *err);
 struct fvlm_export_stream {
@@ -84,11 +85,11 @@ struct fvlm_export_stream {
     uint64_t rows;
     size_t row_bytes;
     size_t scratch_bytes;
-    uint64_t multiple;          /* rows are handed out in multiples of this; 0: 1 */
-    fvlm_export_tensor *report; /* its error is set; may be NULL */
+    fvlm_export_tensor *report; /* its error is set */
 };
 
-/* Streams all of them; x->total must count the bytes of all streams of all files. */
-fvlm_status fvlm_export_stream_rows(fvlm_export *x, const fvlm_export_stream *streams, size_t n, fvlm_err *err);
+/* A whole file of n_bytes: the header, then the streams. x->total must count the bytes of all streams of all files. */
+fvlm_status fvlm_export_write_streams(fvlm_export *x, const char *name, const char *header, size_t header_bytes,
+                                      const fvlm_export_stream *streams, size_t n, uint64_t n_bytes, fvlm_err *err);
 
 #endif
