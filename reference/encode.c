@@ -110,6 +110,7 @@ fvlm_status fvlm_model_encode_timed(fvlm_model *m, const fvlm_tiles *t, float *r
 {
     const size_t n = fvlm_tiles_count(t);
     fvlm_tile_cost *each = fvlm_alloc(n, sizeof *each);
+    *tiling = (fvlm_tiling_cost){0};
     if (!each) return fvlm_fail_nomem(err);
     const fvlm_status st = fvlm_model_encode_tiles(m, t, rows, each, err);
     for (size_t i = 0; i < n && !st; i++) {
