@@ -117,13 +117,13 @@ static void show_progress(void *ctx, const char *name, const float *x, size_t ro
 static void count_blocks(screen *s, const fvlm_config *c, const fvlm_tiling *t)
 {
     const size_t side = opt.size ? opt.size : c->vision.image_size;
-    uint64_t tiles = (uint64_t)t->columns * t->rows;
+    size_t tiles = (size_t)t->columns * t->rows;
     for (uint32_t i = 0; i < c->tiles.n_sizes && !t->columns && !t->off; i++) {
-        const uint64_t n = c->tiles.size[i][0] / side * (c->tiles.size[i][1] / side);
+        const size_t n = c->tiles.size[i][0] / side * (c->tiles.size[i][1] / side);
         if (n > tiles) tiles = n;
     }
-    s->text_blocks = 3 + (uint64_t)c->llm.layers;
-    s->blocks = (1 + tiles) * (fvlm_model_count_blocks(c) - s->text_blocks) + s->text_blocks;
+    s->text_blocks = fvlm_model_count_blocks(c, 0);
+    s->blocks = fvlm_model_count_blocks(c, 1 + tiles);
 }
 
 static double decode_rate(const fvlm_timing *t)

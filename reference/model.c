@@ -102,12 +102,11 @@ fvlm_exec *fvlm_model_exec(fvlm_model *m)
     return m->exec;
 }
 
-size_t fvlm_model_count_blocks(const fvlm_config *c)
+size_t fvlm_model_count_blocks(const fvlm_config *c, size_t n_squares)
 {
-    size_t n = 2 + fvlm_config_has_projector(c);                /* stem, final convolution */
-    if (fvlm_config_has_llm(c)) n += 3 + (size_t)c->llm.layers; /* embedding, norm, logits */
+    size_t n = 2 + fvlm_config_has_projector(c); /* stem, final convolution */
     for (uint32_t i = 0; i < c->vision.n_stages; i++) n += c->vision.stage[i].depth + c->vision.stage[i].pos + (i > 0);
-    return n;
+    return n_squares * n + (fvlm_config_has_llm(c) ? 3 + (size_t)c->llm.layers : 0); /* embedding, norm, logits */
 }
 
 size_t fvlm_model_memory_bytes(const fvlm_model *m)

@@ -57,8 +57,8 @@ const fvlm_tokenizer *fvlm_model_tokenizer(const fvlm_model *m); /* NULL without
 fvlm_exec *fvlm_model_exec(fvlm_model *m);
 size_t fvlm_model_memory_bytes(const fvlm_model *m); /* activations and KV cache held now */
 
-/* How many blocks the observer receives for one image and prompt. */
-size_t fvlm_model_count_blocks(const fvlm_config *c);
+/* How many blocks the observer receives for a prompt and a picture of n_squares: fvlm_tiles_count; 0: no picture. */
+size_t fvlm_model_count_blocks(const fvlm_config *c, size_t n_squares);
 
 /* ---- the image: vision.c, projector.c ---- */
 

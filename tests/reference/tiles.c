@@ -13,7 +13,15 @@
 #include "tests/support/support.h"
 
 static char folder[256];
-static const fvlm_model_options two_threads = {.threads = 2};
+static size_t n_observed;
+
+static void count(void *ctx, const char *name, const float *x, size_t rows, size_t cols)
+{
+    (void)ctx, (void)name, (void)x, (void)rows, (void)cols;
+    n_observed++;
+}
+
+static const fvlm_model_options two_threads = {.threads = 2, .observer = count};
 
 static void same_hash(const char *what, uint32_t w, uint32_t h, const void *bytes, size_t n, const char *want)
 {
@@ -155,7 +163,9 @@ static void answers_from_rows(void **state)
         assert_int_equal(fvlm_model_load_tiles(m, &image, &t, &err), FVLM_OK);
         assert_int_equal(t.columns, 2);
         assert_int_equal(t.rows, 1);
+        n_observed = 0;
         assert_int_equal(fvlm_model_encode(m, &image, &e, &err), FVLM_OK);
+        assert_int_equal(n_observed, fvlm_model_count_blocks(c, 3) - fvlm_model_count_blocks(c, 0));
         assert_int_equal(e.rows, fvlm_model_tiles_tokens(c, &t));
         assert_int_equal(e.tiling.columns, 2);
         const fvlm_splice s = fvlm_splice_plan(c, &t);

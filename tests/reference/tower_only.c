@@ -54,7 +54,7 @@ static void same_bits(void **state)
         if (fvlm_model_encode(m, &image, &e, &err) != FVLM_OK) fail_msg("%s", err.msg);
         assert_int_equal(e.rows, 4);
         assert_int_equal(e.cols, kind == TOWER ? c->vision.out_dim : c->projector.out);
-        assert_int_equal(fvlm_model_count_blocks(c), k.n + (kind == WHOLE ? 3 + c->llm.layers : 0));
+        assert_int_equal(fvlm_model_count_blocks(c, 1), k.n + (kind == WHOLE ? 3 + c->llm.layers : 0));
         const kept_block *final = kept_find(&k, "vision.final");
         const size_t n_tower = 4 * (size_t)c->vision.out_dim, n_rows = e.rows * e.cols;
         if (kind == WHOLE) {
