@@ -201,13 +201,13 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
     fvlm_json_fields r = {.name = NAME, .quoted = true, .err = err};
-    r.st = fvlm_source_json(&config, src, "config.json", FVLM_CONFIG_MAX_BYTES, err);
+    r.st = fvlm_source_json(&config, src, "config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
     if (!r.st && !config)
         r.st = fvlm_fail(err, FVLM_BAD_INPUT,
                          NAME " is missing; give a checkpoint folder as downloaded, or copy it from there");
     if (!r.st) r.st = fvlm_config_port(&config, src, err);
     r.object = config;
-    if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", FVLM_CONFIG_MAX_BYTES, err);
+    if (!r.st) r.st = fvlm_source_json(&generation, src, "generation_config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
     if (!r.st) family = fvlm_config_read_family(&r);
     if (!r.st) fvlm_config_check_keys(&r);
     read_image_size(&r, &out->config);

@@ -7,8 +7,6 @@
 #include "format/base/json_fields.h"
 #include "format/config.h"
 
-#define FVLM_CONFIG_MAX_BYTES (1u << 20) /* of config.json and its like */
-
 /* Fails with: r->name: text, unless r has failed before. */
 void fvlm_config_refuse(fvlm_json_fields *r, fvlm_status code, const char *fmt, ...) FVLM_PRINTF(3, 4);
 

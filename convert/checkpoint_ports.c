@@ -25,8 +25,8 @@ static json_int_t side_of(const json_t *processor)
 static fvlm_status read_processor(json_int_t *side, fvlm_source *src, fvlm_err *err)
 {
     json_t *outer = NULL, *own = NULL;
-    fvlm_status st = fvlm_source_peek_json(&own, src, "preprocessor_config.json", FVLM_CONFIG_MAX_BYTES, err);
-    if (!st) st = fvlm_source_peek_json(&outer, src, "processor_config.json", FVLM_CONFIG_MAX_BYTES, err);
+    fvlm_status st = fvlm_source_peek_json(&own, src, "preprocessor_config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
+    if (!st) st = fvlm_source_peek_json(&outer, src, "processor_config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
     const json_t *processor = own ? own : json_object_get(outer, "image_processor");
     *side = side_of(processor);
     if (*side == 0) *side = DEFAULT_SIDE;

@@ -54,8 +54,8 @@ fvlm_status fvlm_checkpoint_read_tower(fvlm_checkpoint *out, fvlm_source *src, f
     uint32_t side = 0;
     *out = (fvlm_checkpoint){0};
     fvlm_json_fields r = {.name = "\"config.json\"", .err = err};
-    r.st = fvlm_source_json(&timm, src, "config.json", FVLM_CONFIG_MAX_BYTES, err);
-    if (!r.st) r.st = fvlm_source_json(&clip, src, "open_clip_config.json", FVLM_CONFIG_MAX_BYTES, err);
+    r.st = fvlm_source_json(&timm, src, "config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
+    if (!r.st) r.st = fvlm_source_json(&clip, src, "open_clip_config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
     if (!r.st && is_whole(timm))
         r.st = fvlm_fail(err, FVLM_UNSUPPORTED,
                          "\"%s\" is a vision tower without the language model that its config.json describes; download "

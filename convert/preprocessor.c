@@ -69,7 +69,7 @@ fvlm_status fvlm_preprocessor_check(fvlm_source *src, uint32_t side, fvlm_err *e
     fvlm_status st = FVLM_OK;
     for (size_t i = 0; i < 2 && !st; i++) {
         json_t *json;
-        st = fvlm_source_json(&json, src, files[i], FVLM_CONFIG_MAX_BYTES, err);
+        st = fvlm_source_json(&json, src, files[i], FVLM_SOURCE_MAX_CONFIG_BYTES, err);
         if (!st) st = check(i == 0 ? json : json_object_get(json, "image_processor"), files[i], side, err);
         json_decref(json);
     }

@@ -10,7 +10,6 @@
 #include "convert/graph/onnx_files.h"
 #include "convert/graph/onnx_weights.h"
 
-#define MAX_CONFIG_BYTES (1u << 20)
 #define EMBED "model.embed_tokens.weight"
 #define HEAD "lm_head.weight"
 
@@ -33,7 +32,7 @@ static const char *const part_names[] = {"vision encoder", "token embedding", "d
 static fvlm_status peek_config(opener *o)
 {
     json_t *config;
-    fvlm_status st = fvlm_source_peek_json(&config, o->src, "config.json", MAX_CONFIG_BYTES, o->err);
+    fvlm_status st = fvlm_source_peek_json(&config, o->src, "config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, o->err);
     const char *tower = json_string_value(json_object_get(config, "mm_vision_tower"));
     const char *digits = tower ? strrchr(tower, '_') : NULL;
     const long side = digits ? strtol(digits + 1, NULL, 10) : 0;
@@ -250,7 +249,7 @@ static fvlm_status check_side(const opener *o, const fvlm_onnx_facts *facts)
     if (facts->has_llm || !o->side) return FVLM_OK;
     const fvlm_config said = {.vision.image_size = o->side};
     uint32_t rows = 0;
-    const fvlm_status st = fvlm_source_json(&config, o->src, "config.json", MAX_CONFIG_BYTES, o->err);
+    const fvlm_status st = fvlm_source_json(&config, o->src, "config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, o->err);
     json_decref(config);
     return st ? st : fvlm_onnx_check(facts, &said, &rows, o->err);
 }

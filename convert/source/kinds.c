@@ -9,7 +9,6 @@
 #include "convert/source/renames.h"
 #include "format/base/json.h"
 
-#define MAX_CONFIG_BYTES (1u << 20)
 #define MAX_NAMES 65536 /* tensors whose names are read */
 
 #define APPLE "give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face"
@@ -182,7 +181,7 @@ fvlm_status fvlm_kinds_check_config(const fvlm_source *src, fvlm_err *err)
 {
     json_t *config;
     char evidence[300];
-    fvlm_status st = fvlm_source_peek_json(&config, src, "config.json", MAX_CONFIG_BYTES, err);
+    fvlm_status st = fvlm_source_peek_json(&config, src, "config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
     for (size_t k = 0; k < N_KINDS && !st; k++) {
         const json_t *v = kinds[k].where == CONFIG ? at(config, kinds[k].key) : NULL;
         const char *text = json_string_value(v);

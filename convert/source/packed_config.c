@@ -9,7 +9,6 @@
 #include "convert/source/packed_internal.h"
 #include "format/base/json_fields.h"
 
-#define MAX_CONFIG_BYTES (1u << 20)
 #define MLX_KEY "quantization"
 #define HF_KEY "quantization_config"
 
@@ -195,7 +194,7 @@ fvlm_status fvlm_packed_config_find(fvlm_packed_setting *out, const fvlm_packed_
 fvlm_status fvlm_packed_config_read(fvlm_packed_config *out, const fvlm_source *src, fvlm_err *err)
 {
     *out = (fvlm_packed_config){0};
-    fvlm_status st = fvlm_source_peek_json(&out->config, src, "config.json", MAX_CONFIG_BYTES, err);
+    fvlm_status st = fvlm_source_peek_json(&out->config, src, "config.json", FVLM_SOURCE_MAX_CONFIG_BYTES, err);
     if (st) return st;
     const json_t *mlx = json_object_get(out->config, MLX_KEY), *hf = json_object_get(out->config, HF_KEY);
     const json_t *method = json_object_get(hf, "quant_method");

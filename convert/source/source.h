@@ -19,6 +19,7 @@
 
 #define FVLM_SOURCE_MAX_FILES 1024
 #define FVLM_SOURCE_MAX_TENSORS (1u << 20)
+#define FVLM_SOURCE_MAX_CONFIG_BYTES (1u << 20) /* of config.json and its like */
 
 typedef struct fvlm_source fvlm_source;
 
