@@ -108,12 +108,6 @@ static fvlm_status read_codes(const void *ctx, size_t view, uint64_t first, size
     return st;
 }
 
-static fvlm_status check_unchanged(const void *ctx, fvlm_status st, fvlm_err *err)
-{
-    (void)ctx, (void)err; /* the files are the source's own */
-    return st;
-}
-
 static void close_packed(void *ctx)
 {
     fvlm_packed_modules *p = ctx;
@@ -123,5 +117,5 @@ static void close_packed(void *ctx)
     free(p);
 }
 
-const fvlm_source_reader fvlm_packed_reader = {
-    .read = read_view, .read_codes = read_codes, .check_unchanged = check_unchanged, .close = close_packed};
+/* It has no files of its own. */
+const fvlm_source_reader fvlm_packed_reader = {.read = read_view, .read_codes = read_codes, .close = close_packed};

@@ -215,6 +215,6 @@ fvlm_status fvlm_source_check_unchanged(const fvlm_source *src, fvlm_status st, 
     char path[MAX_PATH];
     for (size_t i = 0; i < src->n_files; i++)
         st = fvlm_stamp_check_unchanged(&src->files[i].stamp, src->files[i].fd, path_of(src, i, path), st, err);
-    if (src->reader) st = src->reader->check_unchanged(src->reader_ctx, st, err);
+    if (src->n_view_files) st = src->reader->check_unchanged(src->reader_ctx, st, err);
     return src->attached ? fvlm_source_check_unchanged(src->attached, st, err) : st;
 }
