@@ -61,12 +61,6 @@ static const fvlm_pattern_pair apple[] = {
     {0},
 };
 
-#define LANGUAGE_MODEL_LM_HEAD                                                                                         \
-    {"language_model.lm_head.", "lm_head.", NULL},                                                                     \
-    {                                                                                                                  \
-        "lm_head.", "lm_head.", NULL                                                                                   \
-    }
-#define LANGUAGE_MODEL {"language_model.model.", "model.", NULL}, LANGUAGE_MODEL_LM_HEAD
 #define CLIP(name)                                                                                                     \
     {                                                                                                                  \
         name, FVLM_CLIP_PREFIX name, NULL                                                                              \
@@ -84,19 +78,25 @@ static const fvlm_mount transformers_llava[] = {
     {"vision_tower.timm_model.", TOWER, timm},
     {"multi_modal_projector.linear_1.", PROJECTOR "0.", NULL},
     {"multi_modal_projector.linear_2.", PROJECTOR "2.", NULL},
-    LANGUAGE_MODEL,
+    {"language_model.model.", "model.", NULL},
+    {"language_model.lm_head.", "lm_head.", NULL},
+    {"lm_head.", "lm_head.", NULL},
     {0},
 };
 static const fvlm_mount mlx_vlm[] = {
     {"vision_tower.vision_model.", TOWER, mlx},
     {"mm_projector.", PROJECTOR, NULL},
-    LANGUAGE_MODEL,
+    {"language_model.model.", "model.", NULL},
+    {"language_model.lm_head.", "lm_head.", NULL},
+    {"lm_head.", "lm_head.", NULL},
     {0},
 };
 static const fvlm_mount apple_mlx[] = {
     {"multi_modal_projector.linear_0.", PROJECTOR "0.", NULL},
     {"multi_modal_projector.linear_2.", PROJECTOR "2.", NULL},
-    LANGUAGE_MODEL,
+    {"language_model.model.", "model.", NULL},
+    {"language_model.lm_head.", "lm_head.", NULL},
+    {"lm_head.", "lm_head.", NULL},
     {0},
 };
 static const fvlm_mount mobileclip[] = {

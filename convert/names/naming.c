@@ -128,7 +128,7 @@ fvlm_status fvlm_naming_apply(fvlm_naming *out, fvlm_source *src, const char *fo
     if (!st && f.prefix) st = fvlm_source_strip(src, f.example, f.prefix, err);
     if (!st) st = fvlm_source_refuse_wrapped(src, err);
     if (st || !out->dialect) return st;
-    if (!st && out->dialect->mounts) {
+    if (out->dialect->mounts) {
         number_stages(out, src);
         st = fvlm_source_rename(src, key_of, out, err);
     }

@@ -3,8 +3,8 @@
  *
  * A pattern is text with:
  *   {n}  a number that stays
- *   {D}  {P}  {B}  the downsample, position encoding or blocks of a stage: in timm's names the stage's number, in
- * Apple's the place in network[], which counts all three through
+ *   {D}, {P}, {B}  the downsample, position encoding or blocks of a stage: the stage's number in timm's names, the
+ *                  index in network[], which counts all three, in Apple's
  *   *    any rest, at the end
  * Both patterns of a pair have the same of them in the same order, so a table works in both directions. */
 #ifndef FVLM_CONVERT_NAMES_PATTERNS_H
