@@ -77,10 +77,10 @@ stem=model.vision_tower.vision_tower.model.patch_embed
 no 2 "--dialect: \"tim\" is not apple, transformers, mlx-vlm, apple-mlx, timm, openclip, mobileclip or apple-tower" \
     "$tiny/fused" --dry-run --dialect tim
 forced() { # DIALECT FOLDER FIRST_MISSING FIRST_LEFT_OVER
-    local got
-    got=$("$FVLM" convert "$2" --dry-run --dialect "$1" 2>&1)
+    local got rc
+    got=$("$FVLM" convert "$2" --dry-run --dialect "$1" 2>&1); rc=$?
     n=$((n + 1))
-    [[ $? = 1 || $got == "fvlm: "*" tensors are missing: \"$3\""*" left over: \"$4\""* ]] && [[ $got == "fvlm: "*" tensors are missing: \"$3\""*" left over: \"$4\""* ]]
+    [[ $rc = 1 && $got == "fvlm: "*" tensors are missing: \"$3\""*" left over: \"$4\""* ]]
     ok "refuses the wrong --dialect $1 by the names that are missing: ${got:0:120}" $?
 }
 forced timm "$dir/mobileclip" stem.0.reparam_conv.weight image_encoder.model.conv_exp.reparam_conv.bias

@@ -127,9 +127,9 @@ def pack_awq(name, w, group=128, dtype=torch.float16):
     return {f"{name}.{k}": v for k, v in parts.items()}, np.ascontiguousarray(want)
 
 
-def linear_names(tensors, projector=True):
+def linear_names(tensors):
     """Modules that quantizers pack."""
-    ends = ("_proj.weight", "embed_tokens.weight") + (("mm_projector.0.weight", "mm_projector.2.weight") if projector else ())
+    ends = ("_proj.weight", "embed_tokens.weight", "mm_projector.0.weight", "mm_projector.2.weight")
     return sorted(n[: -len(".weight")] for n in tensors if n.endswith(ends) and "vision_tower" not in n)
 
 
