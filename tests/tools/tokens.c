@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokens.c - ids of texts, for the oracle tests.
- *   tokens TOKENIZER.json < TEXTS     each text a little-endian u32 length and its bytes; prints a line for each:
- *                                     the ids, a tab, the bytes they spell in hex (of a SentencePiece model: the text
- * they decode to); last, the CPU time of loading */
+ *   tokens TOKENIZER.json < TEXTS     each text is a little-endian u32 length and its bytes
+ * Prints a line for each: the ids, a tab, the bytes they spell in hex (of a SentencePiece model: the text they decode
+ * to); last, the CPU time of loading. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "reference/text_stream.h"
 #include "reference/tokenizer/tokenizer.h"
+#include "tests/support/pieces.h"
 
 static char *read_all(FILE *f, size_t *n)
 {
@@ -27,24 +27,12 @@ static void print_hex(void *ctx, const char *s, size_t n)
     for (size_t k = 0; k < n; k++) printf("%02x", (unsigned)(unsigned char)s[k]);
 }
 
-static void print_decoded(const fvlm_tokenizer *t, const uint32_t *ids, size_t n)
-{
-    fvlm_text_stream stream = {.emit = print_hex, .each_byte = true};
-    fvlm_decoding d = {0};
-    for (size_t i = 0; i < n; i++) {
-        size_t n_bytes;
-        const char *s = fvlm_tokenizer_decode(t, &d, ids[i], &n_bytes);
-        if (s) fvlm_text_stream_put(&stream, s, n_bytes);
-    }
-    fvlm_text_stream_end(&stream);
-}
-
 static int print_ids(const fvlm_tokenizer *t, const uint32_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) printf(i ? " %u" : "%u", ids[i]);
     putchar('\t');
     const bool pieces = fvlm_tokenizer_replaces_each_byte(t);
-    if (pieces) print_decoded(t, ids, n);
+    if (pieces) test_tokens_decode(t, ids, n, print_hex, NULL);
     for (size_t i = 0; !pieces && i < n; i++) {
         size_t n_bytes;
         const char *s = fvlm_tokenizer_bytes(t, ids[i], &n_bytes);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vocabulary.c - what convert makes of a folder's tokenizer files, without a model, for tests/cases and the oracle
- * tests. vocabulary FOLDER [tokenizer.json|vocab.json|tokenizer.model [llama]]     prints the tokenizer section, or the
- * refusal; llama: as for a model of that family, without needs */
+ * tests.
+ *   vocabulary FOLDER [tokenizer.json|vocab.json|tokenizer.model|"" [llama]]
+ * Prints the tokenizer section, or the refusal. llama: as for a model of that family whose prompt needs no tokens. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
