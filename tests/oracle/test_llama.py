@@ -11,6 +11,7 @@ import gc
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -310,8 +311,6 @@ def record(where):
         config = json.loads((where / name / "config.json").read_text())
         tensors = apple.read_tensors(where / name)
         llm = llama_of({n: t for n, t in tensors.items() if "vision_tower" not in n and "mm_proj" not in n}, config)
-        with torch.no_grad():
-            seen = llm(input_ids=torch.tensor([IDS]), output_hidden_states=True)
         layers = []
         hooks = [y.register_forward_hook(lambda _m, _i, o: layers.append(o[0] if isinstance(o, tuple) else o)) for y in llm.model.layers]
         with torch.no_grad():
@@ -338,8 +337,6 @@ def header_of(recorded):
 
 def test_recorded(tmp_path):
     """The header is what transformers computes today."""
-    import re
-
     for name, x in record(tmp_path).items():
         line = re.search(rf"llama_{name}(?:\[\d+\])+ = (.*);", RECORDED.read_text())[1]
         numbers = np.array([float(v) for v in re.findall(r"-?[\d.]+(?:e[-+]\d+)?(?=f)", line)])
