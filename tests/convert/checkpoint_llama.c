@@ -168,8 +168,8 @@ static void prompts(void **state)
          "<|im_start|>assistant\n");
     says("llava_llama_2",
          "[INST] <<SYS>>\nYou are a helpful language and vision assistant. You are able to understand the visual "
-         "content "
-         "that the user provides, and assist the user with a variety of tasks using natural language.\n<</SYS>>\n\n"
+         "content that the user provides, and assist the user with a variety of tasks using natural "
+         "language.\n<</SYS>>\n\n"
          "<image>\n{prompt} [/INST]");
     write_folder(
         &c, "{\"tokenizer_class\": \"GPT2Tokenizer\", \"chat_template\": \"{{ '<|im_start|>' }}{{ '<|im_end|>' }}\"}");
@@ -232,8 +232,7 @@ static void refusals(void **state)
          "\"config.json\": \"rope_scaling\": \"low_freq_factor\" is 1, which is not supported"},
         {"\"hidden_act\"",
          "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": "
-         "4, "
-         "\"original_max_position_embeddings\": 64}, \"hidden_act\"",
+         "4, \"original_max_position_embeddings\": 64}, \"hidden_act\"",
          GPT2, "\"config.json\": \"rope_scaling\": \"low_freq_factor\" is not below \"high_freq_factor\""},
         {"\"hidden_act\"", "\"conv_mode\": \"vicuna_v0\", \"hidden_act\"", GPT2,
          "\"config.json\": \"conv_mode\" is \"vicuna_v0\", which is not supported; choose with --chat NAME"},

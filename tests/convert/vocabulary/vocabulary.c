@@ -205,6 +205,16 @@ static void from_tokenizer_json(void **state)
     "\"}}, {\"Sequence\": {\"id\": \"A\"}}]}"
 #define NO_NORMALIZER "\"normalizer\": null"
 
+static void write_tokenizer_json(const char *splitting, const char *more)
+{
+    char text[16384];
+    write_fresh();
+    test_remove_file(folder, "vocab.json");
+    snprintf(text, sizeof text, "%s%s%s%s", "{" TJ_ADDED ", " NO_NORMALIZER ", ", splitting, more,
+             ", " TJ_MODEL("", "[\"a b\"]") "}");
+    write_text("tokenizer.json", text);
+}
+
 /* What Llama's family may have and Qwen2's has not: other regexes, a token at the beginning, whole words. */
 static void other_byte_level(void **state)
 {
@@ -221,12 +231,7 @@ static void other_byte_level(void **state)
     };
     options = (fvlm_vocabulary_options){.may_add_bos = true, .needed = "", .turn_end = "<|endoftext|>"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char text[16384];
-        write_fresh();
-        test_remove_file(folder, "vocab.json");
-        snprintf(text, sizeof text, "%s%s%s%s", "{" TJ_ADDED ", " NO_NORMALIZER ", ", cases[i].splitting, cases[i].more,
-                 ", " TJ_MODEL("", "[\"a b\"]") "}");
-        write_text("tokenizer.json", text);
+        write_tokenizer_json(cases[i].splitting, cases[i].more);
         if (read_it()) fail_msg("%zu: %s", i, err.msg);
         if (!strstr(json, cases[i].wanted)) fail_msg("%zu: no %s in %s", i, cases[i].wanted, json);
         assert_int_equal(bos, cases[i].bos);
@@ -246,12 +251,7 @@ static void other_byte_level(void **state)
          "\"BertProcessing\""},
     };
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        char text[16384];
-        write_fresh();
-        test_remove_file(folder, "vocab.json");
-        snprintf(text, sizeof text, "%s%s%s%s", "{" TJ_ADDED ", " NO_NORMALIZER ", ", refusals[i].splitting,
-                 refusals[i].more, ", " TJ_MODEL("", "[\"a b\"]") "}");
-        write_text("tokenizer.json", text);
+        write_tokenizer_json(refusals[i].splitting, refusals[i].more);
         assert_int_not_equal(read_it(), FVLM_OK);
         if (!strstr(err.msg, refusals[i].message)) fail_msg("%zu: %s", i, err.msg);
     }
@@ -359,8 +359,7 @@ static void file_refusals(void **state)
     } cases[] = {
         {"vocab.json", NULL,
          "the folder has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json nor tokenizer.model; copy "
-         "them from "
-         "the checkpoint"},
+         "them from the checkpoint"},
         {"merges.txt", NULL, "\"merges.txt\" is missing beside vocab.json; download it"},
         {"added_tokens.json", NULL,
          "there is neither added_tokens.json nor an added_tokens_decoder in tokenizer_config.json; download them"},
