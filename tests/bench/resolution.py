@@ -59,7 +59,7 @@ class Bench:
         self.add(f"FastViTHD {model}", size, line["image_tokens"], s["vision"], s["prefill"], s["ttft"])
 
     def foreign(self, tower, model, side, stride, what):
-        """A tower of timm; the language model is ours. The picture's own time is FastViTHD's, of the same side."""
+        """A tower of timm; the language model is ours. The picture's own time is FastViTHD's, at its smallest side."""
         tokens = (side // stride) ** 2
         vision = seconds_of(self.folder / "tower.onnx", model, side)
         prefill = self.measure("f32", "--size", 64, "--text", tokens + TEXT - 1)[0]["seconds"]["prefill"]
