@@ -58,12 +58,12 @@ static void compare_floats(const job *j, task *t, float *scratch)
     for (size_t i = 0; i < t->n && j->folded_apart; i++) near = fmaxf(near, FOLDED_SLACK * fabsf(x[i]));
     for (size_t i = 0; i < t->n; i++) {
         const float want = fvlm_rounding_history_apply(&t->history, x[i], &slack);
-        if (fabsf(y[i] - want) <= slack) continue; /* false for NaN */
-        if (fabsf(y[i] - want) <= slack + near) {
+        const float off = fabsf(y[i] - want);
+        if (off <= slack) continue; /* false for NaN */
+        if (off <= slack + near)
             t->n_near++;
-            continue;
-        }
-        if (!t->n_bad++) fvlm_element_name(t->model, t->first + i, t->first_bad);
+        else if (!t->n_bad++)
+            fvlm_element_name(t->model, t->first + i, t->first_bad);
     }
 }
 
@@ -200,14 +200,16 @@ static fvlm_status plan_tensor(job *j, const fvlm_tensor *t, fvlm_err *err)
     if (!same_shape(t, whole.source))
         return fvlm_fail(err, FVLM_MISMATCH, "tensor \"%s\" is missing or of another shape in \"%s\"", t->name,
                          fvlm_reader_path(j->source));
-    const bool same = fvlm_type_equal(t->type, whole.source->type) && fvlm_hash_equal(&t->hash, &whole.source->hash);
-    const bool again = !same && same_origin(j, t, whole.source);
-    if (again && whole.source->type.kind == FVLM_INT && fvlm_type_equal(t->type, whole.source->type))
-        return refuse_codes(j, t);
-    if (!same && whole.source->type.kind == FVLM_INT) return j->out->n_skipped++, FVLM_OK;
-    if (!same && !again && fvlm_rounding_is_foreign(j->model, t)) return j->out->n_foreign++, FVLM_OK;
+    const bool same_type = fvlm_type_equal(t->type, whole.source->type);
+    if (same_type && fvlm_hash_equal(&t->hash, &whole.source->hash))
+        return j->out->n_tensors++, j->out->n_same++, FVLM_OK;
+    const bool again = same_origin(j, t, whole.source);
+    if (whole.source->type.kind == FVLM_INT) {
+        if (again && same_type) return refuse_codes(j, t);
+        return j->out->n_skipped++, FVLM_OK;
+    }
+    if (!again && fvlm_rounding_is_foreign(j->model, t)) return j->out->n_foreign++, FVLM_OK;
     j->out->n_tensors++;
-    if (same) return j->out->n_same++, FVLM_OK;
     fvlm_status st = fvlm_rounding_history_of(&whole.history, j->model, t, err);
     if (st) return st;
     if (t->type.kind == FVLM_INT) return plan_integers(j, &whole, err);
