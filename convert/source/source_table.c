@@ -61,11 +61,13 @@ static fvlm_status add_tensors(fvlm_source *src, size_t file, fvlm_err *err)
     return st;
 }
 
+/* Tensors of one key, which are refused, are named in the order of the files. */
 static int by_key(const void *a, const void *b)
 {
     const fvlm_source_tensor *x = a, *y = b;
-    int order = strcmp(x->key, y->key);
-    return order ? order : x->file < y->file ? -1 : 1;
+    const int order = strcmp(x->key, y->key);
+    if (order) return order;
+    return x->file != y->file ? (x->file < y->file ? -1 : 1) : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
 /* Where a tensor is, for messages. A view's origin is optional. */
