@@ -42,6 +42,13 @@ static void append(char name[512], const char *end)
     snprintf(name + strlen(name), 512 - strlen(name), "%s", end);
 }
 
+static void prepend(char name[512], const char *prefix)
+{
+    char copy[512];
+    snprintf(copy, sizeof copy, "%s", name);
+    snprintf(name, 512, "%s%.400s", prefix, copy);
+}
+
 /* network.N.rest -> stages.S.part.rest */
 static void number_stage(char name[512])
 {
@@ -89,15 +96,12 @@ static int rename_tensor(char name[512])
         replace(name, TOWER, "");
         if (is("transformers") || is("llava") || is("timm") || is("openclip")) to_timm(name);
         if (is("mlx-vlm")) replace(name, "patch_embed", "patch_embed.blocks");
-        const char *prefix = is("transformers") ? "model.vision_tower.timm_model."
-                             : is("llava")      ? "vision_tower.timm_model."
-                             : is("mlx-vlm")    ? "vision_tower.vision_model."
-                             : is("openclip")   ? "visual.trunk."
-                             : is("mobileclip") ? "image_encoder.model."
-                                                : "";
-        char copy[512];
-        snprintf(copy, sizeof copy, "%s", name);
-        snprintf(name, 512, "%s%.400s", prefix, copy);
+        prepend(name, is("transformers") ? "model.vision_tower.timm_model."
+                      : is("llava")      ? "vision_tower.timm_model."
+                      : is("mlx-vlm")    ? "vision_tower.vision_model."
+                      : is("openclip")   ? "visual.trunk."
+                      : is("mobileclip") ? "image_encoder.model."
+                                         : "");
         if (is("mlx-vlm") && strstr(name, "num_batches_tracked")) return 0;
         return !is("apple-mlx") && !(head && (is("transformers") || is("llava")));
     }
@@ -114,11 +118,7 @@ static int rename_tensor(char name[512])
             : is("mlx-vlm") ? "mm_projector.0."
                             : "multi_modal_projector.linear_0.");
     replace(name, "model.mm_projector.2.", is("mlx-vlm") ? "mm_projector.2." : "multi_modal_projector.linear_2.");
-    if (!strstr(name, "projector")) {
-        char copy[512];
-        snprintf(copy, sizeof copy, "%s", name);
-        snprintf(name, 512, "language_model.%.400s", copy);
-    }
+    if (!strstr(name, "projector")) prepend(name, "language_model.");
     return 1;
 }
 
