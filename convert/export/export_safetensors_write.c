@@ -78,28 +78,12 @@ static void write_entry(FILE *to, const fvlm_export_tensor *t, const fvlm_entry 
     fprintf(to, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", e->at, e->at + e->rows * e->row_bytes);
 }
 
-/* Strings only, as safetensors wants it: what the .fvlm file says about its origin is JSON inside a string. */
-static json_t *metadata(const fvlm_export *x)
-{
-    static const char *const keys[] = {"provenance", "transforms"};
-    char identity[33];
-    fvlm_hash_text(fvlm_reader_identity(x->reader), identity);
-    json_t *j = json_pack("{s:s, s:s, s:s}", "format", "pt", "fvlm.version", FVLM_VERSION, "fvlm.identity", identity);
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *v = json_object_get(x->meta, keys[i]);
-        char key[32], *text = v ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
-        snprintf(key, sizeof key, "fvlm.%s", keys[i]);
-        if (text) fvlm_json_set(&j, key, json_string(text));
-        free(text);
-    }
-    return j;
-}
-
 /* The 8 bytes of its length, the JSON, and spaces up to a multiple of 8. *text is malloc'd. */
 static fvlm_status make_header(const fvlm_export *x, size_t shard, char **text, size_t *n_bytes, fvlm_err *err)
 {
     const fvlm_safetensors_plan *p = x->plan;
-    json_t *meta = metadata(x);
+    json_t *meta = fvlm_export_provenance(x);
+    fvlm_json_set(&meta, "format", json_string("pt"));
     char *about = meta ? json_dumps(meta, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(meta);
     *text = NULL;

@@ -122,36 +122,6 @@ static void free_plan(void *plan)
     free(p);
 }
 
-/* ---- provenance ---- */
-
-typedef struct {
-    fvlm_onnx_property items[4];
-    size_t n;
-    char identity[33];
-    char *texts[2]; /* JSON, malloc'd */
-} properties;
-
-static fvlm_status collect(properties *out, const fvlm_export *x, fvlm_err *err)
-{
-    static const char *const keys[] = {"provenance", "transforms"}, *const names[] = {"fvlm.provenance",
-                                                                                      "fvlm.transforms"};
-    *out = (properties){.items = {{"fvlm.version", FVLM_VERSION}, {"fvlm.identity", out->identity}}, .n = 2};
-    fvlm_hash_text(fvlm_reader_identity(x->reader), out->identity);
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *v = json_object_get(x->meta, keys[i]);
-        if (!v) continue;
-        out->texts[i] = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-        if (!out->texts[i]) return fvlm_fail_nomem(err);
-        out->items[out->n++] = (fvlm_onnx_property){names[i], out->texts[i]};
-    }
-    return FVLM_OK;
-}
-
-static void release(properties *p)
-{
-    for (size_t i = 0; i < 2; i++) free(p->texts[i]);
-}
-
 /* ---- the files ---- */
 
 static void count(void *ctx, size_t n_bytes)
@@ -161,7 +131,7 @@ static void count(void *ctx, size_t n_bytes)
     if (x->options.progress) x->options.progress(x->options.progress_ctx, x->done, x->total);
 }
 
-static fvlm_status write_graph(fvlm_export *x, size_t i, const properties *about, fvlm_err *err)
+static fvlm_status write_graph(fvlm_export *x, size_t i, const json_t *about, fvlm_err *err)
 {
     onnx_plan *p = x->plan;
     fvlm_onnx_graph *g = &p->graph[i];
@@ -177,7 +147,7 @@ static fvlm_status write_graph(fvlm_export *x, size_t i, const properties *about
     }
     if (!st) st = fvlm_export_open_file(x, name, &to.file, err);
     if (st) return st;
-    st = fvlm_onnx_graph_write_model(g, data + strlen("onnx/"), about->items, about->n, &to, &n_bytes, err);
+    st = fvlm_onnx_graph_write_model(g, data + strlen("onnx/"), about, &to, &n_bytes, err);
     return fvlm_export_close_file(x, n_bytes, st, err);
 }
 
@@ -195,12 +165,12 @@ static fvlm_status write_side_files(fvlm_export *x, fvlm_err *err)
 static fvlm_status write_all(fvlm_export *x, fvlm_err *err)
 {
     const onnx_plan *p = x->plan;
-    properties about;
-    fvlm_status st = collect(&about, x, err);
+    json_t *about = fvlm_export_provenance(x);
+    fvlm_status st = about ? FVLM_OK : fvlm_fail_nomem(err);
     x->total = 0;
     for (size_t i = 0; i < p->n_graphs; i++) x->total += fvlm_onnx_graph_bytes(&p->graph[i]);
-    for (size_t i = 0; i < p->n_graphs && !st; i++) st = write_graph(x, i, &about, err);
-    release(&about);
+    for (size_t i = 0; i < p->n_graphs && !st; i++) st = write_graph(x, i, about, err);
+    json_decref(about);
     return st || !fvlm_config_has_llm(x->config) ? st : write_side_files(x, err);
 }
 

@@ -14,6 +14,8 @@
 #ifndef FVLM_CONVERT_EXPORT_ONNX_GRAPH_H
 #define FVLM_CONVERT_EXPORT_ONNX_GRAPH_H
 
+#include <jansson.h>
+
 #include "convert/export/onnx_message.h"
 #include "format/base/output.h"
 #include "format/base/stop.h"
@@ -120,10 +122,6 @@ const char *fvlm_onnx_ones(fvlm_onnx_graph *g, const char *name, uint64_t n);
 
 /* ---- writing ---- */
 
-typedef struct {
-    const char *key, *value;
-} fvlm_onnx_property;
-
 /* A file that is being written, and who watches it. */
 typedef struct {
     fvlm_output *file;
@@ -140,11 +138,11 @@ typedef struct {
 uint64_t fvlm_onnx_graph_place(fvlm_onnx_graph *g);
 uint64_t fvlm_onnx_graph_bytes(const fvlm_onnx_graph *g); /* of all initializers */
 
-/* Each writes a whole file, which stays the caller's to publish. data_name: how the model names its external data. */
+/* Each writes a whole file, which stays the caller's to publish. data_name: how the model names its external data;
+ * properties: an object of strings. */
 fvlm_status fvlm_onnx_graph_write_data(const fvlm_onnx_graph *g, const fvlm_onnx_sink *to, fvlm_err *err);
-fvlm_status fvlm_onnx_graph_write_model(const fvlm_onnx_graph *g, const char *data_name,
-                                        const fvlm_onnx_property *properties, size_t n, const fvlm_onnx_sink *to,
-                                        uint64_t *n_bytes, fvlm_err *err);
+fvlm_status fvlm_onnx_graph_write_model(const fvlm_onnx_graph *g, const char *data_name, const json_t *properties,
+                                        const fvlm_onnx_sink *to, uint64_t *n_bytes, fvlm_err *err);
 
 void fvlm_onnx_graph_free(fvlm_onnx_graph *g);
 

@@ -75,8 +75,10 @@ static void put_head(fvlm_message *m, const fvlm_onnx_initializer *t, const char
 
 /* ModelProto: 1 ir_version, 2 producer_name, 3 producer_version, 7 graph, 8 opset_import { 1 domain, 2 version },
  * 14 metadata_props. */
-static void put_model(fvlm_message *m, const fvlm_onnx_graph *g, const fvlm_onnx_property *properties, size_t n)
+static void put_model(fvlm_message *m, const fvlm_onnx_graph *g, const json_t *properties)
 {
+    const char *key;
+    json_t *value;
     fvlm_message_put_int(m, 1, IR_VERSION);
     fvlm_message_put_text(m, 2, "fvlm");
     fvlm_message_put_text(m, 3, FVLM_VERSION);
@@ -87,7 +89,7 @@ static void put_model(fvlm_message *m, const fvlm_onnx_graph *g, const fvlm_onnx
         fvlm_message_put_message(m, 8, &opset);
         fvlm_message_free(&opset);
     }
-    for (size_t i = 0; i < n; i++) put_entry(m, 14, properties[i].key, properties[i].value);
+    json_object_foreach((json_t *)(uintptr_t)properties, key, value) put_entry(m, 14, key, json_string_value(value));
 }
 
 /* ---- writing ---- */
@@ -167,9 +169,8 @@ static fvlm_status put_graph(writer *o, const fvlm_onnx_graph *g, const fvlm_mes
     return st ? st : put_message(o, &g->ports);
 }
 
-fvlm_status fvlm_onnx_graph_write_model(const fvlm_onnx_graph *g, const char *data_name,
-                                        const fvlm_onnx_property *properties, size_t n, const fvlm_onnx_sink *to,
-                                        uint64_t *n_bytes, fvlm_err *err)
+fvlm_status fvlm_onnx_graph_write_model(const fvlm_onnx_graph *g, const char *data_name, const json_t *properties,
+                                        const fvlm_onnx_sink *to, uint64_t *n_bytes, fvlm_err *err)
 {
     writer o = {.to = to, .err = err, .buffer = fvlm_alloc(CHUNK, 8)};
     fvlm_message model = {0}, start = {0};
@@ -183,7 +184,7 @@ fvlm_status fvlm_onnx_graph_write_model(const fvlm_onnx_graph *g, const char *da
         failed |= field.failed;
         fvlm_message_free(&field);
     }
-    put_model(&model, g, properties, n);
+    put_model(&model, g, properties);
     fvlm_message_put_length(&model, 7, length);
     fvlm_status st = failed || model.failed ? fvlm_fail_nomem(err) : FVLM_OK;
     if (!st && model.n + length > INT32_MAX) /* the most that protobuf's parsers take */

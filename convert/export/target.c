@@ -35,6 +35,21 @@ fvlm_status fvlm_export_add_tensor(fvlm_export *x, const fvlm_export_tensor *t, 
     return FVLM_OK;
 }
 
+json_t *fvlm_export_provenance(const fvlm_export *x)
+{
+    static const char *const keys[][2] = {{"provenance", "fvlm.provenance"}, {"transforms", "fvlm.transforms"}};
+    char identity[33];
+    fvlm_hash_text(fvlm_reader_identity(x->reader), identity);
+    json_t *j = json_pack("{s:s, s:s}", "fvlm.version", FVLM_VERSION, "fvlm.identity", identity);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *v = json_object_get(x->meta, keys[i][0]);
+        char *text = v ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
+        if (v) fvlm_json_set(&j, keys[i][1], text ? json_string(text) : NULL);
+        free(text);
+    }
+    return j;
+}
+
 fvlm_status fvlm_export_open_file(fvlm_export *x, const char *name, fvlm_output **out, fvlm_err *err)
 {
     const char *base = strrchr(x->path, '/');

@@ -55,6 +55,10 @@ fvlm_status fvlm_export_note(fvlm_export *x, fvlm_err *err, const char *fmt, ...
 /* Adds a row of the report and copies name. */
 fvlm_status fvlm_export_add_tensor(fvlm_export *x, const fvlm_export_tensor *t, fvlm_err *err);
 
+/* What the output says about its origin, as an object of strings: fvlm.version, fvlm.identity and, as JSON inside a
+ * string, fvlm.provenance and fvlm.transforms if the model has them. NULL if out of memory; the caller owns it. */
+json_t *fvlm_export_provenance(const fvlm_export *x);
+
 /* ---- files ---- */
 
 /* The next file; name may begin with one subfolder. A target of one file ignores it. */
