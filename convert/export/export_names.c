@@ -9,6 +9,7 @@
 #define APPLE "model.vision_tower.vision_tower.model."
 #define TIMM "model.vision_tower.timm_model."
 
+/* Apple's name and transformers'; NULL: the same. */
 static const char *const modules[FVLM_N_MODULES][2] = {
     [FVLM_MODULE_STEM_0] = {APPLE "patch_embed.0.reparam_conv", TIMM "stem.0.reparam_conv"},
     [FVLM_MODULE_STEM_1] = {APPLE "patch_embed.1.reparam_conv", TIMM "stem.1.reparam_conv"},
@@ -28,19 +29,19 @@ static const char *const modules[FVLM_N_MODULES][2] = {
     [FVLM_MODULE_SE_EXPAND] = {APPLE "conv_exp.se.expand", TIMM "final_conv.se.fc2"},
     [FVLM_MODULE_PROJECTOR_0] = {"model.mm_projector.0", "model.multi_modal_projector.linear_1"},
     [FVLM_MODULE_PROJECTOR_2] = {"model.mm_projector.2", "model.multi_modal_projector.linear_2"},
-    [FVLM_MODULE_NEWLINE] = {"model.image_newline", NULL}, /* a parameter, not a module: see below */
-    [FVLM_MODULE_EMBED] = {"{M}embed_tokens", "{M}embed_tokens"},
-    [FVLM_MODULE_ATTN_NORM] = {"{M}layers.{L}.input_layernorm", "{M}layers.{L}.input_layernorm"},
-    [FVLM_MODULE_Q] = {"{M}layers.{L}.self_attn.q_proj", "{M}layers.{L}.self_attn.q_proj"},
-    [FVLM_MODULE_K] = {"{M}layers.{L}.self_attn.k_proj", "{M}layers.{L}.self_attn.k_proj"},
-    [FVLM_MODULE_V] = {"{M}layers.{L}.self_attn.v_proj", "{M}layers.{L}.self_attn.v_proj"},
-    [FVLM_MODULE_O] = {"{M}layers.{L}.self_attn.o_proj", "{M}layers.{L}.self_attn.o_proj"},
-    [FVLM_MODULE_FFN_NORM] = {"{M}layers.{L}.post_attention_layernorm", "{M}layers.{L}.post_attention_layernorm"},
-    [FVLM_MODULE_GATE] = {"{M}layers.{L}.mlp.gate_proj", "{M}layers.{L}.mlp.gate_proj"},
-    [FVLM_MODULE_UP] = {"{M}layers.{L}.mlp.up_proj", "{M}layers.{L}.mlp.up_proj"},
-    [FVLM_MODULE_DOWN] = {"{M}layers.{L}.mlp.down_proj", "{M}layers.{L}.mlp.down_proj"},
-    [FVLM_MODULE_NORM] = {"{M}norm", "{M}norm"},
-    [FVLM_MODULE_HEAD] = {"lm_head", "lm_head"},
+    [FVLM_MODULE_NEWLINE] = {"model.image_newline"}, /* a parameter, not a module: see below */
+    [FVLM_MODULE_EMBED] = {"{M}embed_tokens"},
+    [FVLM_MODULE_ATTN_NORM] = {"{M}layers.{L}.input_layernorm"},
+    [FVLM_MODULE_Q] = {"{M}layers.{L}.self_attn.q_proj"},
+    [FVLM_MODULE_K] = {"{M}layers.{L}.self_attn.k_proj"},
+    [FVLM_MODULE_V] = {"{M}layers.{L}.self_attn.v_proj"},
+    [FVLM_MODULE_O] = {"{M}layers.{L}.self_attn.o_proj"},
+    [FVLM_MODULE_FFN_NORM] = {"{M}layers.{L}.post_attention_layernorm"},
+    [FVLM_MODULE_GATE] = {"{M}layers.{L}.mlp.gate_proj"},
+    [FVLM_MODULE_UP] = {"{M}layers.{L}.mlp.up_proj"},
+    [FVLM_MODULE_DOWN] = {"{M}layers.{L}.mlp.down_proj"},
+    [FVLM_MODULE_NORM] = {"{M}norm"},
+    [FVLM_MODULE_HEAD] = {"lm_head"},
 };
 
 static const char *const folded[][2] = {
@@ -92,7 +93,8 @@ static const char *expand(const char *name, fvlm_export_naming naming, const fvl
 const char *fvlm_export_name(fvlm_export_naming n, const fvlm_tensors *at, char out[FVLM_EXPORT_MAX_NAME])
 {
     const char *end = at->module == FVLM_MODULE_NEWLINE ? "" : at->bias ? "bias" : "weight";
-    return expand(modules[at->module][n], n, at, end, out);
+    const char *const *names = modules[at->module];
+    return expand(names[n] ? names[n] : names[0], n, at, end, out);
 }
 
 const char *fvlm_export_name_folded(fvlm_export_naming n, const fvlm_tensors *at, fvlm_folded what, const char *end,
