@@ -35,11 +35,12 @@ ok "--dry-run writes nothing" $?
 same "--json, -v" "$("$FVLM" export "$m" --to gguf -o "$dir/v.gguf" --json -v | grep -c '"name": "blk\.')" 48
 same "-q" "$("$FVLM" export "$m" --to gguf -o "$dir/v.gguf" --force -q 2>&1)" ""
 
-# --- and back ---
-for from in st-float shards bf16; do
+# --- and back: the names that export writes are those that convert knows ---
+for from in st-float shards transformers bf16; do
     case $from in
     st-float) "$FVLM" export "$m" --to safetensors -o "$dir/$from" -q; type=() of=$m ;;
     shards) type=() of=$m ;;
+    transformers) "$FVLM" export "$m" --to safetensors --naming transformers -o "$dir/$from" -q; type=() of=$m ;;
     bf16) type=(--type bf16) of=$dir/bf16.fvlm
         "$FVLM" convert "$tiny/unfused" --type bf16 -o "$of" -q && "$FVLM" export "$of" --to safetensors -o "$dir/bf16" -q ;;
     esac
