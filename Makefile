@@ -81,7 +81,7 @@ $(GENERATED)/%.pb-c.o: $(GENERATED)/%.pb-c.c
 	$(Q)$(CC) $(CFLAGS) $(PKG_CFLAGS) -w -c -o $@ $<
 
 $(patsubst %.c,$(BUILD)/%.o,$(wildcard convert/graph/*.c)): | $(GENERATED)/onnx.pb-c.c
-$(patsubst %.c,$(BUILD)/%.o,$(wildcard convert/vocabulary/*.c)): | $(GENERATED)/sentencepiece.pb-c.c
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard convert/vocabulary/*.c tests/convert/vocabulary/*.c) tests/support/pieces.c): | $(GENERATED)/sentencepiece.pb-c.c
 
 $(BUILD)/%.o: %.c Makefile | libraries
 	@mkdir -p $(@D)
