@@ -96,14 +96,9 @@ static fvlm_status make_header(const fvlm_export *x, size_t shard, char **text, 
         while (!ferror(to) && ftell(to) % 8 != 0) fputc(' ', to);
     }
     free(about);
-    const bool failed = !to || ferror(to);
-    if ((to && fclose(to) != 0) || failed || !*text) {
-        free(*text);
-        *text = NULL;
-        return fvlm_fail_nomem(err);
-    }
-    fvlm_store_u64((uint8_t *)*text, *n_bytes - 8);
-    return FVLM_OK;
+    fvlm_status st = fvlm_export_close_text(to, text, err);
+    if (!st) fvlm_store_u64((uint8_t *)*text, *n_bytes - 8);
+    return st;
 }
 
 /* ---- the files ---- */

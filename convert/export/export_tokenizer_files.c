@@ -134,12 +134,10 @@ static fvlm_status write_merges(fvlm_export *x, const fvlm_tokens *t, fvlm_err *
     char *text = NULL;
     size_t n = 0;
     FILE *to = open_memstream(&text, &n);
-    if (!to) return fvlm_fail_nomem(err);
-    fputs("#version: 0.2\n", to);
-    for (size_t i = 0; i < json_array_size(t->merges); i++)
+    if (to) fputs("#version: 0.2\n", to);
+    for (size_t i = 0; to && i < json_array_size(t->merges); i++)
         fprintf(to, "%s\n", json_string_value(json_array_get(t->merges, i)));
-    const bool failed = ferror(to);
-    fvlm_status st = fclose(to) != 0 || failed || !text ? fvlm_fail_nomem(err) : FVLM_OK;
+    fvlm_status st = fvlm_export_close_text(to, &text, err);
     if (!st) st = fvlm_export_write_text(x, "merges.txt", text, n, err);
     free(text);
     return st;

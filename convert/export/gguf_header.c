@@ -218,12 +218,7 @@ fvlm_status fvlm_gguf_header(fvlm_export *x, char **bytes, size_t *n_bytes, fvlm
     st = collect(&v, x, &t, err);
     writer w = {.to = st ? NULL : open_memstream(bytes, n_bytes), .architecture = "qwen2"};
     if (w.to) put_all(&w, x, &t, &v);
-    const bool failed = !w.to || ferror(w.to);
-    if ((w.to && fclose(w.to) != 0) || failed || !*bytes) {
-        free(*bytes);
-        *bytes = NULL;
-        if (!st) st = fvlm_fail_nomem(err);
-    }
+    if (!st) st = fvlm_export_close_text(w.to, bytes, err);
     if (!st) fvlm_store_u64((uint8_t *)*bytes + 16, w.n_keys);
     free(v.text);
     free(v.type);

@@ -3,7 +3,6 @@
 #include "convert/export/target.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +72,15 @@ fvlm_status fvlm_export_close_file(fvlm_export *x, uint64_t n_bytes, fvlm_status
     if (!st) return fvlm_output_publish(&x->open, err);
     fvlm_output_discard(&x->open);
     return st;
+}
+
+fvlm_status fvlm_export_close_text(FILE *to, char **text, fvlm_err *err)
+{
+    const bool failed = !to || ferror(to);
+    if ((!to || fclose(to) == 0) && !failed && *text) return FVLM_OK;
+    free(*text);
+    *text = NULL;
+    return fvlm_fail_nomem(err);
 }
 
 fvlm_status fvlm_export_write_text(fvlm_export *x, const char *name, const char *text, size_t n_bytes, fvlm_err *err)

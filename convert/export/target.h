@@ -5,6 +5,7 @@
 #define FVLM_CONVERT_EXPORT_TARGET_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "convert/export/export.h"
 #include "format/base/output_folder.h"
@@ -65,6 +66,9 @@ json_t *fvlm_export_provenance(const fvlm_export *x);
 fvlm_status fvlm_export_open_file(fvlm_export *x, const char *name, fvlm_output **out, fvlm_err *err);
 /* Publishes it if st is 0, else discards it; returns st or the failure. */
 fvlm_status fvlm_export_close_file(fvlm_export *x, uint64_t n_bytes, fvlm_status st, fvlm_err *err);
+
+/* Closes what open_memstream has opened for *text, or NULL. On failure (FVLM_NOMEM) *text is freed and NULL. */
+fvlm_status fvlm_export_close_text(FILE *to, char **text, fvlm_err *err);
 
 /* A whole file of text, and of JSON, indented; takes json over, and fails with FVLM_NOMEM if it is NULL. */
 fvlm_status fvlm_export_write_text(fvlm_export *x, const char *name, const char *text, size_t n_bytes, fvlm_err *err);
