@@ -18,6 +18,7 @@ typedef struct {
     const uint8_t *bytes; /* the file */
     size_t n_bytes, pos;
     bool short_read;
+    bool no_memory;
     bool complete; /* all rows were read */
     size_t n_rows; /* passed on */
     jmp_buf env;
@@ -49,6 +50,8 @@ static _Noreturn void give_up(png_structp p, png_const_charp text)
     m->complete = m->complete || has_last_row(p, m);
     if (m->complete && !pixels)
         m->status = FVLM_OK;
+    else if (m->no_memory)
+        m->status = fvlm_fail_nomem(m->err);
     else if (m->short_read)
         m->status = fvlm_fail(m->err, FVLM_BAD_INPUT, "truncated PNG: the file ends before the image does");
     else
@@ -61,6 +64,21 @@ static void on_warning(png_structp p, png_const_charp text)
 {
     (void)p;
     (void)text;
+}
+
+/* libpng's and zlib's memory. Their messages do not tell a failed allocation from damage. */
+static png_voidp allocate(png_structp p, png_alloc_size_t n)
+{
+    png_reader *m = png_get_mem_ptr(p);
+    void *bytes = malloc(n);
+    m->no_memory |= !bytes;
+    return bytes;
+}
+
+static void release(png_structp p, png_voidp bytes)
+{
+    (void)p;
+    free(bytes);
 }
 
 static void read_bytes(png_structp p, png_bytep to, size_t n)
@@ -201,7 +219,8 @@ static fvlm_status read_guarded(png_structp p, png_infop info, png_reader *m, fv
 fvlm_status fvlm_png_decode(const uint8_t *bytes, size_t n_bytes, fvlm_image_job *job, fvlm_err *err)
 {
     png_reader *m = fvlm_alloc(1, sizeof *m);
-    png_structp p = m ? png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, on_warning) : NULL;
+    png_structp p =
+        m ? png_create_read_struct_2(PNG_LIBPNG_VER_STRING, NULL, NULL, on_warning, m, allocate, release) : NULL;
     png_infop info = p ? png_create_info_struct(p) : NULL;
     fvlm_status st;
     if (info) {
@@ -209,13 +228,12 @@ fvlm_status fvlm_png_decode(const uint8_t *bytes, size_t n_bytes, fvlm_image_job
         m->n_bytes = n_bytes;
         m->job = job;
         m->err = err;
-        fvlm_png_chunks_find(&m->chunks, bytes, n_bytes);
-        if (m->chunks.cgbi)
+        st = fvlm_png_chunks_find(&m->chunks, bytes, n_bytes, err);
+        if (!st && m->chunks.cgbi)
             st = fvlm_fail(err, FVLM_UNSUPPORTED,
                            "a PNG rewritten by Xcode for iPhone apps (CgBI); convert it back on a Mac: "
                            "xcrun pngcrush -revert-iphone-optimizations in.png out.png");
-        else
-            st = read_guarded(p, info, m, err);
+        if (!st) st = read_guarded(p, info, m, err);
         fvlm_png_chunks_free(&m->chunks);
         free(m->rgb);
         free(m->rows);

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "format/base/base.h"
-
 enum { MAX_TEXT = 1 << 20 }; /* Pillow's MAX_TEXT_CHUNK */
 
 typedef struct {
@@ -38,17 +36,26 @@ static bool drop_text(span *s)
     return true;
 }
 
-/* Inflates s into *owned. */
-static span inflated(span s, uint8_t **owned)
+/* Memory of a text that is unpacked, kept for the caller; *status: no memory. */
+typedef struct {
+    uint8_t **owned;
+    fvlm_status *status;
+} memory;
+
+/* Inflates s. */
+static span inflated(span s, memory m)
 {
     uLongf n = MAX_TEXT;
-    *owned = malloc(MAX_TEXT);
-    if (!*owned || s.n > UINT32_MAX || uncompress(*owned, &n, s.bytes, (uLong)s.n) != Z_OK) return (span){0};
-    return (span){*owned, n};
+    *m.owned = malloc(MAX_TEXT);
+    const int code = !*m.owned          ? Z_MEM_ERROR
+                     : s.n > UINT32_MAX ? Z_DATA_ERROR
+                                        : uncompress(*m.owned, &n, s.bytes, (uLong)s.n);
+    if (code == Z_MEM_ERROR) *m.status = FVLM_NOMEM;
+    return code == Z_OK ? (span){*m.owned, n} : (span){0};
 }
 
-/* A text chunk after its keyword: the text, in the file or in *owned. */
-static span text_of(span s, const char *type, uint8_t **owned)
+/* A text chunk after its keyword: the text, in the file or in memory of its own. */
+static span text_of(span s, const char *type, memory m)
 {
     bool packed = type[0] == 'z';
     if (type[0] == 't') return s;
@@ -60,7 +67,7 @@ static span text_of(span s, const char *type, uint8_t **owned)
     if (!s.n || s.bytes[0]) return (span){0}; /* a method other than deflate */
     s.bytes++, s.n--;
     if (type[0] == 'i' && (!drop_text(&s) || !drop_text(&s))) return (span){0};
-    return packed ? inflated(s, owned) : s;
+    return packed ? inflated(s, m) : s;
 }
 
 static int digit(uint8_t c)
@@ -69,7 +76,7 @@ static int digit(uint8_t c)
 }
 
 /* ImageMagick's "\nexif\n    1234\n4578..." : bytes in hexadecimal after the third newline. */
-static span raw_profile(span s, uint8_t **owned)
+static span raw_profile(span s, memory m)
 {
     for (int i = 0; i < 3; i++) {
         const uint8_t *line = s.n ? memchr(s.bytes, '\n', s.n) : NULL;
@@ -81,14 +88,15 @@ static span raw_profile(span s, uint8_t **owned)
     uint8_t *out = malloc(s.n / 2 + 1);
     size_t n = 0;
     int high = -1;
+    if (!out) *m.status = FVLM_NOMEM;
     for (size_t i = 0; out && i < s.n; i++) {
         const int d = digit(s.bytes[i]);
         if (d < 0) continue;
         if (high >= 0) out[n++] = (uint8_t)(high << 4 | d);
         high = high >= 0 ? -1 : d;
     }
-    free(*owned);
-    *owned = out;
+    free(*m.owned);
+    *m.owned = out;
     return (span){out, out ? n : 0};
 }
 
@@ -110,9 +118,10 @@ static void sort_chunk(fvlm_png_chunks *out, found *f, const char *type, span da
     if (takes(&data, xmp, sizeof xmp) && type[0] == 'i') f->xmp = data, f->xmp_type = type[0];
 }
 
-void fvlm_png_chunks_find(fvlm_png_chunks *out, const uint8_t *bytes, size_t n_bytes)
+fvlm_status fvlm_png_chunks_find(fvlm_png_chunks *out, const uint8_t *bytes, size_t n_bytes, fvlm_err *err)
 {
     found f = {0};
+    fvlm_status st = FVLM_OK;
     bool after_pixels = false;
     *out = (fvlm_png_chunks){0};
     for (size_t at = 8; n_bytes - at >= 12;) {
@@ -126,11 +135,13 @@ void fvlm_png_chunks_find(fvlm_png_chunks *out, const uint8_t *bytes, size_t n_b
         at += n + 12;
     }
     if (f.profile.bytes && !f.exif.bytes) {
-        f.exif = text_of(f.profile, &f.profile_type, &out->texts[0]);
-        if (f.exif.bytes) f.exif = raw_profile(f.exif, &out->texts[0]);
+        const memory m = {&out->texts[0], &st};
+        f.exif = text_of(f.profile, &f.profile_type, m);
+        if (f.exif.bytes) f.exif = raw_profile(f.exif, m);
     }
-    if (f.xmp.bytes) f.xmp = text_of(f.xmp, &f.xmp_type, &out->texts[1]);
+    if (f.xmp.bytes) f.xmp = text_of(f.xmp, &f.xmp_type, (memory){&out->texts[1], &st});
     out->metadata = (fvlm_image_metadata){f.exif.bytes, f.xmp.bytes, f.exif.n, f.xmp.n};
+    return st ? fvlm_fail_nomem(err) : FVLM_OK;
 }
 
 void fvlm_png_chunks_free(fvlm_png_chunks *c)

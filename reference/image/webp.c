@@ -5,6 +5,7 @@
 #include "reference/image/exif.h"
 #include "reference/image/formats.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,8 +145,10 @@ static fvlm_status decode_steps(webp_reader *w, fvlm_image_job *job, fvlm_err *e
         if (n == w->pixels.n)
             return fvlm_fail(err, FVLM_BAD_INPUT, "truncated WebP: the file ends before the image does");
         n = w->pixels.n - n < step ? w->pixels.n : n + step;
+        errno = 0;
         const VP8StatusCode code = WebPIUpdate(w->decoder, w->pixels.bytes, n);
-        if (code == VP8_STATUS_OUT_OF_MEMORY) return fvlm_fail_nomem(err);
+        /* libwebp reports some failed allocations as damage, or as data that are still to come; errno is malloc's */
+        if (code == VP8_STATUS_OUT_OF_MEMORY || (code != VP8_STATUS_OK && errno == ENOMEM)) return fvlm_fail_nomem(err);
         if (code != VP8_STATUS_OK && code != VP8_STATUS_SUSPENDED)
             return fvlm_fail(err, FVLM_BAD_INPUT, "damaged WebP: its data make no sense");
         fvlm_status st = pass_rows(w, job, err);

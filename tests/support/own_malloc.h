@@ -11,6 +11,8 @@
 
 /* Called at every allocation; true: it fails with ENOMEM. The test defines it. */
 bool test_allocation_fails(void);
+/* What malloc is called for meanwhile, in bytes; 0 in its siblings. */
+static size_t test_malloc_bytes __attribute__((unused));
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
 enum { TEST_OWNS_MALLOC = 1 };
@@ -29,7 +31,10 @@ static inline bool fails_with_errno(void)
 
 void *malloc(size_t n)
 {
-    return fails_with_errno() ? NULL : __libc_malloc(n);
+    test_malloc_bytes = n;
+    const bool fails = fails_with_errno();
+    test_malloc_bytes = 0;
+    return fails ? NULL : __libc_malloc(n);
 }
 
 void *calloc(size_t n, size_t size)
