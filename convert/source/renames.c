@@ -103,6 +103,7 @@ fvlm_status fvlm_source_attach(fvlm_source *src, fvlm_source *other, const char 
     fvlm_status st = fvlm_source_sort(src, err);
     for (size_t i = 0; i < other->n_warnings && !st; i++)
         st = fvlm_source_warn(src, err, "\"%.300s\": %s", other->folder, other->warnings[i]);
-    for (size_t i = 0; i < other->n_notes && !st; i++) st = fvlm_source_note(src, err, "%s", other->notes[i]);
+    for (size_t i = 0; i < other->n_notes && !st; i++)
+        st = fvlm_source_note(src, err, "\"%.300s\": %s", other->folder, other->notes[i]);
     return st;
 }

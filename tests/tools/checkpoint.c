@@ -11,6 +11,7 @@
  *   note KEY VALUE          in __metadata__
  *   config FROM TO          the first FROM in config.json becomes TO
  *   pack MODULE BITS        the weight as MLX packs it: BITS bits that divide 32, groups of 32, scales in bf16
+ *   columns MODULE gptq|awq the weight as GPTQ or AWQ packs it: 4 bits, groups of 32, scales in f16
  *   shards N                N shards and an index instead of model.safetensors; the last change */
 #include <math.h>
 
@@ -102,6 +103,57 @@ static void pack(test_checkpoint *c, const char *module, unsigned bits)
     t->n = w.n / per_word;
 }
 
+static test_tensor *add_words(test_checkpoint *c, const char *module, const char *ending, unsigned rank, uint64_t d0,
+                              uint64_t d1)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.200s%s", module, ending);
+    return test_tensor_add(c, name, fvlm_source_type_parse("I32"), rank, (const uint64_t[]){d0, d1});
+}
+
+/* GPTQ packs 8 inputs into a word and stores zero points less 1; AWQ packs 8 outputs, in this order. */
+static void pack_columns(test_checkpoint *c, const char *module, bool awq)
+{
+    static const unsigned order[] = {0, 2, 4, 6, 1, 3, 5, 7};
+    char name[256];
+    snprintf(name, sizeof name, "%.200s.weight", module);
+    const test_tensor *w = test_tensor_find(c, name);
+    const size_t out = (size_t)w->dims[0], in = (size_t)w->dims[1], groups = in / 32;
+    assert_true(in % 32 == 0 && out % 8 == 0);
+    double *values = malloc(w->n * sizeof *values);
+    memcpy(values, w->values, w->n * sizeof *values);
+    test_tensor_remove(c, name);
+    snprintf(name, sizeof name, "%.200s.scales", module);
+    test_tensor *t = test_tensor_add(c, name, FVLM_SOURCE_F16, 2, (const uint64_t[]){groups, out});
+    for (size_t o = 0; o < out; o++)
+        for (size_t i = 0; i < in; i++)
+            t->values[i / 32 * out + o] = fmax(t->values[i / 32 * out + o], fabs(values[o * in + i]) / 7);
+    test_tensor_round(t);
+    const double *scales = t->values;
+    double *codes = add_words(c, module, ".qweight", 2, awq ? in : in / 8, awq ? out / 8 : out)->values;
+    double *zeros = add_words(c, module, ".qzeros", 2, groups, out / 8)->values;
+    for (size_t o = 0; o < out; o++) {
+        const double zero = 7 + (double)(o % 3);
+        unsigned nibble = awq ? 0 : (unsigned)(o % 8);
+        while (awq && order[nibble] != o % 8) nibble++;
+        for (size_t g = 0; g < groups; g++)
+            zeros[g * (out / 8) + o / 8] += ldexp(awq ? zero : zero - 1, 4 * (int)nibble);
+        for (size_t i = 0; i < in; i++) {
+            const double q = floor(values[o * in + i] / scales[i / 32 * out + o] + zero + 0.5);
+            const double code = q < 0 ? 0 : q > 15 ? 15 : q;
+            if (awq)
+                codes[i * (out / 8) + o / 8] += ldexp(code, 4 * (int)nibble);
+            else
+                codes[i / 8 * out + o] += ldexp(code, 4 * (int)(i % 8));
+        }
+    }
+    if (!awq) {
+        t = add_words(c, module, ".g_idx", 1, in, 0);
+        for (size_t i = 0; i < in; i++) t->values[i] = (double)(i / 32);
+    }
+    free(values);
+}
+
 /* Makes the change at args[i]; returns the number of its arguments, 0 if it is unknown. */
 static int change(test_checkpoint *c, int i)
 {
@@ -131,6 +183,8 @@ static int change(test_checkpoint *c, int i)
         test_tensor_find(c, a[0])->type = fvlm_source_type_parse(a[1]);
     else if (!strcmp(what, "pack"))
         pack(c, a[0], (unsigned)strtoul(a[1], NULL, 10));
+    else if (!strcmp(what, "columns"))
+        pack_columns(c, a[0], !strcmp(a[1], "awq"));
     else if (!strcmp(what, "note"))
         snprintf(c->notes + strlen(c->notes), sizeof c->notes - strlen(c->notes), ",\"%s\":\"%s\"", a[0], a[1]);
     else if (!strcmp(what, "config"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: whichever allocation fails while a picture is decoded, in fvlm, libpng, zlib, libjpeg or libwebp, the result
  * is "out of memory" or the right pixels: never "damaged", and never a picture that is not turned because its metadata
- * could not be unpacked. */
+ * could not be unpacked; and no memory leaks. */
 #include <zlib.h>
 
 #include "reference/image/image.h"
@@ -47,7 +47,9 @@ static size_t every_allocation(const char *name, const void *bytes, size_t n)
     const size_t total = count;
     for (int all_after = 0; all_after < 2; all_after++)
         for (size_t k = 1; k <= total; k++) {
+            const long live = test_n_live;
             const fvlm_status st = decode(&got, bytes, n, k, all_after, &err);
+            if (test_n_live != live + !st) fail_msg("%s, allocation %zu of %zu: a leak", name, k, total);
             if (st && (st != FVLM_NOMEM || strcmp(err.msg, "out of memory") != 0))
                 fail_msg("%s, allocation %zu of %zu: \"%s\"", name, k, total, err.msg);
             if (!st && (got.width != want.width || got.height != want.height ||
