@@ -143,25 +143,42 @@ static fvlm_status read_eos(fvlm_config *c, const json_t *config, const json_t *
     return st;
 }
 
+/* Warns if the checkpoint states another template than the one that is used. A tokenizer's chat_template is that of the
+ * language model before FastVLM's training: one of the same tokens is no contradiction, unless the user chose. */
+static fvlm_status compare_conversation(const fvlm_conversation_choice *used, fvlm_source *src, const json_t *config,
+                                        bool chosen, fvlm_err *err)
+{
+    fvlm_conversation_choice stated;
+    const fvlm_status st = fvlm_conversation_peek(&stated, src, config, err);
+    if (st || !stated.conversation || stated.conversation == used->conversation) return st;
+    if (!chosen && !strcmp(stated.conversation->needed, used->conversation->needed)) return FVLM_OK;
+    return fvlm_source_warn(src, err, "the prompt is %s, %s, but the checkpoint states %s: %s; %s",
+                            used->conversation->name, used->why, stated.conversation->name, stated.why,
+                            chosen ? "leave out --chat if that is right" : "if that is right, choose it with --chat");
+}
+
 /* The prompt's template, from the option, the checkpoint or its family. */
-static fvlm_status choose_conversation(const fvlm_conversation **out, fvlm_source *src, const json_t *config,
+static fvlm_status choose_conversation(fvlm_conversation_choice *out, fvlm_source *src, const json_t *config,
                                        const fvlm_family_traits *f, const char *name, fvlm_err *err)
 {
-    *out = name ? fvlm_conversation_find(name) : NULL;
-    if (name && !*out)
+    *out = (fvlm_conversation_choice){.conversation = name ? fvlm_conversation_find(name) : NULL};
+    if (name && !out->conversation)
         return fvlm_fail(err, FVLM_USAGE, "there is no conversation \"%.64s\"; known are " FVLM_CONVERSATION_NAMES,
                          name);
     fvlm_status st = FVLM_OK;
-    if (!*out && f->states_conversation) st = fvlm_conversation_stated(out, src, config, err);
-    if (!*out) *out = fvlm_conversation_find(f->conversation);
-    return st;
+    if (!name && f->states_conversation) st = fvlm_conversation_stated(out, src, config, err);
+    if (st || out->why[0]) return st;
+    if (!name) out->conversation = fvlm_conversation_find(f->conversation);
+    snprintf(out->why, sizeof out->why, "%s", name ? "chosen with --chat" : f->why);
+    return name || !f->states_conversation ? compare_conversation(out, src, config, name, err) : FVLM_OK;
 }
 
 /* Reads the tokenizer as the family and the prompt's template want it. */
 static fvlm_status read_tokenizer(fvlm_checkpoint *out, uint32_t *turn_end, fvlm_source *src,
-                                  const fvlm_family_traits *f, const fvlm_conversation *conversation,
+                                  const fvlm_family_traits *f, const fvlm_conversation_choice *choice,
                                   const fvlm_vocabulary_options *options, fvlm_err *err)
 {
+    const fvlm_conversation *conversation = choice->conversation;
     fvlm_config *c = &out->config;
     fvlm_vocabulary_text text;
     fvlm_vocabulary_options o = *options;
@@ -171,6 +188,7 @@ static fvlm_status read_tokenizer(fvlm_checkpoint *out, uint32_t *turn_end, fvlm
     const fvlm_status st = fvlm_vocabulary_read(&text, src, &o, err);
     if (st) return st;
     out->conversation = conversation->name;
+    memcpy(out->conversation_why, choice->why, sizeof choice->why);
     out->tokenizer = text.json;
     out->tokenizer_bytes = text.n_bytes;
     c->llm.vocab = text.n_ids;
@@ -196,7 +214,7 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
                                  const char *conversation, fvlm_err *err)
 {
     const fvlm_family_traits *family = NULL;
-    const fvlm_conversation *prompt = NULL;
+    fvlm_conversation_choice prompt;
     uint32_t turn_end = FVLM_NO_ID;
     json_t *config = NULL, *generation = NULL;
     *out = (fvlm_checkpoint){0};
@@ -215,7 +233,7 @@ fvlm_status fvlm_checkpoint_read(fvlm_checkpoint *out, fvlm_source *src, const f
     if (!r.st) read_llm(&r, family, out);
     if (!r.st) r.st = fvlm_preprocessor_check(src, out->config.vision.image_size, err);
     if (!r.st) r.st = choose_conversation(&prompt, src, config, family, conversation, err);
-    if (!r.st) r.st = read_tokenizer(out, &turn_end, src, family, prompt, tokenizer, err);
+    if (!r.st) r.st = read_tokenizer(out, &turn_end, src, family, &prompt, tokenizer, err);
     if (!r.st) r.st = check_ids(out, err);
     if (!r.st) r.st = read_eos(&out->config, config, generation, turn_end, err);
     json_decref(config);

@@ -7,12 +7,15 @@
 #include "convert/source/source.h"
 #include "convert/vocabulary/vocabulary.h"
 
+#define FVLM_CONVERSATION_WHY_BYTES 160
+
 typedef struct {
     fvlm_config config;    /* all but the shape of the tower, which names/ adds; llm.vocab = 1 + the highest token id */
     uint32_t embed_rows;   /* vocab_size: stored rows of the embedding */
     bool tied_given, tied; /* tie_word_embeddings: whether it is there, and its value */
-    const char *conversation; /* name of the prompt's template; static */
-    char *tokenizer;          /* the container's JSON (SPEC.md, section 7), malloc'd */
+    const char *conversation; /* name of the prompt's template; static; NULL without a language model */
+    char conversation_why[FVLM_CONVERSATION_WHY_BYTES]; /* how it was chosen, for people */
+    char *tokenizer;                                    /* the container's JSON (SPEC.md, section 7), malloc'd */
     size_t tokenizer_bytes;
 } fvlm_checkpoint;
 

@@ -7,11 +7,12 @@
 #include "convert/checkpoint_internal.h"
 
 static const fvlm_family_traits families[] = {
-    {.family = FVLM_QWEN2, .model_types = {"llava_qwen2"}, .conversation = "qwen_2"},
+    {.family = FVLM_QWEN2, .model_types = {"llava_qwen2"}, .conversation = "qwen_2", .why = "Apple's for llava_qwen2"},
     {.family = FVLM_LLAMA,
      .model_types = {"llava_llama", "llava", "llama"},
      .architectures = {"LlavaLlamaForCausalLM", "LlamaForCausalLM"},
      .conversation = "v1",
+     .why = "LLaVA's default for llava_llama; the checkpoint states no other",
      .states_bias = true,
      .states_conversation = true,
      .scales_rope = true,

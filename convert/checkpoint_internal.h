@@ -33,7 +33,7 @@ fvlm_status fvlm_config_port(json_t **config, fvlm_source *src, fvlm_err *err);
 typedef struct {
     fvlm_family family;
     const char *model_types[4], *architectures[4]; /* NULL behind the last; no architectures: any */
-    const char *conversation;                      /* conversations.h: the template if the checkpoint states none */
+    const char *conversation, *why;                /* conversations.h: the template if the checkpoint states none */
     bool states_bias, states_conversation, scales_rope, may_add_bos;
     bool free_head_dim;   /* head_dim need not be hidden_size / num_attention_heads */
     double default_theta; /* of a config.json without rope_theta; 0: it is required */

@@ -189,6 +189,7 @@ static fvlm_status print_report(const fvlm_conversion *c, const char *given, fvl
         print_plan(&r);
     print_quantized(&r);
     print_dropped(&r);
+    if (r.conversation) fvlm_terminal_print(stdout, "prompt    %s, %s\n", r.conversation, r.conversation_why);
     return FVLM_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "convert/conversations.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 #define COUNT(array) (sizeof array / sizeof array[0])
 #define MAX_TEMPLATE_BYTES (1u << 20)
+#define MAX_TOKENIZER_BYTES (64u << 20)
 #define CHOOSE "; choose with --chat NAME"
 
 #define CHATML "<|im_start|> <|im_end|>"
@@ -67,14 +69,16 @@ const fvlm_conversation *fvlm_conversation_find(const char *name)
 
 /* ---- what the checkpoint states ---- */
 
-static fvlm_status by_config(const fvlm_conversation **out, const json_t *config, fvlm_err *err)
+static fvlm_status by_config(fvlm_conversation_choice *out, const json_t *config, fvlm_err *err)
 {
     static const char *const keys[] = {"conversation", "conv_mode", "conv_template", "version"};
-    for (size_t i = 0; i < COUNT(keys) && !*out; i++) {
+    for (size_t i = 0; i < COUNT(keys) && !out->conversation; i++) {
         const char *name = json_string_value(json_object_get(config, keys[i]));
         if (!name) continue;
-        *out = fvlm_conversation_find(name);
-        if (!*out && i < COUNT(keys) - 1) /* "version" may be the version of something else */
+        out->conversation = fvlm_conversation_find(name);
+        if (out->conversation)
+            snprintf(out->why, sizeof out->why, "\"%s\" of config.json is \"%.64s\"", keys[i], name);
+        else if (i < COUNT(keys) - 1) /* "version" may be the version of something else */
             return fvlm_fail(err, FVLM_UNSUPPORTED,
                              "\"config.json\": \"%s\" is \"%.64s\", which is not supported" CHOOSE, keys[i], name);
     }
@@ -121,7 +125,7 @@ static void unescape(char *text)
     *to = 0;
 }
 
-static fvlm_status by_template(const fvlm_conversation **out, const char *file, const char *template, fvlm_err *err)
+static fvlm_status by_template(fvlm_conversation_choice *out, const char *file, const char *template, fvlm_err *err)
 {
     char *text = fvlm_strdup(template);
     if (!text) return fvlm_fail_nomem(err);
@@ -131,7 +135,8 @@ static fvlm_status by_template(const fvlm_conversation **out, const char *file, 
     free(text);
     const bool known = i < COUNT(fingerprints);
     if (known && fingerprints[i].name) {
-        *out = fvlm_conversation_find(fingerprints[i].name);
+        out->conversation = fvlm_conversation_find(fingerprints[i].name);
+        snprintf(out->why, sizeof out->why, "recognized in the chat template of %s", file);
         return FVLM_OK;
     }
     return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": the chat template %s" CHOOSE, file,
@@ -150,25 +155,40 @@ static const char *template_of(const json_t *tokenizer_config)
     return json_string_value(v);
 }
 
-fvlm_status fvlm_conversation_stated(const fvlm_conversation **out, fvlm_source *src, const json_t *config,
+static const char tokenizer_name[] = "tokenizer_config.json";
+
+fvlm_status fvlm_conversation_stated(fvlm_conversation_choice *out, fvlm_source *src, const json_t *config,
                                      fvlm_err *err)
 {
-    static const char name[] = "tokenizer_config.json", file_name[] = "chat_template.jinja";
+    static const char file_name[] = "chat_template.jinja";
     json_t *tokenizer = NULL;
     char *text = NULL;
     size_t n;
-    *out = NULL;
+    *out = (fvlm_conversation_choice){0};
     fvlm_status st = by_config(out, config, err);
-    if (st || *out) return st;
+    if (st || out->conversation) return st;
     st = fvlm_source_text(src, file_name, MAX_TEMPLATE_BYTES, &text, &n, err);
     if (!st && text)
         st = by_template(out, file_name, text, err);
     else if (!st) {
-        st = fvlm_source_json(&tokenizer, src, name, 64u << 20, err);
+        st = fvlm_source_json(&tokenizer, src, tokenizer_name, MAX_TOKENIZER_BYTES, err);
         const char *template = st ? NULL : template_of(tokenizer);
-        if (template) st = by_template(out, name, template, err);
+        if (template) st = by_template(out, tokenizer_name, template, err);
     }
     json_decref(tokenizer);
     free(text);
+    return st;
+}
+
+fvlm_status fvlm_conversation_peek(fvlm_conversation_choice *out, const fvlm_source *src, const json_t *config,
+                                   fvlm_err *err)
+{
+    json_t *tokenizer = NULL;
+    *out = (fvlm_conversation_choice){0};
+    if (by_config(out, config, NULL) || out->conversation) return FVLM_OK;
+    fvlm_status st = fvlm_source_peek_json(&tokenizer, src, tokenizer_name, MAX_TOKENIZER_BYTES, err);
+    const char *template = st ? NULL : template_of(tokenizer);
+    if (template && by_template(out, tokenizer_name, template, NULL) == FVLM_NOMEM) st = fvlm_fail_nomem(err);
+    json_decref(tokenizer);
     return st;
 }

@@ -3,7 +3,7 @@
 #ifndef FVLM_CONVERT_CONVERSATIONS_H
 #define FVLM_CONVERT_CONVERSATIONS_H
 
-#include "convert/source/source.h"
+#include "convert/checkpoint.h"
 
 /* Their names, for messages. */
 #define FVLM_CONVERSATION_NAMES                                                                                        \
@@ -19,10 +19,20 @@ typedef struct {
 /* Also by LLaVA's other names for the same: vicuna_v1 is v1. NULL if there is none. */
 const fvlm_conversation *fvlm_conversation_find(const char *name);
 
+typedef struct {
+    const fvlm_conversation *conversation; /* NULL: none */
+    char why[FVLM_CONVERSATION_WHY_BYTES]; /* how it was chosen, for people */
+} fvlm_conversation_choice;
+
 /* The template that a checkpoint states: config.json's "conversation", "conv_mode", "conv_template" or "version", or
  * else the chat_template of the tokenizer (tokenizer_config.json or chat_template.jinja), recognized by what it writes.
- * *out is NULL if it states none. Refuses one that is not known. */
-fvlm_status fvlm_conversation_stated(const fvlm_conversation **out, fvlm_source *src, const struct json_t *config,
+ * Refuses one that is not known. */
+fvlm_status fvlm_conversation_stated(fvlm_conversation_choice *out, fvlm_source *src, const struct json_t *config,
                                      fvlm_err *err);
+
+/* The same where another template is used anyway: none where the above refuses. Does not read chat_template.jinja, and
+ * adds nothing to the list of files. */
+fvlm_status fvlm_conversation_peek(fvlm_conversation_choice *out, const fvlm_source *src, const struct json_t *config,
+                                   fvlm_err *err);
 
 #endif

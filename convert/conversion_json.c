@@ -63,6 +63,11 @@ static json_t *options_json(const fvlm_conversion *c)
     return options;
 }
 
+static json_t *conversation_json(const char *name, const char *why)
+{
+    return json_pack("{s:s, s:s}", "name", name, "why", why);
+}
+
 json_t *fvlm_conversion_metadata(const fvlm_conversion *c)
 {
     json_t *provenance = json_pack("{s:s, s:s, s:s, s:o, s:o}", "tool", "fvlm", "version", FVLM_VERSION, "command",
@@ -71,6 +76,9 @@ json_t *fvlm_conversion_metadata(const fvlm_conversion *c)
         fvlm_json_set(&provenance, "stripped", json_string(fvlm_source_prefix(c->source)));
     if (strcmp(fvlm_naming_dialect(&c->naming), "apple"))
         fvlm_json_set(&provenance, "dialect", json_string(fvlm_naming_dialect(&c->naming)));
+    const fvlm_checkpoint *p = &c->checkpoint;
+    if (p->conversation && c->names.config.llm.family != FVLM_QWEN2)
+        fvlm_json_set(&provenance, "conversation", conversation_json(p->conversation, p->conversation_why));
     return json_pack("{s:o, s:o, s:o}", "config", fvlm_config_to_json(&c->names.config), "provenance", provenance,
                      "tensors", origins_json(c, true));
 }
@@ -123,6 +131,7 @@ json_t *fvlm_conversion_report_json(const fvlm_conversion *c, const fvlm_convers
                           "parts", shares_json(r), "dropped", dropped_json(r), "warnings", warnings, "sources",
                           files_json(c, r->written), "config", fvlm_config_to_json(r->config));
     if (r->dialect) fvlm_json_set(&j, "dialect", json_string(r->dialect));
+    if (r->conversation) fvlm_json_set(&j, "conversation", conversation_json(r->conversation, r->conversation_why));
     fvlm_json_set(&j, "folder", fvlm_json_lossy_string(r->folder));
     if (r->n_notes) {
         json_t *notes = json_array();

@@ -167,6 +167,8 @@ void fvlm_conversion_describe(const fvlm_conversion *c, fvlm_conversion_report *
                                     .folder = fvlm_source_folder(c->source),
                                     .dialect = c->onnx ? NULL : fvlm_naming_dialect(&c->naming),
                                     .dialect_what = fvlm_naming_describe(&c->naming),
+                                    .conversation = c->checkpoint.conversation,
+                                    .conversation_why = c->checkpoint.conversation_why,
                                     .head_stored = c->names.head_stored,
                                     .n_codes = c->n_codes,
                                     .n_dequantized = c->n_dequantized,

@@ -55,7 +55,8 @@ typedef struct {
     size_t n_dropped;
     const char *folder;                 /* the checkpoint's; in Hugging Face's cache, the snapshot's */
     const char *dialect, *dialect_what; /* of the tensors' names: "timm", "timm's FastViT"; NULL: found by structure */
-    bool head_stored;                   /* lm_head.weight is a tensor of its own in the checkpoint */
+    const char *conversation, *conversation_why; /* the prompt's template and why; NULL: no language model */
+    bool head_stored;                            /* lm_head.weight is a tensor of its own in the checkpoint */
     const char *warnings[24];
     size_t n_warnings;
     const char *notes_about; /* "onnx", "packed", or with a tower of another source "found" */

@@ -37,15 +37,19 @@ static fvlm_status check_config(fvlm_vocabulary *v, fvlm_err *err)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "\"%s\": \"tokenizer_class\" is \"%.64s\"; only LlamaTokenizer is supported with %s",
                          config_name, class, name);
-    if (json_is_false(json_object_get(v->config, "add_prefix_space")))
-        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"add_prefix_space\" is false, which is not supported",
-                         config_name);
     if (json_object_size(json_object_get(v->config, "sp_model_kwargs")))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"sp_model_kwargs\" is not empty, which is not supported",
                          config_name);
     if (legacy && !json_is_boolean(legacy) && !json_is_null(legacy))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"legacy\" is neither true nor false", config_name);
     v->pieces->legacy = !json_is_false(legacy);
+    if (!json_is_false(json_object_get(v->config, "add_prefix_space"))) return FVLM_OK;
+    /* transformers' slow class encodes with the prefix in spite of this if it is "legacy" */
+    FvlmSentencepiece__NormalizerSpec *rules = v->pieces->message->normalizer_spec;
+    if (v->pieces->legacy || rules->remove_extra_whitespaces)
+        return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"add_prefix_space\" is false, which is not supported%s",
+                         config_name, v->pieces->legacy ? " unless \"legacy\" is false" : " by this tokenizer.model");
+    rules->add_dummy_prefix = false;
     return FVLM_OK;
 }
 

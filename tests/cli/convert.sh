@@ -39,7 +39,8 @@ total                        86     44        116088    355 kB
 dropped   1 tensor: head tied by config.json (20.5 kB)
 dropped   31 tensors: BatchNorm counters (248 B)
 dropped   1 tensor: CLIP head, which the language model never sees (6.14 kB)
-dropped   10 unreachable embedding rows"
+dropped   10 unreachable embedding rows
+prompt    qwen_2, Apple's for llava_qwen2"
 [ "$(ls "$dir")" = "$(printf 'FastVLM\nerr\nhelp\nplan')" ]; ok "--dry-run writes nothing" $?
 "$FVLM" convert "$ck" --type bf16 --dry-run | awk '$2 == "f32" || $3 == "f32" { bad = 1 } END { exit bad }'
 ok "--type bf16 leaves no f32 in the plan" $?

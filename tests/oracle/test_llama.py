@@ -75,7 +75,7 @@ class Llava(apple.FastVLM):
         return chunks[0] + [IMAGE] + chunks[1][offset:]
 
 
-def load(folder, prompt, ends=True):
+def load(folder, prompt, ends=True, tokenizer=None, kind=Llava):
     config = json.loads((folder / "config.json").read_text())
     tensors = apple.read_tensors(folder)
     tower = {n.removeprefix(apple.VISION): t for n, t in tensors.items() if n.startswith(apple.VISION)}
@@ -86,12 +86,13 @@ def load(folder, prompt, ends=True):
         sizes = [mm[f"{i}.weight"].shape for i in (0, 2)]
         linears = [torch.nn.Linear(*s[::-1]) for s in sizes]
         projector = torch.nn.Sequential(linears[0], torch.nn.GELU(), linears[1])
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    config["adds_bos"] = tokenizer.encode("a").ids[0] == config.get("bos_token_id")
+    if not tokenizer:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        config["adds_bos"] = tokenizer.encode("a").ids[0] == config.get("bos_token_id")
     if not ends:
         config["eos_token_id"] = -1
     parts = apple.build_tower(tower), apple.adopt(projector, mm, "projector"), llama_of(llm, config)
-    return Llava(*parts, tokenizer, config, prompt=prompt).eval()
+    return kind(*parts, tokenizer, config, prompt=prompt).eval()
 
 
 def write_folder(folder, size, llm, tokenizer, tokenizer_config, config, seed=3):
@@ -150,12 +151,12 @@ def with_bos(tokenizer, text):
     return tokenizer
 
 
-def hold_answer(model, file, question, n):
+def hold_answer(model, file, question, n, at_least=1):
     """`fvlm run` from the picture's file: the prompt, what begins it, and the text."""
     image = picture(WORK / "picture.png")
     want = model.greedy(model.prompt_ids(question), read_pixels(image, model.image_size), n)
     got = json.loads(fvlm("run", file, image, question, "--act", "f32", "--max-tokens", n, "--json"))
-    assert got["answer_ids"] == want and got["answer"] == model.tokenizer.decode(want)
+    assert got["answer_ids"] == want and got["answer"] == model.tokenizer.decode(want) and len(want) >= at_least
 
 
 SMALL = {

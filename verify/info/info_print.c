@@ -120,6 +120,19 @@ static void print_provenance(FILE *to, const fvlm_reader *r)
     json_array_foreach(json_object_get(fvlm_reader_meta(r), "transforms"), i, work) print_work(to, "then", work, work);
 }
 
+/* How convert chose the prompt's template. */
+static void print_conversation(FILE *to, const json_t *meta)
+{
+    const json_t *provenance = json_object_get(meta, "provenance");
+    const json_t *of = json_object_get(provenance, "conversation");
+    const char *name = text_of(of, "name"), *why = text_of(of, "why");
+    const char *chosen = text_of(json_object_get(provenance, "options"), "conversation");
+    if (name && why)
+        fvlm_terminal_print(to, "            %s, %s\n", name, why);
+    else if (chosen)
+        fvlm_terminal_print(to, "            %s, chosen with --chat\n", chosen);
+}
+
 void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
 {
     char bytes[16], params[16], tokenizer[16];
@@ -137,6 +150,7 @@ void fvlm_info_print(FILE *to, const fvlm_info *x, const fvlm_reader *r)
             fprintf(to, "tokenizer   %zu tokens, %zu merges, %zu added tokens (%s of JSON)\n", x->tokens, x->merges,
                     x->added, fvlm_human_bytes(x->tokenizer_bytes, tokenizer));
         fvlm_terminal_print(to, "prompt      %s\n", c->prompt);
+        print_conversation(to, fvlm_reader_meta(r));
     }
     fputc('\n', to);
     print_shares(to, x, r);

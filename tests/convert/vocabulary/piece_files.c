@@ -64,6 +64,7 @@ static void added_tokens(void **state)
     check_ids("{\"legacy\": false, \"pad_token\": \"[PAD]\"}", "[PAD]b", "460,422");
     check_ids("{\"legacy\": false, \"bos_token\": \"<s>\"}", "[PAD]b",
               "401,460,422"); /* not special: the prefix alone */
+    check_ids("{\"legacy\": false, \"add_prefix_space\": false}", "b a</s>a", "422,262,2,405");
     check_ids("{\"added_tokens_decoder\": {\"460\": {\"content\": \"[PAD]\", \"special\": true}}}", text,
               "266,385,1,401,266,2,262,460,271");
     test_remove_file(folder, "added_tokens.json");
@@ -97,7 +98,8 @@ static void refused_files(void **state)
          "\"tokenizer_config.json\": \"tokenizer_class\" is \"GPT2Tokenizer\"; only LlamaTokenizer is supported with "
          "tokenizer.model"},
         {"tokenizer_config.json", "{\"add_prefix_space\": false}",
-         "\"tokenizer_config.json\": \"add_prefix_space\" is false, which is not supported"},
+         "\"tokenizer_config.json\": \"add_prefix_space\" is false, which is not supported unless \"legacy\" is "
+         "false"},
         {"tokenizer_config.json", "{\"sp_model_kwargs\": {\"enable_sampling\": true}}",
          "\"tokenizer_config.json\": \"sp_model_kwargs\" is not empty, which is not supported"},
         {"tokenizer_config.json", "{\"legacy\": \"no\"}",
