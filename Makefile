@@ -119,14 +119,13 @@ asan:  ## asan: the same tests, but those in ASAN_OMITS, under AddressSanitizer 
 	  SAN="-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer \
        --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
 
-# ThreadSanitizer cannot bear a malloc of the test's own, and output ends there without a result; damage and search are
-# long and use one thread. threads.sh stands for the scripts.
-TSAN_CANNOT := $(patsubst %.c,build/tsan/%,$(shell grep -rl --include=*.c 'include "tests/support/own_malloc.h"' tests)) \
-  $(addprefix build/tsan/tests/,format/base/output format/damage quant/search/search)
-tsan:  ## tsan: the C tests under ThreadSanitizer, but those in TSAN_CANNOT, and all commands with five threads
-	@$(MAKE) --no-print-directory -j2 programs BUILD=build/tsan OPT=-O2 SAN="-fsanitize=thread"
-	@TEST_SECONDS=600 CC="$(CC)" tests/run.sh build/tsan \
-	  $(filter-out $(TSAN_CANNOT),$(TEST_SRC:%.c=build/tsan/%)) tests/cli/threads.sh
+# The programs that use threads: those that name them or run a model. ThreadSanitizer cannot bear a malloc of the test's
+# own, and output ends there without a result; threads.sh stands for the scripts.
+TSAN_TESTS := $(patsubst %.c,build/tsan/%,$(filter-out tests/format/base/output.c $(shell grep -rl --include=*.c \
+  'include "tests/support/own_malloc.h"' tests),$(shell grep -lE 'thread|pool|model_run\.h|ops_cases\.h' $(TEST_SRC))))
+tsan:  ## tsan: the C tests that use threads, and all commands with five threads, under ThreadSanitizer
+	@$(MAKE) --no-print-directory -j2 all $(TSAN_TESTS) BUILD=build/tsan OPT=-O2 SAN="-fsanitize=thread"
+	@TEST_SECONDS=600 CC="$(CC)" tests/run.sh build/tsan $(TSAN_TESTS) tests/cli/threads.sh
 
 ARM64 := BUILD=build/arm64 CC=aarch64-linux-gnu-gcc PKG_ENV="PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig"
 arm64:  ## arm64: cross-build for NEON (gcc-aarch64-linux-gnu, libraries for arm64); runs under qemu-aarch64

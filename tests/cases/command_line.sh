@@ -177,7 +177,7 @@ blocked "[ctrl-c] sibling: INT while --help waits for its reader" INT stdout --h
 blocked "[ctrl-c] sibling: INT while quant waits for its reader" INT stdout quant "$m" --dry-run
 blocked "[ctrl-c] sibling: TERM while the message itself cannot be written" TERM stderr run "$m" none hello
 exec 9>&-
-# At 12 moments each. Before main() begins a signal ends the program without a line.
+# At 12 moments each, in the first second. Before main() begins a signal ends the program without a line.
 for what in convert quant verify run bench dump; do
     case $what in
     convert) args=(convert "$tiny/unfused" -o "$work/int/o" -f) ;;
@@ -189,7 +189,7 @@ for what in convert quant verify run bench dump; do
     esac
     rm -rf "$work/int"; mkdir "$work/int"
     began=${EPOCHREALTIME/./}
-    TMPDIR=$work/int timeout 2 "$FVLM" "${args[@]}" >/dev/null 2>&1
+    TMPDIR=$work/int timeout 1 "$FVLM" "${args[@]}" >/dev/null 2>&1
     took=$((${EPOCHREALTIME/./} - began))
     rm -rf "$work/int"; mkdir "$work/int"
     caught=0 wrong=

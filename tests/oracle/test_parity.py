@@ -6,6 +6,8 @@ the executor, observed by tests/tools/activations.c; `fvlm verify --against-acti
 import csv
 import gc
 import json
+import shutil
+from contextlib import contextmanager
 
 import apple
 import numpy as np
@@ -67,6 +69,14 @@ def parity(what, folder, side=None, options=(), verify=True):
     file.unlink()
 
 
+@contextmanager
+def passing(name, size, **changes):
+    """A checkpoint for one test, removed after it: these take up to 4 GB."""
+    folder = checkpoint(name, size, **changes)
+    yield folder
+    shutil.rmtree(folder)
+
+
 def test_small():
     """Every kind of block, quickly."""
     parity("small", checkpoint("small", "small"))
@@ -78,7 +88,8 @@ def test_small_train_time():
 
 def test_train_time_tower_of_full_size():
     """timm runs branches and BatchNorm of all 44 blocks; fvlm has fused them."""
-    parity("train-time", checkpoint("train-time", "0.5b", train_time=True, layers=1), side=512)
+    with passing("train-time", "0.5b", train_time=True, layers=1) as folder:
+        parity("train-time", folder, side=512)
 
 
 def test_full_size():
@@ -87,12 +98,14 @@ def test_full_size():
 
 
 def test_sharded_1_5b():
-    parity("1.5b-sharded", checkpoint("1.5b", "1.5b", max_shard=10**9), side=256, verify=False)
+    with passing("1.5b", "1.5b", max_shard=10**9) as folder:
+        parity("1.5b-sharded", folder, side=256, verify=False)
 
 
 def test_untied_7b():
     """Full widths, two layers: 28 heads on 4, an output head of its own, 22 added tokens."""
-    parity("7b-2-layers", checkpoint("7b", "7b", layers=2, depths=(1, 1, 1, 1, 1)), side=256, verify=False)
+    with passing("7b", "7b", layers=2, depths=(1, 1, 1, 1, 1)) as folder:
+        parity("7b-2-layers", folder, side=256, verify=False)
 
 
 needs_tiny = pytest.mark.skipif(not (TINY / "fused/config.json").exists(), reason="tests/fixtures/tiny is not there")

@@ -104,7 +104,7 @@ static void run_everywhere(const char *path, const char *what, char message[TEXT
     static const char *const levels[] = {"scalar", "avx2", "avx512", "neon", "dotprod"};
     static size_t turn;
     bool first = true;
-    for (size_t i = turn++ % UNDER_SANITIZER(2); i < 2 * (sizeof levels / sizeof levels[0]); i += UNDER_SANITIZER(2)) {
+    for (size_t i = turn++ % UNDER_SANITIZER(4); i < 2 * (sizeof levels / sizeof levels[0]); i += UNDER_SANITIZER(4)) {
         const fvlm_model_options o = {
             .threads = i / 2 % 2 == i % 2 ? 1 : 3, .cpu = levels[i / 2], .act = i % 2 ? FVLM_ACT_INT8 : FVLM_ACT_F32};
         if (!can_run(o.cpu)) continue;
