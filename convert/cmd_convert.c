@@ -193,18 +193,24 @@ static fvlm_status print_report(const fvlm_conversion *c, const char *given, fvl
     return FVLM_OK;
 }
 
-/* --head may be given where there is nothing to choose, but not where the result would be the other head. */
-static fvlm_status check_head(const fvlm_conversion *c, fvlm_err *err)
+/* Options that would do nothing for this checkpoint. --head may be given where there is nothing to choose, but not
+ * where the result would be the other head. */
+static fvlm_status check_fit(const fvlm_conversion *c, const char *given, fvlm_err *err)
 {
     fvlm_conversion_report r;
     fvlm_conversion_describe(c, &r);
+    const char *of_llm = opt.head ? "head" : opt.tokenizer ? "tokenizer" : opt.conversation ? "chat" : NULL;
+    if (of_llm && !fvlm_config_has_llm(r.config))
+        return fvlm_fail(err, FVLM_USAGE, "--%s: \"%s\" has no language model; leave the option out", of_llm, given);
+    if (opt.quantized && !r.n_codes && !r.n_dequantized)
+        return fvlm_fail(err, FVLM_USAGE, "--quantized: \"%s\" has no quantized weights; leave the option out", given);
     if (opt.head && !strcmp(opt.head, "tied") && !r.config->llm.tied)
         return fvlm_fail(
-            err, FVLM_BAD_INPUT,
+            err, FVLM_USAGE,
             "--head tied: config.json does not tie the head, and lm_head.weight differs from the embedding; "
             "leave the option out");
     if (opt.head && !strcmp(opt.head, "own") && !r.head_stored)
-        return fvlm_fail(err, FVLM_BAD_INPUT,
+        return fvlm_fail(err, FVLM_USAGE,
                          "--head own: the checkpoint stores no head beside the embedding; leave the option out");
     return FVLM_OK;
 }
@@ -228,7 +234,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
                               .stop = fvlm_cli_stop()};
     fvlm_conversion *c;
     fvlm_status st = fvlm_conversion_plan(&c, args->items[0], &o, err);
-    if (!st) st = check_head(c, err);
+    if (!st) st = check_fit(c, args->items[0], err);
     if (!st && !opt.dry_run) {
         fvlm_progress_start(&bar, "convert", opt.quiet || opt.json);
         st = fvlm_conversion_write(c, opt.output, err);

@@ -126,7 +126,7 @@ static fvlm_status read_source(fvlm_conversion *c, const char *path, fvlm_err *e
     c->onnx = o->variant || fvlm_onnx_paths_are(path, NULL);
     if (!c->onnx) return read_folder(c, path, &tokenizer, err);
     if (o->dialect || o->vision)
-        return fvlm_fail(err, FVLM_USAGE, "--%s is for folders of safetensors; \"%s\" is ONNX",
+        return fvlm_fail(err, FVLM_USAGE, "--%s: \"%s\" is ONNX, not safetensors; leave the option out",
                          o->dialect ? "dialect" : "vision", path);
     return read_onnx(c, path, &tokenizer, err);
 }

@@ -81,7 +81,7 @@ fvlm_status fvlm_halves_add_tower(fvlm_source *src, const char *path, fvlm_err *
 {
     fvlm_source *tower = NULL;
     if (has(src, TOWER))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "--vision: \"%s\" has a vision tower of its own; leave the option out",
+        return fvlm_fail(err, FVLM_USAGE, "--vision: \"%s\" has a vision tower of its own; leave the option out",
                          fvlm_source_folder(src));
     fvlm_status st = open_tower(&tower, path, err);
     if (st) return fvlm_err_prefix(err, "--vision");

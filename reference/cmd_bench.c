@@ -197,7 +197,7 @@ static fvlm_status bench_model(const char *path, unsigned threads, const char *a
     if (!st && opt.tiles) st = fvlm_tiling_parse(&o.tiling, opt.tiles, err);
     if (!st) st = fvlm_model_open(&m, path, &model, err);
     if (!st && !fvlm_config_has_llm(m->config) && (opt.prompt || opt.text))
-        st = fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" has no language model; leave out --prompt and --text", path);
+        st = fvlm_fail(err, FVLM_USAGE, "--prompt and --text: \"%s\" has no language model; leave them out", path);
     if (!st) st = bench_sizes(m, &o, report, err);
     fvlm_model_close(&m);
     return st;

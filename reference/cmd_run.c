@@ -21,7 +21,7 @@ static struct {
     uint64_t threads, size, max_tokens, seed;
     double temperature, top_p;
     bool json, quiet, tokens_only, no_check, embedding, force;
-} opt = {.max_tokens = MAX_TOKENS, .top_p = 1};
+} opt = {.max_tokens = MAX_TOKENS, .top_p = 1, .temperature = -1};
 
 static const fvlm_cli_option options[] = {
     {.name = "max-tokens",
@@ -186,14 +186,15 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, const fvlm_t
 {
     const char *image = strcmp(args->items[1], "none") == 0 ? NULL : args->items[1];
     const uint32_t side = opt.size ? (uint32_t)opt.size : fvlm_model_config(m)->vision.image_size;
-    const fvlm_question question = {.image = image,
-                                    .picture = fvlm_picture_named(opt.picture),
-                                    .side = side,
-                                    .tiling = *tiling,
-                                    .text = args->items[2],
-                                    .sampling = {(uint32_t)opt.max_tokens, opt.temperature, opt.top_p, opt.seed},
-                                    .emit = show_text,
-                                    .emit_ctx = s};
+    const fvlm_question question = {
+        .image = image,
+        .picture = fvlm_picture_named(opt.picture),
+        .side = side,
+        .tiling = *tiling,
+        .text = args->items[2],
+        .sampling = {(uint32_t)opt.max_tokens, opt.temperature > 0 ? opt.temperature : 0, opt.top_p, opt.seed},
+        .emit = show_text,
+        .emit_ctx = s};
     char *text = NULL;
     size_t n_bytes = 0;
     fvlm_answer a;
@@ -240,13 +241,18 @@ static fvlm_status check_usage(const fvlm_cli_list *args, fvlm_err *err)
     const bool answer = args->n == 3;
     if (opt.json && opt.tokens_only)
         return fvlm_fail(err, FVLM_USAGE, "--json includes the token ids; leave out --tokens-only");
-    if (opt.tiles && !strcmp(args->items[1], "none"))
-        return fvlm_fail(err, FVLM_USAGE, "--tiles divides a picture; \"none\" has nothing to divide");
+    const char *of_picture = opt.tiles ? "tiles" : opt.size ? "size" : opt.picture ? "picture" : NULL;
+    if (of_picture && !strcmp(args->items[1], "none"))
+        return fvlm_fail(err, FVLM_USAGE, "--%s: \"none\" is no picture; leave the option out", of_picture);
     if (answer && opt.embedding) return fvlm_fail(err, FVLM_USAGE, "--embedding asks no question; leave out PROMPT");
     if (answer && (opt.output || opt.force))
         return fvlm_fail(err, FVLM_USAGE, "--output and --force are for an embedding; leave out PROMPT");
+    if (answer && opt.temperature < 0 && (opt.top_p < 1 || opt.seed))
+        return fvlm_fail(err, FVLM_USAGE, "--%s: without --temperature T the answer is greedy; give both, or neither",
+                         opt.seed ? "seed" : "top-p");
     if (answer) return FVLM_OK;
-    if (opt.tokens_only || opt.temperature > 0 || opt.top_p < 1 || opt.seed || opt.max_tokens != MAX_TOKENS)
+    if (opt.force && !opt.output) return fvlm_fail(err, FVLM_USAGE, "--force replaces a file; give -o FILE, too");
+    if (opt.tokens_only || opt.temperature >= 0 || opt.top_p < 1 || opt.seed || opt.max_tokens != MAX_TOKENS)
         return fvlm_fail(err, FVLM_USAGE,
                          "--max-tokens, --temperature, --top-p, --seed and --tokens-only need a PROMPT");
     if (!strcmp(args->items[1], "none"))

@@ -111,6 +111,11 @@ static void print(const fvlm_embedding *e, const fvlm_run_embedding_options *o)
     puts("all numbers: -o FILE.npy, or --json");
 }
 
+static void tell_written(const fvlm_embedding *e, const char *path)
+{
+    fvlm_terminal_print(stderr, "wrote      %s: %zu x %zu, f32\n", path, e->rows, e->cols);
+}
+
 fvlm_status fvlm_run_embedding(fvlm_model *m, const fvlm_run_embedding_options *o, fvlm_err *err)
 {
     const uint32_t side = o->image.side ? o->image.side : fvlm_model_config(m)->vision.image_size;
@@ -121,6 +126,7 @@ fvlm_status fvlm_run_embedding(fvlm_model *m, const fvlm_run_embedding_options *
     if (!st && !o->json && !o->output) print(&e, o);
     st = fvlm_cli_flush(st, err); /* the embedding comes before the figures, which go to stderr */
     if (!st && !o->quiet && !o->json) {
+        if (o->output) tell_written(&e, o->output);
         fvlm_run_cost_begin(e.picture_notes, o->open_seconds);
         fvlm_run_cost_image(m, &e.timing, &e.tiling, side, e.rows);
         fvlm_run_cost_end(m);

@@ -23,14 +23,12 @@ static const fvlm_cli_option options[] = {
     {.name = "variant",
      .arg = "SUFFIX",
      .help = "ONNX files to take, such as q4",
-     .words = FVLM_CONVERT_VARIANTS,
+     .choices = FVLM_CONVERT_VARIANTS,
+     .brief = true,
      .preset = "fp32 or the only one",
      .text = &opt.variant},
     {.name = "vision", .arg = "FOLDER", .help = "where convert took the vision tower from", .text = &opt.vision},
-    {.name = "image",
-     .arg = "FILE",
-     .help = "compare the outputs too, on this image; may be repeated",
-     .list = &images},
+    {.name = "image", .arg = "FILE", .help = "compare outputs too, on this image; may be repeated", .list = &images},
     FVLM_CLI_PICTURE(&opt.picture),
     {.name = "prompt",
      .arg = "TEXT",
@@ -75,6 +73,11 @@ static const fvlm_cli_option options[] = {
      .max = FVLM_MAX_SIDE,
      .preset = "the model's",
      .number = &opt.size},
+    {.name = "tiles",
+     .arg = "CxR",
+     .help = "divide each image, as for run",
+     .preset = "the model's",
+     .text = &opt.tiles},
     {.name = "against-activations",
      .arg = "FILE",
      .help = "compare with activations recorded in PyTorch (safetensors)",
@@ -91,15 +94,16 @@ static fvlm_status check_options(fvlm_err *err)
     const bool limits = opt.max_kl >= 0 || opt.min_agree >= 0 || opt.max_error >= 0;
     if (opt.against && opt.activations)
         return fvlm_fail(err, FVLM_USAGE, "give --against or --against-activations, not both");
-    if (!opt.against && (images.n || opt.prompt || opt.size || opt.tokens || opt.picture || limits))
-        return fvlm_fail(err, FVLM_USAGE,
-                         "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need "
-                         "--against SOURCE");
+    if (!opt.against && (images.n || opt.prompt || opt.size || opt.tiles || opt.tokens || opt.picture || limits))
+        return fvlm_fail(
+            err, FVLM_USAGE,
+            "--image, --picture, --prompt, --tokens, --size, --tiles, --max-kl, --min-agree and --max-error "
+            "need --against SOURCE");
     if (opt.vision && !opt.against) return fvlm_fail(err, FVLM_USAGE, "--vision needs --against SOURCE");
     if (opt.variant && !opt.against) return fvlm_fail(err, FVLM_USAGE, "--variant needs --against SOURCE");
-    if (opt.against && !images.n && (opt.prompt || opt.size || opt.tokens || opt.act || opt.picture || limits))
+    if (opt.against && !images.n && (opt.prompt || opt.size || opt.tiles || opt.tokens || opt.picture || limits))
         return fvlm_fail(err, FVLM_USAGE,
-                         "--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need "
+                         "--picture, --prompt, --tokens, --size, --tiles, --max-kl, --min-agree and --max-error need "
                          "--image FILE");
     size_t n_stdin = 0;
     for (size_t i = 0; i < images.n; i++) {
@@ -110,8 +114,9 @@ static fvlm_status check_options(fvlm_err *err)
     if (n_stdin > 1) return fvlm_fail(err, FVLM_USAGE, "--image -: standard input can be read only once");
     if (opt.min_agree > 0 && opt.min_agree <= 1) /* taken as a percentage, a share would pass anything */
         return fvlm_fail(err, FVLM_USAGE, "--min-agree: %g is in percent; give 99 for 99 %%", opt.min_agree);
-    if (!opt.against && !opt.activations && opt.act)
-        return fvlm_fail(err, FVLM_USAGE, "--act needs --against SOURCE or --against-activations FILE");
+    if (!opt.activations && !images.n && (opt.act || opt.cpu))
+        return fvlm_fail(err, FVLM_USAGE, "--%s needs --image FILE or --against-activations FILE",
+                         opt.act ? "act" : "cpu");
     return FVLM_OK;
 }
 
@@ -169,6 +174,7 @@ static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
     opt.n_images = images.n;
     f.report.against = opt.against ? opt.against : opt.activations;
     if (!st) st = check_options(err);
+    if (!st && opt.tiles) st = fvlm_tiling_parse(&f.tiling, opt.tiles, err);
     if (!st && opt.against) st = fvlm_cli_check_source(opt.against, err);
     if (!st) st = fvlm_reader_open(&r, args->items[0], err);
     if (st) return st;

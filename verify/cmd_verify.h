@@ -7,7 +7,7 @@
 
 /* What the user asked for. */
 typedef struct {
-    const char *against, *variant, *vision, *activations, *prompt, *act, *cpu, *picture;
+    const char *against, *variant, *vision, *activations, *prompt, *act, *cpu, *picture, *tiles;
     const char *const *images;
     size_t n_images;
     uint64_t tokens, size, threads;
@@ -20,10 +20,11 @@ typedef struct {
     fvlm_verify_report report; /* points to the next two once they are there */
     fvlm_weights weights;
     fvlm_parity parity;
-    bool integers;     /* the model holds quantized tensors */
-    bool onnx;         /* the source is one or more ONNX files */
-    const char *other; /* how they are other files than the model was made from; NULL: they are the same */
-    char *unconverted; /* why convert makes nothing of them; NULL: it does */
+    fvlm_tiling tiling; /* of asked->tiles */
+    bool integers;      /* the model holds quantized tensors */
+    bool onnx;          /* the source is one or more ONNX files */
+    const char *other;  /* how they are other files than the model was made from; NULL: they are the same */
+    char *unconverted;  /* why convert makes nothing of them; NULL: it does */
     char *differences;
     fvlm_pool *pool;
 } fvlm_verify_findings;

@@ -82,6 +82,7 @@ fvlm_status fvlm_verify_compare_outputs(const char *model, const char *source, c
                              .picture = fvlm_picture_named(a->picture),
                              .prompt = a->prompt ? a->prompt : "Describe the image.",
                              .side = (uint32_t)a->size,
+                             .tiling = f->tiling,
                              .tokens = a->tokens ? (uint32_t)a->tokens : TOKENS,
                              .onnx = f->onnx ? a->against : NULL,
                              .variant = a->variant,
@@ -130,7 +131,10 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
                                     .progress_ctx = &progress,
                                     .stop = fvlm_cli_stop()};
     f->onnx = fvlm_onnx_paths_are(a->against, a->variant);
-    if (a->variant && !f->onnx) return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files", a->against);
+    if (a->variant && !f->onnx)
+        return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files; leave the option out", a->against);
+    if (f->onnx && f->tiling.columns)
+        return fvlm_fail(err, FVLM_USAGE, "--tiles: ONNX graphs are compared without tiles; leave the option out");
     fvlm_progress_start(&progress, "convert", a->quiet || a->json);
     fvlm_status st = fvlm_baseline_open(&against, a->against, f->onnx, &o, err);
     fvlm_progress_end(&progress);
@@ -141,6 +145,8 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
         f->report.no_weights = f->unconverted;
         return fvlm_verify_compare_outputs(fvlm_reader_path(model), NULL, NULL, f, err);
     }
+    if (!st && a->vision && !against.n_bytes)
+        st = fvlm_fail(err, FVLM_USAGE, "--vision: \"%s\" is a .fvlm file; leave the option out", a->against);
     if (!st && against.n_bytes && !a->quiet && !a->json) {
         char size[16];
         fvlm_terminal_print(stdout, "converted %s into a temporary file of %s in %s\n", a->against,

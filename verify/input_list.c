@@ -43,7 +43,8 @@ static fvlm_status load_picture(fvlm_input_list *l, const fvlm_model *m, fvlm_er
     const size_t own = l->o->n_images;
     fvlm_tiles_free(&l->tiles);
     if (l->picture >= own) return fvlm_pixels_draw(&l->tiles.overview, (unsigned)(l->picture - own), l->side, err);
-    const fvlm_image image = {.path = l->o->images[l->picture], .picture = l->o->picture, .side = l->side};
+    const fvlm_image image = {
+        .path = l->o->images[l->picture], .picture = l->o->picture, .side = l->side, .tiling = l->o->tiling};
     return fvlm_model_load_tiles(m, &image, &l->tiles, err);
 }
 

@@ -234,7 +234,7 @@ fvlm_status fvlm_parity_run(fvlm_parity *out, const fvlm_parity_options *o, fvlm
 {
     comparison c = {.o = o, .out = out};
     const double started = fvlm_clock_seconds();
-    *out = (fvlm_parity){.n_acts = o->n_acts, .limits = o->limits};
+    *out = (fvlm_parity){.n_acts = o->n_acts, .limits = o->limits, .tiling = o->tiling};
     memcpy(out->acts, o->acts, sizeof out->acts);
     fvlm_status st = o->recorded ? fvlm_witness_recorded_open(&c.witness, o, err)
                      : o->onnx   ? fvlm_witness_onnx_open(&c.witness, o, err)

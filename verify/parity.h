@@ -44,9 +44,10 @@ typedef struct {
     size_t n_images;
     fvlm_picture picture; /* how images are read (reference/image/image.h) */
     const char *prompt;
-    uint32_t side;    /* of the picture; 0 = the model's own */
-    uint32_t tokens;  /* of each of the source's greedy answers, at most */
-    size_t positions; /* ask general questions, and draw pictures, until there are so many; 0: the prompt only */
+    uint32_t side;      /* of the picture, or of each tile; 0 = the model's own */
+    fvlm_tiling tiling; /* of the user's pictures; drawn ones are not divided */
+    uint32_t tokens;    /* of each of the source's greedy answers, at most */
+    size_t positions;   /* ask general questions, and draw pictures, until there are so many; 0: the prompt only */
     fvlm_parity_limits limits;
 
     unsigned threads;          /* of all models together; 0 = all */
@@ -108,6 +109,7 @@ typedef struct {
     fvlm_statistics statistics[FVLM_MAX_CANDIDATES];
     fvlm_grading grading[FVLM_MAX_CANDIDATES];
     size_t n_images, n_drawn; /* pictures of the user's, and drawn ones */
+    fvlm_tiling tiling;       /* the user's pictures, as the options say */
     unsigned picture_notes;   /* of all images together (reference/image/image.h) */
     double seconds;
 } fvlm_parity;

@@ -26,7 +26,8 @@ static fvlm_status accept(fvlm_witness *base, const fvlm_model *m, fvlm_err *err
     const fvlm_model *source = w->runner.m;
     uint32_t *ids = NULL;
     size_t n = 0, split = 0;
-    fvlm_status st = fvlm_model_check_image(m, &(fvlm_image){.side = w->inputs.side}, err);
+    fvlm_status st =
+        fvlm_model_check_image(m, &(fvlm_image){.side = w->inputs.side, .tiling = w->inputs.o->tiling}, err);
     if (!st)
         st = fvlm_same_model_check(fvlm_model_reader(m), fvlm_model_reader(source),
                                    fvlm_reader_path(fvlm_model_reader(source)), err);

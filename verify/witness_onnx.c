@@ -230,9 +230,9 @@ static fvlm_status choose_end(fvlm_onnx_witness *w, fvlm_err *err)
 {
     const fvlm_config *c = fvlm_model_config(w->m);
     bool projected;
-    if (c->tiles.n_sizes)
+    if (c->tiles.n_sizes && !w->o->tiling.off)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "\"%s\" divides pictures into tiles; ONNX graphs are compared without tiles only",
+                         "\"%s\" divides pictures into tiles; ONNX graphs are compared without: give --tiles off",
                          fvlm_reader_path(fvlm_model_reader(w->m)));
     w->inputs.side = w->o->side ? w->o->side : w->graphs.side ? w->graphs.side : c->vision.image_size;
     fvlm_status st = fvlm_model_check_side(w->m, w->inputs.side, err);

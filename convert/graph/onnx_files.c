@@ -125,7 +125,7 @@ static fvlm_status find_in_folder(fvlm_onnx_files *out, const char *path, const 
     const char *below = folder ? place_of(folder) : NULL;
     if (!below) {
         free(folder);
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no .onnx file, and --variant chooses among such", path);
+        return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files; leave the option out", path);
     }
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') folder[--n] = 0;
@@ -145,9 +145,7 @@ static fvlm_status find_in_folder(fvlm_onnx_files *out, const char *path, const 
 
 static fvlm_status take_file(fvlm_onnx_files *out, const char *path, const char *variant, fvlm_err *err)
 {
-    if (variant)
-        return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is one file, and --variant chooses among those of a folder",
-                         path);
+    if (variant) return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" is one file; leave the option out", path);
     struct stat about;
     if (stat(path, &about)) return fvlm_fail_errno(err, "\"%s\"", path);
     const char *slash = strrchr(path, '/');

@@ -75,7 +75,7 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
     const char *use = o->use;
     const bool pieces = fvlm_source_has(src, pieces_name) && !fvlm_source_has(src, vocab_name);
     if (use && !fvlm_source_has(src, use))
-        return fvlm_fail(err, FVLM_BAD_INPUT, "there is no \"%.40s\" to use; leave out --tokenizer", use);
+        return fvlm_fail(err, FVLM_USAGE, "--tokenizer: the folder has no \"%.40s\"; leave the option out", use);
     if (use ? !strcmp(use, pieces_name) : pieces) {
         const fvlm_status st = fvlm_vocabulary_from_pieces(v, src, err);
         return st ? st : fvlm_vocabulary_check(v, o->needed, err);

@@ -32,6 +32,7 @@ typedef struct {
     const char *help;    /* without the choices, the range and the default: they are added */
     const char *choices; /* "f32|int8": the texts allowed; NULL: any */
     const char *words;   /* "int8|int4": texts that completion offers, though others are allowed */
+    bool brief;          /* the choices are too many for the help, which says "such as" */
     const char *hint;    /* added when a text is refused by choices */
     const char *preset;  /* the default in words ("the model's"); NULL: the number in the target, unless it is 0 */
     double min, max;     /* inclusive range of numbers; max = 0: none */

@@ -43,7 +43,7 @@ void fvlm_cli_write_help(const fvlm_cli_command *cmd, FILE *to)
     size_t width = head_width(&help);
     for (const fvlm_cli_option *o = cmd->options; o && o->name; o++)
         if (head_width(o) > width) width = head_width(o);
-    fprintf(to, "usage: fvlm %s %s%s[options]\n%s\n\n", cmd->name, cmd->args, *cmd->args ? " " : "", cmd->summary);
+    fprintf(to, "usage: fvlm %s %s%s[options]\n%s\n", cmd->name, cmd->args, *cmd->args ? " " : "", cmd->summary);
     for (const fvlm_cli_option *o = cmd->options; o && o->name; o++) print_option(to, o, width);
     print_option(to, &help, width);
     fprintf(to, "examples:\n");

@@ -187,7 +187,7 @@ static fvlm_status take_value(const fvlm_cli_command *cmd, const fvlm_cli_option
 void fvlm_cli_option_note(const fvlm_cli_option *o, char out[300])
 {
     char range[200] = "", preset[64] = "";
-    if (o->choices) list_choices(o->choices, range);
+    if (o->choices && !o->brief) list_choices(o->choices, range);
     if (o->max > 0 && !o->capped) snprintf(range, sizeof range, "%.10g to %.10g", o->min, o->max);
     if (o->preset)
         snprintf(preset, sizeof preset, "default %s", o->preset);

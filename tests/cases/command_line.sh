@@ -238,7 +238,7 @@ want=$int8
 lacks "sibling: quant" "linkat=EPERM renameat2=EINVAL" quant "$m" -o "$work/fs/o" -q
 lacks "sibling: quant of a model that cannot be mapped" "map-shared=ENODEV" quant "$m" -o "$work/fs/o" -q
 "$FVLM" info "$m" --dump llm.norm.weight -o "$work/norm.npy"; want=$work/norm.npy
-lacks "sibling: info --dump" "linkat=EPERM renameat2=EINVAL tmpfile=EOPNOTSUPP" info "$m" --dump llm.norm.weight -o "$work/fs/o"
+lacks "sibling: info --dump" "linkat=EPERM renameat2=EINVAL tmpfile=EOPNOTSUPP" info "$m" --dump llm.norm.weight -q -o "$work/fs/o"
 # An existing file is neither replaced nor lost, whatever is missing; with --force it is replaced.
 for calls in "linkat=EPERM renameat2=EINVAL" "linkat=EPERM renameat2=EINVAL tmpfile=EOPNOTSUPP"; do
     echo old >"$work/old"
@@ -329,7 +329,7 @@ says "[wrong-arguments] a prompt that begins with -" 2 "unknown option \"-5\"; a
 "$FVLM" run -qh | head -1 | grep -q '^usage: fvlm run'; ok "[wrong-arguments] sibling: -qh is help" $?
 says "[wrong-arguments] sibling: --help=1" 2 "--help takes no value$help run --help'" run --help=1
 says "[wrong-arguments] sibling: --top-p 0" 2 "--top-p: 0 is out of range, 1e-06 to 1$help run --help'" run "$m" none hello --top-p 0
-says "[wrong-arguments] sibling: info --dump --json" 2 "--dump writes the tensor and prints nothing; leave out --json and --tensors" \
+says "[wrong-arguments] sibling: info --dump --json" 2 "--dump writes the tensor to FILE; leave out --json and --tensors" \
     info "$m" --dump llm.norm.weight -o "$work/n" --json
 "$FVLM" man | grep -q 'fB\\-h\\fR' && "$FVLM" man | grep -q 'fB\\-\\-version'; ok "[wrong-arguments] sibling: the man page has -h and --version" $?
 "$FVLM" quant --help | grep -q keep; ok "[wrong-arguments] sibling: quant --help names keep" $?

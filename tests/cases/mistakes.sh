@@ -70,10 +70,10 @@ done <<'END'
   "gguf" is GGUF (llama.cpp) ("model.gguf"); give Apple's own checkpoint folder, such as apple/FastVLM-0.5B on Hugging Face
 1 convert ox -o new.fvlm
   "ox/model.onnx": holds no graph; is it an ONNX model?
-1 convert ox/model.onnx -o new.fvlm --variant q4
-  "ox/model.onnx" is one file, and --variant chooses among those of a folder
-1 convert ck -o new.fvlm --variant q4
-  "ck" has no .onnx file, and --variant chooses among such
+2 convert ox/model.onnx -o new.fvlm --variant q4
+  --variant: "ox/model.onnx" is one file; leave the option out
+2 convert ck -o new.fvlm --variant q4
+  --variant: "ck" has no ONNX files; leave the option out
 1 convert bin -o new.fvlm
   "bin" is pickled PyTorch weights, which fvlm does not read ("pytorch_model.bin"); load them in transformers, save_pretrained(..., safe_serialization=True), and give the result
 1 convert gguf/model.gguf -o new.fvlm

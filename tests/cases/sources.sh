@@ -130,7 +130,7 @@ done
 ok "[tied-head-differs] --head tied gives the weights of the plain checkpoint" $?
 refuses "[tied-head-differs] sibling: another word than own and tied" 2 "--head: \"both\" is not own or tied; try 'fvlm convert --help'" "$ck" --head both --dry-run
 fresh head set lm_head.weight 7 3 config '"tie_word_embeddings": true' '"tie_word_embeddings": false'
-refuses "[tied-head-differs] sibling: --head tied against config.json" 1 \
+refuses "[tied-head-differs] sibling: --head tied against config.json" 2 \
     "--head tied: config.json does not tie the head, and lm_head.weight differs from the embedding; leave the option out" "$ck" --head tied --dry-run
 "$FVLM" convert "$ck" -o "$dir/untied.fvlm" --head own -q && "$FVLM" verify "$dir/untied.fvlm" --against "$dir/own.fvlm" >/dev/null 2>&1
 ok "[tied-head-differs] sibling: --head own where config.json says so, too" $?
@@ -141,7 +141,7 @@ refuses "[tied-head-differs] sibling: not tied, but no head is stored" 1 \
     "$FVLM" verify "$dir/read.fvlm" --against "$ck" >/dev/null 2>&1
 ok "[tied-head-differs] sibling: then --head tied uses the embedding, and verify agrees" $?
 fresh head remove lm_head.weight
-refuses "[tied-head-differs] sibling: --head own without a stored head" 1 \
+refuses "[tied-head-differs] sibling: --head own without a stored head" 2 \
     "--head own: the checkpoint stores no head beside the embedding; leave the option out" "$ck" --head own --dry-run
 fresh head retype lm_head.weight F32
 reads "[tied-head-differs] sibling: a head of another type with the same values is the embedding" "$ck"

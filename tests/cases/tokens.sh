@@ -98,7 +98,7 @@ fresh vocab.json merges.txt added_tokens.json; newer; reads "[two-tokenizers] si
 fresh vocab.json merges.txt added_tokens.json tokenizer_config.json special_tokens_map.json; newer
 reads "[two-tokenizers] sibling: tokenizer.json alone"
 reads "[two-tokenizers] sibling: and chosen" tokenizer.json
-says "[two-tokenizers] sibling: vocab.json is chosen, but is not there" 'there is no "vocab.json" to use; leave out --tokenizer' vocab.json
+says "[two-tokenizers] sibling: vocab.json is chosen, but is not there" '--tokenizer: the folder has no "vocab.json"; leave the option out' vocab.json
 fresh added_tokens.json tokenizer_config.json special_tokens_map.json; newer
 reads "[two-tokenizers] sibling: tokenizer.json has the added tokens for vocab.json and merges.txt"
 reads "[two-tokenizers] sibling: and with vocab.json chosen" vocab.json

@@ -83,11 +83,11 @@ refuses "[verify-grades] sibling: standard input as two pictures" 2 \
     "--image -: standard input can be read only once" "$m" --against "$m" --image - --image -
 refuses "[verify-grades] sibling: --image none" 2 \
     "--image none: outputs are compared on a picture; give a file" "$m" --against "$m" --image none
-need="--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need --image FILE"
+need="--picture, --prompt, --tokens, --size, --tiles, --max-kl, --min-agree and --max-error need --image FILE"
 refuses "[verify-grades] sibling: --tokens without a picture" 2 "$need" "$m" --against "$m" --tokens 9
 refuses "[verify-grades] sibling: --min-agree without a picture" 2 "$need" "$m" --against "$m" --min-agree 9
 refuses "[verify-grades] sibling: --max-kl without a source" 2 \
-    "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need --against SOURCE" "$m" --max-kl 1
+    "--image, --picture, --prompt, --tokens, --size, --tiles, --max-kl, --min-agree and --max-error need --against SOURCE" "$m" --max-kl 1
 
 # --- too few positions ---
 "$FVLM" verify "$dir/int8.fvlm" --against-activations "$tiny/pytorch.safetensors" >"$dir/text" 2>"$dir/err"; rc=$?

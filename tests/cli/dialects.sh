@@ -90,10 +90,10 @@ forced apple "$dir/transformers" $stem.0.reparam_conv.weight model.language_mode
 forced apple-tower "$dir/timm" patch_embed.0.reparam_conv.weight final_conv.reparam_conv.bias
 forced openclip "$dir/timm" visual.trunk.stem.0.reparam_conv.weight final_conv.reparam_conv.bias
 cp "$(dirname "$0")/../../README.md" "$dir/x.onnx"
-no 2 "--dialect is for folders of safetensors; \"$dir/x.onnx\" is ONNX" "$dir/x.onnx" --dialect timm --dry-run
+no 2 "--dialect: \"$dir/x.onnx\" is ONNX, not safetensors; leave the option out" "$dir/x.onnx" --dialect timm --dry-run
 no 1 "\"$dir/apple-mlx\" is a language model without a vision tower; give the tower's folder with --vision, such as Apple's own checkpoint of the same size, apple/FastVLM-0.5B on Hugging Face" \
     "$dir/apple-mlx" --dry-run
-no 1 "--vision: \"$tiny/fused\" has a vision tower of its own; leave the option out" "$tiny/fused" --vision "$dir/timm" --dry-run
+no 2 "--vision: \"$tiny/fused\" has a vision tower of its own; leave the option out" "$tiny/fused" --vision "$dir/timm" --dry-run
 no 1 "--vision: \"$dir/apple-mlx\" has no vision tower" "$dir/apple-mlx" --vision "$dir/apple-mlx" --dry-run
 no 3 "--vision: \"$dir/none\": No such file or directory" "$dir/apple-mlx" --vision "$dir/none" --dry-run
 mkdir "$dir/ck"

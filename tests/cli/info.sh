@@ -30,12 +30,14 @@ same "JSON: every tensor" "$("$FVLM" info "$m" --json --tensors | grep -c '"layo
 same "/dev/full" "$? $(cat "$dir/err")" "3 fvlm: standard output: No space left on device"
 
 # --- dump ---
-"$FVLM" info "$m" --dump taps.f16.7 -o "$dir/t.npy"; ok "--dump succeeds" $?
+"$FVLM" info "$m" --dump taps.f16.7 -o "$dir/t.npy" 2>"$dir/err"; ok "--dump succeeds" $?
+same "it tells what it wrote" "$(cat "$dir/err")" "wrote      $dir/t.npy: 20 x 1 x 3 x 3, f32"
 same "a .npy of the right size" "$(stat -c %s "$dir/t.npy")" $((128 + 4 * 180))
 same "its header" "$(head -c 128 "$dir/t.npy" | tail -c +11 | tr -s ' ' | tr -d '\0')" \
     "{'descr': '<f4', 'fortran_order': False, 'shape': (20, 1, 3, 3,), } "
 refuses "an existing file" 1 "\"$dir/t.npy\" exists; --force replaces it" "$m" --dump taps.f16.7 -o "$dir/t.npy"
-"$FVLM" info "$m" --dump rows.f32.0 -o "$dir/t.npy" --force; ok "--force replaces it" $?
+"$FVLM" info "$m" --dump rows.f32.0 -o "$dir/t.npy" --force -q 2>"$dir/err"; ok "--force replaces it" $?
+[ ! -s "$dir/err" ]; ok "-q tells nothing" $?
 same "replaced" "$(stat -c %s "$dir/t.npy")" $((128 + 4 * 37))
 refuses "the input itself" 1 "\"$m\" is the input itself; write to another name" "$m" --dump rows.f32.0 -o "$m" --force
 refuses "a device" 1 "\"/dev/full\" is a device, pipe or socket, not a regular file" "$m" --dump rows.f32.0 -o /dev/full --force

@@ -167,9 +167,9 @@ says "a file that is not taken is named" "fvlm: warning: 1 .onnx file is not use
 r() { refuses "$@" -o "$dir/no"; }
 r 1 "\"$dir/all/decoder_model_merged.onnx\" is a decoder alone; give the folder that holds the vision encoder, too" "$dir/all/decoder_model_merged.onnx"
 r 1 "\"$dir/all/embed_tokens.onnx\" is a token embedding alone; give the folder that holds the vision encoder, too" "$dir/all/embed_tokens.onnx"
-r 1 "\"$dir/all/vision_encoder.onnx\" is one file, and --variant chooses among those of a folder" "$dir/all/vision_encoder.onnx" --variant q4
+r 2 "--variant: \"$dir/all/vision_encoder.onnx\" is one file; leave the option out" "$dir/all/vision_encoder.onnx" --variant q4
 r 3 "\"$dir/all/x.onnx\": No such file or directory" "$dir/all/x.onnx"
-r 1 "\"$ck\" has no .onnx file, and --variant chooses among such" "$ck" --variant q4
+r 2 "--variant: \"$ck\" has no ONNX files; leave the option out" "$ck" --variant q4
 r 1 "\"$dir/all\" has no variant bnb4; there is fp32" "$dir/all" --variant bnb4
 r 2 "--variant: \"q5\" is not fp32, fp16, q4, q4f16, int8, uint8, q8, quantized or bnb4; try 'fvlm convert --help'" "$dir/all" --variant q5
 folder few; cp "$dir/all"/{embed,decoder}*.onnx "$f"

@@ -30,7 +30,11 @@ same "info of a tower with projector" "$("$FVLM" info "$p" | grep -cE '^projecto
 "$FVLM" run "$t" "$picture" >"$dir/out" 2>"$dir/err"; ok "run prints the embedding" $?
 same "its shape" "$(head -1 "$dir/out")" "$picture: 16 x 512, one row for each of 4 x 4 image tokens"
 same "the cost goes to stderr" "$(awk 'NF { print $1 }' "$dir/err" | tr '\n' ' ')" "open image vision memory with "
-"$FVLM" run "$p" "$picture" -q -o "$dir/p.npy"; ok "run -o with projector" $?
+"$FVLM" run "$p" "$picture" -q -o "$dir/p.npy" 2>"$dir/err"; ok "run -o with projector" $?
+[ ! -s "$dir/err" ]; ok "-q tells nothing" $?
+"$FVLM" run "$p" "$picture" --force -o "$dir/p.npy" >"$dir/out" 2>"$dir/err"
+same "without it the file and its shape are told" "$(head -1 "$dir/err")" "wrote      $dir/p.npy: 16 x 128, f32"
+[ ! -s "$dir/out" ]; ok "on stderr alone" $?
 "$FVLM" run "$m" "$picture" --embedding -q -o "$dir/m.npy"; ok "run --embedding -o of the whole model" $?
 cmp -s "$dir/p.npy" "$dir/m.npy"; ok "both embeddings have the same bits" $?
 same ".npy: header and 16 x 128 f32" "$(wc -c <"$dir/p.npy")" $((128 + 16 * 128 * 4))
@@ -43,7 +47,7 @@ same "rows are those of the file" "$("$FVLM" run "$t" "$picture" -q | awk '/^row
 "$FVLM" run "$t" "$picture" --json >"$dir/json"; ok "run --json" $?
 same "--json has every number" "$(grep -cE '^ {6}-?[0-9]' "$dir/json")" $((16 * 512))
 "$FVLM" run "$t" "$picture" --json -o "$dir/j.npy" >"$dir/json" && cmp -s "$dir/j.npy" "$dir/t.npy" &&
-    grep -q "\"output\": \"$dir/j.npy\"" "$dir/json" && ! grep -q '"embedding"' "$dir/json"
+    grep -q "\"output\": \"$dir/j.npy\"" "$dir/json" && tr -d ' \n' <"$dir/json" | grep -q '"shape":\[16,512\]' && ! grep -q '"embedding"' "$dir/json"
 ok "--json -o names the file instead" $?
 
 refused "a prompt" 1 "\"$t\" has no language model; leave out the prompt to get the image's embedding" \
@@ -72,7 +76,7 @@ same "bench: only the tower" "$(grep -E ' ms ' "$dir/out" | awk '{ print $1 }')"
 same "bench with a picture and a projector" \
     "$("$FVLM" bench "$p" --runs 1 --image "$picture" | grep -E ' ms' | awk '{ print $1 }' | tr '\n' ' ')" "image vision projector "
 "$FVLM" bench "$p" --runs 1 --json >"$dir/json" && ! grep -qE 'prefill|decode|ttft' "$dir/json"; ok "bench --json has no missing part" $?
-refused "bench --text" 1 "\"$t\" has no language model; leave out --prompt and --text" "$FVLM" bench "$t" --text 4
+refused "bench --text" 2 "--prompt and --text: \"$t\" has no language model; leave them out" "$FVLM" bench "$t" --text 4
 
 # --- quant ---
 "$FVLM" quant "$p" --type int4 --set 'vision.final.*=f32' -o "$dir/int4.fvlm" -q; ok "quant of a tower with projector" $?

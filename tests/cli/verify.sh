@@ -99,11 +99,11 @@ got=$("$FVLM" verify "$m" --against "$dir/bad.fvlm" 2>&1 >/dev/null); rc=$?
 help="; try 'fvlm verify --help'"
 refuses "no model" 2 "expected MODEL.fvlm [SOURCE], got 0 arguments$help"
 refuses "three models" 2 "expected MODEL.fvlm [SOURCE], got 3 arguments$help" "$m" "$m" "$m"
-refuses "--act without a picture" 2 "--picture, --prompt, --tokens, --size, --act, --max-kl, --min-agree and --max-error need --image FILE" "$m" --against "$m" --act f32
-refuses "a picture without --against" 2 "--image, --picture, --prompt, --tokens, --size, --max-kl, --min-agree and --max-error need --against SOURCE" "$m" --image "$picture"
+refuses "--act without a picture" 2 "--act needs --image FILE or --against-activations FILE" "$m" --against "$m" --act f32
+refuses "a picture without --against" 2 "--image, --picture, --prompt, --tokens, --size, --tiles, --max-kl, --min-agree and --max-error need --against SOURCE" "$m" --image "$picture"
 refuses "two things to compare with" 2 "give --against or --against-activations, not both" \
     "$m" --against "$m" --against-activations x --image "$picture"
-refuses "--act alone" 2 "--act needs --against SOURCE or --against-activations FILE" "$m" --act f32
+refuses "--act alone" 2 "--act needs --image FILE or --against-activations FILE" "$m" --act f32
 refuses "an unknown mode" 2 "--act: \"f16\" is not f32, int8 or both$help" "$m" --against "$m" --image "$picture" --act f16
 refuses "too many tokens" 2 "--tokens: 5000 is out of range, 1 to 4096$help" "$m" --against "$m" --image "$picture" --tokens 5000
 refuses "a picture too large" 2 "--size: 8192 is out of range, 64 to 4096$help" "$m" --against "$m" --image "$picture" --size 8192

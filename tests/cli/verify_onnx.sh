@@ -162,6 +162,6 @@ same "a file that is not there" "$rc $(cat "$dir/err")" "3 fvlm: \"$f/none.onnx\
 verify "$m" --against "$all" --variant bnb4
 fails "a variant that is not there" "\"$all\" has no variant bnb4; there is fp32, q4"
 verify "$m" --against "$tiny/fused" --variant q4
-same "a variant of safetensors" "$rc $(cat "$dir/err")" "2 fvlm: --variant: \"$tiny/fused\" has no ONNX files"
+same "a variant of safetensors" "$rc $(cat "$dir/err")" "2 fvlm: --variant: \"$tiny/fused\" has no ONNX files; leave the option out"
 "$FVLM" verify "$m" --variant q4 2>"$dir/err"
 same "--variant alone" "$? $(cat "$dir/err")" "2 fvlm: --variant needs --against SOURCE"

@@ -159,3 +159,24 @@ def test_option(tiled):
     fvlm("convert", tiled.plain, "-o", file, "--force", "-q")
     compare(tiled, "--tiles 2x2", file, "2x2", "flat", [(512, 512)], ["photo"])
     compare(tiled, "--tiles 1x3", file, "1x3", "flat", [(256, 768)], ["wide"])
+
+
+def test_verify_option(tiled):
+    """verify --tiles measures the rows that PyTorch has for that size: of a quantized model without a language model, the
+    error is that of its rows beside PyTorch's."""
+    file, eight, path = WORK / "untiled.fvlm", WORK / "untiled-8.fvlm", picture(WORK / "photo.png", *PICTURES["photo"])
+    fvlm("convert", tiled.plain, "-o", file, "--force", "-q")
+    fvlm("quant", file, "--type", "int8", "-o", eight, "--force", "-q")
+    for f in (file, eight):
+        subprocess.run([BUILD / "tests/tools/tower", f, f"{f}.part", "projector"], check=True)
+    fvlm("run", f"{eight}.part", path, "--tiles", "4x4", "--act", "f32", "--picture", "apple", "-o", WORK / "rows.npy", "--force", "-q")
+    with torch.no_grad():
+        want = distance(np.load(WORK / "rows.npy"), tiled.rows(path, "flat", [(1024, 1024)]).numpy())
+    options = ["--image", path, "--tiles", "4x4", "--act", "f32", "--picture", "apple", "--max-error", 1, "--json"]
+    report = json.loads(fvlm("verify", f"{eight}.part", f"{file}.part", *options))
+    found = report["activations"][0]["embedding"]
+    alone = json.loads(fvlm("verify", f"{eight}.part", f"{file}.part", *options[:2], *options[4:]))["activations"][0]["embedding"]
+    drawn = report["drawn"]
+    print(f"\nverify --tiles 4x4: error {found['relative_l2']:.5e} of {found['rows']} rows, PyTorch and run {want:.5e}; undivided {alone['relative_l2']:.5e}")
+    assert report["tiles"] == {"columns": 4, "rows": 4} and (drawn, found["rows"]) == (0, 272)
+    assert found["relative_l2"] == pytest.approx(want, rel=1e-3) and alone["relative_l2"] != pytest.approx(want, rel=1e-2)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_info.c - `fvlm info`: what is inside a file. */
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "format/cli/cli.h"
 #include "format/cli/print_json.h"
+#include "format/cli/terminal.h"
 #include "verify/info/info.h"
 
 static struct {
@@ -32,18 +35,29 @@ static fvlm_status print(const fvlm_info *x, const fvlm_reader *r, fvlm_err *err
     return FVLM_OK;
 }
 
+static fvlm_status dump(const fvlm_reader *r, fvlm_err *err)
+{
+    const fvlm_status st = fvlm_info_dump(r, opt.dump, opt.output, opt.force, fvlm_cli_stop(), err);
+    const fvlm_tensor *t = fvlm_reader_find(r, opt.dump);
+    if (st || opt.quiet) return st;
+    fvlm_terminal_print(stderr, "wrote      %s: ", opt.output);
+    for (unsigned i = 0; i < t->rank; i++) fprintf(stderr, "%s%" PRIu64, i ? " x " : "", t->dims[i]);
+    fputs(", f32\n", stderr);
+    return FVLM_OK;
+}
+
 static fvlm_status run(const fvlm_cli_list *args, fvlm_err *err)
 {
     fvlm_reader *r;
     fvlm_info x;
     if (!opt.dump != !opt.output)
         return fvlm_fail(err, FVLM_USAGE, "--dump TENSOR and --output FILE must be given together");
+    if (opt.force && !opt.output) return fvlm_fail(err, FVLM_USAGE, "--force replaces a file; give -o FILE, too");
     if (opt.dump && (opt.json || opt.tensors))
-        return fvlm_fail(err, FVLM_USAGE,
-                         "--dump writes the tensor and prints nothing; leave out --json and --tensors");
+        return fvlm_fail(err, FVLM_USAGE, "--dump writes the tensor to FILE; leave out --json and --tensors");
     fvlm_status st = fvlm_reader_open(&r, args->items[0], err);
     if (!st && opt.dump)
-        st = fvlm_info_dump(r, opt.dump, opt.output, opt.force, fvlm_cli_stop(), err);
+        st = dump(r, err);
     else if (!st) {
         st = fvlm_reader_check_unchanged(r, fvlm_info_gather(&x, r, err), err);
         if (!st) st = print(&x, r, err);

@@ -154,6 +154,10 @@ static void add_parity(json_t **report, const fvlm_parity *p)
     fvlm_json_set(report, "graph_is_coarse", json_boolean(p->graph_is_coarse));
     fvlm_json_set(report, "images", json_integer((json_int_t)p->n_images));
     fvlm_json_set(report, "drawn", json_integer((json_int_t)p->n_drawn));
+    if (p->tiling.columns)
+        fvlm_json_set(
+            report, "tiles",
+            json_pack("{s:I, s:I}", "columns", (json_int_t)p->tiling.columns, "rows", (json_int_t)p->tiling.rows));
     fvlm_json_set(report, "picture_notes", json_string(fvlm_pixels_describe_notes(p->picture_notes, notes)));
     fvlm_json_set(report, "positions_needed", json_integer(FVLM_MIN_POSITIONS));
     fvlm_json_set(report, "grade_limits", limits_json(p->embedding));

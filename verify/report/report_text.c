@@ -224,6 +224,7 @@ static void print_parity(FILE *to, const fvlm_parity *p)
     for (unsigned act = 0; act < p->n_acts; act++) {
         fprintf(to, "%s%s with %s activations, %zu image%s", act ? "\n" : "", fvlm_precision_name(p->precision),
                 fvlm_act_name(p->acts[act]), p->n_images, p->n_images == 1 ? "" : "s");
+        if (p->tiling.columns) fprintf(to, " in %" PRIu32 " x %" PRIu32 " tiles", p->tiling.columns, p->tiling.rows);
         if (p->n_drawn) fprintf(to, " and %zu drawn picture%s", p->n_drawn, p->n_drawn == 1 ? "" : "s");
         fprintf(to, "\n");
         if (p->graph_is_coarse)
