@@ -13,6 +13,7 @@ import copy
 import functools
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -98,7 +99,8 @@ exported("dynamo18-static-600", dynamo=True, opset=18, dynamic=False, positions=
 exported("dynamo18-any-size", dynamo=True, opset=18, resizable=True, parts="v")
 exported("dynamo18-raw", "unfused", dynamo=True, opset=18, parts="v", options=dict(optimize=False))
 exported("dynamo18-unfused", "unfused", dynamo=True, opset=18, parts="v")
-exported("dynamo18-half", dynamo=True, opset=18, half=True)
+if os.environ.get("FVLM_FULL"):  # as long as five others
+    exported("dynamo18-half", dynamo=True, opset=18, half=True)
 
 
 @variant("community", "dynamo18-any-size")

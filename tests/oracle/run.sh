@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `make oracle` runs: fvlm against PyTorch, timm, transformers, onnxruntime, tokenizers and Pillow.
 #   tests/oracle/run.sh BUILD [pytest arguments]     such as -k small
-# Without arguments in two processes: most tests use one thread.
+# Without arguments in two processes, as most tests use one thread: those of ONNX, which share their exports, and all others.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
@@ -10,21 +10,22 @@ shift || true
 venv=build/oracle-venv
 tests/oracle/setup.sh "$venv"
 export BUILD=$build FVLM=$PWD/$build/fvlm
-full="tests/oracle/test_sizes.py tests/oracle/test_parity.py tests/oracle/test_onnx_full.py" # full size: as long as all others
-quick=$(ls tests/oracle/test_*.py | grep -v -F "${full// /
-}")
-oracle() { "$venv/bin/python" -m pytest -v -s -p no:cacheprovider --durations=12 "$@"; }
+onnx=$(ls tests/oracle/test_onnx*.py)
+others=$(ls tests/oracle/test_*.py | grep -v /test_onnx)
+oracle() { "$venv/bin/python" -m pytest -v -s -p no:cacheprovider --durations=40 "$@"; }
 
 # shellcheck disable=SC2086
 if [ $# != 0 ]; then
-    oracle $quick $full "$@"
+    oracle $others $onnx "$@"
     exit
 fi
-ORACLE_WORK=$build/oracle-full oracle $full >"$build/oracle-full.log" 2>&1 &
-full_size=$!
+# shellcheck disable=SC2086
+ORACLE_WORK=$build/oracle-onnx oracle $onnx >"$build/oracle-onnx.log" 2>&1 &
+second=$!
+trap 'kill $second' INT TERM HUP
 failed=0
 # shellcheck disable=SC2086
-oracle $quick || failed=1
-wait $full_size || failed=1
-cat "$build/oracle-full.log"
+oracle $others || failed=1
+wait $second || failed=1
+cat "$build/oracle-onnx.log"
 exit $failed
