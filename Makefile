@@ -111,9 +111,10 @@ test: programs  ## test: run every test that needs no Python
 cases: programs  ## cases: every input that once went wrong beside its tests
 	@tests/cases/table.sh $(BUILD)
 
-# Scripts that compile or inspect, and examples pasted from the help and the README, which other scripts run too.
+# Scripts that compile or inspect; examples pasted from the help and the README, which other scripts run too; and two that
+# compute for minutes what tests/reference/model_not_finite.c, tests/verify and tests/cli/verify.sh compute in seconds.
 ASAN_OMITS := $(addprefix tests/cli/,arm64_bits.sh completion.sh deps.sh headers.sh help.sh install.sh plain_cc.sh \
-  readme.sh setup.sh symbols.sh)
+  readme.sh setup.sh symbols.sh) tests/cases/numbers.sh tests/cases/verify.sh
 asan:  ## asan: the same tests, but those in ASAN_OMITS, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@TEST_SECONDS=600 $(MAKE) --no-print-directory -j2 test BUILD=build/asan OPT=-O1 SCRIPTS="$(filter-out $(ASAN_OMITS),$(SCRIPTS))" \
 	  SAN="-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer \
