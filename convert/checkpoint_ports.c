@@ -54,7 +54,9 @@ static void check_port(fvlm_json_fields *r, const json_t *vision)
     char found[64], wanted[64];
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
         const json_t *v = json_object_get(r->object, fixed[i].key);
-        if (v && !json_is_null(v) && !json_equal(v, fixed[i].wanted))
+        if (!fixed[i].wanted)
+            r->st = fvlm_fail_nomem(r->err);
+        else if (v && !json_is_null(v) && !json_equal(v, fixed[i].wanted))
             fvlm_config_refuse(r, FVLM_UNSUPPORTED, "\"%s\" is %s; only %s is supported", fixed[i].key,
                                fvlm_config_value(v, found), fvlm_config_value(fixed[i].wanted, wanted));
         json_decref(fixed[i].wanted);
@@ -74,11 +76,11 @@ static void check_port(fvlm_json_fields *r, const json_t *vision)
 static json_t *join_eos(const json_t *a, const json_t *b)
 {
     json_t *all = json_array();
-    const json_t *const lists[] = {a, b};
+    json_t *const lists[] = {(json_t *)a, (json_t *)b};
     for (size_t i = 0; i < 2; i++) {
         const size_t n = json_is_array(lists[i]) ? json_array_size(lists[i]) : lists[i] && !json_is_null(lists[i]);
         for (size_t k = 0; k < n; k++)
-            fvlm_json_append(&all, json_deep_copy(json_is_array(lists[i]) ? json_array_get(lists[i], k) : lists[i]));
+            fvlm_json_append(&all, json_incref(json_is_array(lists[i]) ? json_array_get(lists[i], k) : lists[i]));
     }
     return all;
 }
@@ -88,13 +90,13 @@ static json_t *join_eos(const json_t *a, const json_t *b)
 static json_t *flatten(const json_t *config, const json_t *text, const json_t *vision, json_int_t side)
 {
     char family[64], tower[48];
-    json_t *flat = json_deep_copy(config),
-           *eos = join_eos(json_object_get(config, "eos_token_id"), json_object_get(text, "eos_token_id"));
+    json_t *flat = json_object(), /* json_copy and json_deep_copy drop members that they have no memory for */
+        *eos = join_eos(json_object_get(config, "eos_token_id"), json_object_get(text, "eos_token_id"));
     const bool tied = json_is_true(json_object_get(config, "tie_word_embeddings")) ||
                       json_is_true(json_object_get(text, "tie_word_embeddings"));
     const bool tied_given =
         tied || json_object_get(config, "tie_word_embeddings") || json_object_get(text, "tie_word_embeddings");
-    if (flat && json_object_update(flat, (json_t *)text)) {
+    if (flat && (json_object_update(flat, (json_t *)config) || json_object_update(flat, (json_t *)text))) {
         json_decref(flat);
         flat = NULL;
     }
@@ -106,7 +108,7 @@ static json_t *flatten(const json_t *config, const json_t *text, const json_t *v
     fvlm_json_set(&flat, "mm_vision_tower", json_string(tower));
     fvlm_json_set(&flat, "mm_projector_type", json_string("mlp2x_gelu"));
     fvlm_json_set(&flat, "image_aspect_ratio", json_string("pad"));
-    fvlm_json_set(&flat, "mm_hidden_size", json_deep_copy(json_object_get(vision, "hidden_size")));
+    fvlm_json_set(&flat, "mm_hidden_size", json_incref(json_object_get(vision, "hidden_size")));
     fvlm_json_set(&flat, "eos_token_id", eos);
     if (tied_given) fvlm_json_set(&flat, "tie_word_embeddings", json_boolean(tied));
     return flat;

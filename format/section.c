@@ -30,6 +30,7 @@ static fvlm_status compress(ZSTD_CCtx *z, ZSTD_outBuffer *out, const char *raw, 
     while (!st && left) {
         in.size += raw_bytes - in.size < at_a_time ? raw_bytes - in.size : at_a_time;
         left = ZSTD_compressStream2(z, out, &in, in.size == raw_bytes ? ZSTD_e_end : ZSTD_e_continue);
+        if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation) return fvlm_fail_nomem(err);
         if (ZSTD_isError(left)) return fvlm_fail(err, FVLM_NOMEM, "compression failed: %s", ZSTD_getErrorName(left));
         if (in.size < raw_bytes) left = 1;
         st = fvlm_stop_check(stop, err);

@@ -10,6 +10,7 @@
 #include <zstd.h>
 
 #include "format/base/grow.h"
+#include "format/base/json.h"
 #include "format/base/output.h"
 #include "format/reader_internal.h"
 #include "format/section.h"
@@ -208,7 +209,7 @@ static fvlm_status write_meta(fvlm_writer *w, const json_t *meta, fvlm_err *err)
     /* When out of memory, jansson's copy silently lacks keys. */
     bool whole = copy && json_object_size(copy) == json_object_size(meta);
     if (whole && json_object_set_new(copy, "container", json_pack("{s:s}", "zstd", ZSTD_versionString())) == 0)
-        text = json_dumps(copy, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
+        text = fvlm_json_dumps(copy, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (!text) st = fvlm_fail_nomem(err);
     if (!st) st = write_text(w, FVLM_SECTION_META - 1, text, strlen(text), err);
     free(text);

@@ -130,7 +130,7 @@ json_t *fvlm_quantization_report_json(const fvlm_quantization *q)
 json_t *fvlm_quantization_metadata(const fvlm_quantization *q)
 {
     char identity[33];
-    json_t *meta = json_deep_copy(fvlm_reader_meta(q->reader)), *tensors = json_object();
+    json_t *meta = fvlm_json_copy(fvlm_reader_meta(q->reader)), *tensors = json_object();
     json_t *chain = json_incref(json_object_get(meta, "transforms"));
     for (size_t i = 0; i < q->n_items; i++) {
         fvlm_quantization_row row;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/json.h"
 #include "verify/same_model.h"
 
 typedef struct {
@@ -41,7 +42,7 @@ static bool find_difference(difference *d, const json_t *a, const json_t *b)
 
 static char *value_text(const json_t *v)
 {
-    return v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : strdup("absent");
+    return v ? fvlm_json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : strdup("absent");
 }
 
 /* "llm.layers is 4 and 24"; NULL if out of memory. */
@@ -76,7 +77,7 @@ static const json_t *config_of(const fvlm_reader *r)
 /* The configuration without what may differ. */
 static json_t *network_of(const json_t *config)
 {
-    json_t *c = json_deep_copy(config);
+    json_t *c = fvlm_json_copy(config);
     json_object_del(c, "eos");
     json_object_del(c, "prompt");
     json_object_del(json_object_get(c, "llm"), "context");

@@ -84,7 +84,7 @@ static fvlm_status make_header(const fvlm_export *x, size_t shard, char **text, 
     const fvlm_safetensors_plan *p = x->plan;
     json_t *meta = fvlm_export_provenance(x);
     fvlm_json_set(&meta, "format", json_string("pt"));
-    char *about = meta ? json_dumps(meta, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *about = meta ? fvlm_json_dumps(meta, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(meta);
     *text = NULL;
     FILE *to = about ? open_memstream(text, n_bytes) : NULL;

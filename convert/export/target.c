@@ -42,7 +42,7 @@ json_t *fvlm_export_provenance(const fvlm_export *x)
     json_t *j = json_pack("{s:s, s:s}", "fvlm.version", FVLM_VERSION, "fvlm.identity", identity);
     for (size_t i = 0; i < 2; i++) {
         const json_t *v = json_object_get(x->meta, keys[i][0]);
-        char *text = v ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
+        char *text = v ? fvlm_json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
         if (v) fvlm_json_set(&j, keys[i][1], text ? json_string(text) : NULL);
         free(text);
     }
@@ -93,7 +93,7 @@ fvlm_status fvlm_export_write_text(fvlm_export *x, const char *name, const char 
 
 fvlm_status fvlm_export_write_json(fvlm_export *x, const char *name, json_t *json, fvlm_err *err)
 {
-    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = json ? fvlm_json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     if (!text) return fvlm_fail_nomem(err);
     const size_t n = strlen(text);

@@ -2,6 +2,7 @@
 /* onnx_files.c - see onnx_files.h. onnx_choice.c chooses among the files of a folder. */
 #include "convert/graph/onnx_files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,12 +89,13 @@ bool fvlm_onnx_files_are(const char *path, bool prefer)
     return found;
 }
 
-/* Where config.json is: beside the files, or in the folder above their "onnx". */
+/* Where config.json is: beside the files, or in the folder above their "onnx"; NULL: memory is out. */
 static char *folder_of(const char *place)
 {
     if (exists(place, "config.json")) return fvlm_strdup(place);
     char *full = realpath(place, NULL), *above = NULL;
     const char *slash = strrchr(place, '/');
+    if (!full && errno == ENOMEM) return NULL;
     if (slash && slash > place && !strcmp(slash, "/onnx"))
         above = fvlm_asprintf("%.*s", (int)(slash - place), place);
     else if (full && ends_with(full, "/onnx"))

@@ -2,6 +2,7 @@
 /* hub.c - see hub.h. */
 #include "convert/source/hub.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,10 +105,13 @@ static fvlm_status find_in_cache(char **out, const char *cache, fvlm_err *err)
     return st;
 }
 
-static bool has(const char *path, const char *pattern)
+/* *st: memory is out. A folder that cannot be listed has nothing. */
+static bool has(const char *path, const char *pattern, fvlm_status *st)
 {
     fvlm_listing l;
-    if (list(&l, path, NULL)) return false;
+    const fvlm_status listed = list(&l, path, NULL);
+    if (listed == FVLM_NOMEM) *st = listed;
+    if (listed) return false;
     bool found = fvlm_listing_find(&l, pattern) != NULL;
     fvlm_listing_free(&l);
     return found;
@@ -120,19 +124,19 @@ fvlm_status fvlm_hub_find_snapshot(char **out, const char *path, fvlm_err *err)
     const char *name = full ? strrchr(full, '/') : NULL;
     fvlm_status st = FVLM_OK;
     *out = NULL;
-    if (!snapshots || !parent || !hub)
-        st = fvlm_fail_nomem(err);
+    if (!snapshots || !parent || !hub || (!full && errno == ENOMEM))
+        st = FVLM_NOMEM;
     else if (is_folder(snapshots))
         st = find_in_repository(out, path, err);
     else if (name && !strcmp(name, "/snapshots"))
         st = find_in_repository(out, parent, err);
-    else if (has(path, "models--*"))
+    else if (has(path, "models--*", &st))
         st = find_in_cache(out, path, err);
-    else if (has(hub, "models--*"))
+    else if (!st && has(hub, "models--*", &st))
         st = find_in_cache(out, hub, err);
     free(snapshots);
     free(parent);
     free(hub);
     free(full);
-    return st;
+    return st == FVLM_NOMEM ? fvlm_fail_nomem(err) : st;
 }

@@ -3,6 +3,7 @@
 #include "convert/source/listing.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ fvlm_status fvlm_listing_read(fvlm_listing *out, int dir, fvlm_err *err)
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
-        fvlm_status st = fvlm_fail_errno(err, "the folder cannot be listed");
+        fvlm_status st = errno == ENOMEM ? fvlm_fail_nomem(err) : fvlm_fail_errno(err, "the folder cannot be listed");
         if (fd >= 0) close(fd);
         return st;
     }

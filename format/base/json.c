@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json.c - see json.h. The pull parser reads the text; jansson holds the tree and converts numbers. */
+/* json.c - see json.h. The pull parser reads the text; jansson holds the tree. */
 #include "format/base/json.h"
 
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,22 +17,42 @@ static json_t *no_memory(fvlm_json_pull *p, json_t *garbage)
     return NULL;
 }
 
-/* text[n_bytes] is a well-formed number. */
-static json_t *number(fvlm_json_pull *p, size_t begin, size_t n_bytes)
+/* In any locale. */
+static double to_real(const char *text)
 {
-    const char *text = p->text + begin;
-    json_error_t error;
-    json_t *j = json_loadb(text, n_bytes, JSON_DECODE_ANY, &error); /* unlike strtod, in any locale */
-    if (j) return j;
-    const bool word = text[n_bytes - 1] > '9';
-    if (!word && json_error_code(&error) != json_error_numeric_overflow) return no_memory(p, NULL);
-    if (p->dialect == FVLM_JSON_SECTION) {
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* allocates nothing in glibc and musl */
+    const double x = c ? strtod_l(text, NULL, c) : strtod(text, NULL);
+    if (c) freelocale(c);
+    return x;
+}
+
+/* A well-formed number, or a word for one that is not finite. jansson's parser is not used: it leaves out digits that
+ * it has no memory for. */
+static json_t *convert(fvlm_json_pull *p, size_t begin, const char *text)
+{
+    const bool word = text[strlen(text) - 1] > '9';
+    const bool integer = !word && !strpbrk(text, ".eE");
+    errno = 0;
+    const long long whole = integer ? strtoll(text, NULL, 10) : 0;
+    if (integer && !errno) return json_integer(whole);
+    const double x = word ? HUGE_VAL : to_real(text);
+    if (p->dialect == FVLM_JSON_SECTION && (integer || !isfinite(x))) {
         fvlm_json_pull_refuse(p, begin, FVLM_BAD_INPUT, "a number that needs more than 64 bits");
         return NULL;
     }
-    j = word ? NULL : json_loadb(text, n_bytes, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
-    if (!j) j = json_real(text[0] == '-' || text[0] == 'N' ? -FVLM_JSON_NOT_FINITE : FVLM_JSON_NOT_FINITE);
-    return j ? j : no_memory(p, NULL);
+    if (isfinite(x)) return json_real(x);
+    return json_real(text[0] == '-' || text[0] == 'N' ? -FVLM_JSON_NOT_FINITE : FVLM_JSON_NOT_FINITE);
+}
+
+static json_t *number(fvlm_json_pull *p, size_t begin, size_t n_bytes)
+{
+    char few[64], *text = n_bytes < sizeof few ? few : malloc(n_bytes + 1);
+    if (!text) return no_memory(p, NULL);
+    memcpy(text, p->text + begin, n_bytes);
+    text[n_bytes] = 0;
+    json_t *j = convert(p, begin, text);
+    if (text != few) free(text);
+    return j || p->st ? j : no_memory(p, NULL);
 }
 
 static json_t *scalar(fvlm_json_pull *p, char first)
@@ -138,6 +161,27 @@ void fvlm_json_set(json_t **object, const char *key, json_t *value)
     if (json_object_set_new(*object, key, value) == 0) return;
     json_decref(*object);
     *object = NULL;
+}
+
+json_t *fvlm_json_copy(const json_t *v)
+{
+    json_t *copy = json_deep_copy(v);
+    if (copy && json_equal(copy, v)) return copy;
+    json_decref(copy);
+    return NULL;
+}
+
+/* A buffer that is long enough needs no growth. Sorting keys takes memory, too, but its absence is reported, by 0. */
+char *fvlm_json_dumps(const json_t *v, size_t flags)
+{
+    const size_t n = json_dumpb(v, NULL, 0, flags);
+    char *text = n ? malloc(n + 1) : NULL;
+    if (text && json_dumpb(v, text, n, flags) == n) {
+        text[n] = 0;
+        return text;
+    }
+    free(text);
+    return NULL;
 }
 
 json_t *fvlm_json_lossy_string(const char *text)

@@ -31,6 +31,13 @@ const char *fvlm_json_kind(const json_t *v);
 void fvlm_json_append(json_t **array, json_t *element);
 void fvlm_json_set(json_t **object, const char *key, json_t *value);
 
+/* A deep copy; NULL if out of memory, where json_deep_copy leaves members out instead. */
+json_t *fvlm_json_copy(const json_t *v);
+
+/* The text of a tree, malloc'd; NULL if out of memory, where json_dumps leaves characters out instead. flags:
+ * jansson's. */
+char *fvlm_json_dumps(const json_t *v, size_t flags);
+
 /* Outside text as a JSON string: what is not UTF-8 becomes U+FFFD. NULL if out of memory. */
 json_t *fvlm_json_lossy_string(const char *text);
 

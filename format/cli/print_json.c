@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/base/json.h"
 #include "format/base/utf8.h"
 
 fvlm_status fvlm_cli_print_json(json_t *value, fvlm_err *err)
 {
-    char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = value ? fvlm_json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(value);
     if (!text) return fvlm_fail_nomem(err);
     /* jansson escapes C0 and holds no text that is not UTF-8. The other controls occur in strings only. */

@@ -40,6 +40,11 @@ void test_tensor_round(test_tensor *t); /* values to what t->type can hold */
 /* First place of 'from' in config.json becomes 'to'; asserts it is there. */
 void test_config_replace(test_checkpoint *c, const char *from, const char *to);
 
+/* checkpoint_pack.c: packs a module's weight, as MLX does (bits that divide 32, groups of 32, scales in bf16), or as
+ * GPTQ or AWQ do (4 bits, groups of 32, scales in f16). config.json is the caller's. */
+void test_checkpoint_pack(test_checkpoint *c, const char *module, unsigned bits);
+void test_checkpoint_pack_columns(test_checkpoint *c, const char *module, bool awq);
+
 /* The whole folder: config.json, generation_config.json, tokenizer files, model.safetensors. */
 void test_checkpoint_write(const test_checkpoint *c, const char *folder);
 
