@@ -88,6 +88,7 @@ fvlm_status fvlm_vocabulary_choose_splitting(fvlm_vocabulary *v, const fvlm_sour
     static const char *const qwen2[] = {"Qwen2Tokenizer"}, *const gpt2[] = {"GPT2Tokenizer"};
     const char *class = class_of(v);
     const bool parts = fvlm_source_has(src, "vocab.json");
+    if (v->pieces) return FVLM_OK; /* which do not split it */
     if (v != full && parts && (!v->may_add_bos || (class && is_class(class, qwen2, 1)))) {
         v->pattern = fvlm_qwen2_pattern;
         v->nfc = true;

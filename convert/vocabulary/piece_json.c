@@ -69,6 +69,12 @@ void fvlm_vocabulary_write_pieces(fvlm_text_writer *w, const fvlm_vocabulary *v)
     put_flag(w, "escape_whitespace", n->escape_whitespaces);
     put_flag(w, "whitespace_suffix", t->treat_whitespace_as_suffix);
     put_flag(w, "legacy", v->pieces->legacy);
+    if (v->pieces->prefix_once) put_flag(w, "prefix_once", true);
+    if (v->pieces->ranked) {
+        fvlm_text_writer_put(w, ",\"merges\":[");
+        fvlm_vocabulary_write_merges(w, v);
+        fvlm_text_writer_put(w, "]");
+    }
     fvlm_text_writer_put(w, ",\"added\":[");
     fvlm_vocabulary_write_added(w, v);
     fvlm_text_writer_put(w, "]}");

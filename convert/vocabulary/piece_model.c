@@ -119,12 +119,21 @@ fvlm_status fvlm_piece_model_read(fvlm_piece_model **out, const uint8_t *bytes, 
     *out = NULL;
     fvlm_status st = fvlm_piece_wire_check(bytes, n_bytes, err);
     if (st) return st;
-    fvlm_piece_model *m = fvlm_alloc(1, sizeof *m);
-    if (!m) return fvlm_fail_nomem(err);
-    m->message = fvlm_sentencepiece__model__unpack(NULL, n_bytes, bytes);
+    FvlmSentencepiece__Model *message = fvlm_sentencepiece__model__unpack(NULL, n_bytes, bytes);
     /* All that can be wrong with the bytes has been checked. */
-    st = m->message ? check(m, stop, err) : fvlm_fail_nomem(err);
-    *out = m;
+    return message ? fvlm_piece_model_adopt(out, message, stop, err) : fvlm_fail_nomem(err);
+}
+
+fvlm_status fvlm_piece_model_adopt(fvlm_piece_model **out, FvlmSentencepiece__Model *message, const fvlm_stop *stop,
+                                   fvlm_err *err)
+{
+    fvlm_piece_model *m = *out = fvlm_alloc(1, sizeof *m);
+    if (!m) {
+        fvlm_sentencepiece__model__free_unpacked(message, NULL);
+        return fvlm_fail_nomem(err);
+    }
+    m->message = message;
+    const fvlm_status st = check(m, stop, err);
     if (st) fvlm_piece_model_destroy(out);
     return st;
 }

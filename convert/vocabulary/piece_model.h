@@ -29,7 +29,8 @@ typedef struct {
 typedef struct fvlm_piece_model {
     FvlmSentencepiece__Model *message; /* as protobuf-c unpacked it */
     fvlm_piece_charsmap charsmap;      /* n_units 0: none */
-    bool legacy;                       /* set by the caller, as in SPEC.md, section 7.2 */
+    bool legacy, prefix_once;          /* set by the caller, as in SPEC.md, section 7.2 */
+    bool ranked;                       /* the same: from tokenizer.json, merged by rank */
 } fvlm_piece_model;
 
 /* piece_wire.c: refuses bytes that are not a ModelProto as sentencepiece_model.proto has it, before they are unpacked.
@@ -43,6 +44,9 @@ fvlm_status fvlm_piece_charsmap_read(fvlm_piece_charsmap *out, const uint8_t *by
 /* Reads n_bytes of a file. On failure *out is NULL. Messages do not name the file. */
 fvlm_status fvlm_piece_model_read(fvlm_piece_model **out, const uint8_t *bytes, size_t n_bytes, const fvlm_stop *stop,
                                   fvlm_err *err);
+/* The same for a message that was made of something else, which it takes over, also on failure. */
+fvlm_status fvlm_piece_model_adopt(fvlm_piece_model **out, FvlmSentencepiece__Model *message, const fvlm_stop *stop,
+                                   fvlm_err *err);
 void fvlm_piece_model_destroy(fvlm_piece_model **m);
 
 /* The texts of the pieces, by id. */

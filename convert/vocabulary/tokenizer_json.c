@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_json.c - reads Hugging Face's tokenizer.json (11 MB for Qwen2) as a stream.
  *
- * Accepts a byte-level BPE: normalizer NFC or none, a pre_tokenizer of pre_tokenizer.c, a post_processor that adds no
- * token, or one at the beginning where the model's family has such. Anything else there would change token ids, and is
- * refused by name. "truncation" and "padding" are ignored, as transformers turns both off. */
+ * Accepts a byte-level BPE (normalizer NFC or none, a pre_tokenizer of pre_tokenizer.c), or Llama's form (spaces.h);
+ * and a post_processor that adds no token, or one at the beginning where the model's family has such. Anything else
+ * there would change token ids, and is refused by name. "truncation" and "padding" are ignored, as transformers turns
+ * both off. */
 #include <string.h>
 
 #include "convert/vocabulary/vocabulary_parts.h"
@@ -24,9 +25,8 @@ static bool is_supported_normalizer(const json_t *n, bool *nfc)
     if (*nfc || json_is_null(n)) return true;
     const json_t *steps = json_object_get(n, "normalizers");
     *nfc = json_array_size(steps) > 0;
-    for (size_t i = 0; i < json_array_size(steps); i++)
-        if (!is(json_array_get(steps, i), "type", "NFC")) return false;
-    return is(n, "type", "Sequence");
+    for (size_t i = 0; i < json_array_size(steps); i++) *nfc &= is(json_array_get(steps, i), "type", "NFC");
+    return is(n, "type", "Sequence") && (*nfc || !json_array_size(steps));
 }
 
 /* A template that is the text alone, or the text after one token, which becomes v->bos. */
@@ -61,6 +61,11 @@ static bool refuse(fvlm_json_pull *s, size_t at, const json_t *part, const char 
                                  type ? type : fvlm_json_kind(part), type ? "\"" : "");
 }
 
+static const char only_normalizer[] = "only the normalizer NFC, or none, is supported",
+                  only_pre_tokenizer[] = "only a pre_tokenizer that splits by the regex of Qwen2, Llama 3, GPT-2 or "
+                                         "SmolLM2, then ByteLevel, is supported",
+                  only_decoder[] = "only the decoder ByteLevel is supported";
+
 typedef enum { NORMALIZER, PRE_TOKENIZER, ADDED_TOKENS, MODEL, POST_PROCESSOR, DECODER, N_PARTS } part_name;
 static const char *const part_names[N_PARTS] = {"normalizer", "pre_tokenizer",  "added_tokens",
                                                 "model",      "post_processor", "decoder"};
@@ -71,18 +76,22 @@ static bool read_step(fvlm_vocabulary *v, fvlm_json_pull *s, part_name part)
     const size_t at = s->pos;
     json_t *step = fvlm_json_pull_tree(s);
     if (!step) return false;
-    if (part == NORMALIZER && !is_supported_normalizer(step, &v->nfc))
-        refuse(s, at, step, "only the normalizer NFC, or none, is supported");
-    if (part == PRE_TOKENIZER && !fvlm_vocabulary_read_pre_tokenizer(v, step))
-        refuse(s, at, step,
-               "only a pre_tokenizer that splits by the regex of Qwen2, Llama 3, GPT-2 or SmolLM2, then ByteLevel, is "
-               "supported");
+    if (part == NORMALIZER && !is_supported_normalizer(step, &v->nfc) &&
+        !fvlm_vocabulary_spaces_normalizer(&v->spaces, step))
+        refuse(s, at, step, only_normalizer);
+    if (part == PRE_TOKENIZER && !fvlm_vocabulary_read_pre_tokenizer(v, step) &&
+        !fvlm_vocabulary_spaces_pre_tokenizer(&v->spaces, step))
+        refuse(s, at, step, only_pre_tokenizer);
     if (part == POST_PROCESSOR && !read_post_processor(v, step))
         refuse(s, at, step,
                v->may_add_bos ? "only a post_processor that adds no token, or one at the beginning, is supported"
                               : "only a post_processor that adds no token is supported");
-    if (part == DECODER && !json_is_null(step) && !is(step, "type", "ByteLevel"))
-        refuse(s, at, step, "only the decoder ByteLevel is supported");
+    if (part == DECODER && !json_is_null(step) && !is(step, "type", "ByteLevel") &&
+        !fvlm_vocabulary_spaces_decoder(&v->spaces, step))
+        refuse(s, at, step, only_decoder);
+    *(part == NORMALIZER      ? &v->spaces.normalizer_at
+      : part == PRE_TOKENIZER ? &v->spaces.pre_tokenizer_at
+                              : &v->spaces.decoder_at) = at;
     json_decref(step);
     return !s->st;
 }
@@ -153,7 +162,7 @@ static bool read_merge(fvlm_vocabulary *v, fvlm_json_pull *s)
 static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
 {
     bool first = true, first_merge = true, has_vocab = false, has_merges = false;
-    fvlm_json_text key;
+    fvlm_json_text key, unknown;
     size_t begin, end;
     if (!fvlm_json_pull_expect(s, '{', "'{', the model")) return false;
     size_t model_at = s->pos - 1;
@@ -168,6 +177,10 @@ static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
                 if (!read_merge(v, s)) return false;
         } else if (!strcmp(key.s, "vocab") || !strcmp(key.s, "merges")) {
             return fvlm_json_pull_refuse(s, key.at, FVLM_BAD_INPUT, "\"%s\" is given twice", key.s);
+        } else if (!strcmp(key.s, "unk_token") && fvlm_json_pull_peek(s) == '"') {
+            if (!fvlm_json_pull_string(s, &unknown)) return false;
+            v->has_unknown |= unknown.n > 0;
+            v->spaces.unknown = unknown.s;
         } else {
             if (!fvlm_json_pull_skip(s, &begin, &end)) return false;
             size_t n = end - begin;
@@ -179,9 +192,11 @@ static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
             const bool whole = !strcmp(key.s, "ignore_merges") && n == 4 && !memcmp(value, "true", 4);
             v->ignore_merges |= whole;
             const bool fuse = !strcmp(key.s, "fuse_unk"); /* of unk_token alone */
-            const bool unknown = !strcmp(key.s, "unk_token");
-            v->has_unknown |= unknown && !off;
-            if (!off && !bpe && !whole && !fuse && !unknown)
+            const bool bytes = !strcmp(key.s, "byte_fallback") && n == 4 && !memcmp(value, "true", 4);
+            v->spaces.fuse_unknown |= fuse && !off;
+            v->spaces.byte_fallback |= bytes;
+            if (bytes) v->spaces.byte_fallback_at = begin;
+            if (!off && !bpe && !whole && !fuse && !bytes)
                 return fvlm_json_pull_refuse(s, begin, FVLM_UNSUPPORTED,
                                              "the model's \"%.64s\" is set to %.*s, which is not supported", key.s,
                                              n < 40 ? (int)n : 40, value);
@@ -196,6 +211,26 @@ static bool read_model(fvlm_vocabulary *v, fvlm_json_pull *s)
 static bool read_part(fvlm_vocabulary *v, fvlm_json_pull *s, part_name part)
 {
     return part == MODEL ? read_model(v, s) : part == ADDED_TOKENS ? read_added(v, s) : read_step(v, s, part);
+}
+
+/* All parts are read: either byte-level BPE, of which no part is of the other form, or that one. */
+static void choose_form(fvlm_vocabulary *v, fvlm_json_pull *s)
+{
+    const fvlm_vocabulary_spaces *x = &v->spaces;
+    const char *type = "\"Sequence\"";
+    if (s->st) return;
+    if (fvlm_vocabulary_spaces_are_used(x)) {
+        s->st = fvlm_vocabulary_make_pieces(v, s->err);
+        return;
+    }
+    if (x->unsplit)
+        fvlm_json_pull_refuse(s, x->pre_tokenizer_at, FVLM_UNSUPPORTED, "%s; this one is null", only_pre_tokenizer);
+    if (x->replace)
+        fvlm_json_pull_refuse(s, x->normalizer_at, FVLM_UNSUPPORTED, "%s; this one is %s", only_normalizer, type);
+    if (x->decoder) fvlm_json_pull_refuse(s, x->decoder_at, FVLM_UNSUPPORTED, "%s; this one is %s", only_decoder, type);
+    if (x->byte_fallback)
+        fvlm_json_pull_refuse(s, x->byte_fallback_at, FVLM_UNSUPPORTED,
+                              "the model's \"byte_fallback\" is set to true, which is not supported");
 }
 
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
@@ -223,5 +258,6 @@ fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source 
     fvlm_json_pull_end(&s);
     for (unsigned i = 0; i <= MODEL; i++) /* the others may be missing */
         if (!seen[i]) fvlm_json_pull_refuse(&s, 0, FVLM_BAD_INPUT, "\"%s\" is missing", part_names[i]);
+    choose_form(v, &s);
     return s.st;
 }

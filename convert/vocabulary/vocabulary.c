@@ -45,6 +45,18 @@ static void adopt_flags(fvlm_vocabulary *v, const fvlm_vocabulary *full)
     }
 }
 
+/* tokenizer.json of Llama's form has no counterpart in vocab.json and merges.txt. */
+static fvlm_status take_pieces(fvlm_vocabulary *v, fvlm_vocabulary *full, const fvlm_source *src, fvlm_err *err)
+{
+    if (fvlm_source_has(src, vocab_name))
+        return fvlm_fail(err, FVLM_BAD_INPUT,
+                         "vocab.json is of byte-level BPE, tokenizer.json of another kind; choose with --tokenizer "
+                         "tokenizer.json");
+    v->pieces = full->pieces;
+    full->pieces = NULL;
+    return FVLM_OK;
+}
+
 static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src,
                               const fvlm_vocabulary_options *o, fvlm_err *err)
 {
@@ -59,9 +71,11 @@ static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_so
     if (complete) st = advise(st, src, false, err);
     const fvlm_vocabulary *parts = with_full ? full : NULL;
     if (!st && !both) st = fvlm_vocabulary_from_files(v, src, parts, err);
+    if (!st && full->pieces) st = take_pieces(v, full, src, err);
     if (!st) st = fvlm_vocabulary_choose_splitting(v, src, parts, err);
     if (!st) st = fvlm_vocabulary_read_added(v, src, parts, err);
     if (!st) st = fvlm_vocabulary_choose_bos(v, with_full ? full->bos : NULL, err);
+    if (!st && v->pieces) st = fvlm_vocabulary_check_spaces(v, err);
     if (!st) st = fvlm_vocabulary_check(v, o->needed, err);
     if (st || !with_full || chosen) return st;
     fvlm_vocabulary_sort_added(full);
@@ -91,6 +105,7 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
     v->named_special = NULL;
     if (!st) st = fvlm_vocabulary_choose_splitting(v, src, v, err);
     if (!st) st = fvlm_vocabulary_choose_bos(v, v->bos, err);
+    if (!st && v->pieces) st = fvlm_vocabulary_check_spaces(v, err);
     return st ? st : fvlm_vocabulary_check(v, o->needed, err);
 }
 

@@ -73,6 +73,12 @@ static fvlm_status check_bytes(fvlm_vocabulary *v, const text_index *x, fvlm_err
     return FVLM_OK;
 }
 
+/* A token that merging may use, in a tokenizer that replaces spaces. */
+static bool is_plain(const fvlm_vocabulary *v, const text_index *x, const char *text)
+{
+    return *text && !strchr(text, ' ') && fvlm_piece_model_is_normal(v->pieces, *slot_of(x, text) - 1);
+}
+
 static fvlm_status check_merges(const fvlm_vocabulary *v, const text_index *x, fvlm_err *err)
 {
     char joined[1024];
@@ -91,7 +97,14 @@ static fvlm_status check_merges(const fvlm_vocabulary *v, const text_index *x, f
             return fvlm_fail(err, FVLM_BAD_INPUT,
                              "merge %zu, \"%.64s %.64s\", uses or makes a token that is not in the vocabulary", i,
                              m->left, m->right);
-        if (!left || !right || !fvlm_byte_letters_decode(joined, left + right, NULL, &n_bytes))
+        if (v->pieces) {
+            if (!is_plain(v, x, m->left) || !is_plain(v, x, m->right) || !is_plain(v, x, joined))
+                return fvlm_fail(
+                    err, FVLM_UNSUPPORTED,
+                    "merge %zu, \"%.64s %.64s\": expected tokens without spaces that are neither bytes nor "
+                    "the unknown token",
+                    i, m->left, m->right);
+        } else if (!left || !right || !fvlm_byte_letters_decode(joined, left + right, NULL, &n_bytes))
             return fvlm_fail(err, FVLM_UNSUPPORTED,
                              "merge %zu, \"%.64s %.64s\": expected two tokens in the letters of byte-level BPE", i,
                              m->left, m->right);
@@ -203,7 +216,7 @@ fvlm_status fvlm_vocabulary_check(fvlm_vocabulary *v, const char *needed, fvlm_e
     text_index x = {0};
     if (v->n_tokens == 0) return fvlm_fail(err, FVLM_BAD_INPUT, "the tokenizer has no tokens");
     fvlm_status st = index_tokens(&x, v, err);
-    if (!st && !v->pieces) st = check_merges(v, &x, err);
+    st = st ? st : check_merges(v, &x, err);
     if (!st && v->added_file && !strcmp(v->added_file, "tokenizer.json")) st = check_order(v, &x, err);
     if (!st) st = check_names(v, needed ? needed : "<|im_start|> <|im_end|>", err);
     fvlm_vocabulary_sort_added(v);

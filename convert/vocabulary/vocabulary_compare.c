@@ -94,7 +94,7 @@ fvlm_status fvlm_vocabulary_compare(const fvlm_vocabulary *files, const fvlm_voc
     fvlm_status st = compare_texts(files, full, err);
     if (!st) st = compare_merges(files, full, err);
     if (!st) st = compare_added(files, full, err);
-    if (!st && strcmp(files->pattern, full->pattern) != 0)
+    if (!st && files->pattern && strcmp(files->pattern, full->pattern) != 0)
         st = differ("vocab.json", "the regex that splits text", full->pattern, files->pattern, err);
     if (!st && files->ignore_merges != full->ignore_merges)
         st = differ("vocab.json", "\"ignore_merges\"", full->ignore_merges ? "true" : "false",

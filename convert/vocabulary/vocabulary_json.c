@@ -17,13 +17,7 @@ static void write_json(fvlm_text_writer *w, const fvlm_vocabulary *v)
             fvlm_text_writer_put(w, "null");
     }
     fvlm_text_writer_put(w, "],\"merges\":[");
-    for (size_t i = 0; i < v->n_merges; i++) {
-        fvlm_text_writer_put(w, i ? ",\"" : "\"");
-        fvlm_text_writer_escape(w, v->merges[i].left);
-        fvlm_text_writer_put(w, " ");
-        fvlm_text_writer_escape(w, v->merges[i].right);
-        fvlm_text_writer_put(w, "\"");
-    }
+    fvlm_vocabulary_write_merges(w, v);
     fvlm_text_writer_put(w, "],\"added\":[");
     fvlm_vocabulary_write_added(w, v);
     fvlm_text_writer_put(w, "],\"pattern\":");

@@ -77,6 +77,17 @@ void fvlm_vocabulary_write_added(fvlm_text_writer *w, const fvlm_vocabulary *v)
     }
 }
 
+void fvlm_vocabulary_write_merges(fvlm_text_writer *w, const fvlm_vocabulary *v)
+{
+    for (size_t i = 0; i < v->n_merges; i++) {
+        fvlm_text_writer_put(w, i ? ",\"" : "\"");
+        fvlm_text_writer_escape(w, v->merges[i].left);
+        fvlm_text_writer_put(w, " ");
+        fvlm_text_writer_escape(w, v->merges[i].right);
+        fvlm_text_writer_put(w, "\"");
+    }
+}
+
 void fvlm_vocabulary_free(fvlm_vocabulary *v)
 {
     for (unsigned i = 0; i < v->n_texts; i++) free(v->texts[i]);

@@ -8,6 +8,7 @@
 #include "format/base/json_pull.h"
 #include "convert/source/source.h"
 #include "convert/vocabulary/piece_model.h"
+#include "convert/vocabulary/spaces.h"
 #include "convert/vocabulary/text_writer.h"
 #include "convert/vocabulary/vocabulary.h"
 
@@ -36,16 +37,18 @@ typedef struct {
     size_t n_merges, merges_capacity;
     fvlm_vocabulary_added *added; /* [n_added] in the file's order; by id after fvlm_vocabulary_check */
     size_t n_added, added_capacity;
-    const char *added_file;   /* where the added tokens are from */
-    bool nfc;                 /* text is normalized to NFC */
-    const char *pattern;      /* the regex that splits text; static */
-    bool prefix_space;        /* a space precedes each text that does not begin with one */
-    bool ignore_merges;       /* a chunk that is a token is that token, whatever the merges make of it */
-    bool has_unknown;         /* "unk_token" stands for bytes without a token */
-    bool drops_bytes;         /* some bytes have no token and are left out of a text */
-    char *bos;                /* text of the added token that begins each text; malloc'd; NULL: none */
-    bool may_add_bos;         /* otherwise a tokenizer with such a token is refused */
-    fvlm_piece_model *pieces; /* of tokenizer.model; NULL: byte-level BPE. tokens are their texts */
+    const char *added_file;        /* where the added tokens are from */
+    bool nfc;                      /* text is normalized to NFC */
+    const char *pattern;           /* the regex that splits text; static */
+    bool prefix_space;             /* a space precedes each text that does not begin with one */
+    bool ignore_merges;            /* a chunk that is a token is that token, whatever the merges make of it */
+    bool has_unknown;              /* "unk_token" stands for bytes without a token */
+    bool drops_bytes;              /* some bytes have no token and are left out of a text */
+    char *bos;                     /* text of the added token that begins each text; malloc'd; NULL: none */
+    bool may_add_bos;              /* otherwise a tokenizer with such a token is refused */
+    fvlm_vocabulary_spaces spaces; /* of tokenizer.json */
+    fvlm_piece_model *pieces; /* of tokenizer.model, or tokenizer.json of Llama's form; NULL: byte-level BPE. tokens are
+                                 their texts */
     json_t *config;           /* tokenizer_config.json; NULL if absent */
     json_t *named_special;    /* an object whose keys are the special tokens that files name; NULL: none are named */
     char *texts[4];           /* file texts, decoded in place, that the above point into */
@@ -67,13 +70,18 @@ fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, cons
 fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *file, int64_t id, const char *text,
                                       fvlm_vocabulary_flags flags, fvlm_err *err);
 
-/* The elements of "added". */
+/* The elements of "added" and of "merges". */
 void fvlm_vocabulary_write_added(fvlm_text_writer *w, const fvlm_vocabulary *v);
+void fvlm_vocabulary_write_merges(fvlm_text_writer *w, const fvlm_vocabulary *v);
 
 void fvlm_vocabulary_free(fvlm_vocabulary *v);
 
 /* Reads {"token": id, ...} at the parser's position. */
 bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s);
+
+/* spaces.c: sets pieces, of a tokenizer.json of that form; and checks what is in the files beside it. */
+fvlm_status fvlm_vocabulary_make_pieces(fvlm_vocabulary *v, fvlm_err *err);
+fvlm_status fvlm_vocabulary_check_spaces(fvlm_vocabulary *v, fvlm_err *err);
 
 /* tokenizer_json.c */
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);

@@ -36,6 +36,10 @@ typedef struct {
     uint32_t first[257];            /* those that begin with byte b are sorted[first[b] .. first[b + 1]) */
     uint32_t unknown, of_byte[256]; /* ids; FVLM_NO_PIECE without byte pieces */
     bool has_bytes, has_unused;
+    /* Merges by rank: piece id is made of its first left_bytes and the rest, for splits[first_split[id] ..
+     * first_split[id + 1]). NULL: by score. */
+    struct fvlm_piece_split *splits;
+    uint32_t *first_split; /* [n + 1] */
     size_t longest;
 } fvlm_piece_table;
 
@@ -43,6 +47,12 @@ typedef struct {
 bool fvlm_piece_table_read_texts(fvlm_piece_table *v, fvlm_json_pull *p);
 bool fvlm_piece_table_read_scores(fvlm_piece_table *v, fvlm_json_pull *p);
 bool fvlm_piece_table_read_types(fvlm_piece_table *v, fvlm_json_pull *p);
+
+/* The merges, after fvlm_piece_table_link. */
+bool fvlm_piece_table_read_merges(fvlm_piece_table *v, fvlm_json_pull *p);
+
+/* The rank of the merge of left_bytes and the rest into the piece; FVLM_NO_PIECE if there is none. */
+uint32_t fvlm_piece_table_rank(const fvlm_piece_table *v, uint32_t id, uint32_t left_bytes);
 
 /* Checks the table as a whole and sorts it, after all three were read. */
 fvlm_status fvlm_piece_table_link(fvlm_piece_table *v, fvlm_err *err);

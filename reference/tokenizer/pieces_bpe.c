@@ -65,8 +65,14 @@ static fvlm_status propose(merging *m, uint32_t left, uint32_t right)
     const uint32_t id = fvlm_piece_table_find(m->x->table, m->s + a->at, (size_t)a->n_bytes + b->n_bytes);
     if (id == FVLM_NO_PIECE) return FVLM_OK;
     const fvlm_piece *piece = &m->x->table->pieces[id];
+    float score = piece->score;
+    if (m->x->table->splits) {
+        const uint32_t rank = fvlm_piece_table_rank(m->x->table, id, a->n_bytes);
+        if (rank == FVLM_NO_PIECE) return FVLM_OK;
+        score = -(float)rank; /* exact: ranks are below 2^21 */
+    }
     if (piece->type == FVLM_PIECE_UNUSED) m->x->left_bytes[id] = a->n_bytes;
-    return push(m, (pair){piece->score, left, right, piece->n_bytes}) ? FVLM_OK : fvlm_fail_nomem(m->err);
+    return push(m, (pair){score, left, right, piece->n_bytes}) ? FVLM_OK : fvlm_fail_nomem(m->err);
 }
 
 /* One symbol for each character and user-defined piece. */

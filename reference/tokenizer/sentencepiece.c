@@ -52,7 +52,8 @@ static fvlm_status encode_plain(run *r, const char *s, size_t n_bytes, bool firs
 {
     const fvlm_sentencepiece *m = r->s;
     const bool space = n_bytes && (*s == ' ' || (n_bytes >= 3 && !memcmp(s, FVLM_SPACE_SYMBOL, 3)));
-    const fvlm_piece_context c = {.prefix = m->legacy || first, .keep_leading = !m->legacy && !first && space};
+    const fvlm_piece_context c = {.prefix = (m->legacy || first) && !(m->prefix_once && space),
+                                  .keep_leading = !m->legacy && !first && space};
     if (!n_bytes) return FVLM_OK;
     fvlm_status st = fvlm_piece_rules_apply(&m->rules, c, s, n_bytes, &r->normalized, r->err);
     r->after_unknown = false;
@@ -64,7 +65,7 @@ static fvlm_status encode_lone_prefix(run *r, uint32_t id)
 {
     const fvlm_sentencepiece *m = r->s;
     const bool special = m->surfaces->kinds[id] & FVLM_TOKEN_SPECIAL;
-    if (m->legacy || !m->rules.dummy_prefix || !m->table.n_sorted || special) return FVLM_OK;
+    if (m->legacy || m->prefix_once || !m->rules.dummy_prefix || !m->table.n_sorted || special) return FVLM_OK;
     return encode_normalized(r, FVLM_SPACE_SYMBOL, 3);
 }
 
@@ -117,8 +118,13 @@ size_t fvlm_sentencepiece_skip(const fvlm_sentencepiece *s, uint32_t id, size_t 
 {
     const fvlm_piece_rules *r = &s->rules;
     const fvlm_piece *x = id < s->table.n ? &s->table.pieces[id] : NULL;
-    const bool space = !*later && (r->dummy_prefix || r->remove_whitespace) && x && x->type != FVLM_PIECE_UNKNOWN &&
-                       x->n_bytes >= 3 && !memcmp(s->table.text + x->at, FVLM_SPACE_SYMBOL, 3);
+    bool space =
+        x && x->type != FVLM_PIECE_UNKNOWN && x->n_bytes >= 3 && !memcmp(s->table.text + x->at, FVLM_SPACE_SYMBOL, 3);
+    if (s->table.splits) { /* tokenizers strips the text: the space may be a byte, or of an added token */
+        const fvlm_token *t = &s->surfaces->tokens[id];
+        space = n_surface && s->surfaces->text[t->at] == ' ';
+    }
+    space = space && !*later && (r->dummy_prefix || r->remove_whitespace);
     /* Only one space is left out, unless whitespace at both ends is removed. */
     *later = *later || n_surface > space || (space && !r->remove_whitespace);
     return space;

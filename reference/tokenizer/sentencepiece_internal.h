@@ -17,6 +17,7 @@ struct fvlm_sentencepiece {
     char *unknown;                    /* what the unknown piece spells */
     size_t n_unknown;
     bool unigram;
+    bool prefix_once;  /* no dummy prefix before a text that begins with a space */
     bool legacy;       /* each text between added tokens gets the dummy prefix, not only the first */
     float least, most; /* scores of the normal pieces; see pieces_unigram.c */
 };

@@ -24,6 +24,8 @@ typedef enum {
     WHITESPACE_SUFFIX,
     LEGACY,
     ADDED,
+    PREFIX_ONCE, /* this and the next are optional */
+    MERGES,
     N_MEMBERS
 } member;
 
@@ -39,7 +41,9 @@ static const char *const names[N_MEMBERS] = {[KIND] = "kind",
                                              [ESCAPE_WHITESPACE] = "escape_whitespace",
                                              [WHITESPACE_SUFFIX] = "whitespace_suffix",
                                              [LEGACY] = "legacy",
-                                             [ADDED] = "added"};
+                                             [ADDED] = "added",
+                                             [PREFIX_ONCE] = "prefix_once",
+                                             [MERGES] = "merges"};
 
 typedef struct {
     fvlm_sentencepiece *s;
@@ -167,12 +171,19 @@ static void read_member(reader *r, member m)
     case ADDED:
         read_added(r);
         break;
+    case MERGES:
+        if (s->unigram)
+            fvlm_json_pull_refuse(r->p, r->p->pos, FVLM_BAD_INPUT, "\"merges\" of a unigram model");
+        else
+            fvlm_piece_table_read_merges(&s->table, r->p);
+        break;
     default: {
         bool *const flags[] = {[DUMMY_PREFIX] = &s->rules.dummy_prefix,
                                [REMOVE_WHITESPACE] = &s->rules.remove_whitespace,
                                [ESCAPE_WHITESPACE] = &s->rules.escape_whitespace,
                                [WHITESPACE_SUFFIX] = &s->rules.suffix,
-                               [LEGACY] = &s->legacy};
+                               [LEGACY] = &s->legacy,
+                               [PREFIX_ONCE] = &s->prefix_once};
         fvlm_json_pull_bool(r->p, flags[m]);
     }
     }
@@ -185,10 +196,10 @@ fvlm_status fvlm_sentencepiece_create(fvlm_sentencepiece **out, fvlm_token_table
     if (!s) return p->st = fvlm_fail_nomem(p->err);
     reader r = {s, surfaces, p};
     s->surfaces = surfaces;
-    fvlm_tokenizer_section_find(p, names, N_MEMBERS, N_MEMBERS, at);
+    fvlm_tokenizer_section_find(p, names, N_MEMBERS, ADDED + 1, at);
     for (int m = 0; !p->st && m < N_MEMBERS; m++) {
         p->pos = at[m];
-        read_member(&r, (member)m);
+        if (p->pos) read_member(&r, (member)m);
     }
     if (p->st) fvlm_sentencepiece_destroy(out);
     return p->st;
