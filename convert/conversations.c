@@ -155,21 +155,20 @@ static const char *template_of(const json_t *tokenizer_config)
     return json_string_value(v);
 }
 
-static const char tokenizer_name[] = "tokenizer_config.json";
+static const char tokenizer_name[] = "tokenizer_config.json", template_name[] = "chat_template.jinja";
 
 fvlm_status fvlm_conversation_stated(fvlm_conversation_choice *out, fvlm_source *src, const json_t *config,
                                      fvlm_err *err)
 {
-    static const char file_name[] = "chat_template.jinja";
     json_t *tokenizer = NULL;
     char *text = NULL;
     size_t n;
     *out = (fvlm_conversation_choice){0};
     fvlm_status st = by_config(out, config, err);
     if (st || out->conversation) return st;
-    st = fvlm_source_text(src, file_name, MAX_TEMPLATE_BYTES, &text, &n, err);
+    st = fvlm_source_text(src, template_name, MAX_TEMPLATE_BYTES, &text, &n, err);
     if (!st && text)
-        st = by_template(out, file_name, text, err);
+        st = by_template(out, template_name, text, err);
     else if (!st) {
         st = fvlm_source_json(&tokenizer, src, tokenizer_name, MAX_TOKENIZER_BYTES, err);
         const char *template = st ? NULL : template_of(tokenizer);
@@ -184,11 +183,15 @@ fvlm_status fvlm_conversation_peek(fvlm_conversation_choice *out, const fvlm_sou
                                    fvlm_err *err)
 {
     json_t *tokenizer = NULL;
+    char *text;
+    size_t n;
     *out = (fvlm_conversation_choice){0};
     if (by_config(out, config, NULL) || out->conversation) return FVLM_OK;
-    fvlm_status st = fvlm_source_peek_json(&tokenizer, src, tokenizer_name, MAX_TOKENIZER_BYTES, err);
-    const char *template = st ? NULL : template_of(tokenizer);
-    if (template && by_template(out, tokenizer_name, template, NULL) == FVLM_NOMEM) st = fvlm_fail_nomem(err);
+    fvlm_status st = fvlm_source_peek_text(&text, &n, src, template_name, MAX_TEMPLATE_BYTES, err);
+    if (!st && !text) st = fvlm_source_peek_json(&tokenizer, src, tokenizer_name, MAX_TOKENIZER_BYTES, err);
+    const char *template = text ? text : template_of(tokenizer), *file = text ? template_name : tokenizer_name;
+    if (!st && template && by_template(out, file, template, NULL) == FVLM_NOMEM) st = fvlm_fail_nomem(err);
     json_decref(tokenizer);
+    free(text);
     return st;
 }

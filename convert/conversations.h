@@ -30,8 +30,8 @@ typedef struct {
 fvlm_status fvlm_conversation_stated(fvlm_conversation_choice *out, fvlm_source *src, const struct json_t *config,
                                      fvlm_err *err);
 
-/* The same where another template is used anyway: none where the above refuses. Does not read chat_template.jinja, and
- * adds nothing to the list of files. */
+/* The same where another template is used anyway: none where the above refuses, and
+ * nothing is added to the list of files. */
 fvlm_status fvlm_conversation_peek(fvlm_conversation_choice *out, const fvlm_source *src, const struct json_t *config,
                                    fvlm_err *err);
 

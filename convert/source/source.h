@@ -74,6 +74,11 @@ fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, u
 fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
                                   fvlm_err *err);
 
+/* Reads a text file of the folder as fvlm_source_text does, without adding it to the list of files. *text is NULL if it
+ * is absent or cannot be read as text. */
+fvlm_status fvlm_source_peek_text(char **text, size_t *n_bytes, const fvlm_source *src, const char *name,
+                                  uint64_t max_bytes, fvlm_err *err);
+
 bool fvlm_source_has(const fvlm_source *src, const char *name); /* or a link of this name, even if it dangles */
 
 size_t fvlm_source_n_files(const fvlm_source *src); /* the files of views first */

@@ -119,21 +119,38 @@ fvlm_status fvlm_source_json(json_t **out, fvlm_source *src, const char *name, u
     return st;
 }
 
-fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
-                                  fvlm_err *err)
+fvlm_status fvlm_source_peek_text(char **text, size_t *n_bytes, const fvlm_source *src, const char *name,
+                                  uint64_t max_bytes, fvlm_err *err)
 {
     int fd;
     fvlm_stamp stamp;
-    *out = NULL;
+    *text = NULL;
     if (fvlm_file_open_at(&fd, &stamp, src->dir, name, name, NULL)) return FVLM_OK;
     size_t n = stamp.n_bytes <= max_bytes ? (size_t)stamp.n_bytes : 0;
-    char *text = calloc(n + 1, 1);
-    fvlm_status st = text ? FVLM_OK : fvlm_fail_nomem(err);
-    if (!st && !fvlm_file_read(fd, name, 0, text, n, NULL) && !fvlm_encoding_check(text, &n, name, NULL) &&
-        fvlm_json_parse(out, text, n, FVLM_JSON_CONFIG, name, NULL) == FVLM_NOMEM)
+    char *bytes = calloc(n + 1, 1);
+    const bool read =
+        bytes && !fvlm_file_read(fd, name, 0, bytes, n, NULL) && !fvlm_encoding_check(bytes, &n, name, NULL);
+    close(fd);
+    if (!bytes) return fvlm_fail_nomem(err);
+    if (!read) {
+        free(bytes);
+        return FVLM_OK;
+    }
+    *text = bytes;
+    *n_bytes = n;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_source_peek_json(json_t **out, const fvlm_source *src, const char *name, uint64_t max_bytes,
+                                  fvlm_err *err)
+{
+    char *text;
+    size_t n;
+    *out = NULL;
+    fvlm_status st = fvlm_source_peek_text(&text, &n, src, name, max_bytes, err);
+    if (!st && text && fvlm_json_parse(out, text, n, FVLM_JSON_CONFIG, name, NULL) == FVLM_NOMEM)
         st = fvlm_fail_nomem(err);
     free(text);
-    close(fd);
     return st;
 }
 

@@ -235,12 +235,17 @@ static void choose_form(fvlm_vocabulary *v, fvlm_json_pull *s)
 
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err)
 {
-    bool seen[N_PARTS] = {false}, first = true;
     char *text;
+    size_t n_bytes;
+    const fvlm_status st = fvlm_source_text(src, name, FVLM_MAX_VOCABULARY_BYTES, &text, &n_bytes, err);
+    return st ? st : fvlm_vocabulary_parse_tokenizer_json(v, text, n_bytes, err);
+}
+
+fvlm_status fvlm_vocabulary_parse_tokenizer_json(fvlm_vocabulary *v, char *text, size_t n_bytes, fvlm_err *err)
+{
+    bool seen[N_PARTS] = {false}, first = true;
     fvlm_json_text key;
-    size_t n_bytes, begin, end;
-    fvlm_status st = fvlm_source_text(src, name, FVLM_MAX_VOCABULARY_BYTES, &text, &n_bytes, err);
-    if (st) return st;
+    size_t begin, end;
     v->texts[v->n_texts++] = text;
     fvlm_json_pull s = fvlm_json_pull_over(text, n_bytes, name, 0, err);
     s.stop = v->stop;

@@ -3,7 +3,7 @@
  * merges.txt and the added tokens are one in parts, of which tokenizer.json supplies those that are missing. Where both
  * are there, they must agree: Apple's predict.py reads the parts, while AutoTokenizer prefers tokenizer.json, or takes
  * some of each, depending on its version. tokenizer.model is a whole SentencePiece tokenizer, read where vocab.json is
- * not there. */
+ * not there; a tokenizer.json beside it is only compared. */
 #include "convert/vocabulary/vocabulary.h"
 
 #include <stdio.h>
@@ -83,6 +83,24 @@ static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_so
     return advise(fvlm_vocabulary_compare(v, full, err), src, true, err);
 }
 
+/* tokenizer.json beside tokenizer.model is not used, as in LLaVA. Warns if that matters. */
+static fvlm_status compare_unread(const fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src, fvlm_err *err)
+{
+    char *text;
+    size_t n;
+    fvlm_err why = {0};
+    fvlm_status st = fvlm_source_peek_text(&text, &n, src, full_name, FVLM_MAX_VOCABULARY_BYTES, err);
+    if (st || !text) return st;
+    st = fvlm_vocabulary_parse_tokenizer_json(full, text, n, &why);
+    if (!st) st = fvlm_vocabulary_compare_pieces(v, full, &why);
+    if (st == FVLM_NOMEM || st == FVLM_INTERRUPTED) return fvlm_fail(err, st, "%s", why.msg);
+    if (!st) return FVLM_OK;
+    return fvlm_source_warn(src, err,
+                            "tokenizer.model is used, as in LLaVA, and not tokenizer.json: %s; --tokenizer "
+                            "tokenizer.json uses that instead",
+                            why.msg);
+}
+
 static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_source *src,
                                const fvlm_vocabulary_options *o, fvlm_err *err)
 {
@@ -91,8 +109,9 @@ static fvlm_status read_chosen(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_s
     if (use && !fvlm_source_has(src, use))
         return fvlm_fail(err, FVLM_USAGE, "--tokenizer: the folder has no \"%.40s\"; leave the option out", use);
     if (use ? !strcmp(use, pieces_name) : pieces) {
-        const fvlm_status st = fvlm_vocabulary_from_pieces(v, src, err);
-        return st ? st : fvlm_vocabulary_check(v, o->needed, err);
+        fvlm_status st = fvlm_vocabulary_from_pieces(v, src, err);
+        if (!st) st = fvlm_vocabulary_check(v, o->needed, err);
+        return st || use ? st : compare_unread(v, full, src, err);
     }
     if (!fvlm_source_has(src, full_name) && !fvlm_source_has(src, vocab_name))
         return fvlm_fail(err, FVLM_BAD_INPUT,

@@ -25,11 +25,11 @@ typedef struct {
     uint32_t bos;      /* the token that begins each text; FVLM_NO_ID: none does */
 } fvlm_vocabulary_text;
 
-/* Reads tokenizer.model, if o->use says so or if there is no vocab.json; otherwise vocab.json, merges.txt and
- * added_tokens.json (or tokenizer_config.json's added_tokens_decoder), and tokenizer.json, which supplies what the
- * others lack. Where both are there, they must agree, unless o->use chooses. The token <image> is left out if it is the
- * last and has no row: ports of FastVLM add it to mark where the picture's rows go, Apple's tokenizer has none. On
- * failure out->json is NULL. The same files give the same bytes. */
+/* Reads tokenizer.model, if o->use says so or if there is no vocab.json (and warns if a tokenizer.json differs from
+ * it); otherwise vocab.json, merges.txt and added_tokens.json (or tokenizer_config.json's added_tokens_decoder), and
+ * tokenizer.json, which supplies what the others lack. Where both are there, they must agree, unless o->use chooses.
+ * The token <image> is left out if it is the last and has no row: ports of FastVLM add it to mark where the picture's
+ * rows go, Apple's tokenizer has none. On failure out->json is NULL. The same files give the same bytes. */
 fvlm_status fvlm_vocabulary_read(fvlm_vocabulary_text *out, fvlm_source *src, const fvlm_vocabulary_options *o,
                                  fvlm_err *err);
 

@@ -43,7 +43,7 @@ static fvlm_status compare_texts(const fvlm_vocabulary *files, const fvlm_vocabu
                            (at_files < files->n_added && files->added[at_files].id == id);
         char what[48];
         snprintf(what, sizeof what, "%stoken %zu", added ? "added " : "", id);
-        return differ(added ? files->added_file : "vocab.json", what, a, b, err);
+        return differ(added ? files->added_file : files->pieces ? "tokenizer.model" : "vocab.json", what, a, b, err);
     }
     return FVLM_OK;
 }
@@ -87,6 +87,12 @@ static fvlm_status compare_added(const fvlm_vocabulary *files, const fvlm_vocabu
         return differ(files->added_file, what, a ? a->text : NULL, b ? b->text : NULL, err);
     }
     return FVLM_OK;
+}
+
+fvlm_status fvlm_vocabulary_compare_tokens(const fvlm_vocabulary *files, const fvlm_vocabulary *full, fvlm_err *err)
+{
+    const fvlm_status st = compare_texts(files, full, err);
+    return st ? st : compare_added(files, full, err);
 }
 
 fvlm_status fvlm_vocabulary_compare(const fvlm_vocabulary *files, const fvlm_vocabulary *full, fvlm_err *err)

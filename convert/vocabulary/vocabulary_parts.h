@@ -85,6 +85,8 @@ fvlm_status fvlm_vocabulary_check_spaces(fvlm_vocabulary *v, fvlm_err *err);
 
 /* tokenizer_json.c */
 fvlm_status fvlm_vocabulary_from_tokenizer_json(fvlm_vocabulary *v, fvlm_source *src, fvlm_err *err);
+/* The same from its text, malloc'd, which v owns afterwards. */
+fvlm_status fvlm_vocabulary_parse_tokenizer_json(fvlm_vocabulary *v, char *text, size_t n_bytes, fvlm_err *err);
 
 /* vocab_files.c: vocab.json and merges.txt. What is missing is taken from full, what tokenizer.json contains, whose
  * strings must outlive v; NULL: there is none. merges.txt without vocab.json is not read. */
@@ -113,6 +115,12 @@ void fvlm_vocabulary_sort_added(fvlm_vocabulary *v);
 
 /* vocabulary_compare.c: refuses the first difference that would change an id or an answer's text. Both are sorted. */
 fvlm_status fvlm_vocabulary_compare(const fvlm_vocabulary *files, const fvlm_vocabulary *full, fvlm_err *err);
+
+/* piece_compare.c: the same for tokenizer.model and the tokenizer.json beside it, whose merges must be those that the
+ * scores make. Sorts full's added tokens. */
+fvlm_status fvlm_vocabulary_compare_pieces(const fvlm_vocabulary *files, fvlm_vocabulary *full, fvlm_err *err);
+/* vocabulary_compare.c: its first half. */
+fvlm_status fvlm_vocabulary_compare_tokens(const fvlm_vocabulary *files, const fvlm_vocabulary *full, fvlm_err *err);
 
 /* piece_json.c: the section of the kind "sentencepiece". */
 void fvlm_vocabulary_write_pieces(fvlm_text_writer *w, const fvlm_vocabulary *v);

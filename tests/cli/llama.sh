@@ -51,6 +51,13 @@ prompt    plain, chosen with --chat"
 same "--json" "$("$FVLM" convert "$dir/v" --dry-run --json | tr -d '\n' | grep -oE '"conversation": \{[^}]*\}' | tr -s ' ')" \
     '"conversation": { "name": "v1", "why": "\"conv_mode\" of config.json is \"vicuna_v1\"" }'
 
+# tokenizer.json beside tokenizer.model.
+cp "$tiny/unfused/vocab.json" "$dir/v/tokenizer.json"
+same "a tokenizer.json that is none" "$(plan "$dir/v" | head -1)" \
+    "fvlm: warning: tokenizer.model is used, as in LLaVA, and not tokenizer.json: \"tokenizer.json\": byte 0: \"normalizer\" is missing; --tokenizer tokenizer.json uses that instead"
+same "chosen, it is not compared" "$(plan "$dir/v" --tokenizer tokenizer.model)" "prompt    v1, \"conv_mode\" of config.json is \"vicuna_v1\""
+rm "$dir/v/tokenizer.json"
+
 # A v1 checkpoint on Qwen2 would be given Apple's prompt.
 cp -r "$tiny/unfused" "$dir/qwen"
 same "Apple's" "$(plan "$dir/qwen")" "prompt    qwen_2, Apple's for llava_qwen2"

@@ -2,7 +2,7 @@
 /* vocabulary.c - what convert makes of a folder's tokenizer files, without a model, for tests/cases and the oracle
  * tests.
  *   vocabulary FOLDER [tokenizer.json|vocab.json|tokenizer.model|"" [llama]]
- * Prints the tokenizer section, or the refusal. llama: as for a model of that family whose prompt needs no tokens. */
+ * Prints the tokenizer section, or the refusal; and warnings. llama: as for a model of that family whose prompt needs no tokens. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.msg);
     else
         fwrite(text.json, 1, text.n_bytes, stdout);
+    for (size_t i = 0; src && i < fvlm_source_n_warnings(src); i++)
+        fprintf(stderr, "warning: %s\n", fvlm_source_warning_at(src, i));
     free(text.json);
     fvlm_source_close(&src);
     return fvlm_exit_code(st);
