@@ -102,8 +102,8 @@ for from in - /dev/stdin /proc/self/fd/0; do
 done
 same "[wrong-arguments] a picture from a process" "$("$FVLM" run "$m" <(cat "$tiny/demo.png") "How many?" -q)" "$want"
 same "[wrong-arguments] sibling: a process that takes its time" "$("$FVLM" run "$m" <(sleep 3.5; cat "$tiny/demo.png") "How many?" -q)" "$want"
-same "[wrong-arguments] verify --image -" "$("$FVLM" verify "$m" --against "$m" --image - --tokens 1 <"$tiny/demo.png" >/dev/null 2>&1; echo $?)" \
-    "$("$FVLM" verify "$m" --against "$m" --image "$tiny/demo.png" --tokens 1 >/dev/null 2>&1; echo $?)"
+same "[wrong-arguments] verify --image -" "$("$FVLM" verify "$m" --against "$m" --image - <"$tiny/demo.png" >/dev/null 2>&1; echo $?)" \
+    "$("$FVLM" verify "$m" --against "$m" --image "$tiny/demo.png" >/dev/null 2>&1; echo $?)"
 refused "[wrong-arguments] sibling: an empty pipe" "standard input: nothing came; is the command before it right?" -
 refused "[wrong-arguments] sibling: an endless one" "\"/dev/zero\": more than 64 MB; save the picture in a file and name that" /dev/zero
 mkfifo "$dir/fifo"

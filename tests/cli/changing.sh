@@ -21,8 +21,8 @@ setup() {
     info) call=(info "$m" --tensors) ;;
     dump) made=$dir/out/x.npy call=(info "$m" --dump llm.embed.weight -o "$made") ;;
     verify) call=(verify "$m" --json) ;;
-    against) call=(verify "$m" --against "$dir/sound.fvlm" --image "$dir/p.png" --tokens 2) ;;
-    source) call=(verify "$dir/sound.fvlm" --against "$m" --image "$dir/p.png" --tokens 2) ;;
+    against) call=(verify "$m" --against "$dir/sound.fvlm" --image "$dir/p.png") ;;
+    source) call=(verify "$dir/sound.fvlm" --against "$m" --image "$dir/p.png") ;;
     bench) kinds="cut regrown" call=(bench "$m" --runs 1 --size 256) ;;
     quant) made=$dir/out/x.fvlm call=(quant "$m" --type int8 -o "$made" -q) ;;
     convert) made=$dir/out/x.fvlm call=(convert "$dir/ck" -o "$made" -q --type f32)

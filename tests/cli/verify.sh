@@ -31,12 +31,12 @@ head -c $((size - 1)) "$m" >"$dir/bad.fvlm"
 rm "$dir/bad.fvlm"
 
 # --- against the checkpoint ---
-"$FVLM" verify "$m" --against "$tiny/fused" --image "$picture" --tokens 4 >"$dir/text"; same "the file beside its source passes" $? 0
+"$FVLM" verify "$m" --against "$tiny/fused" --image "$picture" >"$dir/text"; same "the file beside its source passes" $? 0
 same "and is equal at every block" "$(awk '$2 ~ /^[0-9]+$/ && $4 != "0.000e+00"' "$dir/text")" ""
 grep -q '^weights of 138 tensors: 138 identical to the source, 0 rounded, 0 quantized$' "$dir/text"; ok "and in every weight" $?
 grep -q '^logits ' "$dir/text" && grep -q '^within the bounds for f32: relative L2 up to 2e-05, mean KL up to 1e-06, likeliest token at least 100 %$' "$dir/text"
 ok "the verdict names its bounds" $?
-"$FVLM" verify "$m" --against "$tiny/unfused" --image "$picture" --tokens 4 >"$dir/text"; same "the unfused checkpoint is the same model" $? 0
+"$FVLM" verify "$m" --against "$tiny/unfused" --image "$picture" >"$dir/text"; same "the unfused checkpoint is the same model" $? 0
 "$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --image "$tiny/heldout/010.jpg" --tokens 4 --json >"$dir/json"
 same "int8 passes beside a .fvlm file" $? 0
 if command -v python3 >/dev/null; then
