@@ -14,8 +14,6 @@
 #include "format/base/file.h"
 #include "format/base/utf8.h"
 
-#define N_SLOTS 1088 /* an ONNX model may name 1024 files; further mappings are not listed */
-
 /* begin is written last and cleared first: while it is set, the rest is valid. The thread that faults is using its
  * mapping, so that mapping is not being closed. */
 typedef struct {
@@ -26,10 +24,17 @@ typedef struct {
     const char *_Atomic path;
 } slot;
 
-static slot slots[N_SLOTS];
+static slot slots[FVLM_MAX_MAPPED];
 static void (*before_exit)(void); /* set once, before there are threads */
 
-fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err)
+static slot *take_slot(void)
+{
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++)
+        if (!atomic_exchange(&slots[i].taken, true)) return &slots[i];
+    return NULL;
+}
+
+static fvlm_status map_file(void **out, size_t n_bytes, int fd, const char *path, fvlm_err *err)
 {
     void *p = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
     /* Some FUSE and 9p map privately only, or not at all: then it is read into memory. */
@@ -42,21 +47,31 @@ fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const 
         if (st) return st;
     }
     *out = p;
-    for (size_t i = 0; i < N_SLOTS; i++) {
-        if (atomic_exchange(&slots[i].taken, true)) continue;
-        slots[i].n_bytes = n_bytes;
-        slots[i].fd = fd;
-        slots[i].path = path;
-        slots[i].begin = (uintptr_t)p;
-        break;
+    return FVLM_OK;
+}
+
+fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err)
+{
+    slot *s = take_slot();
+    void *p = NULL;
+    if (!s) return fvlm_fail(err, FVLM_LIMIT, "\"%s\": over %d files are in use at once", path, FVLM_MAX_MAPPED);
+    const fvlm_status st = map_file(&p, n_bytes, fd, path, err);
+    if (st) {
+        s->taken = false;
+        return st;
     }
+    *out = p;
+    s->n_bytes = n_bytes;
+    s->fd = fd;
+    s->path = path;
+    s->begin = (uintptr_t)p;
     return FVLM_OK;
 }
 
 void fvlm_mapped_close(const uint8_t *map, size_t n_bytes)
 {
     if (!map) return;
-    for (size_t i = 0; i < N_SLOTS; i++) {
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++) {
         if (slots[i].begin != (uintptr_t)map) continue;
         slots[i].begin = 0;
         slots[i].taken = false;
@@ -69,7 +84,7 @@ void fvlm_mapped_close(const uint8_t *map, size_t n_bytes)
 
 static const slot *slot_of(uintptr_t address)
 {
-    for (size_t i = 0; i < N_SLOTS; i++) {
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++) {
         const uintptr_t begin = slots[i].begin;
         if (begin && address >= begin && address - begin < slots[i].n_bytes) return &slots[i];
     }

@@ -10,8 +10,10 @@
 
 #include "format/base/base.h"
 
+enum { FVLM_MAX_MAPPED = 4096 }; /* at once: the three graphs of an ONNX model may name 1024 files each */
+
 /* Maps the first n_bytes of fd for reading, or where that cannot be done, reads them into memory; lists the mapping
- * under path. path and fd must outlive it. */
+ * under path. path and fd must outlive it. FVLM_LIMIT if there are FVLM_MAX_MAPPED already. */
 fvlm_status fvlm_mapped_open(const uint8_t **out, size_t n_bytes, int fd, const char *path, fvlm_err *err);
 void fvlm_mapped_close(const uint8_t *map, size_t n_bytes); /* NULL is fine */
 

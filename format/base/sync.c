@@ -35,7 +35,8 @@ static int sync_chunks(int fd, pid_t waits)
     return fsync(fd) == 0 || fvlm_call_missing() ? 0 : -1;
 }
 
-int fvlm_sync(int fd)
+/* False if there was no child, or it did not end by itself: nothing is known then. Else *error is its errno, or 0. */
+static bool sync_in_child(int fd, int *error)
 {
     const pid_t self = getpid();
     sigset_t all, kept;
@@ -44,7 +45,7 @@ int fvlm_sync(int fd)
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     /* Opened again for the child, since a lock on fd must not outlive the caller. */
     const int own = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-    if (own < 0) return sync_chunks(fd, 0); /* no /proc, or a file without permission to read */
+    if (own < 0) return false; /* no /proc, or a file without permission to read */
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &kept); /* the child handles none of the caller's signals */
     const pid_t child = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
@@ -55,10 +56,18 @@ int fvlm_sync(int fd)
     }
     sigprocmask(SIG_SETMASK, &kept, NULL);
     close(own);
-    if (child < 0) return sync_chunks(fd, 0);
+    if (child < 0) return false;
     while (waitpid(child, &status, __WALL) < 0)
-        if (errno != EINTR) return sync_chunks(fd, 0);
-    if (!WIFEXITED(status)) return sync_chunks(fd, 0); /* the child was killed */
-    errno = WEXITSTATUS(status);
-    return errno ? -1 : 0;
+        if (errno != EINTR) return false;
+    if (!WIFEXITED(status)) return false; /* the child was killed */
+    *error = WEXITSTATUS(status);
+    return true;
+}
+
+int fvlm_sync(int fd)
+{
+    int error;
+    if (!sync_in_child(fd, &error)) return sync_chunks(fd, 0);
+    errno = error;
+    return error ? -1 : 0;
 }

@@ -175,8 +175,7 @@ def test_verify_option(tiled):
     options = ["--image", path, "--tiles", "4x4", "--act", "f32", "--picture", "apple", "--max-error", 1, "--json"]
     report = json.loads(fvlm("verify", f"{eight}.part", f"{file}.part", *options))
     found = report["activations"][0]["embedding"]
-    alone = json.loads(fvlm("verify", f"{eight}.part", f"{file}.part", *options[:2], *options[4:]))["activations"][0]["embedding"]
     drawn = report["drawn"]
-    print(f"\nverify --tiles 4x4: error {found['relative_l2']:.5e} of {found['rows']} rows, PyTorch and run {want:.5e}; undivided {alone['relative_l2']:.5e}")
+    print(f"\nverify --tiles 4x4: error {found['relative_l2']:.5e} of {found['rows']} rows, PyTorch and run {want:.5e}")
     assert report["tiles"] == {"columns": 4, "rows": 4} and (drawn, found["rows"]) == (0, 272)
-    assert found["relative_l2"] == pytest.approx(want, rel=1e-3) and alone["relative_l2"] != pytest.approx(want, rel=1e-2)
+    assert found["relative_l2"] == pytest.approx(want, rel=1e-4)

@@ -322,6 +322,31 @@ static void other_names_are_no_change(void **state)
     free(elsewhere);
 }
 
+/* A mapping that is not listed would not be guarded, so there is none: one more is refused by name, and closing one
+ * makes room. */
+static void no_more_than_listed(void **state)
+{
+    (void)state;
+    static const uint8_t *maps[FVLM_MAX_MAPPED];
+    const uint8_t *more = NULL;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++)
+        assert_int_equal(fvlm_mapped_open(&maps[i], 64, fd, path, &err), FVLM_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fvlm_mapped_open(&more, 64, fd, "one.more", &err), FVLM_LIMIT);
+        assert_string_equal(err.msg, "\"one.more\": over 4096 files are in use at once");
+        assert_null(more);
+    }
+    fvlm_mapped_close(maps[7], 64);
+    assert_int_equal(fvlm_mapped_open(&maps[7], 64, fd, path, &err), FVLM_OK);
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++) fvlm_mapped_close(maps[i], 64);
+    assert_int_equal(fvlm_mapped_open(&maps[0], 64, -1, path, &err), FVLM_IO); /* and a failure keeps none */
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++)
+        assert_int_equal(fvlm_mapped_open(&maps[i], 64, fd, path, &err), FVLM_OK);
+    for (size_t i = 0; i < FVLM_MAX_MAPPED; i++) fvlm_mapped_close(maps[i], 64);
+    close(fd);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -336,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup(left_alone, setup),
         cmocka_unit_test_setup(changes_are_told, setup),
         cmocka_unit_test_setup(other_names_are_no_change, setup),
+        cmocka_unit_test_setup(no_more_than_listed, setup),
     };
     const int failed = cmocka_run_group_tests_name("mapped", tests, NULL, NULL);
     free(path);
