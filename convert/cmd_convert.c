@@ -149,6 +149,12 @@ static void print_quantized(const fvlm_conversion_report *r)
                             "at worst (%s)",
                             r->n_codes - r->n_codes_exact, r->rounding, r->worst_rounding, r->worst_rounded);
     if (r->n_codes) putchar('\n');
+    char type[24];
+    if (r->requantize.kind)
+        fvlm_terminal_print(stdout,
+                            "rounding  of 8-bit scales and offsets costs more than '--quantized float' and then "
+                            "'fvlm quant --type %s'\n",
+                            fvlm_type_name(r->requantize, type));
     if (r->n_dequantized)
         fvlm_terminal_print(stdout,
                             "quantized %zu weight%s: stored as floats; 'fvlm quant' makes them int8 or int4 again\n",

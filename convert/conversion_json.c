@@ -116,6 +116,8 @@ static json_t *quantized_json(const fvlm_conversion_report *r)
     fvlm_json_set(&j, "exact", json_integer((json_int_t)r->n_codes_exact));
     fvlm_json_set(&j, "rounding", error_json(r->rounding));
     fvlm_json_set(&j, "worst_rounding", error_json(r->worst_rounding));
+    char type[24];
+    if (r->requantize.kind) fvlm_json_set(&j, "requantize", json_string(fvlm_type_name(r->requantize, type)));
     if (r->worst_rounded) fvlm_json_set(&j, "worst_rounded", json_string(r->worst_rounded));
     return j;
 }

@@ -134,6 +134,8 @@ static void add_rounding(const fvlm_conversion *c, fvlm_conversion_report *out)
             out->worst_rounded = c->names.recipes.items[i].name;
         }
         if (!(p->wrong > 0)) out->n_codes_exact++;
+        const bool coarse = p->wrong > 0 && p->weight.bits == 8 && p->weight.asymmetric;
+        if (coarse && !out->requantize.kind) out->requantize = p->weight;
     }
     out->rounding = relative(wrong, all);
 }

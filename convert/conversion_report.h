@@ -71,6 +71,8 @@ typedef struct {
     double rounding;          /* of all kept codes: see fvlm_conversion_origin */
     double worst_rounding;
     const char *worst_rounded; /* module; NULL: all are exact */
+    fvlm_type requantize; /* of the first weight whose floats lose less when they are quantized again than its scales
+                             do when they are rounded: 8 bits with offsets (convert/README.md); kind 0: none */
     double seconds;
     uint64_t peak_anonymous_bytes; /* of the whole process so far */
 } fvlm_conversion_report;

@@ -19,6 +19,14 @@ same "without a warning" "$(cat "$dir/err")" ""
 says "the report names each form" "packed    1 weight: MLX affine, 8 bits, groups of 32"
 says "and how many are kept" "quantized 3 weights: codes kept, every value exactly as in the source"
 says "and where a tensor comes from" "$up.weight (MLX affine, 4 bits, groups of 32): int4-asym-g32 codes kept"
+! grep -q '^rounding' "$dir/out"; ok "exact codes need no other way" $?
+mkdir "$dir/f16"
+"$make" "$dir/f16" fused bf16 pack $q 8 retype $q.scales F16 retype $q.biases F16 set $q.scales 5 0.0123 \
+    config '{' '{"quantization": {"bits": 8, "group_size": 32}, ' >"$dir/made" 2>&1
+"$FVLM" convert "$dir/f16" -o "$dir/f16.fvlm" >"$dir/out" 2>&1; ok "converts scales in f16" $?
+says "8 bits: the report says what loses less" "rounding  of 8-bit scales and offsets costs more than '--quantized float' and then 'fvlm quant --type int8-asym-g32'"
+"$FVLM" convert "$dir/f16" -o "$dir/f16.fvlm" --json -f 2>/dev/null | grep -qF '"requantize": "int8-asym-g32"'; ok "the JSON, too" $?
+"$FVLM" info "$dir/f16.fvlm" --tensors --json | grep -q '"rounding": 0.00[1-9]'; ok "and the file has the error" $?
 "$FVLM" convert "$ck" -o "$dir/float.fvlm" --quantized float >"$dir/out"; ok "converts to floats" $?
 says "which is told, too" "quantized 3 weights: stored as floats; 'fvlm quant' makes them int8 or int4 again"
 for tensor in llm.layer0.ffn.up llm.layer1.attn.q llm.layer1.ffn.gate llm.layer0.ffn.down; do
