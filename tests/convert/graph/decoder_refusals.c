@@ -655,6 +655,13 @@ static const refusal refusals[] = {
      .inputs = "l0.q,l0.k,l0.v",
      .attrs = "num_heads=2",
      .message = "node \"n_l0.mixed.t\" (Transpose): perm has 4 axes, the value has rank 3"},
+    {.output = "l0.attention",
+     .op = "com.microsoft:MultiHeadAttention",
+     .inputs = "l0.q,l0.q,l0.q",
+     .attrs = "num_heads=4",
+     .message =
+         "node \"n_l0.attention\" (MultiHeadAttention): expected a causal attention: softmax(q k) v, Attention or "
+         "GroupQueryAttention, found MultiHeadAttention"},
     {.output = "logits",
      .inputs = "x2,logits.weight",
      .message =
