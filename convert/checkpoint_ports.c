@@ -100,6 +100,7 @@ static json_t *flatten(const json_t *config, const json_t *text, const json_t *v
         json_decref(flat);
         flat = NULL;
     }
+    json_object_del(flat, "architectures"); /* names the port's class, and the language model's where it has one */
     json_object_del(flat, "text_config");
     json_object_del(flat, "vision_config");
     snprintf(family, sizeof family, "llava_%.48s", json_string_value(json_object_get(text, "model_type")));

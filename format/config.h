@@ -17,7 +17,7 @@
 #define FVLM_MAX_TOKENS (1u << 21)  /* ids, merges and rows of the embedding; Qwen2 has 151,646 ids */
 #define FVLM_MAX_ADDED_TOKENS 65536
 #define FVLM_MAX_ADDED_BYTES (1u << 20) /* of all their texts */
-#define FVLM_MAX_PIECE_BYTES 1024        /* of one piece of a SentencePiece model */
+#define FVLM_MAX_PIECE_BYTES 1024       /* of one piece of a SentencePiece model */
 #define FVLM_MAX_SIDE 4096              /* of a picture, in pixels: 64 x 64 image tokens */
 #define FVLM_MAX_EOS 1024
 #define FVLM_MAX_TILE_SIZES 256
@@ -108,6 +108,11 @@ bool fvlm_config_has_llm(const fvlm_config *c);
 
 /* The width of an image token as it leaves the vision part: the projector's, or without one the tower's. */
 uint32_t fvlm_config_image_width(const fvlm_config *c);
+
+/* Radians for each position of channels i and i + head_dim / 2 of a head, in f32 as transformers computes it:
+ * theta^(-2i/head_dim), and the same scaled as llm.rope_scaling says, which is what the model computes with. */
+float fvlm_config_rope_base(const fvlm_config *c, size_t i);
+float fvlm_config_rope_frequency(const fvlm_config *c, size_t i);
 
 const char *fvlm_family_name(uint32_t family); /* "qwen2", "llama" */
 

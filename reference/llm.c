@@ -46,29 +46,13 @@ size_t fvlm_model_context(const fvlm_model *m)
     return m->config->llm.context < MAX_CONTEXT ? m->config->llm.context : MAX_CONTEXT;
 }
 
-/* A frequency of the rotary embedding, scaled as transformers scales it, in f32. "llama3" keeps short waves, divides
- * long ones by the factor, and blends in between. */
-static float scaled(const fvlm_config *c, float frequency)
-{
-    const float factor = (float)c->llm.rope_factor;
-    if (c->llm.rope_scaling == FVLM_ROPE_PLAIN) return frequency;
-    if (c->llm.rope_scaling == FVLM_ROPE_LINEAR) return frequency / factor;
-    const double low = c->llm.rope_low, high = c->llm.rope_high, context = c->llm.rope_original;
-    const float wave = (float)(2 * 3.14159265358979323846) / frequency;
-    if (wave < (float)(context / high)) return frequency;
-    if (wave > (float)(context / low)) return frequency / factor;
-    const float smooth = ((float)context / wave - (float)low) / (float)(high - low);
-    return (1 - smooth) * frequency / factor + smooth * frequency;
-}
-
 /* Cosines and sines of every position's angles. The angle is computed in f32, as transformers does (at position 300
  * its rounding error exceeds all others in the model); its cosine and sine are computed in f64 and rounded once. */
 static void fill_rotary(float *cos_sin, size_t positions, const fvlm_config *c)
 {
     const size_t head_dim = c->llm.head_dim;
     for (size_t i = 0; i < head_dim / 2; i++) {
-        const float exponent = (float)(2 * i) / (float)head_dim;
-        const float frequency = scaled(c, 1.0f / (float)pow(c->llm.rope_theta, (double)exponent));
+        const float frequency = fvlm_config_rope_frequency(c, i);
         for (size_t p = 0; p < positions; p++) {
             const float angle = (float)p * frequency;
             cos_sin[p * head_dim + i] = (float)cos((double)angle);

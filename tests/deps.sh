@@ -15,8 +15,9 @@ format/cli          format/base
 convert/source      format format/base
 convert/vocabulary  convert/source format format/base
 convert/graph       convert/source format format/base
-convert/export      format format/base
-convert             convert/source convert/vocabulary convert/graph format format/base
+convert/upstream    -
+convert/export      convert/upstream format format/base
+convert             convert/source convert/vocabulary convert/graph convert/upstream format format/base
 quant               format format/base
 reference/image     format format/base
 reference/tokenizer format format/base

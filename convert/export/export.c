@@ -55,12 +55,13 @@ static fvlm_status check_tensors(const fvlm_export *x, fvlm_err *err)
                      fvlm_reader_path(x->reader), fvlm_reader_n_tensors(x->reader), n);
 }
 
-/* What targets write is Qwen2. A config that says more about its language model is another's, and must not pass for it.
- */
+/* What targets write is Qwen2 or Llama. A config that says more about its language model is another's, and must not
+ * pass for them. */
 static fvlm_status check_llm(const fvlm_export *x, fvlm_err *err)
 {
-    static const char *const known[] = {"hidden", "layers",  "heads",      "kv_heads", "head_dim", "intermediate",
-                                        "vocab",  "context", "rope_theta", "norm_eps", "tied"};
+    static const char *const known[] = {"hidden",       "layers", "heads",   "kv_heads",   "head_dim",
+                                        "intermediate", "vocab",  "context", "rope_theta", "norm_eps",
+                                        "tied",         "family", "bias",    "bos",        "rope_scaling"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)json_object_get(json_object_get(x->meta, "config"), "llm"), key, value)
@@ -70,8 +71,7 @@ static fvlm_status check_llm(const fvlm_export *x, fvlm_err *err)
         if (!found)
             return fvlm_fail(
                 err, FVLM_UNSUPPORTED,
-                "\"%s\": only language models as Qwen2 are exported, and config.llm.%.40s says that this is "
-                "another",
+                "\"%s\": only Qwen2 and Llama are exported, and config.llm.%.40s says that this is another",
                 fvlm_reader_path(x->reader), key);
     }
     return FVLM_OK;

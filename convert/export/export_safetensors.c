@@ -220,7 +220,8 @@ static fvlm_status check_model(const fvlm_export *x, fvlm_export_naming naming, 
     if (!fvlm_config_has_llm(x->config))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\" has no language model; a safetensors folder of %s needs one",
                          fvlm_reader_path(x->reader), naming == FVLM_EXPORT_APPLE ? "Apple's code" : "transformers");
-    return fvlm_export_check_tower(x, naming, err);
+    const fvlm_status st = fvlm_export_check_folder(x, err);
+    return st ? st : fvlm_export_check_tower(x, naming, err);
 }
 
 static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
@@ -239,8 +240,7 @@ static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
                               "token <image> has the id %u and a row of zeros, which transformers needs and "
                               "generation_config.json suppresses",
                               p->image_id);
-    if (!st && !fvlm_export_chat_template(x->config))
-        st = fvlm_export_note(x, err, "there is no chat template: the model's prompt is not Qwen2's");
+    if (!st) st = fvlm_export_note_chat(x, err);
     if (!st && p->naming == FVLM_EXPORT_APPLE)
         st = fvlm_export_note(x, err, "Apple's code is not in the folder: install apple/ml-fastvlm to load it");
     if (!st) st = fvlm_export_note(x, err, "the CLIP head, which convert drops, is not in the folder");

@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* export_tokenizer_files.c - the tokenizer section as the files of Hugging Face's Qwen2 tokenizer. */
+/* export_tokenizer_files.c - the tokenizer section as the files of Hugging Face's tokenizers. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "convert/export/export_folder.h"
 #include "format/base/json.h"
-
-/* The conversation of conv_mode qwen_2, for contents of text or of parts ("image", "text"). */
-static const char qwen_2[] = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\n"
-                             "{prompt}<|im_end|>\n<|im_start|>assistant\n";
-static const char chatml[] =
-    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
-    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' }}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>\\n' }}{% endif %}{% endfor %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}"
-    "{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-
-const char *fvlm_export_chat_template(const fvlm_config *c)
-{
-    return strcmp(c->prompt, qwen_2) == 0 ? chatml : NULL;
-}
 
 static json_t *vocabulary(const fvlm_tokens *t)
 {
@@ -68,8 +50,33 @@ static json_t *pre_tokenizer(const fvlm_tokens *t)
     return j;
 }
 
+/* Puts the token that begins each text before it, in the form that Llama 3's tokenizer has. */
+static json_t *post_processor(const char *bos, uint32_t id)
+{
+    json_t *offsets = byte_level(false, false);
+    if (!bos) return offsets;
+    json_t *template = json_pack(
+        "{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}], "
+        "s:{s:{s:s, s:[I], s:[s]}}}",
+        "type", "TemplateProcessing", "single", "SpecialToken", "id", bos, "type_id", 0, "Sequence", "id", "A",
+        "type_id", 0, "pair", "SpecialToken", "id", bos, "type_id", 0, "Sequence", "id", "A", "type_id", 0,
+        "SpecialToken", "id", bos, "type_id", 1, "Sequence", "id", "B", "type_id", 1, "special_tokens", bos, "id", bos,
+        "ids", (json_int_t)id, "tokens", bos);
+    json_t *steps = json_array(), *j = json_pack("{s:s}", "type", "Sequence");
+    fvlm_json_append(&steps, offsets);
+    fvlm_json_append(&steps, template);
+    fvlm_json_set(&j, "processors", steps);
+    return j;
+}
+
+/* The text of the token that begins each text; NULL: none does. */
+static const char *bos_of(const fvlm_export *x, const fvlm_tokens *t)
+{
+    return x->config->llm.has_bos ? fvlm_tokens_added_text(t, x->config->llm.bos) : NULL;
+}
+
 /* Of the tokenizers library. */
-static json_t *tokenizer_json(const fvlm_tokens *t)
+static json_t *tokenizer_json(const fvlm_export *x, const fvlm_tokens *t)
 {
     fvlm_added_token a;
     json_t *added = json_array();
@@ -82,26 +89,46 @@ static json_t *tokenizer_json(const fvlm_tokens *t)
     json_t *j = json_pack("{s:s, s:n, s:n}", "version", "1.0", "truncation", "padding");
     fvlm_json_set(&j, "added_tokens", added);
     fvlm_json_set(&j, "normalizer", t->nfc ? json_pack("{s:s}", "type", "NFC") : json_null());
-    fvlm_json_set(&j, "post_processor", byte_level(false, false));
+    fvlm_json_set(&j, "post_processor", post_processor(bos_of(x, t), x->config->llm.bos));
     fvlm_json_set(&j, "decoder", byte_level(false, false));
     fvlm_json_set(&j, "pre_tokenizer", pre_tokenizer(t));
     fvlm_json_set(&j, "model", model);
     return j;
 }
 
-/* A class that reads vocab.json and merges.txt, if it splits and normalizes as this tokenizer does. */
-static const char *class_name(const fvlm_tokens *t)
+/* A class that reads vocab.json and merges.txt, if it splits and normalizes as this tokenizer does, or tokenizer.model.
+ */
+static const char *class_name(const fvlm_export *x, const fvlm_tokens *t)
 {
+    if (fvlm_tokens_are_pieces(t)) return "LlamaTokenizer";
     const fvlm_split_form *form = fvlm_tokens_form(t);
-    const bool plain = t->nfc && !t->prefix_space && !t->ignore_merges && !t->drops_bytes;
+    const bool plain = t->nfc && !t->prefix_space && !t->ignore_merges && !t->drops_bytes && !x->config->llm.has_bos;
     return form && form->class_name && plain ? form->class_name : "PreTrainedTokenizerFast";
 }
 
-static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t)
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+/* What LlamaTokenizer reads besides. It finds the three tokens by these names. */
+static void add_piece_keys(json_t **j, const fvlm_export *x, const fvlm_tokens *t)
+{
+    const char *unknown = strchr(t->pieces.types, 'u');
+    const uint32_t id = unknown ? (uint32_t)(unknown - t->pieces.types) : UINT32_MAX;
+    fvlm_json_set(j, "unk_token", text_or_null(fvlm_tokens_added_text(t, id)));
+    fvlm_json_set(j, "eos_token", text_or_null(fvlm_tokens_added_text(t, x->config->eos[0])));
+    fvlm_json_set(j, "add_bos_token", json_boolean(x->config->llm.has_bos));
+    fvlm_json_set(j, "add_eos_token", json_false());
+    fvlm_json_set(j, "legacy", json_boolean(t->pieces.legacy));
+    fvlm_json_set(j, "sp_model_kwargs", json_object());
+}
+
+static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t, const char *chat)
 {
     char id[16];
     fvlm_added_token a;
-    const char *end = NULL, *pad = NULL;
+    const char *end = NULL, *pad = NULL, *bos = bos_of(x, t);
     json_t *decoder = json_object();
     for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++) {
         snprintf(id, sizeof id, "%u", a.id);
@@ -109,14 +136,19 @@ static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t)
         if (a.id == x->config->eos[0]) end = a.text;
         if (!strcmp(a.text, "<|endoftext|>")) pad = a.text;
     }
-    json_t *j =
-        json_pack("{s:s, s:b, s:n, s:n, s:b, s:s, s:i, s:s, s:b}", "tokenizer_class", class_name(t), "add_prefix_space",
-                  0, "bos_token", "unk_token", "clean_up_tokenization_spaces", 0, "errors", "replace",
-                  "model_max_length", (int)x->config->llm.context, "padding_side", "right", "split_special_tokens", 0);
+    json_t *j = json_pack("{s:s, s:n, s:n, s:b, s:i, s:s, s:b}", "tokenizer_class", class_name(x, t), "bos_token",
+                          "unk_token", "clean_up_tokenization_spaces", 0, "model_max_length",
+                          (int)x->config->llm.context, "padding_side", "right", "split_special_tokens", 0);
     fvlm_json_set(&j, "added_tokens_decoder", decoder);
+    if (bos) fvlm_json_set(&j, "bos_token", json_string(bos));
     if (end) fvlm_json_set(&j, "eos_token", json_string(end));
     if (pad) fvlm_json_set(&j, "pad_token", json_string(pad));
-    const char *chat = fvlm_export_chat_template(x->config);
+    if (fvlm_tokens_are_pieces(t)) {
+        add_piece_keys(&j, x, t);
+    } else {
+        fvlm_json_set(&j, "add_prefix_space", json_false());
+        fvlm_json_set(&j, "errors", json_string("replace"));
+    }
     if (chat) fvlm_json_set(&j, "chat_template", json_string(chat));
     return j;
 }
@@ -143,12 +175,21 @@ static fvlm_status write_merges(fvlm_export *x, const fvlm_tokens *t, fvlm_err *
     return st;
 }
 
-fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err)
+static fvlm_status write_bpe(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err)
 {
-    const bool in_files = strcmp(class_name(t), "PreTrainedTokenizerFast") != 0;
+    const bool in_files = strcmp(class_name(x, t), "PreTrainedTokenizerFast") != 0;
     fvlm_status st = in_files ? fvlm_export_write_json(x, "vocab.json", vocabulary(t), err) : FVLM_OK;
     if (!st && in_files) st = write_merges(x, t, err);
     if (!st && in_files) st = fvlm_export_write_json(x, "added_tokens.json", added_tokens(t), err);
-    if (!st) st = fvlm_export_write_json(x, "tokenizer_config.json", tokenizer_config(x, t), err);
-    return st ? st : fvlm_export_write_json(x, "tokenizer.json", tokenizer_json(t), err);
+    return st ? st : fvlm_export_write_json(x, "tokenizer.json", tokenizer_json(x, t), err);
+}
+
+fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err)
+{
+    char *chat;
+    fvlm_status st = fvlm_export_chat_template(&chat, x->config, err);
+    if (!st) st = fvlm_export_write_json(x, "tokenizer_config.json", tokenizer_config(x, t, chat), err);
+    free(chat);
+    if (st) return st;
+    return fvlm_tokens_are_pieces(t) ? fvlm_export_write_pieces(x, t, err) : write_bpe(x, t, err);
 }

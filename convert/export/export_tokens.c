@@ -6,6 +6,8 @@
 
 #include "format/base/json.h"
 
+const char fvlm_piece_letters[] = "nucdxb";
+
 /* As convert/vocabulary/pre_tokenizer.c reads them. */
 static const fvlm_split_form forms[] = {
     {.pattern = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
@@ -28,7 +30,7 @@ static const fvlm_split_form forms[] = {
 const fvlm_split_form *fvlm_tokens_form(const fvlm_tokens *t)
 {
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
-        if (!strcmp(forms[i].pattern, t->pattern)) return &forms[i];
+        if (t->pattern && !strcmp(forms[i].pattern, t->pattern)) return &forms[i];
     return NULL;
 }
 
@@ -52,21 +54,67 @@ static bool all_added(const json_t *array)
     return json_is_array(array);
 }
 
-static fvlm_status check(fvlm_tokens *t, const char *path, fvlm_err *err)
+static bool flag(const fvlm_tokens *t, const char *key)
+{
+    return json_is_true(json_object_get(t->root, key));
+}
+
+static bool read_bpe(fvlm_tokens *t)
 {
     t->tokens = json_object_get(t->root, "tokens");
     t->merges = json_object_get(t->root, "merges");
-    t->added = json_object_get(t->root, "added");
     t->pattern = json_string_value(json_object_get(t->root, "pattern"));
     t->nfc = json_is_string(json_object_get(t->root, "normalizer"));
-    t->prefix_space = json_is_true(json_object_get(t->root, "prefix_space"));
-    t->ignore_merges = json_is_true(json_object_get(t->root, "ignore_merges"));
-    t->drops_bytes = json_is_true(json_object_get(t->root, "drops_bytes"));
+    t->prefix_space = flag(t, "prefix_space");
+    t->ignore_merges = flag(t, "ignore_merges");
+    t->drops_bytes = flag(t, "drops_bytes");
+    return t->pattern && all_strings(t->tokens, true) && all_strings(t->merges, false);
+}
+
+static bool all_u32(const json_t *array)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_int_t v = json_integer_value(json_array_get(array, i));
+        if (!json_is_integer(json_array_get(array, i)) || v < 0 || v > UINT32_MAX) return false;
+    }
+    return json_is_array(array);
+}
+
+static bool read_pieces(fvlm_tokens *t)
+{
+    const json_t *map = json_object_get(t->root, "charsmap");
+    const char *model = json_string_value(json_object_get(t->root, "model"));
+    t->tokens = json_object_get(t->root, "pieces");
+    t->pieces.unigram = model && !strcmp(model, "unigram");
+    t->pieces.scores = json_object_get(t->root, "scores");
+    t->pieces.types = json_string_value(json_object_get(t->root, "types"));
+    t->pieces.unknown = json_string_value(json_object_get(t->root, "unknown"));
+    t->pieces.trie = json_object_get(map, "trie");
+    t->pieces.targets = json_object_get(map, "targets");
+    t->pieces.dummy_prefix = flag(t, "dummy_prefix");
+    t->pieces.remove_whitespace = flag(t, "remove_whitespace");
+    t->pieces.escape_whitespace = flag(t, "escape_whitespace");
+    t->pieces.whitespace_suffix = flag(t, "whitespace_suffix");
+    t->pieces.legacy = flag(t, "legacy");
+    const size_t n = json_array_size(t->tokens);
+    const char *types = t->pieces.types ? t->pieces.types : "";
+    const bool no_map = json_is_null(map);
+    return model && (t->pieces.unigram || !strcmp(model, "bpe")) && all_strings(t->tokens, false) &&
+           all_u32(t->pieces.scores) && json_array_size(t->pieces.scores) == n && strlen(types) == n &&
+           strspn(types, fvlm_piece_letters) == n && t->pieces.unknown &&
+           (no_map || (all_u32(t->pieces.trie) && all_strings(t->pieces.targets, false)));
+}
+
+static fvlm_status check(fvlm_tokens *t, const char *path, fvlm_err *err)
+{
     const char *kind = json_string_value(json_object_get(t->root, "kind"));
-    if (kind)
+    if (kind && strcmp(kind, "sentencepiece") != 0)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
-                         "\"%s\": its tokenizer is of the kind \"%.32s\"; only byte-level BPE is exported", path, kind);
-    if (!all_strings(t->tokens, true) || !all_strings(t->merges, false) || !all_added(t->added) || !t->pattern)
+                         "\"%s\": its tokenizer is of the kind \"%.32s\"; only byte-level BPE and SentencePiece are "
+                         "exported",
+                         path, kind);
+    t->added = json_object_get(t->root, "added");
+    if (!(kind ? read_pieces(t) : read_bpe(t)) || !all_added(t->added))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": its tokenizer section is not what format/SPEC.md says", path);
     return FVLM_OK;
 }
@@ -109,4 +157,12 @@ bool fvlm_tokens_find_added(const fvlm_tokens *t, const char *text, uint32_t *id
     for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++)
         if (!strcmp(a.text, text)) return *id = a.id, true;
     return false;
+}
+
+const char *fvlm_tokens_added_text(const fvlm_tokens *t, uint32_t id)
+{
+    fvlm_added_token a;
+    for (size_t i = 0; fvlm_tokens_added_at(t, i, &a); i++)
+        if (a.id == id) return a.text;
+    return NULL;
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "convert/export/export_tokens.h"
 #include "format/base/grow.h"
 
 static const char *const names[FVLM_N_MODULES] = {
@@ -17,12 +16,26 @@ static const char *const names[FVLM_N_MODULES] = {
     [FVLM_MODULE_NORM] = "output_norm",  [FVLM_MODULE_HEAD] = "output",
 };
 
-static fvlm_status add(fvlm_export *x, const fvlm_tensors *at, fvlm_err *err)
+/* Sets what depends on the type and row_bytes of the tensor. */
+static fvlm_status append(fvlm_export *x, fvlm_gguf_tensor *t, fvlm_export_tensor *row, fvlm_err *err)
 {
     fvlm_gguf_plan *p = x->plan;
+    row->type = fvlm_gguf_type_name(t->type);
+    row->n_bytes = t->values.rows * t->row_bytes;
+    t->at = p->data_bytes;
+    if (!fvlm_grow(&p->tensors, &p->capacity, p->n + 1, sizeof *p->tensors)) return fvlm_fail_nomem(err);
+    p->tensors[p->n++] = *t;
+    p->data_bytes += (row->n_bytes + FVLM_GGUF_ALIGNMENT - 1) / FVLM_GGUF_ALIGNMENT * FVLM_GGUF_ALIGNMENT;
+    return fvlm_export_add_tensor(x, row, err);
+}
+
+static fvlm_status add(fvlm_export *x, const fvlm_tensors *at, fvlm_err *err)
+{
     const bool layer = at->module >= FVLM_MODULE_ATTN_NORM && at->module <= FVLM_MODULE_DOWN;
     char name[64];
-    fvlm_gguf_tensor t = {.at = p->data_bytes};
+    const bool rotated = at->module == FVLM_MODULE_Q || at->module == FVLM_MODULE_K;
+    fvlm_gguf_tensor t = {.rank = at->rank};
+    if (rotated && x->config->llm.family == FVLM_LLAMA) t.head_dim = x->config->llm.head_dim;
     fvlm_export_tensor row = {.name = name};
     fvlm_status st = fvlm_export_values_open(&t.values, x->reader, at->name, err);
     if (st) return st;
@@ -32,42 +45,19 @@ static fvlm_status add(fvlm_export *x, const fvlm_tensors *at, fvlm_err *err)
         snprintf(name, sizeof name, "%s.weight", names[at->module]);
     fvlm_gguf_choose_type(&t, x->floats, at->rank == 1, &row.cause);
     row.from = t.values.tensor->name;
-    row.type = fvlm_gguf_type_name(t.type);
-    row.n_bytes = t.values.rows * t.row_bytes;
-    if (!fvlm_grow(&p->tensors, &p->capacity, p->n + 1, sizeof *p->tensors)) return fvlm_fail_nomem(err);
-    p->tensors[p->n++] = t;
-    p->data_bytes += (row.n_bytes + FVLM_GGUF_ALIGNMENT - 1) / FVLM_GGUF_ALIGNMENT * FVLM_GGUF_ALIGNMENT;
-    return fvlm_export_add_tensor(x, &row, err);
+    return append(x, &t, &row, err);
 }
 
-static fvlm_status check_tokenizer(fvlm_export *x, fvlm_err *err)
+/* llama3's scaling: what each base frequency is divided by. */
+static fvlm_status add_rope_factors(fvlm_export *x, fvlm_err *err)
 {
-    fvlm_tokens t;
-    fvlm_status st = fvlm_tokens_read(&t, x->reader, err);
-    if (st) return st;
-    const fvlm_split_form *form = fvlm_tokens_form(&t);
-    const char *path = fvlm_reader_path(x->reader);
-    if (!form)
-        st = fvlm_fail(err, FVLM_UNSUPPORTED,
-                       "\"%s\": llama.cpp has no name for the regular expression that splits this tokenizer's text",
-                       path);
-    else if (t.prefix_space || t.ignore_merges != form->ignores_merges)
-        st = fvlm_fail(err, FVLM_UNSUPPORTED,
-                       "\"%s\": llama.cpp's tokenizer \"%s\" %s, which this model's does not agree with", path,
-                       form->pre,
-                       t.prefix_space         ? "puts no space before a text"
-                       : form->ignores_merges ? "takes whole words without merges"
-                                              : "merges every word");
-    else if (json_array_size(t.tokens) > x->config->llm.vocab)
-        st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": the tokenizer has %zu tokens, but the embedding %u rows", path,
-                       json_array_size(t.tokens), x->config->llm.vocab);
-    if (!st && t.drops_bytes)
-        st = fvlm_export_note(x, err,
-                              "bytes without a token separate what is around them in llama.cpp; here they do not");
-    if (!st && t.nfc)
-        st = fvlm_export_note(x, err, "llama.cpp does not normalize text to NFC, which this tokenizer does");
-    fvlm_tokens_free(&t);
-    return st;
+    fvlm_gguf_tensor t = {.plain = {.kind = FVLM_F32}, .rope = x->config, .rank = 1};
+    fvlm_export_tensor row = {.name = "rope_freqs.weight", .cause = "the scaling of the rotary embedding"};
+    if (x->config->llm.rope_scaling != FVLM_ROPE_LLAMA3) return FVLM_OK;
+    t.values.rows = 1;
+    t.values.cols = x->config->llm.head_dim / 2;
+    t.row_bytes = t.values.cols * sizeof(float);
+    return append(x, &t, &row, err);
 }
 
 /* What is quantized and becomes floats, by reason. */
@@ -80,7 +70,8 @@ static fvlm_status add_notes(fvlm_export *x, size_t n_left, fvlm_err *err)
         const char *cause = x->tensors[i].cause;
         const fvlm_gguf_plan *p = x->plan;
         size_t n = 0;
-        bool seen = p->tensors[i].values.tensor->type.kind != FVLM_INT || !cause || x->floats.kind;
+        const fvlm_tensor *t = p->tensors[i].values.tensor;
+        bool seen = !t || t->type.kind != FVLM_INT || !cause || x->floats.kind;
         for (size_t k = 0; k < i && !seen; k++) seen = x->tensors[k].cause == cause;
         for (size_t k = i; k < x->n_tensors; k++) n += x->tensors[k].cause == cause;
         if (!seen)
@@ -99,7 +90,8 @@ static fvlm_status plan(fvlm_export *x, fvlm_err *err)
         return fvlm_fail(err, FVLM_UNSUPPORTED,
                          "\"%s\" has no language model, which is all that a GGUF file holds; use --to safetensors",
                          fvlm_reader_path(x->reader));
-    fvlm_status st = check_tokenizer(x, err);
+    fvlm_status st = fvlm_gguf_check_tokenizer(x, err);
+    if (!st) st = add_rope_factors(x, err);
     while (!st && fvlm_tensors_next(&at)) {
         if (at.module >= FVLM_MODULE_EMBED)
             st = add(x, &at, err);

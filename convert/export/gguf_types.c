@@ -114,9 +114,22 @@ static uint8_t *put_block(const fvlm_gguf_tensor *t, size_t n, size_t k, uint8_t
 static fvlm_status put_floats(const fvlm_gguf_tensor *g, uint64_t n, uint8_t *out, fvlm_export_thread *t, fvlm_err *err)
 {
     const size_t cols = g->values.cols;
-    float *row = t->scratch;
-    fvlm_export_values_row(&g->values, n, row, row + cols);
+    float *row = t->scratch, *other = row + cols;
+    fvlm_export_values_row(&g->values, n, row, other);
+    if (g->rank == 1 && g->head_dim) { /* a bias: its rows are the elements of one */
+        for (size_t k = 0; k < cols; k++) other[k] = row[fvlm_gguf_source_row(g->head_dim, k)];
+        memcpy(row, other, cols * sizeof *row);
+    }
     return fvlm_export_round_row(g->values.tensor->name, n, cols, g->plain, t, out, err);
+}
+
+/* llama.cpp divides base frequencies by these. */
+static void put_rope_factors(const fvlm_config *c, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double factor = (double)fvlm_config_rope_base(c, i) / fvlm_config_rope_frequency(c, i);
+        fvlm_store_u32(out + 4 * i, fvlm_f32_bits((float)factor));
+    }
 }
 
 fvlm_status fvlm_gguf_fill(const fvlm_export_stream *s, uint64_t first, size_t n, uint8_t *bytes, fvlm_export_thread *t,
@@ -126,9 +139,13 @@ fvlm_status fvlm_gguf_fill(const fvlm_export_stream *s, uint64_t first, size_t n
     const bool blocks = g->type == FVLM_GGML_Q8_0 || g->type == FVLM_GGML_Q4_0 || g->type == FVLM_GGML_Q4_1;
     fvlm_status st = FVLM_OK;
     for (size_t i = 0; i < n && !st; i++) {
+        const uint64_t from = g->rank == 1 ? first + i : fvlm_gguf_source_row(g->head_dim, first + i);
         uint8_t *out = bytes + i * s->row_bytes;
-        if (!blocks) st = put_floats(g, first + i, out, t, err);
-        for (size_t k = 0; blocks && k < g->values.cols; k += BLOCK) out = put_block(g, (size_t)first + i, k, out);
+        if (g->rope)
+            put_rope_factors(g->rope, g->values.cols, out);
+        else if (!blocks)
+            st = put_floats(g, from, out, t, err);
+        for (size_t k = 0; blocks && k < g->values.cols; k += BLOCK) out = put_block(g, (size_t)from, k, out);
     }
     return st;
 }

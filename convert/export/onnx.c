@@ -91,6 +91,7 @@ static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
         st = fvlm_export_note(x, err, "bf16 weights are stored as F32, exactly; --type bf16 takes half the space");
     if (!st && !fvlm_config_has_llm(c))
         st = fvlm_export_note(x, err, "the model has no language model: the vision encoder alone");
+    if (!st && fvlm_config_has_llm(c)) st = fvlm_export_note_chat(x, err);
     if (!st && fvlm_config_has_llm(c))
         st = fvlm_export_note(x, err, "the token <image> has no row in embed_tokens: put image_features in its place");
     return st;
@@ -99,8 +100,8 @@ static fvlm_status add_notes(fvlm_export *x, fvlm_err *err)
 static fvlm_status plan(fvlm_export *x, fvlm_err *err)
 {
     onnx_plan *p = x->plan = calloc(1, sizeof *p);
-    fvlm_status st = FVLM_OK;
     if (!p) return fvlm_fail_nomem(err);
+    fvlm_status st = fvlm_config_has_llm(x->config) ? fvlm_export_check_folder(x, err) : FVLM_OK;
     p->suffix = suffix_of(x);
     p->n_graphs = fvlm_config_has_llm(x->config) ? N_GRAPHS : 1;
     for (size_t i = 0; i < p->n_graphs && !st; i++) {

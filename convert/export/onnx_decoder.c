@@ -57,8 +57,7 @@ static const char *norm(const decoder *d, const char *layer, const char *x)
 }
 
 typedef struct {
-    uint64_t head_dim;
-    double theta;
+    const fvlm_config *config; /* outlives the graph */
     bool sine;
 } angles;
 
@@ -67,9 +66,8 @@ static bool fill_angles(const void *of, uint64_t first, size_t n, uint8_t *out)
 {
     const angles *a = of;
     for (size_t j = 0; j < n; j++) {
-        const uint64_t position = (first + j) / (a->head_dim / 2), i = (first + j) % (a->head_dim / 2);
-        const float exponent = (float)(2 * i) / (float)a->head_dim;
-        const float frequency = 1.0f / (float)pow(a->theta, (double)exponent);
+        const uint64_t half = a->config->llm.head_dim / 2, position = (first + j) / half;
+        const float frequency = fvlm_config_rope_frequency(a->config, (size_t)((first + j) % half));
         const double angle = (double)((float)position * frequency);
         fvlm_store_u32(out + 4 * j, fvlm_f32_bits((float)(a->sine ? sin(angle) : cos(angle))));
     }
@@ -80,7 +78,7 @@ static bool fill_angles(const void *of, uint64_t first, size_t n, uint8_t *out)
 static const char *add_angles(const decoder *d, const char *name, bool sine)
 {
     const fvlm_config *c = d->config;
-    const angles a = {.head_dim = c->llm.head_dim, .theta = c->llm.rope_theta, .sine = sine};
+    const angles a = {.config = c, .sine = sine};
     const fvlm_onnx_contents contents = {.type = FVLM_OUT_F32,
                                          .rank = 2,
                                          .dims = {c->llm.context, c->llm.head_dim / 2},

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: checkpoints on Llama are converted with what config.json says of them (biases, rotary scaling, head width,
- * prompt, ends), run as transformers runs them, and are refused by name where they ask for something else. The values
+ * prompt, ends), run as transformers runs them, come back from an export, and are refused by name where they ask for
+ * something else. The values
  * are transformers' LlamaForCausalLM's, recorded by tests/oracle/test_llama.py. */
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "convert/convert.h"
 #include "convert/export/export.h"
@@ -11,10 +13,12 @@
 #include "reference/reference.h"
 #include "tests/convert/llama_recorded.h"
 #include "tests/support/check.h"
+#include "tests/support/pieces.h"
 #include "tests/support/recipes.h"
 #include "tests/support/support.h"
 
 static char folder[256], out_folder[256];
+static const char *tokenizer; /* of convert() */
 static fvlm_err err;
 
 /* A Llama in the names of LLaVA, with more heads than its width has room for, an output head of its own, and the
@@ -60,7 +64,8 @@ static fvlm_status convert(const char *conversation)
 {
     fvlm_conversion *c = NULL;
     char *path = test_path(out_folder, "m.fvlm");
-    const fvlm_convert_options o = {.type = "f32", .threads = 1, .force = true, .conversation = conversation};
+    const fvlm_convert_options o = {
+        .type = "f32", .threads = 1, .force = true, .conversation = conversation, .tokenizer = tokenizer};
     err = (fvlm_err){0};
     fvlm_status st = fvlm_conversion_plan(&c, folder, &o, &err);
     if (!st) st = fvlm_conversion_write(c, path, &err);
@@ -187,18 +192,107 @@ static void prompts(void **state)
     test_checkpoint_free(&c);
 }
 
-/* Exports write Qwen2's keys. */
-static void is_not_exported(void **state)
+/* ---- the way back ---- */
+
+static void export_to(const char *to, const char *name)
+{
+    char *from = test_path(out_folder, "m.fvlm"), *path = test_path(out_folder, name);
+    fvlm_export *x;
+    const fvlm_export_options o = {.to = to, .threads = 1, .force = true};
+    if (fvlm_export_plan(&x, from, &o, &err)) fail_msg("%s", err.msg);
+    if (fvlm_export_write(x, path, &err)) fail_msg("%s", err.msg);
+    fvlm_export_free(&x);
+    free(from);
+    free(path);
+}
+
+static void same_model(const fvlm_reader *a, const fvlm_reader *b)
+{
+    json_t *x = fvlm_config_to_json(fvlm_reader_config(a)), *y = fvlm_config_to_json(fvlm_reader_config(b));
+    assert_true(json_equal(x, y));
+    json_decref(x);
+    json_decref(y);
+    assert_int_equal(fvlm_reader_n_tensors(a), fvlm_reader_n_tensors(b));
+    for (size_t i = 0; i < fvlm_reader_n_tensors(a); i++) {
+        const fvlm_tensor *t = fvlm_reader_tensor(a, i), *u = fvlm_reader_tensor(b, i);
+        assert_string_equal(t->name, u->name);
+        if (strncmp(t->name, "llm.", 4) != 0) continue; /* tests/cli/export.sh compares the others */
+        assert_int_equal(t->n_bytes, u->n_bytes);
+        assert_memory_equal(fvlm_reader_bytes(a, t), fvlm_reader_bytes(b, u), (size_t)t->n_bytes);
+    }
+}
+
+/* Exports m.fvlm in Apple's names, converts that into another file, and compares config, tokenizer and weights. */
+static void comes_back(void)
+{
+    char *file = test_path(out_folder, "m.fvlm"), *back = test_path(out_folder, "back.fvlm");
+    char *exported = test_path(out_folder, "export");
+    fvlm_conversion *c = NULL;
+    const fvlm_convert_options o = {.type = "f32", .threads = 1, .force = true};
+    fvlm_reader *a, *b;
+    const char *text_a, *text_b;
+    size_t n_a, n_b;
+    export_to("safetensors", "export");
+    if (fvlm_conversion_plan(&c, exported, &o, &err) || fvlm_conversion_write(c, back, &err)) fail_msg("%s", err.msg);
+    fvlm_conversion_free(&c);
+    must(fvlm_reader_open(&a, file, &err), &err);
+    must(fvlm_reader_open(&b, back, &err), &err);
+    same_model(a, b);
+    must(fvlm_reader_tokenizer(a, &text_a, &n_a, &err), &err);
+    must(fvlm_reader_tokenizer(b, &text_b, &n_b, &err), &err);
+    assert_string_equal(text_a, text_b);
+    fvlm_reader_close(&a);
+    fvlm_reader_close(&b);
+    free(file);
+    free(back);
+    free(exported);
+}
+
+static void exports_come_back(void **state)
 {
     (void)state;
-    char *path = test_path(out_folder, "m.fvlm"), want[512];
+    static const char *const prompts[] = {NULL, "llava_llama_2", "chatml_direct", "plain"};
+    test_checkpoint c;
+    for (int biased = 0; biased < 2; biased++) {
+        make_llama(&c, biased ? FVLM_BIAS_QKVO : FVLM_BIAS_NONE);
+        write_folder(&c, GPT2);
+        test_checkpoint_free(&c);
+        for (size_t i = 0; i < (biased ? 1 : 4); i++) {
+            if (convert(prompts[i])) fail_msg("%s", err.msg);
+            comes_back();
+        }
+        export_to("gguf", "export.gguf");
+    }
+}
+
+/* Replaces the tokenizer by a SentencePiece model. */
+static void pieces_come_back(void **state)
+{
+    (void)state;
+    test_checkpoint c;
+    size_t n;
+    make_llama(&c, FVLM_BIAS_NONE);
+    write_folder(&c, "{\"tokenizer_class\": \"LlamaTokenizer\", \"legacy\": false}");
+    test_checkpoint_free(&c);
+    uint8_t *bytes = test_pieces_read("unigram.model", &n);
+    char *path = test_path(folder, "tokenizer.model");
+    FILE *f = fopen(path, "wb");
+    assert_true(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+    free(bytes);
+    tokenizer = "tokenizer.model";
+    if (convert(NULL)) fail_msg("%s", err.msg);
+    tokenizer = NULL;
+    comes_back();
+    char *file = test_path(out_folder, "m.fvlm"), want[400];
+    snprintf(want, sizeof want, "\"%s\": its SentencePiece tokenizer is a unigram model; llama.cpp's for Llama is BPE",
+             file);
     fvlm_export *x;
-    const fvlm_export_options o = {.to = "safetensors"};
-    snprintf(want, sizeof want,
-             "\"%s\": only language models as Qwen2 are exported, and config.llm.bias says that this is another", path);
-    assert_int_equal(fvlm_export_plan(&x, path, &o, &err), FVLM_UNSUPPORTED);
+    const fvlm_export_options o = {.to = "gguf"};
+    assert_int_equal(fvlm_export_plan(&x, file, &o, &err), FVLM_UNSUPPORTED);
     assert_string_equal(err.msg, want);
+    assert_int_equal(unlink(path), 0);
     free(path);
+    free(file);
 }
 
 /* ---- what is refused ---- */
@@ -287,10 +381,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_transformers),
-        cmocka_unit_test(prompts),
-        cmocka_unit_test(is_not_exported),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(as_transformers),  cmocka_unit_test(prompts),  cmocka_unit_test(exports_come_back),
+        cmocka_unit_test(pieces_come_back), cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

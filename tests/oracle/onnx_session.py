@@ -32,7 +32,8 @@ def run(path, feeds, outputs=None, **options):
 
 
 def empty_caches(config):
-    shape = (1, config["num_key_value_heads"], 0, config["hidden_size"] // config["num_attention_heads"])
+    dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    shape = (1, config["num_key_value_heads"], 0, dim)
     names = (f"past_key_values.{n}.{what}" for n in range(config["num_hidden_layers"]) for what in ("key", "value"))
     return {name: np.zeros(shape, np.float32) for name in names}
 

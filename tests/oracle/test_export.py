@@ -146,7 +146,8 @@ def test_gguf(models, kind):
 def llama_greedy(path, ids, n):
     """n greedy ids of llama.cpp after these, and its own ids of a text."""
     llama_cpp = pytest.importorskip("llama_cpp", reason="NOT TESTED: no llama-cpp-python")
-    llm = llama_cpp.Llama(str(path), n_ctx=512, n_batch=512, verbose=False, logits_all=False, n_threads=2)
+    f32 = {"type_k": 0, "type_v": 0}  # the caches; f16 by default
+    llm = llama_cpp.Llama(str(path), n_ctx=512, n_batch=512, verbose=False, logits_all=False, n_threads=2, **f32)
     llm.reset()
     llm.eval(ids)
     out = []

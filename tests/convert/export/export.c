@@ -162,9 +162,9 @@ static void refuse_rewritten(const char *bad, const char *llm_key, const char *t
 static void refuse_meta(const char *bad)
 {
     refuse_rewritten(bad, "gate", NULL,
-                     "only language models as Qwen2 are exported, and config.llm.gate says that this is another");
-    refuse_rewritten(bad, NULL, "{\"kind\":\"sentencepiece\"}",
-                     "its tokenizer is of the kind \"sentencepiece\"; only byte-level BPE is exported");
+                     "only Qwen2 and Llama are exported, and config.llm.gate says that this is another");
+    refuse_rewritten(bad, NULL, "{\"kind\":\"wordpiece\"}",
+                     "its tokenizer is of the kind \"wordpiece\"; only byte-level BPE and SentencePiece are exported");
     refuse_rewritten(bad, NULL, "", "has no tokenizer");
 }
 
