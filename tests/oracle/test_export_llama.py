@@ -100,7 +100,9 @@ class Case:
 
     def model(self, folder):
         """PyTorch's, on the folder's tensors and config, with our tokenizer."""
-        return test_llama.load(folder, "v1", ends=False, tokenizer=self.tokenizer)
+        m = test_llama.load(folder, "v1", ends=False, tokenizer=self.tokenizer)
+        m.config["adds_bos"] = True
+        return m
 
 
 @pytest.fixture(scope="module")
