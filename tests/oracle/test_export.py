@@ -4,6 +4,7 @@ and logits as fvlm in f32 within a relative L2 of 2e-5, and converting the expor
 that ships, as it is and quantized, in Apple's names (apple.py) and as transformers' own FastVLM."""
 
 import json
+import os
 import shutil
 
 import apple
@@ -15,7 +16,7 @@ from preprocess import IMAGE, read_pixels
 from fvlm.reader import Fvlm
 from test_parity import BOUND, QUESTION, hold
 from transformers import AutoConfig, AutoTokenizer, FastVlmForConditionalGeneration
-from under_test import TINY, WORK, activations, fvlm, picture
+from under_test import TINY, WORK, activations, checkpoint, fvlm, picture
 
 TYPES = ["float", "int8", "int8-asym-g32", "int4", "int4-sym-row"]
 
@@ -168,3 +169,21 @@ def test_llama_cpp(models, kind):
     got, cut = llama_greedy(path, ids, 32)
     assert got == activations(models[kind], np.zeros((0, 0, 3)), ids, 32)[1]
     assert cut == tokenizer.encode("The picture shows 3 red circles, don't you think?\n\n  Yes.", add_special_tokens=False).ids
+
+
+@pytest.mark.skipif(not os.environ.get("FVLM_FULL"), reason="takes minutes and 5 GB: FVLM_FULL=1")
+def test_llama_cpp_full_size():
+    """The 0.5B in int4: the same 32 ids. In F32, since for Q4_1 llama.cpp quantizes the activations, too."""
+    pytest.importorskip("llama_cpp", reason="NOT TESTED: no llama-cpp-python")
+    whole, file, path = (WORK / f"export-full{end}" for end in (".fvlm", "-int4.fvlm", ".gguf"))
+    folder = checkpoint("0.5b", "0.5b")
+    fvlm("convert", folder, "-o", whole, "--force", "-q")
+    fvlm("quant", whole, "--type", "int4", "-o", file, "--force", "-q")
+    whole.unlink()
+    fvlm("export", file, "--to", "gguf", "--type", "f32", "-o", path, "--force", "-q")
+    tokenizer = apple.build_tokenizer(folder)
+    ids = tokenizer.encode(apple.TEMPLATE.replace("<image>\n", "").format(QUESTION), add_special_tokens=False).ids
+    got, _ = llama_greedy(path, ids, 32)
+    path.unlink()
+    assert got == activations(file, np.zeros((0, 0, 3)), ids, 32)[1]
+    file.unlink()
