@@ -27,8 +27,10 @@ small "$dir/llm"
 # A command writes the target: its last argument. old: with other options, so with other contents.
 same_contents() { diff -rq "$1" "$2" >/dev/null 2>&1; }
 is_old_or_new() { same_contents "$target" "$dir/old" || same_contents "$target" "$dir/new"; }
+# A new folder each time: what a killed run has left may still be in use.
 put_old() {
-    find "$dir/out" -mindepth 1 -delete
+    rm -rf "$out"
+    out=$(mktemp -d "$dir/out/XXXXXX") target=$out/target
     [ "$1" = 0 ] || cp -r "$dir/old" "$target"
 }
 
@@ -41,7 +43,7 @@ campaign() {
     rm -rf "$dir/old" "$dir/new"
     "${command[@]}" "$@" -q -o "$dir/old" --force && "${command[@]}" -q -o "$dir/new" --force || give_up "$what"
     same_contents "$dir/old" "$dir/new" && give_up "$what: other contents"
-    target=$dir/out/target took=9999999999
+    took=9999999999
     for i in 1 2; do # nanoseconds of the quicker of two runs
         began=$(date +%s%N)
         "${command[@]}" -q -o "$dir/new" --force
@@ -61,13 +63,13 @@ campaign() {
             wait $pid 2>/dev/null; rc=$?
             case $rc in 0) ;; "$number") killed=$((killed + 1)) ;; *) torn=$((torn + 1)) ;; esac
             if [ -e "$target" ]; then is_old_or_new || torn=$((torn + 1)); elif [ $((i % 2)) = 1 ]; then torn=$((torn + 1)); fi
-            [ "$(ls -A "$dir/out" | grep -vc '^target$')" -le $([ $sig = KILL ] && echo 1 || echo 0) ] || stray=$((stray + 1))
+            [ "$(ls -A "$out" | grep -vc '^target$')" -le $([ $sig = KILL ] && echo 1 || echo 0) ] || stray=$((stray + 1))
         done
     done
     same "$what: of $((3 * kills)) signals $killed came in time; torn targets, stray files" "$torn $stray" "0 0"
     total=$((total + killed))
 }
-total=0
+total=0 out=$dir/out/none target=
 for m in mlx gptq awq; do campaign "convert, packed by $m" "$FVLM" convert "$dir/$m" -- --quantized float; done
 campaign "convert, packed by GPTQ, names of mlx-vlm" "$FVLM" convert "$dir/names" -- --quantized float
 campaign "convert --vision" "$FVLM" convert "$dir/llm" --vision "$dir/names" -- --quantized float
