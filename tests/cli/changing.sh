@@ -19,7 +19,7 @@ setup() {
     case $1 in
     run) call=(run "$m" "$dir/p.png" "Describe the picture." -q) ;;
     info) call=(info "$m" --tensors) ;;
-    dump) made=$dir/out/x.npy call=(info "$m" --dump llm.embed.weight -o "$made") ;;
+    dump) made=$dir/out/x.npy call=(info "$m" --dump llm.embed.weight -o "$made" -q) ;;
     verify) call=(verify "$m" --json) ;;
     against) call=(verify "$m" --against "$dir/sound.fvlm" --image "$dir/p.png") ;;
     source) call=(verify "$dir/sound.fvlm" --against "$m" --image "$dir/p.png") ;;
