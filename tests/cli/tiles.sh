@@ -33,7 +33,7 @@ same "the embedding has a row for each token" "$("$FVLM" run "$m" "$picture" --e
 
 "$FVLM" quant "$m" --type int8 -o "$dir/int8.fvlm" -q; ok "quant" $?
 same "a quantized model has the same tiles" "$(tokens "$dir/int8.fvlm")" "48 16 16 16 "
-"$FVLM" verify "$dir/int8.fvlm" "$m" --image "$picture" --tokens 8 -q >"$dir/out" 2>&1
+"$FVLM" verify "$dir/int8.fvlm" "$m" --image "$picture" -q >"$dir/out" 2>&1
 ok "verify compares in tiles: $(head -c 200 "$dir/out")" $?
 sed -i 's/"spatial"/"flat"/' "$ck/config.json"
 same "verify refuses another merge" "$("$FVLM" verify "$m" --against "$ck" --image "$picture" -q 2>&1 | tail -1)" \
@@ -43,7 +43,7 @@ same "verify refuses another merge" "$("$FVLM" verify "$m" --against "$ck" --ima
 "$FVLM" convert "$ck" -o "$dir/flat.fvlm" -q; ok "convert of the flat one" $?
 for f in flat plain; do "$FVLM" quant "$dir/$f.fvlm" --type int8 -o "$dir/$f-8.fvlm" -q || ok "quant of $f" 1; done
 figures() { # MODEL SOURCE OPTION...: of the whole report, but for names, times and the question's number of tiles
-    "$FVLM" verify "$1" "$2" --image "$picture" --tokens 8 --json "${@:3}" 2>"$dir/err" | sed '/"activations": \[/,$!d; /"\(seconds\|image\)"/d' | sed '/^  "\(model\|against\|seconds\|images\|tiles\)"/d'
+    "$FVLM" verify "$1" "$2" --image "$picture" --json "${@:3}" 2>"$dir/err" | sed '/"activations": \[/,$!d; /"\(seconds\|image\)"/d' | sed '/^  "\(model\|against\|seconds\|images\|tiles\)"/d'
 }
 figures "$dir/flat-8.fvlm" "$dir/flat.fvlm" >"$dir/want"
 figures "$dir/plain-8.fvlm" "$dir/plain.fvlm" --tiles 2x1 >"$dir/got"
@@ -52,7 +52,7 @@ figures "$dir/plain-8.fvlm" "$dir/plain.fvlm" >"$dir/want"
 ! cmp -s "$dir/want" "$dir/got"; ok "which differs from an undivided picture" $?
 figures "$dir/flat-8.fvlm" "$dir/flat.fvlm" --tiles off >"$dir/got"
 cmp -s "$dir/want" "$dir/got"; ok "as --tiles off compares" $?
-"$FVLM" verify "$dir/plain-8.fvlm" "$dir/plain.fvlm" --image "$picture" --tokens 8 --act f32 --tiles 2x1 2>/dev/null >"$dir/out"
+"$FVLM" verify "$dir/plain-8.fvlm" "$dir/plain.fvlm" --image "$picture" --act f32 --tiles 2x1 2>/dev/null >"$dir/out"
 grep -q '^int8 with f32 activations, 1 image in 2 x 1 tiles and [0-9]* drawn pictures$' "$dir/out"; ok "the report tells the tiles" $?
 "$BUILD/tests/tools/tower" "$dir/plain.fvlm" "$dir/tower.fvlm" && "$BUILD/tests/tools/tower" "$dir/plain-8.fvlm" "$dir/tower-8.fvlm" &&
     "$FVLM" verify "$dir/tower-8.fvlm" "$dir/tower.fvlm" --image "$picture" --tiles 2x2 --act f32 --json >"$dir/out" 2>&1 &&
