@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json.c - see json.h. The pull parser reads the text; jansson holds the tree. */
+#define _GNU_SOURCE 1 /* strtod_l */
 #include "format/base/json.h"
 
 #include <errno.h>

@@ -265,7 +265,7 @@ done <<'END'
 1 info model.fvlm --dump llm.nrom.weight -o norm.npy
   "model.fvlm" has no tensor "llm.nrom.weight"; 'fvlm info --tensors' lists them
 2 info model.fvlm --dump llm.norm.weight -o norm.npy --json
-  --dump writes the tensor and prints nothing; leave out --json and --tensors
+  --dump writes the tensor to FILE; leave out --json and --tensors
 2 bench ck extra
   expected MODEL.fvlm, got 2 arguments; try 'fvlm bench --help'
 1 bench ck
