@@ -103,7 +103,7 @@ const char *fvlm_net_shape_text(unsigned rank, const uint64_t *dims, char out[20
 fvlm_status fvlm_net_new_value(fvlm_net_value **out, fvlm_net *net, int32_t type, const fvlm_net_shape *shape,
                                fvlm_err *err)
 {
-    uint64_t n;
+    uint64_t n = 0; /* gcc 13 warns otherwise */
     fvlm_status st = fvlm_net_count(&n, shape->rank, shape->dims, err);
     if (st) return st;
     fvlm_net_value *v = fvlm_net_take(net, 1, sizeof *v, err);
@@ -137,7 +137,7 @@ fvlm_status fvlm_net_new_scalar(fvlm_net_value **out, fvlm_net *net, int32_t typ
 fvlm_status fvlm_net_new_uniform(fvlm_net_value **out, fvlm_net *net, int32_t type, const fvlm_net_shape *shape,
                                  double x, fvlm_err *err)
 {
-    uint64_t n;
+    uint64_t n = 0; /* gcc 13 warns otherwise */
     fvlm_status st = fvlm_net_count(&n, shape->rank, shape->dims, err);
     if (!st) st = fvlm_net_spend(net, n <= FVLM_NET_COMPUTED ? n : 1, err);
     double *numbers = NULL;
