@@ -43,7 +43,7 @@ same "verify refuses another merge" "$("$FVLM" verify "$m" --against "$ck" --ima
 "$FVLM" convert "$ck" -o "$dir/flat.fvlm" -q; ok "convert of the flat one" $?
 for f in flat plain; do "$FVLM" quant "$dir/$f.fvlm" --type int8 -o "$dir/$f-8.fvlm" -q || ok "quant of $f" 1; done
 figures() { # MODEL SOURCE OPTION...: of the whole report, but for names, times and the question's number of tiles
-    "$FVLM" verify "$1" "$2" --image "$picture" --json "${@:3}" 2>"$dir/err" | sed '/"activations": \[/,$!d; /"\(seconds\|image\)"/d' | sed '/^  "\(model\|against\|seconds\|images\|tiles\)"/d'
+    "$FVLM" verify "$1" "$2" --image "$picture" --act f32 --json "${@:3}" 2>"$dir/err" | sed '/"activations": \[/,$!d; /"\(seconds\|image\)"/d' | sed '/^  "\(model\|against\|seconds\|images\|tiles\)"/d'
 }
 figures "$dir/flat-8.fvlm" "$dir/flat.fvlm" >"$dir/want"
 figures "$dir/plain-8.fvlm" "$dir/plain.fvlm" --tiles 2x1 >"$dir/got"

@@ -37,7 +37,7 @@ grep -q '^weights of 138 tensors: 138 identical to the source, 0 rounded, 0 quan
 grep -q '^logits ' "$dir/text" && grep -q '^within the bounds for f32: relative L2 up to 2e-05, mean KL up to 1e-06, likeliest token at least 100 %$' "$dir/text"
 ok "the verdict names its bounds" $?
 "$FVLM" verify "$m" --against "$tiny/unfused" --image "$picture" >"$dir/text"; same "the unfused checkpoint is the same model" $? 0
-"$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --image "$tiny/heldout/010.jpg" --tokens 4 --json >"$dir/json"
+"$FVLM" verify "$dir/int8.fvlm" --against "$m" --image "$picture" --image "$tiny/heldout/010.jpg" --json >"$dir/json"
 same "int8 passes beside a .fvlm file" $? 0
 if command -v python3 >/dev/null; then
     python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); a=r["activations"]
@@ -79,7 +79,7 @@ grep -Eq '^no error of [0-9]+ groups exceeds that of plain absmax; the total is 
 ok "and that is said" $?
 "$FVLM" quant "$m" --type int4 --set '.*=keep' --set 'llm\.layer0\.ffn\.(up|gate|down)\.weight=int4-sym-row' -o "$dir/int4.fvlm" -q
 "$FVLM" convert "$tiny/fused" --type f32 -o "$dir/f32.fvlm" -q
-"$FVLM" verify "$dir/f32.fvlm" --against "$dir/int4.fvlm" --image "$picture" --tokens 2 >"$dir/text" 2>"$dir/err"; rc=$?
+"$FVLM" verify "$dir/f32.fvlm" --against "$dir/int4.fvlm" --image "$picture" >"$dir/text" 2>"$dir/err"; rc=$?
 same "out of bounds is exit 1" "$rc $(cat "$dir/err")" "1 fvlm: \"$dir/f32.fvlm\": out of the bounds for f32"
 grep -q '^OUT OF BOUNDS from llm.layer0 on for f32: ' "$dir/text"; ok "the verdict names the first block" $?
 grep -q '^[0-9]* tensors not compared: they are quantized in the source too$' "$dir/text"; ok "what was not compared is counted" $?
