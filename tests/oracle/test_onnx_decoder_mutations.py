@@ -55,11 +55,11 @@ def logits_of(model, pixels):
     return blocks["logits"][-1]
 
 
-def judge(folder, truth, what):
+def judge(folder, truth, what, options=()):
     """'refused', 'equal', or 'void': onnxruntime does not run the file either."""
     model = folder / "changed.fvlm"
     model.unlink(missing_ok=True)
-    done = subprocess.run([FVLM, "convert", folder, "-o", model, "-q", "--quantized", "float"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([FVLM, "convert", folder, "-o", model, "-q", *options], capture_output=True, text=True, timeout=60)
     if done.returncode:
         assert done.returncode == 1, f"{what}: exit {done.returncode}\n{done.stderr}"
         assert done.stderr.count("\n") == 1 and not model.exists(), f"{what}: {done.stderr}"
@@ -83,14 +83,14 @@ def mutate_often(base, graph, count):
     folder = WORK / "mutated"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder)
-    truth = Truth(folder)
-    assert judge(folder, truth, "unchanged") == "equal"
+    truth, options = Truth(folder), ("--quantized", "float") if "q4" in base else ()
+    assert judge(folder, truth, "unchanged", options) == "equal"
     good, rng = onnx.load(source / graph), np.random.default_rng(SEED)
     counts = {"refused": 0, "equal": 0, "void": 0}
     for _ in range(count):
         model, what = mutate(good, rng)
         onnx.save(model, folder / graph)
-        counts[judge(folder, truth, what)] += 1
+        counts[judge(folder, truth, what, options)] += 1
     print(f"\n{base}: {counts}")
     return counts["refused"] / count
 
