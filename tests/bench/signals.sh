@@ -11,7 +11,7 @@ shift $(($# < 2 ? $# : 2))
 fvlm=${FVLM:-build/fvlm} python=${PYTHON:-build/oracle-venv/bin/python}
 [ -x "$python" ] || python=python3
 scratch=${SCRATCH:-$(mktemp -d)}
-[ -n "${SCRATCH:-}" ] || trap 'rm -rf "$scratch"' EXIT
+[ -n "${SCRATCH:-}" ] || trap 'case $BASHPID in "$$") rm -rf "$scratch" ;; esac' EXIT # see tests/support/tap.sh
 out=$scratch/out
 mkdir -p "$out" "$scratch/merges"
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Guards: whatever moment a command is killed at that reads another program's checkpoint (packed by MLX, GPTQ or AWQ, in
-# another program's names, with the tower of a second folder), exports, or writes the embedding of a picture in tiles, the
-# target is the old file or folder, the new one or absent; at most one stray file is left, and after INT and TERM none.
-# KILLS (2) moments of SIGKILL, INT and TERM each; in memory, since a disk that is waited for takes minutes, or in TMPDIR.
+# Guards: at whatever moment a command is killed, its target is the old file or folder, the new one, or absent; SIGKILL
+# leaves at most one stray file, INT and TERM leave none. Here for convert of checkpoints packed by MLX, GPTQ or AWQ, in
+# another program's names, and with the tower of a second folder; for export; and for the embedding of a picture in tiles.
+# KILLS: moments of each signal (2). In /dev/shm unless TMPDIR is set, since waiting for a disk takes minutes.
 [ -w /dev/shm ] && export TMPDIR=${TMPDIR:-/dev/shm}
 . tests/support/tap.sh kill
 kills=${KILLS:-2}
@@ -70,6 +70,12 @@ campaign() {
     total=$((total + killed))
 }
 total=0 out=$dir/out/none target=
+for i in $(seq 100); do # of the script's own: with tap.sh's trap, but without its program
+    env true &
+    kill -TERM $!
+    wait $!
+done 2>/dev/null
+[ -d "$dir/out" ]; ok "children that are killed before they begin leave the script's folder alone" $?
 for m in mlx gptq awq; do campaign "convert, packed by $m" "$FVLM" convert "$dir/$m" -- --quantized float; done
 campaign "convert, packed by GPTQ, names of mlx-vlm" "$FVLM" convert "$dir/names" -- --quantized float
 campaign "convert --vision" "$FVLM" convert "$dir/llm" --vision "$dir/names" -- --quantized float
