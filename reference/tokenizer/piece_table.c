@@ -151,8 +151,7 @@ fvlm_status fvlm_piece_table_link(fvlm_piece_table *v, fvlm_err *err)
 
 void fvlm_piece_table_free(fvlm_piece_table *v)
 {
-    free(v->splits);
-    free(v->first_split);
+    free(v->ranks);
     free(v->text);
     free(v->pieces);
     free(v->sorted);

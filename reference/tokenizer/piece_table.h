@@ -36,10 +36,9 @@ typedef struct {
     uint32_t first[257];            /* those that begin with byte b are sorted[first[b] .. first[b + 1]) */
     uint32_t unknown, of_byte[256]; /* ids; FVLM_NO_PIECE without byte pieces */
     bool has_bytes, has_unused;
-    /* Merges by rank: piece id is made of its first left_bytes and the rest, for splits[first_split[id] ..
-     * first_split[id + 1]). NULL: by score. */
-    struct fvlm_piece_split *splits;
-    uint32_t *first_split; /* [n + 1] */
+    /* [n_text] Merges by rank: ranks[i] - 1 is that of the merge of what its piece has before text[i] and the rest; 0:
+     * there is none. NULL: merges are by score. */
+    uint32_t *ranks;
     size_t longest;
 } fvlm_piece_table;
 

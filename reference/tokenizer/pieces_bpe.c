@@ -66,7 +66,7 @@ static fvlm_status propose(merging *m, uint32_t left, uint32_t right)
     if (id == FVLM_NO_PIECE) return FVLM_OK;
     const fvlm_piece *piece = &m->x->table->pieces[id];
     float score = piece->score;
-    if (m->x->table->splits) {
+    if (m->x->table->ranks) {
         const uint32_t rank = fvlm_piece_table_rank(m->x->table, id, a->n_bytes);
         if (rank == FVLM_NO_PIECE) return FVLM_OK;
         score = -(float)rank; /* exact: ranks are below 2^21 */

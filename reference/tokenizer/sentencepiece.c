@@ -120,7 +120,7 @@ size_t fvlm_sentencepiece_skip(const fvlm_sentencepiece *s, uint32_t id, size_t 
     const fvlm_piece *x = id < s->table.n ? &s->table.pieces[id] : NULL;
     bool space =
         x && x->type != FVLM_PIECE_UNKNOWN && x->n_bytes >= 3 && !memcmp(s->table.text + x->at, FVLM_SPACE_SYMBOL, 3);
-    if (s->table.splits) { /* tokenizers strips the text: the space may be a byte, or of an added token */
+    if (s->table.ranks) { /* tokenizers strips the text: the space may be a byte, or of an added token */
         const fvlm_token *t = &s->surfaces->tokens[id];
         space = n_surface && s->surfaces->text[t->at] == ' ';
     }
