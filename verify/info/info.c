@@ -105,9 +105,11 @@ static json_t *tensor_json(const fvlm_tensor *t, const json_t *origin)
                           "layout", fvlm_layout_name(t->layout), "shape", shape, "offset", (json_int_t)t->offset,
                           "bytes", (json_int_t)t->n_bytes, "xxh3_128", hash);
     /* from, steps, error: as convert recorded them */
-    if (j && json_is_object(origin) && json_object_update_missing(j, (json_t *)(uintptr_t)origin) != 0) {
-        json_decref(j);
-        j = NULL;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)origin, key, value)
+    {
+        if (!json_object_get(j, key)) fvlm_json_set(&j, key, json_incref(value));
     }
     return j;
 }
@@ -133,12 +135,12 @@ json_t *fvlm_info_json(const fvlm_info *x, const fvlm_reader *r, bool tensors)
                           (json_int_t)x->n_params, "parts", shares_json(x), "tokenizer", "tokens",
                           (json_int_t)x->tokens, "merges", (json_int_t)x->merges, "added", (json_int_t)x->added,
                           "bytes", (json_int_t)x->tokenizer_bytes);
-    if (j && x->sentencepiece)
-        json_object_set_new(json_object_get(j, "tokenizer"), "kind", json_string("sentencepiece"));
+    bool ok = j != NULL;
+    if (ok && x->sentencepiece)
+        ok = json_object_set_new(json_object_get(j, "tokenizer"), "kind", json_string("sentencepiece")) == 0;
     /* all other metadata, except that of single tensors */
     const char *key;
     json_t *value;
-    bool ok = j != NULL;
     json_object_foreach((json_t *)(uintptr_t)fvlm_reader_meta(r), key, value)
     {
         if (ok && strcmp(key, "tensors") != 0 && !json_object_get(j, key)) ok = json_object_set(j, key, value) == 0;

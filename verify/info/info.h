@@ -25,7 +25,7 @@ typedef struct {
     size_t n_shares;
     uint64_t n_params, n_bytes; /* all tensors */
     size_t tokens, merges, added, tokenizer_bytes;
-    bool sentencepiece; /* tokens are its pieces; there are no merges */
+    bool sentencepiece; /* tokens are its pieces; merges are listed only if they have ranks */
 } fvlm_info;
 
 fvlm_status fvlm_info_gather(fvlm_info *out, fvlm_reader *r, fvlm_err *err);
