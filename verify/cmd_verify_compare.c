@@ -115,6 +115,7 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
     const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
     const char *type = json_string_value(json_object_get(made, "type"));
     const char *quantized = json_string_value(json_object_get(made, "quantized"));
+    f->onnx = fvlm_onnx_paths_are(a->against, a->variant);
     const fvlm_convert_options o = {.threads = (unsigned)a->threads,
                                     .head = !fvlm_config_has_llm(c) ? NULL
                                             : c->llm.tied           ? "tied"
@@ -122,7 +123,8 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
                                     .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
                                     .conversation = json_string_value(json_object_get(made, "conversation")),
                                     .variant = a->variant,
-                                    .dialect = json_string_value(json_object_get(made, "dialect")),
+                                    /* graphs have none, whatever the model was made from */
+                                    .dialect = f->onnx ? NULL : json_string_value(json_object_get(made, "dialect")),
                                     .vision = a->vision,
                                     .quantized = quantized                           ? quantized
                                                  : type && strcmp(type, "keep") != 0 ? "float"
@@ -130,7 +132,6 @@ fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings 
                                     .progress = fvlm_progress_update,
                                     .progress_ctx = &progress,
                                     .stop = fvlm_cli_stop()};
-    f->onnx = fvlm_onnx_paths_are(a->against, a->variant);
     if (a->variant && !f->onnx)
         return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files; leave the option out", a->against);
     if (f->onnx && f->tiling.columns)
