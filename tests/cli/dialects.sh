@@ -18,8 +18,9 @@ as() {
     for f in $small; do [ ! -e "$1/$f" ] || cp "$1/$f" "$to/"; done
 }
 
-# The first bytes of the weights section, as many as all tensors have: it begins at 16 KiB.
-weights() { tail -c +16385 "$1" | head -c "$2"; }
+# The first bytes of the weights section, as many as all tensors have: it begins at 16 KiB. Without a number, no two files
+# are the same.
+weights() { [ "${2:-0}" -gt 0 ] && tail -c +16385 "$1" | head -c "$2" || echo "no weights of $1"; }
 bytes_of() { "$FVLM" convert "$@" --dry-run --json | sed -n 's/^ *"tensor_bytes": \([0-9]*\),$/\1/p'; }
 
 for form in unfused fused; do

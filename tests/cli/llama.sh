@@ -12,8 +12,8 @@ mkdir "$dir/v"
 rm -f "$dir"/v/{vocab.json,merges.txt,added_tokens.json,special_tokens_map.json,tokenizer_config.json,tokenizer.json,generation_config.json}
 cp tests/fixtures/sentencepiece/unigram.model "$dir/v/tokenizer.model"
 
-"$FVLM" convert "$dir/v" -o "$dir/v.fvlm" >"$dir/said" 2>"$dir/err"
 default="v1, LLaVA's default for llava_llama; the checkpoint states no other"
+"$FVLM" convert "$dir/v" -o "$dir/v.fvlm" >"$dir/said" 2>"$dir/err"
 same "convert says which prompt it chose" "$? $(grep prompt "$dir/said")$(cat "$dir/err")" "0 prompt    $default"
 "$FVLM" info "$dir/v.fvlm" >"$dir/info"
 same "info shows the tokenizer's kind" "$(grep '^tokenizer' "$dir/info")" "tokenizer   SentencePiece, 220 pieces, 3 added tokens (5.68 kB of JSON)"

@@ -49,7 +49,7 @@ figures "$dir/flat-8.fvlm" "$dir/flat.fvlm" >"$dir/want"
 figures "$dir/plain-8.fvlm" "$dir/plain.fvlm" --tiles 2x1 >"$dir/got"
 [ "$(wc -l <"$dir/want")" -gt 100 ] && cmp -s "$dir/want" "$dir/got"; ok "verify --tiles compares what the model's own tiles give" $?
 figures "$dir/plain-8.fvlm" "$dir/plain.fvlm" >"$dir/want"
-! cmp -s "$dir/want" "$dir/got"; ok "which differs from an undivided picture" $?
+[ "$(wc -l <"$dir/want")" -gt 100 ] && ! cmp -s "$dir/want" "$dir/got"; ok "which differs from an undivided picture" $?
 figures "$dir/flat-8.fvlm" "$dir/flat.fvlm" --tiles off >"$dir/got"
 cmp -s "$dir/want" "$dir/got"; ok "as --tiles off compares" $?
 "$FVLM" verify "$dir/plain-8.fvlm" "$dir/plain.fvlm" --image "$picture" --act f32 --tiles 2x1 2>/dev/null >"$dir/out"
