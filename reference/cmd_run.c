@@ -126,24 +126,6 @@ static void count_blocks(screen *s, const fvlm_config *c, const fvlm_tiling *t)
     s->blocks = fvlm_model_count_blocks(c, 1 + tiles);
 }
 
-static double decode_rate(const fvlm_timing *t)
-{
-    return t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
-}
-
-static void print_cost(fvlm_model *m, const fvlm_answer *a, uint32_t side, double open_seconds)
-{
-    const fvlm_timing *t = &a->timing;
-    fvlm_run_cost_begin(a->picture_notes, open_seconds);
-    if (a->image_tokens) fvlm_run_cost_image(m, t, &a->tiling, side, a->image_tokens);
-    fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
-    fprintf(stderr, "TTFT       %8.1f ms   from %s to first token\n", t->ttft * 1e3,
-            a->image_tokens ? "image" : "prompt");
-    if (decode_rate(t) > 0)
-        fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", decode_rate(t), a->n_ids, a->n_ids == 1 ? "" : "s");
-    fvlm_run_cost_end(m);
-}
-
 static const char *why_stopped(const fvlm_answer *a)
 {
     return a->ended ? "end" : a->n_ids == opt.max_tokens ? "max-tokens" : "context";
@@ -175,7 +157,7 @@ static json_t *report(fvlm_model *m, const char *const *args, const char *text, 
         fvlm_pixels_describe_notes(a->picture_notes, notes), "tokens", "prompt", (json_int_t)a->prompt_tokens, "image",
         (json_int_t)a->image_tokens, "new", (json_int_t)a->n_ids, "seconds", "open", open_seconds, "image", t->image,
         "vision", t->vision, "projector", t->projector, "prefill", t->prefill, "ttft", t->ttft, "decode", t->decode,
-        "decode_tokens_per_second", decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
+        "decode_tokens_per_second", fvlm_run_cost_decode_rate(t), "peak_bytes", (json_int_t)fvlm_memory_peak_bytes(),
         "peak_anonymous_bytes", (json_int_t)fvlm_memory_peak_anonymous_bytes());
     if (a->tiling.columns) fvlm_json_set(&all, "tiles", fvlm_run_cost_tiles_json(&a->tiling));
     return all;
@@ -215,7 +197,7 @@ static fvlm_status answer(fvlm_model *m, const fvlm_cli_list *args, const fvlm_t
     if (!st && !opt.json) putchar('\n'), fvlm_terminal_line_is(FVLM_LINE_FREE);
     st = fvlm_cli_flush(st, err); /* the answer comes before the figures, which go to stderr */
     if (!st && !opt.quiet && !opt.json) tell_if_cut(&a);
-    if (!st && !opt.quiet && !opt.json) print_cost(m, &a, side, open_seconds);
+    if (!st && !opt.quiet && !opt.json) fvlm_run_cost_answer(m, &a, side, open_seconds);
     fvlm_answer_free(&a);
     free(text);
     return st;

@@ -26,6 +26,12 @@ void fvlm_run_cost_image(const fvlm_model *m, const fvlm_timing *t, const fvlm_t
                          size_t image_tokens);
 void fvlm_run_cost_end(fvlm_model *m);
 
+/* All lines of an answer. */
+void fvlm_run_cost_answer(fvlm_model *m, const fvlm_answer *a, uint32_t side, double open_seconds);
+
+/* Tokens a second; 0 if nothing was decoded. */
+double fvlm_run_cost_decode_rate(const fvlm_timing *t);
+
 /* For --json, of a picture that was divided. */
 struct json_t *fvlm_run_cost_tiles_json(const fvlm_tiling_cost *tiling);
 

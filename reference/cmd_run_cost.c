@@ -42,6 +42,24 @@ void fvlm_run_cost_image(const fvlm_model *m, const fvlm_timing *t, const fvlm_t
     if (fvlm_config_has_projector(fvlm_model_config(m))) fprintf(stderr, "projector  %8.1f ms\n", t->projector * 1e3);
 }
 
+double fvlm_run_cost_decode_rate(const fvlm_timing *t)
+{
+    return t->decode_steps && t->decode > 0 ? (double)t->decode_steps / t->decode : 0;
+}
+
+void fvlm_run_cost_answer(fvlm_model *m, const fvlm_answer *a, uint32_t side, double open_seconds)
+{
+    const fvlm_timing *t = &a->timing;
+    const double rate = fvlm_run_cost_decode_rate(t);
+    fvlm_run_cost_begin(a->picture_notes, open_seconds);
+    if (a->image_tokens) fvlm_run_cost_image(m, t, &a->tiling, side, a->image_tokens);
+    fprintf(stderr, "prefill    %8.1f ms   %zu positions\n", t->prefill * 1e3, a->prompt_tokens + a->image_tokens);
+    fprintf(stderr, "TTFT       %8.1f ms   from %s to first token\n", t->ttft * 1e3,
+            a->image_tokens ? "image" : "prompt");
+    if (rate > 0) fprintf(stderr, "decode     %8.1f tokens/s, %zu token%s\n", rate, a->n_ids, a->n_ids == 1 ? "" : "s");
+    fvlm_run_cost_end(m);
+}
+
 json_t *fvlm_run_cost_tiles_json(const fvlm_tiling_cost *tiling)
 {
     char name[40];
