@@ -120,8 +120,8 @@ asan:  ## asan: the same tests, but those in ASAN_OMITS, under AddressSanitizer 
 	  SAN="-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer \
        --param asan-instrumentation-with-call-threshold=100"  # or the kernels take minutes to compile
 
-# The programs that use threads: those that name them or run a model. ThreadSanitizer cannot bear a malloc of the test's
-# own, and output ends there without a result; threads.sh stands for the scripts.
+# The tests that use threads: those that name them or run a model. Under ThreadSanitizer a test cannot have a malloc of its
+# own, and tests/format/base/output.c ends without a result. threads.sh stands for the scripts.
 TSAN_TESTS := $(patsubst %.c,build/tsan/%,$(filter-out tests/format/base/output.c $(shell grep -rl --include=*.c \
   'include "tests/support/own_malloc.h"' tests),$(shell grep -lE 'thread|pool|model_run\.h|ops_cases\.h' $(TEST_SRC))))
 tsan:  ## tsan: the C tests that use threads, and all commands with five threads, under ThreadSanitizer

@@ -73,7 +73,7 @@ static fvlm_status encode_picture(fvlm_runner *r, fvlm_err *err)
     const size_t width = project ? fvlm_config_image_width(c) : c->vision.out_dim;
     r->picture = fvlm_alloc(r->n_image * width, sizeof(float));
     if (!r->picture) return fvlm_fail_nomem(err);
-    if (!project && fvlm_config_has_projector(c)) /* ends before it: not divided */
+    if (!project && fvlm_config_has_projector(c)) /* the rows before the projector, of an undivided picture */
         return fvlm_model_tower(r->m, r->input->pixels, r->picture, err);
     return fvlm_model_encode_tiles(r->m, &tiles, r->picture, NULL, err);
 }

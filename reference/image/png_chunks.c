@@ -36,7 +36,8 @@ static bool drop_text(span *s)
     return true;
 }
 
-/* Memory of a text that is unpacked, kept for the caller; *status: no memory. */
+/* Where an unpacked text is kept until the caller frees it, and what becomes FVLM_NOMEM if there is no memory for it.
+ */
 typedef struct {
     uint8_t **owned;
     fvlm_status *status;

@@ -20,7 +20,8 @@ typedef struct {
 
 /* Reads as far as the chunks are well formed; checksums are libpng's matter. EXIF and XMP are found wherever Pillow
  * finds them: eXIf, text "Raw profile type exif", text "XML:com.adobe.xmp"; the last of each kind counts. A compressed
- * text counts up to 1 MB. What cannot be read is left out; the only error is that memory is out. Free *out in any case. */
+ * text counts up to 1 MB. What cannot be read is left out. Fails only if memory runs out; *out must be freed then, too.
+ */
 fvlm_status fvlm_png_chunks_find(fvlm_png_chunks *out, const uint8_t *bytes, size_t n_bytes, fvlm_err *err);
 void fvlm_png_chunks_free(fvlm_png_chunks *c);
 

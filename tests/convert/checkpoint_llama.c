@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: checkpoints on Llama are converted with what config.json says of them (biases, rotary scaling, head width,
  * prompt, ends), run as transformers runs them, come back from an export, and are refused by name where they ask for
- * something else. The values
- * are transformers' LlamaForCausalLM's, recorded by tests/oracle/test_llama.py. */
+ * something else. The values are transformers' LlamaForCausalLM's, recorded by tests/oracle/test_llama.py. */
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>

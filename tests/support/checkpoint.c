@@ -294,8 +294,8 @@ static void store(uint8_t *to, unsigned type, double v)
     if (type == FVLM_SOURCE_F32) fvlm_store_u32(to, bits);
     if (type == FVLM_SOURCE_BF16) fvlm_store_u16(to, fvlm_f32_to_bf16(f));
     if (type == FVLM_SOURCE_F16) fvlm_store_u16(to, fvlm_f32_to_f16(f));
-    if (!strcmp(fvlm_source_type_name(type) + 1, "32") && type != FVLM_SOURCE_F32 && v >= 0)
-        fvlm_store_u32(to, (uint32_t)v);
+    const char *name = fvlm_source_type_name(type);
+    if ((!strcmp(name, "U32") || !strcmp(name, "I32")) && v >= 0) fvlm_store_u32(to, (uint32_t)v);
 }
 
 uint8_t *test_checkpoint_bytes(const test_checkpoint *c, size_t first, size_t end, size_t *n_bytes)

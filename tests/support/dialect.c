@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/support.h"
+
 #define TOWER "model.vision_tower.vision_tower.model."
 
 static const char *to;
@@ -122,17 +124,10 @@ static int rename_tensor(char name[512])
 
 static uint8_t *read_file(const char *folder, const char *name, size_t *n)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) die(path);
-    fseek(f, 0, SEEK_END);
-    *n = (size_t)ftell(f);
-    rewind(f);
-    uint8_t *bytes = malloc(*n + 1);
-    if (!bytes || fread(bytes, 1, *n, f) != *n) die(path);
-    bytes[*n] = 0;
-    fclose(f);
+    char *path = test_path(folder, name);
+    uint8_t *bytes = test_read_file(path, n);
+    if (!bytes) die(path);
+    free(path);
     return bytes;
 }
 
@@ -240,7 +235,8 @@ static void write_config(const char *from, const char *folder)
     size_t n;
     char path[4096];
     char *text = (char *)read_file(from, "config.json", &n);
-    json_t *apple = json_loads(text, 0, NULL), *config = NULL;
+    json_t *apple = json_loadb(text, n, 0, NULL), *config = NULL;
+    if (!apple) die("config.json");
     if (is("transformers") || is("llava")) {
         json_t *llm = json_pack("{s:s, s:{s:s, s:O}}", "model_type", "qwen2", "rope_parameters", "rope_type", "default",
                                 "rope_theta", json_object_get(apple, "rope_theta"));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* own_malloc.h - malloc and its siblings in place of libc's, so that a test can count allocations, have them fail, or
- * see that all were freed.
- * One file of a program includes it. A header, since a member of support.a would replace malloc in every test. */
+ * see that all were freed. One file of a program includes it. A header, since a member of support.a would replace
+ * malloc in every test. */
 #ifndef FVLM_TESTS_SUPPORT_OWN_MALLOC_H
 #define FVLM_TESTS_SUPPORT_OWN_MALLOC_H
 
@@ -13,7 +13,7 @@
 
 /* Called at every allocation; true: it fails with ENOMEM. The test defines it. */
 bool test_allocation_fails(void);
-/* What malloc is called for meanwhile, in bytes; 0 in its siblings. */
+/* In test_allocation_fails: how many bytes malloc was called for; 0 for its siblings. */
 static size_t test_malloc_bytes __attribute__((unused));
 /* Allocations that are not freed yet. */
 static atomic_long test_n_live __attribute__((unused));

@@ -2,7 +2,8 @@
 /* vocabulary.c - what convert makes of a folder's tokenizer files, without a model, for tests/cases and the oracle
  * tests.
  *   vocabulary FOLDER [tokenizer.json|vocab.json|tokenizer.model|"" [llama]]
- * Prints the tokenizer section, or the refusal; and warnings. llama: as for a model of that family whose prompt needs no tokens. */
+ * Prints the tokenizer section, or the refusal; and warnings. llama: as for a model of that family whose prompt needs
+ * no tokens. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: whichever allocation fails while a checkpoint in another program's names, or packed and in such names, is
- * converted, the result is "out of memory" or the whole file, nothing is left beside it, and no memory leaks; and no
- * truncation or change of config.json and its like is accepted with other sizes, or crashes. FVLM_FULL=1: every single
- * allocation, else some of each dialect. */
+ * converted, the result is "out of memory" or the whole file, nothing is left beside it, and no memory leaks; cut
+ * weights and a cut config.json are refused; and where a byte of them is changed, the result is a plan or a message of
+ * one line. FVLM_FULL=1: every single allocation, else some of each dialect. */
 #include <unistd.h>
 
 #include "convert/convert.h"

@@ -34,7 +34,7 @@ typedef struct {
     const char *normalizer, *pre_tokenizer, *decoder, *model, *merges, *image;
 } parts;
 
-static const char * or (const char *x, const char *otherwise)
+static const char *given(const char *x, const char *otherwise)
 {
     return x ? x : otherwise;
 }
@@ -54,15 +54,15 @@ static void write_file(const parts *x)
     static const char *const pieces[] = {S, "a", "b", "ab", S "a", "aba", "ba", S "ab"};
     size_t n = 0;
     add(&n, "{\"added_tokens\": [{\"id\": 1, \"content\": \"<s>\", \"special\": true, \"normalized\": false}, ");
-    add(&n, "{\"id\": 267, \"content\": \"<img>\"%s}], ", or (x->image, ""));
-    add(&n, "\"normalizer\": %s, ", or (x->normalizer, SEQUENCE(PREPEND ", " REPLACE)));
-    add(&n, "\"pre_tokenizer\": %s, \"post_processor\": null, ", or (x->pre_tokenizer, "null"));
-    add(&n, "\"decoder\": %s, ", or (x->decoder, DECODER(UNDO STRIP)));
+    add(&n, "{\"id\": 267, \"content\": \"<img>\"%s}], ", given(x->image, ""));
+    add(&n, "\"normalizer\": %s, ", given(x->normalizer, SEQUENCE(PREPEND ", " REPLACE)));
+    add(&n, "\"pre_tokenizer\": %s, \"post_processor\": null, ", given(x->pre_tokenizer, "null"));
+    add(&n, "\"decoder\": %s, ", given(x->decoder, DECODER(UNDO STRIP)));
     add(&n, "\"model\": {\"type\": \"BPE\", %s, \"vocab\": {\"<unk>\": 0, \"<s>\": 1, \"</s>\": 2",
-        or (x->model, BYTES));
+        given(x->model, BYTES));
     for (unsigned b = 0; b < 256; b++) add(&n, ", \"<0x%02X>\": %u", b, 3 + b);
     for (unsigned i = 0; i < 8; i++) add(&n, ", \"%s\": %u", pieces[i], 259 + i);
-    add(&n, "}, \"merges\": [%s]}}", or (x->merges, MERGES));
+    add(&n, "}, \"merges\": [%s]}}", given(x->merges, MERGES));
     test_write_text(folder, "tokenizer.json", text);
 }
 
