@@ -7,11 +7,15 @@
 fvlm_status fvlm_export_check_folder(const fvlm_export *x, fvlm_err *err)
 {
     const fvlm_config *c = x->config;
-    if (c->llm.family != FVLM_LLAMA || c->llm.bias != FVLM_BIAS_QKV) return FVLM_OK;
-    return fvlm_fail(
-        err, FVLM_UNSUPPORTED,
-        "\"%s\" has biases in q, k and v but not in o; transformers' Llama has them in all four or in none",
-        fvlm_reader_path(x->reader));
+    fvlm_tokens t;
+    if (c->llm.family == FVLM_LLAMA && c->llm.bias == FVLM_BIAS_QKV)
+        return fvlm_fail(
+            err, FVLM_UNSUPPORTED,
+            "\"%s\" has biases in q, k and v but not in o; transformers' Llama has them in all four or in none",
+            fvlm_reader_path(x->reader));
+    const fvlm_status st = fvlm_tokens_read(&t, x->reader, err);
+    if (!st) fvlm_tokens_free(&t);
+    return st;
 }
 
 /* eos_token_id has every id that ends an answer, and so has no need of Apple's rule about the prompt's template. */

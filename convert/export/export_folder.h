@@ -17,7 +17,7 @@ fvlm_status fvlm_export_write_side_files(fvlm_export *x, fvlm_export_naming nami
  * with tokenizer.model. t holds the token <image> if there is to be one. */
 fvlm_status fvlm_export_write_tokenizer(fvlm_export *x, const fvlm_tokens *t, fvlm_err *err);
 
-/* Refuses a language model that config.json cannot describe. */
+/* Refuses a language model that config.json cannot describe, and a tokenizer that no file can. */
 fvlm_status fvlm_export_check_folder(const fvlm_export *x, fvlm_err *err);
 
 /* export_pieces.c: tokenizer.model. */

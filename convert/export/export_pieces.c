@@ -28,12 +28,11 @@ static void put_pieces(fvlm_message *to, const fvlm_tokens *t)
 
 static void put_trainer(fvlm_message *to, const fvlm_tokens *t)
 {
-    const char *unknown = strchr(t->pieces.types, 'u');
     fvlm_message m = {0};
     fvlm_message_put_int(&m, TRAINER_MODEL, t->pieces.unigram ? UNIGRAM : BPE);
     fvlm_message_put_int(&m, TRAINER_SUFFIX, t->pieces.whitespace_suffix);
     fvlm_message_put_int(&m, TRAINER_BYTES, strchr(t->pieces.types, 'b') != NULL);
-    if (unknown) fvlm_message_put_int(&m, TRAINER_UNKNOWN_ID, unknown - t->pieces.types);
+    fvlm_message_put_int(&m, TRAINER_UNKNOWN_ID, strchr(t->pieces.types, 'u') - t->pieces.types);
     fvlm_message_put_text(&m, TRAINER_UNKNOWN, t->pieces.unknown);
     fvlm_message_put_message(to, TRAINER, &m);
     fvlm_message_free(&m);

@@ -114,14 +114,15 @@ static json_t *text_or_null(const char *text)
 /* What LlamaTokenizer reads besides. It finds the three tokens by these names. */
 static void add_piece_keys(json_t **j, const fvlm_export *x, const fvlm_tokens *t)
 {
-    const char *unknown = strchr(t->pieces.types, 'u');
-    const uint32_t id = unknown ? (uint32_t)(unknown - t->pieces.types) : UINT32_MAX;
-    fvlm_json_set(j, "unk_token", text_or_null(fvlm_tokens_added_text(t, id)));
+    const uint32_t unknown = (uint32_t)(strchr(t->pieces.types, 'u') - t->pieces.types);
+    fvlm_json_set(j, "unk_token", text_or_null(fvlm_tokens_added_text(t, unknown)));
     fvlm_json_set(j, "eos_token", text_or_null(fvlm_tokens_added_text(t, x->config->eos[0])));
     fvlm_json_set(j, "add_bos_token", json_boolean(x->config->llm.has_bos));
     fvlm_json_set(j, "add_eos_token", json_false());
     fvlm_json_set(j, "legacy", json_boolean(t->pieces.legacy));
     fvlm_json_set(j, "sp_model_kwargs", json_object());
+    /* what it puts there itself then, whatever tokenizer.model says; see piece_files.c */
+    if (!t->pieces.legacy && !t->pieces.dummy_prefix) fvlm_json_set(j, "add_prefix_space", json_false());
 }
 
 static json_t *tokenizer_config(const fvlm_export *x, const fvlm_tokens *t, const char *chat)

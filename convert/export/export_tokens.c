@@ -99,9 +99,10 @@ static bool read_pieces(fvlm_tokens *t)
     const size_t n = json_array_size(t->tokens);
     const char *types = t->pieces.types ? t->pieces.types : "";
     const bool no_map = json_is_null(map);
+    const char *unknown = strchr(types, 'u');
     return model && (t->pieces.unigram || !strcmp(model, "bpe")) && all_strings(t->tokens, false) &&
            all_u32(t->pieces.scores) && json_array_size(t->pieces.scores) == n && strlen(types) == n &&
-           strspn(types, fvlm_piece_letters) == n && t->pieces.unknown &&
+           strspn(types, fvlm_piece_letters) == n && unknown && !strchr(unknown + 1, 'u') && t->pieces.unknown &&
            (no_map || (all_u32(t->pieces.trie) && all_strings(t->pieces.targets, false)));
 }
 
@@ -113,6 +114,13 @@ static fvlm_status check(fvlm_tokens *t, const char *path, fvlm_err *err)
                          "\"%s\": its tokenizer is of the kind \"%.32s\"; only byte-level BPE and SentencePiece are "
                          "exported",
                          path, kind);
+    /* Its scores are all 0, and tokenizer.model has no ranks. */
+    if (kind && (json_object_get(t->root, "merges") || flag(t, "prefix_once")))
+        return fvlm_fail(
+            err, FVLM_UNSUPPORTED,
+            "\"%s\": its tokenizer is from a tokenizer.json and merges by rank, which is not exported; convert "
+            "with --tokenizer tokenizer.model if there is one",
+            path);
     t->added = json_object_get(t->root, "added");
     if (!(kind ? read_pieces(t) : read_bpe(t)) || !all_added(t->added))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": its tokenizer section is not what format/SPEC.md says", path);

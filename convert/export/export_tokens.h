@@ -16,7 +16,7 @@ typedef struct {
     struct {                  /* of SentencePiece, whose tokens are its pieces */
         bool unigram;         /* else BPE */
         const json_t *scores; /* bits of an f32 for each piece */
-        const char *types;    /* a letter for each piece */
+        const char *types;    /* a letter for each piece, one of them 'u' */
         const char *unknown;  /* the text of the unknown piece when decoded */
         const json_t *trie;   /* the charsmap's units, and its texts; NULL: there is none */
         const json_t *targets;
@@ -42,7 +42,8 @@ typedef struct {
 } fvlm_split_form;
 const fvlm_split_form *fvlm_tokens_form(const fvlm_tokens *t); /* NULL: none has a name for it, or SentencePiece */
 
-/* Refuses an empty section, and a kind that is not known. On failure nothing needs to be freed. */
+/* Refuses an empty section, a kind that is not known, and SentencePiece with ranks. On failure nothing needs to be
+ * freed. */
 fvlm_status fvlm_tokens_read(fvlm_tokens *out, fvlm_reader *r, fvlm_err *err);
 void fvlm_tokens_free(fvlm_tokens *t);
 

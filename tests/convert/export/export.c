@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: whichever allocation fails during an export, the result is "out of memory" or a whole export, nothing is left
  * beside it, and no memory leaks (FVLM_FULL=1: every single one, else about a hundred of each export); a model that
- * contradicts itself, a query matrix without an inverse and an unknown tokenizer are refused by name; a type that holds
- * no floats is refused; and an export says what each tensor is made of. */
+ * contradicts itself, a query matrix without an inverse and a tokenizer that other programs do not have are refused by
+ * name; a type that holds no floats is refused; and an export says what each tensor is made of. */
 #include <unistd.h>
 
 #include "convert/export/export.h"
@@ -127,8 +127,8 @@ static void make_singular(const fvlm_tensor *t, uint8_t *bytes, void *ctx)
     for (size_t k = 0; k < t->dims[1]; k++) memcpy(bytes + 64 * k + 4, bytes + 64 * k, 4);
 }
 
-/* Writes the model again with other metadata or another tokenizer, and expects a refusal. */
-static void refuse_rewritten(const char *bad, const char *llm_key, const char *tokenizer, const char *message)
+/* Writes the model again with other metadata or another tokenizer. */
+static void rewrite(const char *bad, const char *llm_key, const char *tokenizer)
 {
     fvlm_reader *r;
     fvlm_writer *w;
@@ -156,7 +156,59 @@ static void refuse_rewritten(const char *bad, const char *llm_key, const char *t
     must(fvlm_writer_publish(&w, meta, text, n, &err), &err);
     json_decref(meta);
     fvlm_reader_close(&r);
+}
+
+static void refuse_rewritten(const char *bad, const char *llm_key, const char *tokenizer, const char *message)
+{
+    rewrite(bad, llm_key, tokenizer);
     refuse(bad, "gguf", FVLM_UNSUPPORTED, message);
+}
+
+/* A tokenizer of two pieces. */
+#define PIECES(types, more)                                                                                            \
+    "{\"kind\":\"sentencepiece\",\"model\":\"bpe\",\"pieces\":[\"<unk>\",\"a\"],\"scores\":[0,0],\"types\":\"" types   \
+    "\","                                                                                                              \
+    "\"unknown\":\"\",\"charsmap\":null,\"dummy_prefix\":false,\"remove_whitespace\":false,"                           \
+    "\"escape_whitespace\":true,\"whitespace_suffix\":false,\"legacy\":false" more ",\"added\":[]}"
+
+/* Of a tokenizer.json: scores of 0 would merge in another order. Refused before anything is written. */
+static void refuse_ranks(const char *bad)
+{
+    static const char message[] = "its tokenizer is from a tokenizer.json and merges by rank, which is not exported; "
+                                  "convert with --tokenizer tokenizer.model if there is one";
+    static const char *const targets[] = {"gguf", "safetensors", "onnx"};
+    fvlm_export *x;
+    for (size_t i = 0; i < 6; i++) {
+        rewrite(bad, NULL, i % 2 ? PIECES("un", ",\"merges\":[]") : PIECES("un", ",\"prefix_once\":true"));
+        memset(&err, 0, sizeof err);
+        assert_int_equal(fvlm_export_plan(&x, bad, &(fvlm_export_options){.to = targets[i / 2]}, &err),
+                         FVLM_UNSUPPORTED);
+        if (!strstr(err.msg, message)) fail_msg("\"%s\", expected \"%s\"", err.msg, message);
+    }
+}
+
+/* What LlamaTokenizer must be told to put no space before a text. */
+static void pieces(void **state)
+{
+    (void)state;
+    size_t n;
+    char *file = test_path(folder, "pieces.fvlm"), *config = test_path(out, "tokenizer_config.json");
+    rewrite(file, NULL, PIECES("nn", ""));
+    refuse(file, "gguf", FVLM_BAD_INPUT, "its tokenizer section is not what format/SPEC.md says");
+    rewrite(file, NULL, PIECES("uu", ""));
+    refuse(file, "safetensors", FVLM_BAD_INPUT, "its tokenizer section is not what format/SPEC.md says");
+    rewrite(file, NULL, PIECES("un", ""));
+    must(export_once(file, "safetensors"), &err);
+    char *text = (char *)test_read_file(config, &n);
+    assert_non_null(text);
+    text[n - 1] = 0;
+    assert_non_null(strstr(text, "\"legacy\": false"));
+    assert_non_null(strstr(text, "\"add_prefix_space\": false"));
+    free(text);
+    free(config);
+    unlink(file);
+    free(file);
+    remove_output();
 }
 
 static void refuse_meta(const char *bad)
@@ -166,6 +218,7 @@ static void refuse_meta(const char *bad)
     refuse_rewritten(bad, NULL, "{\"kind\":\"wordpiece\"}",
                      "its tokenizer is of the kind \"wordpiece\"; only byte-level BPE and SentencePiece are exported");
     refuse_rewritten(bad, NULL, "", "has no tokenizer");
+    refuse_ranks(bad);
 }
 
 static void refusals(void **state)
@@ -259,6 +312,7 @@ int main(void)
         cmocka_unit_test(allocations_of_gguf),
         cmocka_unit_test(allocations_of_onnx),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(pieces),
         cmocka_unit_test(types),
         cmocka_unit_test(report),
     };
