@@ -43,13 +43,14 @@ static fvlm_status check_config(fvlm_vocabulary *v, fvlm_err *err)
     if (legacy && !json_is_boolean(legacy) && !json_is_null(legacy))
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\": \"legacy\" is neither true nor false", config_name);
     v->pieces->legacy = !json_is_false(legacy);
-    if (!json_is_false(json_object_get(v->config, "add_prefix_space"))) return FVLM_OK;
-    /* transformers' slow class encodes with the prefix in spite of this if it is "legacy" */
+    /* If it is "legacy", transformers' slow class encodes with the prefix that the model says, whatever
+     * "add_prefix_space" is; else with its own, whatever the model says. */
+    const bool prefix = !json_is_false(json_object_get(v->config, "add_prefix_space"));
     FvlmSentencepiece__NormalizerSpec *rules = v->pieces->message->normalizer_spec;
-    if (v->pieces->legacy || rules->remove_extra_whitespaces)
+    if (!v->pieces->legacy) rules->add_dummy_prefix = prefix;
+    if (!prefix && (v->pieces->legacy || rules->remove_extra_whitespaces))
         return fvlm_fail(err, FVLM_UNSUPPORTED, "\"%s\": \"add_prefix_space\" is false, which is not supported%s",
                          config_name, v->pieces->legacy ? " unless \"legacy\" is false" : " by this tokenizer.model");
-    rules->add_dummy_prefix = false;
     return FVLM_OK;
 }
 
@@ -122,6 +123,6 @@ fvlm_status fvlm_vocabulary_from_pieces(fvlm_vocabulary *v, fvlm_source *src, fv
     if (!st) st = add_default(v, "eos_token", "</s>", err);
     if (!st) st = choose_bos(v, err);
     if (!st) /* LlamaTokenizer finds all of them before it normalizes, whatever the files say */
-        for (size_t i = 0; i < v->n_added; i++) v->added[i].flags.normalized = false;
+        fvlm_vocabulary_clear_normalized(v);
     return st;
 }

@@ -54,6 +54,11 @@ fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *file, int6
     return fvlm_stop_check(v->stop, err);
 }
 
+void fvlm_vocabulary_clear_normalized(fvlm_vocabulary *v)
+{
+    for (size_t i = 0; i < v->n_added; i++) v->added[i].flags.normalized = false;
+}
+
 bool fvlm_vocabulary_scan_tokens(fvlm_vocabulary *v, fvlm_json_pull *s)
 {
     bool first = true;

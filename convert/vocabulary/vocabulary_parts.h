@@ -70,6 +70,9 @@ fvlm_status fvlm_vocabulary_add_merge(fvlm_vocabulary *v, const char *left, cons
 fvlm_status fvlm_vocabulary_add_added(fvlm_vocabulary *v, const char *file, int64_t id, const char *text,
                                       fvlm_vocabulary_flags flags, fvlm_err *err);
 
+/* Where a tokenizer has no normalizer, or finds all added tokens before it, the flag makes no difference. */
+void fvlm_vocabulary_clear_normalized(fvlm_vocabulary *v);
+
 /* The elements of "added" and of "merges". */
 void fvlm_vocabulary_write_added(fvlm_text_writer *w, const fvlm_vocabulary *v);
 void fvlm_vocabulary_write_merges(fvlm_text_writer *w, const fvlm_vocabulary *v);

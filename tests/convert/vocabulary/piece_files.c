@@ -31,6 +31,19 @@ static void write_model(const char *name)
     free(bytes);
 }
 
+/* Its normalizer_spec ends in an empty charsmap, whose place add_dummy_prefix takes. */
+static void write_model_without_prefix(void)
+{
+    size_t n;
+    uint8_t *bytes = test_pieces_read("bpe.model", &n);
+    char *path = test_path(folder, "tokenizer.model");
+    assert_memory_equal(bytes + n - 4, "\x12\0\x20\0", 4);
+    bytes[n - 4] = 3 << 3;
+    assert_true(test_write_file(path, bytes, n));
+    free(path);
+    free(bytes);
+}
+
 static void check_ids(const char *config, const char *text, const char *want)
 {
     fvlm_vocabulary_text v;
@@ -70,6 +83,12 @@ static void added_tokens(void **state)
     test_remove_file(folder, "added_tokens.json");
     test_remove_file(folder, "tokenizer_config.json");
     check_ids(NULL, "<s>a</s><unk>", "1,262,2,0");
+    /* transformers puts the prefix there itself if it is not "legacy", whatever the model says */
+    write_model_without_prefix();
+    check_ids("{\"legacy\": true}", "b a</s>a", "422,262,2,405");
+    check_ids("{\"legacy\": false}", "a</s>a", "262,2,405");
+    check_ids("{\"legacy\": false, \"add_prefix_space\": false}", "a</s>a", "405,2,405");
+    test_remove_file(folder, "tokenizer_config.json");
 }
 
 static void bos(void **state)
