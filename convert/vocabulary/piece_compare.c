@@ -57,7 +57,11 @@ static fvlm_status compare_merges(const scored *pieces, size_t n, const fvlm_voc
         const fvlm_status st = fvlm_stop_check(full->stop, err);
         if (st) return st;
     }
-    for (size_t i = 0; i < n; i++) n_spellings += count_spellings(pieces, n, pieces[i].text);
+    for (size_t i = 0; i < n; i++) {
+        const fvlm_status st = fvlm_stop_check(full->stop, err);
+        if (st) return st;
+        n_spellings += count_spellings(pieces, n, pieces[i].text);
+    }
     if (n_spellings == full->n_merges) return FVLM_OK;
     return fvlm_fail(err, FVLM_BAD_INPUT, DISAGREE "the first has %zu merges, the pieces of the second make %zu",
                      full->n_merges, n_spellings);
@@ -70,7 +74,7 @@ fvlm_status fvlm_vocabulary_compare_pieces(const fvlm_vocabulary *files, fvlm_vo
         return fvlm_fail(err, FVLM_BAD_INPUT, DISAGREE "the first is %s BPE, the second %s",
                          full->pieces ? "a" : "byte-level", full->pieces ? "unigram" : "SentencePiece");
     fvlm_vocabulary_sort_added(full);
-    for (size_t i = 0; i < full->n_added; i++) full->added[i].flags.normalized = false;
+    fvlm_vocabulary_clear_normalized(full);
     fvlm_status st = fvlm_vocabulary_compare_tokens(files, full, err);
     const bool prefix = full->pieces->message->normalizer_spec->add_dummy_prefix;
     if (!st && prefix != (bool)model->normalizer_spec->add_dummy_prefix)

@@ -172,6 +172,6 @@ fvlm_status fvlm_vocabulary_check_spaces(fvlm_vocabulary *v, fvlm_err *err)
                          "\"%s\": the added token \"%.64s\" is \"normalized\", which is not supported where spaces are "
                          "replaced",
                          v->added_file, normalized->text);
-    for (size_t i = 0; i < v->n_added; i++) v->added[i].flags.normalized = false;
+    fvlm_vocabulary_clear_normalized(v);
     return FVLM_OK;
 }

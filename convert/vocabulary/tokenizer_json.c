@@ -89,9 +89,10 @@ static bool read_step(fvlm_vocabulary *v, fvlm_json_pull *s, part_name part)
     if (part == DECODER && !json_is_null(step) && !is(step, "type", "ByteLevel") &&
         !fvlm_vocabulary_spaces_decoder(&v->spaces, step))
         refuse(s, at, step, only_decoder);
-    *(part == NORMALIZER      ? &v->spaces.normalizer_at
-      : part == PRE_TOKENIZER ? &v->spaces.pre_tokenizer_at
-                              : &v->spaces.decoder_at) = at;
+    size_t *const positions[N_PARTS] = {[NORMALIZER] = &v->spaces.normalizer_at,
+                                        [PRE_TOKENIZER] = &v->spaces.pre_tokenizer_at,
+                                        [DECODER] = &v->spaces.decoder_at};
+    if (positions[part]) *positions[part] = at;
     json_decref(step);
     return !s->st;
 }

@@ -79,6 +79,7 @@ static fvlm_status read_parts(fvlm_vocabulary *v, fvlm_vocabulary *full, fvlm_so
     if (!st) st = fvlm_vocabulary_check(v, o->needed, err);
     if (st || !with_full || chosen) return st;
     fvlm_vocabulary_sort_added(full);
+    if (v->pieces) fvlm_vocabulary_clear_normalized(full);
     adopt_flags(v, full);
     return advise(fvlm_vocabulary_compare(v, full, err), src, true, err);
 }

@@ -31,7 +31,7 @@ static fvlm_err err;
 
 /* The parts of a file; those that are NULL are as Llama's. */
 typedef struct {
-    const char *normalizer, *pre_tokenizer, *decoder, *model, *merges, *image;
+    const char *normalizer, *pre_tokenizer, *decoder, *model, *merges, *image, *bos;
 } parts;
 
 static const char *given(const char *x, const char *otherwise)
@@ -53,7 +53,8 @@ static void write_file(const parts *x)
 {
     static const char *const pieces[] = {S, "a", "b", "ab", S "a", "aba", "ba", S "ab"};
     size_t n = 0;
-    add(&n, "{\"added_tokens\": [{\"id\": 1, \"content\": \"<s>\", \"special\": true, \"normalized\": false}, ");
+    add(&n, "{\"added_tokens\": [{\"id\": 1, \"content\": \"<s>\", \"special\": true, \"normalized\": %s}, ",
+        given(x->bos, "false"));
     add(&n, "{\"id\": 267, \"content\": \"<img>\"%s}], ", given(x->image, ""));
     add(&n, "\"normalizer\": %s, ", given(x->normalizer, SEQUENCE(PREPEND ", " REPLACE)));
     add(&n, "\"pre_tokenizer\": %s, \"post_processor\": null, ", given(x->pre_tokenizer, "null"));
@@ -85,11 +86,16 @@ static void append(void *ctx, const char *s, size_t n)
 static void ids_and_texts(void **state)
 {
     (void)state;
+    static const char decoder_of_config[] =
+        "{\"added_tokens_decoder\": {\"1\": {\"content\": \"<s>\", \"special\": true, \"normalized\": true}, "
+        "\"267\": {\"content\": \"<img>\", \"special\": false, \"normalized\": true}}}";
     static const parts forms[] = {
         {0},
         {.normalizer = "null", .pre_tokenizer = METASPACE("first")},
         {.normalizer = "null", .pre_tokenizer = METASPACE("always")},
         {.normalizer = "null", .pre_tokenizer = METASPACE("never"), .decoder = DECODER(UNDO)},
+        /* without a normalizer, the same as if they were not: as the second */
+        {.normalizer = "null", .pre_tokenizer = METASPACE("first"), .image = ", \"normalized\": true", .bos = "true"},
     };
     static const char *const texts[] = {"ababa", " ab  a", "a<s>ab<img> b", "<img>ab",
                                         "\xc3\xa9"
@@ -120,24 +126,27 @@ static void ids_and_texts(void **state)
          {"198,172,260", "\xc3\xa9"
                          "a"}},
     };
-    for (size_t f = 0; f < 4; f++) {
+    for (size_t f = 0; f < 6; f++) {
         fvlm_vocabulary_text v;
         fvlm_tokenizer *t;
-        write_file(&forms[f]);
+        const size_t like = f < 4 ? f : 1;
+        write_file(&forms[f < 5 ? f : 4]);
+        if (f == 5) test_write_text(folder, "tokenizer_config.json", decoder_of_config);
         if (read_folder(&v) || fvlm_tokenizer_create(&t, v.json, v.n_bytes, NULL, &err)) fail_msg("%s", err.msg);
         for (size_t i = 0; i < 5; i++) {
             uint32_t *ids;
             size_t n;
             char decoded[64] = "", *line = test_tokens_line(t, texts[i], strlen(texts[i]), &ids, &n);
             test_tokens_decode(t, ids, n, append, decoded);
-            assert_string_equal(line, want[f][i][0]);
-            assert_string_equal(decoded, want[f][i][1]);
+            assert_string_equal(line, want[like][i][0]);
+            assert_string_equal(decoded, want[like][i][1]);
             free(line);
             free(ids);
         }
         fvlm_tokenizer_destroy(&t);
         free(v.json);
     }
+    test_remove_file(folder, "tokenizer_config.json");
 }
 
 static void refusals(void **state)
