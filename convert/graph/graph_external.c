@@ -57,39 +57,6 @@ static fvlm_status split(const char *location, char parts[PATH_MAX], size_t *n_p
     return *n_parts ? FVLM_OK : refuse(err, location, "the model's folder, expected a file");
 }
 
-/* If the symlink 'name' in dir, 'depth' folders below the model's, is one of Hugging Face's cache: the folder of its
- * blobs (to be closed) and the blob's name in *blob. Else -1. */
-static int open_blobs(int dir, const char *name, const char *model_folder, size_t depth, char blob[129])
-{
-    char target[PATH_MAX], *full = realpath(model_folder, NULL), *at = full;
-    const ssize_t n = readlinkat(dir, name, target, sizeof target - 1);
-    if (n < 0 || !full) return free(full), -1;
-    target[n] = 0;
-    const char *rest = target;
-    size_t up = 0;
-    for (; !strncmp(rest, "../", 3); rest += 3) up++;
-    int blobs = -1;
-    const bool digest = !strncmp(rest, "blobs/", 6) && strlen(rest + 6) >= 40 && strlen(rest + 6) <= 128 &&
-                        strspn(rest + 6, "0123456789abcdef") == strlen(rest + 6);
-    /* From REPOSITORY/snapshots/COMMIT/..., up - 2 folders below the commit's, the links lead to REPOSITORY. */
-    if (digest && up >= 2 && up - 2 >= depth) {
-        for (size_t i = 0; at && i < up - 2 - depth; i++) /* to the commit's folder */
-            if ((at = strrchr(full, '/'))) *at = 0;
-        char *commit = strrchr(full, '/');
-        if (at && commit) {
-            *commit = 0;
-            char *snapshots = strrchr(full, '/');
-            if (snapshots && !strcmp(snapshots, "/snapshots")) {
-                strcpy(blob, rest + 6);
-                memcpy(snapshots, "/blobs", sizeof "/blobs");
-                blobs = open(full, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            }
-        }
-    }
-    free(full);
-    return blobs;
-}
-
 /* A location that is followed, and the file at its end. */
 typedef struct {
     const char *location, *folder; /* of the model, as a path */
@@ -98,6 +65,42 @@ typedef struct {
     int fd; /* -1 until it is open */
     fvlm_stamp stamp;
 } search;
+
+/* If the symlink 'name' in dir, the folder of the location's last part, is one of Hugging Face's cache: the folder of
+ * its blobs (to be closed) in *blobs, and the blob's name in blob. Else *blobs is -1. */
+static fvlm_status open_blobs(int *blobs, char blob[129], const search *s, int dir, const char *name, fvlm_err *err)
+{
+    char target[PATH_MAX];
+    const size_t depth = s->n_parts - 1; /* folders below the model's */
+    const ssize_t n = readlinkat(dir, name, target, sizeof target - 1);
+    *blobs = -1;
+    if (n < 0) return FVLM_OK;
+    target[n] = 0;
+    const char *rest = target;
+    size_t up = 0;
+    for (; !strncmp(rest, "../", 3); rest += 3) up++;
+    const bool digest = !strncmp(rest, "blobs/", 6) && strlen(rest + 6) >= 40 && strlen(rest + 6) <= 128 &&
+                        strspn(rest + 6, "0123456789abcdef") == strlen(rest + 6);
+    /* From REPOSITORY/snapshots/COMMIT/..., up - 2 folders below the commit's, the links lead to REPOSITORY. */
+    if (!digest || up < 2 || up - 2 < depth) return FVLM_OK;
+    char *full = realpath(s->folder, NULL), *at = full;
+    if (!full) return errno == ENOMEM ? fvlm_fail_nomem(err) : fvlm_fail_errno(err, "\"%s\"", s->folder);
+    for (size_t i = 0; at && i < up - 2 - depth; i++) /* to the commit's folder */
+        if ((at = strrchr(full, '/'))) *at = 0;
+    char *commit = at ? strrchr(full, '/') : NULL;
+    if (commit) *commit = 0;
+    char *snapshots = commit ? strrchr(full, '/') : NULL;
+    fvlm_status st = FVLM_OK;
+    if (snapshots && !strcmp(snapshots, "/snapshots")) {
+        strcpy(blob, rest + 6);
+        memcpy(snapshots, "/blobs", sizeof "/blobs");
+        *blobs = open(full, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (*blobs < 0 && errno != ENOENT && errno != ELOOP && errno != ENOTDIR)
+            st = fvlm_fail_errno(err, "\"%s\"", full);
+    }
+    free(full);
+    return st;
+}
 
 /* Opens a file of the folder dir. */
 static fvlm_status open_plain(search *s, int dir, const char *name, fvlm_err *err)
@@ -125,9 +128,10 @@ static fvlm_status open_plain(search *s, int dir, const char *name, fvlm_err *er
 static fvlm_status open_last(search *s, int dir, const char *name, fvlm_err *err)
 {
     char blob[129];
-    const int blobs = open_blobs(dir, name, s->folder, s->n_parts - 1, blob);
-    if (blobs < 0) return open_plain(s, dir, name, err);
-    const fvlm_status st = open_plain(s, blobs, blob, err);
+    int blobs;
+    fvlm_status st = open_blobs(&blobs, blob, s, dir, name, err);
+    if (st || blobs < 0) return st ? st : open_plain(s, dir, name, err);
+    st = open_plain(s, blobs, blob, err);
     close(blobs);
     return st;
 }

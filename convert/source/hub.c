@@ -27,7 +27,8 @@ static fvlm_status list(fvlm_listing *out, const char *path, fvlm_err *err)
     if (dir < 0) return fvlm_fail_errno(err, "\"%s\"", path);
     fvlm_status st = fvlm_listing_read(out, dir, err);
     close(dir);
-    return st ? fvlm_err_prefix(err, "\"%s\"", path) : st;
+    if (st) fvlm_err_prefix(err, "\"%s\"", path);
+    return st; /* also without err */
 }
 
 /* The only name in path that matches; NULL if there is none. Several are refused, and listed. */
@@ -55,22 +56,23 @@ static fvlm_status only_one(char **out, const char *path, const char *pattern, c
 }
 
 /* The commit that refs/main names; "" if there is none. */
-static void read_main(const char *repository, char commit[128])
+static fvlm_status read_main(const char *repository, char commit[128], fvlm_err *err)
 {
     char *path = fvlm_asprintf("%s/refs/main", repository);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (!path) return fvlm_fail_nomem(err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t n = fd < 0 ? 0 : read(fd, commit, 127);
     if (fd >= 0) close(fd);
     free(path);
     commit[n > 0 ? n : 0] = 0;
     commit[strspn(commit, "0123456789abcdefABCDEF")] = 0; /* never a path */
+    return FVLM_OK;
 }
 
 static fvlm_status find_in_repository(char **out, const char *repository, fvlm_err *err)
 {
     char commit[128], *snapshots = fvlm_asprintf("%s/snapshots", repository);
-    fvlm_status st = snapshots ? FVLM_OK : fvlm_fail_nomem(err);
-    read_main(repository, commit);
+    fvlm_status st = snapshots ? read_main(repository, commit, err) : fvlm_fail_nomem(err);
     if (!st && commit[0]) {
         *out = fvlm_asprintf("%s/%s", snapshots, commit);
         if (!*out)

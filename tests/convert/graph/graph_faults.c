@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guards: whichever allocation or system call fails while an ONNX file is opened, the result is an error with a
- * message, or the right graph, and nothing stays open. */
+/* Guards: whichever allocation or system call fails while an ONNX file is opened, in a folder or in Hugging Face's
+ * cache, the result is an error with a message, or the right graph, and nothing stays open. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ ssize_t pread(int fd, void *out, size_t n, off_t at)
 
 /* ---- what must hold ---- */
 
-static char *path;
+static char *path, *paths[2]; /* the one that is opened; a plain folder, and a cache */
 
 static size_t n_open(void)
 {
@@ -95,8 +96,10 @@ static bool open_once(size_t at, bool calls, bool all_after)
 static size_t every_point(bool calls)
 {
     size_t n = 0;
-    for (int all_after = 0; all_after < 2; all_after++)
-        for (size_t k = 1; !open_once(k, calls, all_after); k++) n++;
+    for (int i = 0; i < 4; i++) {
+        path = paths[i / 2];
+        for (size_t k = 1; !open_once(k, calls, i % 2); k++) n++;
+    }
     return n;
 }
 
@@ -115,6 +118,28 @@ static void test_calls(void **state)
     const size_t n = every_point(true);
     printf("# %zu failing system calls\n", n);
     assert_true(n >= 8);
+}
+
+/* The model and its data as in a snapshot, where the data is a link to a blob. */
+static void make_cache(const char *folder)
+{
+    static const char *const folders[] = {"models--a--b", "models--a--b/blobs", "models--a--b/snapshots",
+                                          "models--a--b/snapshots/c0ffee"};
+    static const char blob[] = "../../blobs/0123456789abcdef0123456789abcdef01234567";
+    size_t n;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char *below = test_path(folder, folders[i]);
+        assert_int_equal(mkdir(below, 0700), 0);
+        free(below);
+    }
+    char *to = test_path(folder, "models--a--b/snapshots/c0ffee/w.bin");
+    assert_int_equal(symlink(blob, to), 0);
+    assert_true(test_write_file(to, "0123456789abcdef", 16));
+    free(to);
+    uint8_t *bytes = test_read_file(paths[0], &n);
+    paths[1] = test_path(folder, "models--a--b/snapshots/c0ffee/m.onnx");
+    assert_true(test_write_file(paths[1], bytes, n));
+    free(bytes);
 }
 
 int main(void)
@@ -141,8 +166,9 @@ int main(void)
         onnx_node(&m, "Concat", in, out, "axis=0 mode='text' scales=[1.0,2.0]");
     }
     onnx_output(&m, "v399", FVLM_ONNX_F32, NULL);
-    path = test_path(folder, "m.onnx");
-    onnx_save(&m, path);
+    paths[0] = test_path(folder, "m.onnx");
+    onnx_save(&m, paths[0]);
+    make_cache(folder);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_allocations), cmocka_unit_test(test_calls)};
     return cmocka_run_group_tests_name("graph_faults", tests, NULL, NULL);
 }

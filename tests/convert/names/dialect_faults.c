@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: whichever allocation fails while a checkpoint in another program's names, or packed and in such names, is
- * converted, the result is "out of memory" or the whole file, nothing is left beside it, and no memory leaks; cut
- * weights and a cut config.json are refused; and where a byte of them is changed, the result is a plan or a message of
- * one line. FVLM_FULL=1: every single allocation, else some of each dialect. */
+ * converted, or one is found in Hugging Face's cache, the result is "out of memory" or the whole file, nothing is left
+ * beside it, and no memory leaks; cut weights and a cut config.json are refused; and where a byte of them is changed,
+ * the result is a plan or a message of one line. FVLM_FULL=1: every single allocation, else some of each dialect. */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "convert/convert.h"
+#include "convert/source/source.h"
 #include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
 #include "tests/support/dialect.h"
@@ -99,6 +101,53 @@ static void every_allocation(void **state)
     }
 }
 
+/* Of two snapshots refs/main names one. */
+static void make_cache(const char *hub)
+{
+    static const char *const below[] = {"models--a--FastVLM", "models--a--FastVLM/refs",
+                                        "models--a--FastVLM/snapshots"};
+    for (size_t i = 0; i < sizeof below / sizeof below[0]; i++) {
+        char *path = test_path(hub, below[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+        free(path);
+    }
+    char *ref = test_path(hub, "models--a--FastVLM/refs/main");
+    assert_true(test_write_file(ref, "c0ffee", 6));
+    free(ref);
+    for (size_t i = 0; i < 2; i++) {
+        char *link = test_path(hub, i ? "models--a--FastVLM/snapshots/c0ffee" : "models--a--FastVLM/snapshots/beef");
+        assert_int_equal(symlink(apple, link), 0);
+        free(link);
+    }
+}
+
+/* What is swallowed here would be a verdict on the folder. */
+static void cache(void **state)
+{
+    (void)state;
+    char hub[256];
+    make_cache(test_folder(hub));
+    if (!TEST_OWNS_MALLOC) skip();
+    for (int all_after = 0; all_after < 2; all_after++) {
+        and_all_after = all_after;
+        for (fail_at = 1;; fail_at++) {
+            fvlm_source *src;
+            memset(&err, 0, sizeof err);
+            const long live = test_n_live;
+            count = 0;
+            armed = true;
+            const fvlm_status st = fvlm_source_open(&src, hub, &err);
+            armed = false;
+            if (src) fvlm_source_close(&src);
+            if (st && (st != FVLM_NOMEM || !strstr(err.msg, "out of memory"))) fail_msg("%zu: %s", fail_at, err.msg);
+            if (test_n_live != live) fail_msg("fault %zu: %ld blocks leak", fail_at, test_n_live - live);
+            if (count < fail_at) break; /* none failed */
+        }
+        print_message("# %zu failing allocations\n", fail_at - 1);
+        assert_true(fail_at > 40);
+    }
+}
+
 /* ---- damage ---- */
 
 static fvlm_status plan(size_t dialect)
@@ -189,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation),
+        cmocka_unit_test(cache),
         cmocka_unit_test(damage),
     };
     return cmocka_run_group_tests_name("names/dialect_faults", tests, setup, teardown);
