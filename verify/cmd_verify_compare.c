@@ -106,39 +106,60 @@ fvlm_status fvlm_verify_compare_outputs(const char *model, const char *source, c
     return st;
 }
 
-fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings *f, fvlm_err *err)
+/* The choices that the model was made with. */
+static fvlm_convert_options repeat_options(const fvlm_reader *model, const fvlm_verify_findings *f,
+                                           fvlm_progress *progress)
 {
     const fvlm_verify_asked *a = f->asked;
-    fvlm_progress progress;
-    fvlm_baseline against;
     const fvlm_config *c = fvlm_reader_config(model);
     const json_t *made = json_object_get(json_object_get(fvlm_reader_meta(model), "provenance"), "options");
     const char *type = json_string_value(json_object_get(made, "type"));
     const char *quantized = json_string_value(json_object_get(made, "quantized"));
+    return (fvlm_convert_options){.threads = (unsigned)a->threads,
+                                  .head = !fvlm_config_has_llm(c) ? NULL
+                                          : c->llm.tied           ? "tied"
+                                                                  : "own",
+                                  .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
+                                  .conversation = json_string_value(json_object_get(made, "conversation")),
+                                  .variant = a->variant,
+                                  /* graphs have none, whatever the model was made from */
+                                  .dialect = f->onnx ? NULL : json_string_value(json_object_get(made, "dialect")),
+                                  .vision = a->vision,
+                                  .quantized = quantized                           ? quantized
+                                               : type && strcmp(type, "keep") != 0 ? "float"
+                                                                                   : NULL,
+                                  .progress = fvlm_progress_update,
+                                  .progress_ctx = progress,
+                                  .stop = fvlm_cli_stop()};
+}
+
+/* Converts the source. A choice of the tokenizer that it does not offer is not the user's, and is dropped. */
+static fvlm_status open_source(fvlm_baseline *out, const fvlm_reader *model, const fvlm_verify_findings *f,
+                               fvlm_err *err)
+{
+    const fvlm_verify_asked *a = f->asked;
+    fvlm_progress progress;
+    fvlm_convert_options o = repeat_options(model, f, &progress);
+    fvlm_progress_start(&progress, "convert", a->quiet || a->json);
+    fvlm_status st = fvlm_baseline_open(out, a->against, f->onnx, &o, err);
+    if (st == FVLM_USAGE && o.tokenizer) {
+        o.tokenizer = NULL;
+        st = fvlm_baseline_open(out, a->against, f->onnx, &o, err);
+    }
+    fvlm_progress_end(&progress);
+    return st;
+}
+
+fvlm_status fvlm_verify_compare_source(fvlm_reader *model, fvlm_verify_findings *f, fvlm_err *err)
+{
+    const fvlm_verify_asked *a = f->asked;
+    fvlm_baseline against;
     f->onnx = fvlm_onnx_paths_are(a->against, a->variant);
-    const fvlm_convert_options o = {.threads = (unsigned)a->threads,
-                                    .head = !fvlm_config_has_llm(c) ? NULL
-                                            : c->llm.tied           ? "tied"
-                                                                    : "own",
-                                    .tokenizer = json_string_value(json_object_get(made, "tokenizer")),
-                                    .conversation = json_string_value(json_object_get(made, "conversation")),
-                                    .variant = a->variant,
-                                    /* graphs have none, whatever the model was made from */
-                                    .dialect = f->onnx ? NULL : json_string_value(json_object_get(made, "dialect")),
-                                    .vision = a->vision,
-                                    .quantized = quantized                           ? quantized
-                                                 : type && strcmp(type, "keep") != 0 ? "float"
-                                                                                     : NULL,
-                                    .progress = fvlm_progress_update,
-                                    .progress_ctx = &progress,
-                                    .stop = fvlm_cli_stop()};
     if (a->variant && !f->onnx)
         return fvlm_fail(err, FVLM_USAGE, "--variant: \"%s\" has no ONNX files; leave the option out", a->against);
     if (f->onnx && f->tiling.columns)
         return fvlm_fail(err, FVLM_USAGE, "--tiles: ONNX graphs are compared without tiles; leave the option out");
-    fvlm_progress_start(&progress, "convert", a->quiet || a->json);
-    fvlm_status st = fvlm_baseline_open(&against, a->against, f->onnx, &o, err);
-    fvlm_progress_end(&progress);
+    fvlm_status st = open_source(&against, model, f, err);
     /* What convert does not recognize can still be run. */
     if (f->onnx && a->n_images && (st == FVLM_UNSUPPORTED || st == FVLM_BAD_INPUT)) {
         f->unconverted = fvlm_asprintf("convert does not read these files: %s", err->msg);

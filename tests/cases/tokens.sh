@@ -99,6 +99,10 @@ fresh vocab.json merges.txt added_tokens.json tokenizer_config.json special_toke
 reads "[two-tokenizers] sibling: tokenizer.json alone"
 reads "[two-tokenizers] sibling: and chosen" tokenizer.json
 says "[two-tokenizers] sibling: vocab.json is chosen, but is not there" '--tokenizer: the folder has no "vocab.json"; leave the option out' vocab.json
+fresh; newer; weights
+"$FVLM" convert "$ck" --tokenizer vocab.json -o "$dir/chosen.fvlm" -q && rm "$ck/vocab.json" "$ck/merges.txt" &&
+    "$FVLM" verify "$dir/chosen.fvlm" "$ck" >/dev/null
+ok "[two-tokenizers] sibling: verify beside a folder that has nothing to choose from" $?
 fresh added_tokens.json tokenizer_config.json special_tokens_map.json; newer
 reads "[two-tokenizers] sibling: tokenizer.json has the added tokens for vocab.json and merges.txt"
 reads "[two-tokenizers] sibling: and with vocab.json chosen" vocab.json
