@@ -122,8 +122,8 @@ asan:  ## asan: the same tests, but those in ASAN_OMITS, under AddressSanitizer 
 
 # The tests that use threads: those that name them or run a model. Under ThreadSanitizer a test cannot have a malloc of its
 # own, and tests/format/base/output.c ends without a result. threads.sh stands for the scripts.
-TSAN_TESTS := $(patsubst %.c,build/tsan/%,$(filter-out tests/format/base/output.c $(shell grep -rl --include=*.c \
-  'include "tests/support/own_malloc.h"' tests),$(shell grep -lE 'thread|pool|model_run\.h|ops_cases\.h' $(TEST_SRC))))
+TSAN_TESTS := $(patsubst %.c,build/tsan/%,$(filter-out tests/format/base/output.c $(shell grep -rlE --include=*.c \
+  'include "tests/support/(own|failing)_malloc.h"' tests),$(shell grep -lE 'thread|pool|model_run\.h|ops_cases\.h' $(TEST_SRC))))
 tsan:  ## tsan: the C tests that use threads, and all commands with five threads, under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j2 all $(TSAN_TESTS) BUILD=build/tsan OPT=-O2 SAN="-fsanitize=thread"
 	@TEST_SECONDS=600 CC="$(CC)" tests/run.sh build/tsan $(TSAN_TESTS) tests/cli/threads.sh

@@ -5,19 +5,9 @@
 
 #include "quant/quantization_report.h"
 #include "tests/support/check.h"
+#include "tests/support/failing_malloc.h"
 #include "tests/support/float_model.h"
-#include "tests/support/own_malloc.h"
 #include "tests/support/support.h"
-
-static size_t count, fail_at; /* counted while armed, from 1 */
-static bool armed, and_all_after;
-
-bool test_allocation_fails(void)
-{
-    if (!armed) return false;
-    ++count;
-    return count == fail_at || (and_all_after && count > fail_at);
-}
 
 static char folder[256];
 static char *in, *out;

@@ -5,17 +5,9 @@
 #include "format/base/json.h"
 #include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
-#include "tests/support/own_malloc.h"
+#include "tests/support/failing_malloc.h"
 #include "tests/support/support.h"
 #include "verify/info/info.h"
-
-static size_t count, fail_at; /* counted while armed, from 1 */
-static bool armed;
-
-bool test_allocation_fails(void)
-{
-    return armed && ++count == fail_at;
-}
 
 /* Converted, so that it says of each tensor what that was made of. */
 static fvlm_reader *make_model(void)

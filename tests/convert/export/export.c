@@ -9,23 +9,13 @@
 #include "format/writer.h"
 #include "tests/support/check.h"
 #include "tests/support/edited_model.h"
-#include "tests/support/own_malloc.h"
+#include "tests/support/failing_malloc.h"
 #include "tests/support/random_model.h"
 #include "tests/support/support.h"
 
 static const char qwen2[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-static size_t count, fail_at; /* counted while armed, from 1 */
-static bool armed, and_all_after;
-
-bool test_allocation_fails(void)
-{
-    if (!armed) return false;
-    ++count;
-    return count == fail_at || (and_all_after && count > fail_at);
-}
 
 static char folder[256];
 static char *model, *out;

@@ -3,19 +3,9 @@
  * same match, and nothing that could be taken for a verdict on the graph. */
 #include "convert/graph/match.h"
 #include "tests/support/check.h"
+#include "tests/support/failing_malloc.h"
 #include "tests/support/onnx_tower.h"
-#include "tests/support/own_malloc.h"
 #include "tests/support/support.h"
-
-static size_t count, fail_at; /* counted while armed, from 1 */
-static bool armed, and_all_after;
-
-bool test_allocation_fails(void)
-{
-    if (!armed) return false;
-    ++count;
-    return count == fail_at || (and_all_after && count > fail_at);
-}
 
 static fvlm_graph *graph;
 static size_t n_tensors; /* of a match without faults */

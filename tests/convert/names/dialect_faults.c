@@ -11,18 +11,8 @@
 #include "tests/support/check.h"
 #include "tests/support/checkpoint.h"
 #include "tests/support/dialect.h"
-#include "tests/support/own_malloc.h"
+#include "tests/support/failing_malloc.h"
 #include "tests/support/support.h"
-
-static size_t count, fail_at; /* counted while armed, from 1 */
-static bool armed, and_all_after;
-
-bool test_allocation_fails(void)
-{
-    if (!armed) return false;
-    ++count;
-    return count == fail_at || (and_all_after && count > fail_at);
-}
 
 static char apple[256], folders[8][256], out_folder[256];
 static char *out;
