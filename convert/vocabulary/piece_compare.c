@@ -67,6 +67,22 @@ static fvlm_status compare_merges(const scored *pieces, size_t n, const fvlm_voc
                      full->n_merges, n_spellings);
 }
 
+/* How tokenizer.model, the second, treats the text around the merges unlike tokenizer.json; NULL: alike. */
+static const char *find_difference(const FvlmSentencepiece__Model *second, const FvlmSentencepiece__Model *first)
+{
+    const FvlmSentencepiece__NormalizerSpec *rules = second->normalizer_spec;
+    const bool prefix = first->normalizer_spec->add_dummy_prefix, bytes = first->trainer_spec->byte_fallback;
+    if (prefix != (bool)rules->add_dummy_prefix)
+        return prefix ? "only the first puts a space before a text" : "only the second puts a space before a text";
+    if (bytes != (bool)second->trainer_spec->byte_fallback)
+        return bytes ? "only the first spells unknown characters in bytes"
+                     : "only the second spells unknown characters in bytes";
+    if (rules->precompiled_charsmap.len) return "only the second has normalization rules";
+    if (rules->remove_extra_whitespaces) return "only the second removes extra spaces";
+    if (!rules->escape_whitespaces) return "only the first writes spaces as U+2581";
+    return second->trainer_spec->treat_whitespace_as_suffix ? "only the second puts a space after a text" : NULL;
+}
+
 fvlm_status fvlm_vocabulary_compare_pieces(const fvlm_vocabulary *files, fvlm_vocabulary *full, fvlm_err *err)
 {
     const FvlmSentencepiece__Model *model = files->pieces->message;
@@ -76,10 +92,8 @@ fvlm_status fvlm_vocabulary_compare_pieces(const fvlm_vocabulary *files, fvlm_vo
     fvlm_vocabulary_sort_added(full);
     fvlm_vocabulary_clear_normalized(full);
     fvlm_status st = fvlm_vocabulary_compare_tokens(files, full, err);
-    const bool prefix = full->pieces->message->normalizer_spec->add_dummy_prefix;
-    if (!st && prefix != (bool)model->normalizer_spec->add_dummy_prefix)
-        st = fvlm_fail(err, FVLM_BAD_INPUT, DISAGREE "only the %s puts a space before a text",
-                       prefix ? "first" : "second");
+    const char *difference = find_difference(model, full->pieces->message);
+    if (!st && difference) st = fvlm_fail(err, FVLM_BAD_INPUT, DISAGREE "%s", difference);
     scored *pieces = st ? NULL : fvlm_alloc(model->n_pieces, sizeof *pieces);
     if (st || !pieces) return st ? st : fvlm_fail_nomem(err);
     size_t n = 0;

@@ -111,6 +111,7 @@ def test_ids_and_texts(case, tmp_path):
 @pytest.mark.parametrize("case, by_score, differs", [
     ("prepend", True, None), ("first", True, None), ("never", True, "only the second puts a space before a text"),
     ("first", False, "is before one of a higher score"), ("other ranks", False, "is before one of a higher score"),
+    ("no bytes", True, "only the second spells unknown characters in bytes"),
 ])  # fmt: skip
 def test_beside_tokenizer_model(case, by_score, differs, tmp_path):
     """tokenizer.model is used; a tokenizer.json that merges in another order is named. So does transformers 5's own

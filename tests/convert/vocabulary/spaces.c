@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: a tokenizer.json of Llama's form becomes a section with which the executor makes the ids and texts that
  * Hugging Face's tokenizers 0.23 made of the same file (recorded), in which the first of two spellings of a piece has
- * the higher rank, unlike in SentencePiece; what is not expressible is refused by name; and a damaged file is refused
- * or becomes a section that opens. */
+ * the higher rank, unlike in SentencePiece; what is not expressible is refused by name; what a tokenizer.model beside
+ * it does differently is a warning; and a damaged file is refused or becomes a section that opens. */
 #include <stdarg.h>
 
 #include "convert/vocabulary/vocabulary.h"
@@ -29,6 +29,8 @@ static fvlm_err err;
 #define BYTES "\"byte_fallback\": true, \"fuse_unk\": true, \"unk_token\": \"<unk>\""
 #define MERGES "\"a b\", \"" S " a\", \"b a\", \"a ba\", \"ab a\", \"" S "a b\", \"" S " ab\""
 
+static const char *const pieces[] = {S, "a", "b", "ab", S "a", "aba", "ba", S "ab"};
+
 /* The parts of a file; those that are NULL are as Llama's. */
 typedef struct {
     const char *normalizer, *pre_tokenizer, *decoder, *model, *merges, *image, *bos;
@@ -51,7 +53,6 @@ static void add(size_t *n, const char *fmt, ...)
 
 static void write_file(const parts *x)
 {
-    static const char *const pieces[] = {S, "a", "b", "ab", S "a", "aba", "ba", S "ab"};
     size_t n = 0;
     add(&n, "{\"added_tokens\": [{\"id\": 1, \"content\": \"<s>\", \"special\": true, \"normalized\": %s}, ",
         given(x->bos, "false"));
@@ -218,6 +219,73 @@ static void refusals(void **state)
     print_message("# %zu files refused\n", sizeof cases / sizeof cases[0] + sizeof others / sizeof others[0] + 1);
 }
 
+/* A tokenizer.model with the same pieces. Its specs have what the numbers say: field, value. */
+static void write_model(uint32_t of_trainer, uint32_t of_rules, uint64_t value)
+{
+    static const float scores[] = {-9, -9, -9, -1, -2, -4, -3, -5};
+    test_proto m = {0}, trainer = {0}, rules = {0};
+    char name[8];
+    test_proto_piece(&m, "<unk>", 0, 2);
+    test_proto_piece(&m, "<s>", 0, 3);
+    test_proto_piece(&m, "</s>", 0, 3);
+    for (unsigned b = 0; b < 256; b++) {
+        snprintf(name, sizeof name, "<0x%02X>", b);
+        test_proto_piece(&m, name, 0, 6);
+    }
+    for (unsigned i = 0; i < 8; i++) test_proto_piece(&m, pieces[i], scores[i], 1);
+    test_proto_number(&trainer, 3, 2);
+    test_proto_number(&trainer, 35, 1);
+    if (of_trainer) test_proto_number(&trainer, of_trainer, value);
+    if (of_rules != 4) test_proto_number(&rules, 4, 0);
+    if (of_rules) test_proto_number(&rules, of_rules, value);
+    test_proto_message(&m, 2, &trainer);
+    test_proto_message(&m, 3, &rules);
+    char *path = test_path(folder, "tokenizer.model");
+    assert_true(test_write_file(path, m.bytes, m.n));
+    free(path);
+    free(m.bytes);
+}
+
+/* What the two do differently to a text around the merges is a warning as well. */
+static void beside_model(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t of_trainer, of_rules;
+        uint64_t value;
+        const char *difference;
+    } cases[] = {
+        {0, 0, 0, NULL},
+        {0, 3, 0, "only the first puts a space before a text"},
+        {0, 4, 1, "only the second removes extra spaces"},
+        {0, 5, 0, "only the first writes spaces as U+2581"},
+        {24, 0, 1, "only the second puts a space after a text"},
+    };
+    write_file(&(parts){.image = ", \"special\": true"});
+    test_write_text(folder, "tokenizer_config.json",
+                    "{\"added_tokens_decoder\": {\"1\": {\"content\": \"<s>\", \"special\": true}, "
+                    "\"267\": {\"content\": \"<img>\", \"special\": true}}, \"unk_token\": null, \"eos_token\": null}");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const fvlm_vocabulary_options o = {.may_add_bos = true, .needed = ""};
+        char want[256];
+        fvlm_vocabulary_text v;
+        fvlm_source *src;
+        write_model(cases[i].of_trainer, cases[i].of_rules, cases[i].value);
+        must(fvlm_source_open(&src, folder, &err), &err);
+        must(fvlm_vocabulary_read(&v, src, &o, &err), &err);
+        free(v.json);
+        snprintf(want, sizeof want,
+                 "tokenizer.model is used, as in LLaVA, and not tokenizer.json: \"tokenizer.json\" and "
+                 "\"tokenizer.model\" disagree: %s; --tokenizer tokenizer.json uses that instead",
+                 cases[i].difference);
+        assert_int_equal(fvlm_source_n_warnings(src), cases[i].difference != NULL);
+        if (cases[i].difference) assert_string_equal(fvlm_source_warning_at(src, 0), want);
+        fvlm_source_close(&src);
+    }
+    test_remove_file(folder, "tokenizer.model");
+    test_remove_file(folder, "tokenizer_config.json");
+}
+
 static void damaged(void **state)
 {
     (void)state;
@@ -274,6 +342,6 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(ids_and_texts), cmocka_unit_test(refusals),
-                                       cmocka_unit_test(damaged)};
+                                       cmocka_unit_test(beside_model), cmocka_unit_test(damaged)};
     return cmocka_run_group_tests_name("vocabulary/spaces", tests, set_up, NULL);
 }
