@@ -50,8 +50,10 @@ fvlm_status fvlm_reader_read(const fvlm_reader *r, const fvlm_tensor *t, uint64_
 /* Compares the hash found for a tensor's bytes with the index; FVLM_MISMATCH names file, tensor and bytes. */
 fvlm_status fvlm_reader_compare_hash(const fvlm_reader *r, const fvlm_tensor *t, fvlm_hash found, fvlm_err *err);
 
-/* A copy of the whole tensor whose hash has been checked, 64-byte aligned; the caller frees *out with free(). */
-fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err);
+/* A copy of the whole tensor whose hash has been checked, 64-byte aligned; the caller frees *out with free(). stop may
+ * be NULL. On failure *out is NULL. */
+fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, const fvlm_stop *stop,
+                             fvlm_err *err);
 
 /* Call before publishing output or a verdict. Returns st, or FVLM_CHANGED if the file was modified since it was
  * opened: see fvlm_stamp_check_unchanged. A file that was replaced by another of its name is not modified. */

@@ -46,14 +46,34 @@ fvlm_status fvlm_reader_compare_hash(const fvlm_reader *r, const fvlm_tensor *t,
                      t->name, t->offset, t->offset + t->n_bytes);
 }
 
-fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, fvlm_err *err)
+/* All of a tensor, by chunks, so that a stop is noticed early. */
+static fvlm_status read_hashed(const fvlm_reader *r, const fvlm_tensor *t, uint8_t *bytes, fvlm_hash *hash,
+                               const fvlm_stop *stop, fvlm_err *err)
+{
+    fvlm_hasher *h;
+    fvlm_status st = fvlm_hasher_create(&h, err);
+    for (uint64_t at = 0; at < t->n_bytes && !st;) {
+        const size_t n = t->n_bytes - at < CHUNK_BYTES ? (size_t)(t->n_bytes - at) : CHUNK_BYTES;
+        st = fvlm_reader_read(r, t, at, n, bytes + at, err);
+        if (!st) fvlm_hasher_add(h, bytes + at, n);
+        if (!st) st = fvlm_stop_check(stop, err);
+        at += n;
+    }
+    if (!st) *hash = fvlm_hasher_get(h);
+    fvlm_hasher_destroy(&h);
+    return st;
+}
+
+fvlm_status fvlm_reader_copy(const fvlm_reader *r, const fvlm_tensor *t, uint8_t **out, const fvlm_stop *stop,
+                             fvlm_err *err)
 {
     size_t n;
     uint8_t *bytes = fvlm_checked_size(t->n_bytes, &n) ? fvlm_alloc(n, 1) : NULL;
     *out = NULL;
     if (!bytes) return fvlm_fail(err, FVLM_NOMEM, "out of memory for tensor \"%s\"", t->name);
-    fvlm_status st = fvlm_reader_read(r, t, 0, n, bytes, err);
-    if (!st) st = fvlm_reader_compare_hash(r, t, fvlm_hash_of(bytes, n), err);
+    fvlm_hash hash;
+    fvlm_status st = read_hashed(r, t, bytes, &hash, stop, err);
+    if (!st) st = fvlm_reader_compare_hash(r, t, hash, err);
     if (st)
         free(bytes);
     else

@@ -40,7 +40,10 @@ static void round_trip(void **state)
         fvlm_hash h = fvlm_hash_of(bytes, want.n_bytes);
         assert_memory_equal(&h, &t->hash, sizeof h);
         uint8_t *copy, piece[3];
-        assert_int_equal(fvlm_reader_copy(r, t, &copy, &err), FVLM_OK);
+        const fvlm_stop stopped = true;
+        assert_int_equal(fvlm_reader_copy(r, t, &copy, &stopped, &err), FVLM_INTERRUPTED);
+        assert_null(copy);
+        assert_int_equal(fvlm_reader_copy(r, t, &copy, NULL, &err), FVLM_OK);
         assert_memory_equal(copy, bytes, want.n_bytes);
         assert_int_equal(fvlm_reader_read(r, t, want.n_bytes - 3, 3, piece, &err), FVLM_OK);
         assert_memory_equal(piece, bytes + want.n_bytes - 3, 3);

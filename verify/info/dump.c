@@ -64,14 +64,14 @@ static fvlm_status write_rows(const source *s, fvlm_output *o, uint64_t at, cons
     return st;
 }
 
-static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name, fvlm_err *err)
+static fvlm_status open_source(source *s, const fvlm_reader *r, const char *name, const fvlm_stop *stop, fvlm_err *err)
 {
     memset(s, 0, sizeof *s);
     s->t = fvlm_reader_find(r, name);
     if (!s->t)
         return fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" has no tensor \"%.255s\"; 'fvlm info --tensors' lists them",
                          fvlm_reader_path(r), name);
-    fvlm_status st = fvlm_reader_copy(r, s->t, &s->bytes, err);
+    fvlm_status st = fvlm_reader_copy(r, s->t, &s->bytes, stop, err);
     if (st) return fvlm_reader_check_unchanged(r, st, err);
     s->n = (size_t)s->t->dims[0];
     s->k = (size_t)(fvlm_tensor_n_elems(s->t) / s->t->dims[0]);
@@ -88,7 +88,7 @@ fvlm_status fvlm_info_dump(const fvlm_reader *r, const char *name, const char *p
     source s;
     fvlm_output *o = NULL;
     uint8_t header[FVLM_NPY_MAX_HEADER];
-    fvlm_status st = open_source(&s, r, name, err);
+    fvlm_status st = open_source(&s, r, name, stop, err);
     if (!st && fvlm_file_same(fvlm_reader_path(r), path))
         st = fvlm_fail(err, FVLM_BAD_INPUT, "\"%s\" is the input itself; write to another name", path);
     if (!st) st = fvlm_output_create(&o, path, force, err);
