@@ -99,9 +99,10 @@ wanted convert && shoot convert convert "$checkpoint" -o "$out/c.fvlm" -q
 wanted merges && shoot convert-merges convert "$scratch/merges" -o "$out/c.fvlm" -q
 wanted quant && shoot quant quant "$m" --type int4 -o "$out/q.fvlm" -q
 wanted verify && shoot verify verify "$int4" -q
-against=(--against "$checkpoint" --image "$scratch/photo.jpg" --tokens 4 --act int8 -q)
-wanted against && shoot verify-against verify "$m" "${against[@]}"
-wanted against-int4 && shoot against-int4 verify "$int4" "${against[@]}" # by 256 positions of pictures: a minute a shot
+wanted against && shoot verify-against verify "$m" --against "$checkpoint" -q # of weights
+# With a picture: by 256 positions of pictures, minutes a shot, so only by name.
+[[ " ${commands[*]} " != *" pictures "* ]] ||
+    shoot verify-pictures verify "$int4" --against "$checkpoint" --image "$scratch/photo.jpg" --tokens 4 --act int8 -q
 wanted run && shoot run-jpeg run "$int4" "$scratch/photo.jpg" "What is this?" --max-tokens 16 -q
 wanted png && shoot run-png run "$int4" "$scratch/photo.png" "What is this?" --max-tokens 16 -q
 wanted text && shoot run-merges run "$scratch/merges.fvlm" none "$(printf 'ab%.0s' {1..40})" --max-tokens 8 --no-check -q
