@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_layers.c - see onnx_layers.h. */
+/* onnx_layers.c - see onnx_layers.h. One file, however long: each layer in each type of its weights, over one set of
+ * helpers that nothing else uses. */
 #include "convert/export/onnx_layers.h"
 
 #include <stdio.h>

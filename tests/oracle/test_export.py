@@ -104,6 +104,17 @@ GGUF_NAMES = {
 }  # fmt: skip
 
 
+def gguf_values(t, shape):
+    """The floats of a tensor as the gguf package reads them; its quants know no BF16."""
+    import gguf
+
+    if t.tensor_type == gguf.GGMLQuantizationType.BF16:
+        found = (np.asarray(t.data).view("<u2").astype("<u4") << 16).view("<f4")
+    else:
+        found = gguf.quants.dequantize(t.data, t.tensor_type)
+    return np.asarray(found, np.float32).reshape(shape)
+
+
 def gguf_name(name):
     """llm.layer3.attn.q.bias -> blk.3.attn_q.bias"""
     module, end = name.rsplit(".", 1)
@@ -126,11 +137,7 @@ def test_gguf(models, kind):
     types = set()
     for t in theirs.tensors:
         w = ours.tensor(wanted[t.name])
-        if t.tensor_type == gguf.GGMLQuantizationType.BF16:
-            found = (np.asarray(t.data).view("<u2").astype("<u4") << 16).view("<f4")
-        else:
-            found = gguf.quants.dequantize(t.data, t.tensor_type)
-        assert np.array_equal(np.asarray(found, np.float32).reshape(w.shape), w), t.name
+        assert np.array_equal(gguf_values(t, w.shape), w), t.name
         types.add(t.tensor_type.name)
     assert types == {"float": {"BF16", "F32"}, "int8": {"Q8_0", "F32"}, "int8-asym-g32": {"F32"},
                      "int4": {"Q8_0", "Q4_1", "F32"}, "int4-sym-row": {"Q4_0", "F32"}}[kind]  # fmt: skip

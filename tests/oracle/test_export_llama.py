@@ -21,7 +21,7 @@ from dump_activations import dump
 from fvlm.reader import Fvlm
 from onnx_session import relative_l2
 from preprocess import IMAGE, read_pixels
-from test_export import gguf_name, llama_greedy
+from test_export import gguf_name, gguf_values, llama_greedy
 from test_export_onnx import Onnx
 from test_llama_tokens import make as make_tokenizer
 from test_parity import BOUND, convert, hold
@@ -226,11 +226,7 @@ def test_gguf(cases, form, kind):
         w = ours.tensor(wanted[t.name])
         heads = {"attn_q": case.config["num_attention_heads"], "attn_k": case.config["num_key_value_heads"]}.get(t.name.split(".")[-2])
         w = interleaved(w, heads) if heads else w
-        if t.tensor_type == gguf.GGMLQuantizationType.BF16:
-            found = (np.asarray(t.data).view("<u2").astype("<u4") << 16).view("<f4")
-        else:
-            found = gguf.quants.dequantize(t.data, t.tensor_type)
-        assert np.array_equal(np.asarray(found, np.float32).reshape(w.shape), w), t.name
+        assert np.array_equal(gguf_values(t, w.shape), w), t.name
         types.add(t.tensor_type.name)
     assert types >= {"float": {"BF16", "F32"}, "int8": {"Q8_0", "F32"}, "int4": {"Q4_1", "F32"}}[kind]
     field = lambda key: theirs.get_field(key).contents()

@@ -19,17 +19,12 @@ static fvlm_status quantize_once(size_t k, bool all_after)
     const fvlm_quant_options o = {.type = "int4", .threads = 1, .force = true};
     unlink(out);
     memset(&err, 0, sizeof err);
-    count = 0;
-    fail_at = k;
-    and_all_after = all_after;
-    const long live = test_n_live;
-    armed = true;
+    test_arm(k, all_after);
     fvlm_status st = fvlm_quantization_plan(&q, in, &o, &err);
     if (!st) st = fvlm_quantization_write(q, out, &err);
     fvlm_quantization_free(&q);
-    armed = false;
-    if (st && (st != FVLM_NOMEM || !strstr(err.msg, "out of memory"))) fail_msg("fault %zu: %s", k, err.msg);
-    if (test_n_live != live) fail_msg("fault %zu: %ld blocks of memory leak", k, test_n_live - live);
+    const char *wrong = test_disarm(st, &err);
+    if (wrong) fail_msg("fault %zu: %s", k, wrong);
     if (test_count_entries(folder) != 1 + (size_t)!st) fail_msg("fault %zu leaves something behind", k);
     return st;
 }

@@ -32,9 +32,7 @@ static fvlm_reader *make_model(void)
 
 static json_t *make_json(const fvlm_info *x, const fvlm_reader *r, size_t k)
 {
-    count = 0;
-    fail_at = k;
-    armed = true;
+    test_arm(k, false);
     json_t *j = fvlm_info_json(x, r, true);
     armed = false;
     return j;

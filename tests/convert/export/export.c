@@ -43,15 +43,10 @@ static fvlm_status fail_one(const char *from, const char *to, size_t k, bool all
     remove_output();
     const size_t before = test_count_entries(folder);
     memset(&err, 0, sizeof err);
-    count = 0;
-    fail_at = k;
-    and_all_after = all_after;
-    const long live = test_n_live;
-    armed = true;
+    test_arm(k, all_after);
     const fvlm_status st = export_once(from, to);
-    armed = false;
-    if (test_n_live != live) fail_msg("fault %zu: %ld blocks of memory leak", k, test_n_live - live);
-    if (st && (st != FVLM_NOMEM || !strstr(err.msg, "out of memory"))) fail_msg("fault %zu: \"%s\"", k, err.msg);
+    const char *wrong = test_disarm(st, &err);
+    if (wrong) fail_msg("fault %zu: %s", k, wrong);
     if (test_count_entries(folder) != before + !st) fail_msg("fault %zu leaves something behind", k);
     return st;
 }

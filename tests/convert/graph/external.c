@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guards: external data is read from the model's folder and below, and from nowhere else: locations, offsets and
  * lengths that a model may give, Hugging Face's cache, and every other way out refused with its exact text. A file that
- * changes is noticed. */
+ * changes is noticed. One file, however long: all cases are changes of one small model and its data. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>

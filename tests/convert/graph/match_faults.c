@@ -14,10 +14,7 @@ static fvlm_status match_once(size_t at, bool all_after, size_t *n)
 {
     fvlm_err err = {0};
     fvlm_match m = {0};
-    count = 0;
-    fail_at = at;
-    and_all_after = all_after;
-    armed = true;
+    test_arm(at, all_after);
     const fvlm_status st = fvlm_match_vision(&m, graph, TEST_TOWER_SIDE, &err);
     armed = false;
     if (st && (st != FVLM_NOMEM || strcmp(err.msg, "out of memory") != 0)) fail_msg("fault %zu: \"%s\"", at, err.msg);

@@ -2,7 +2,8 @@
 /* Guards: a weight is read as the file means it, however it is stored: floats of each type, transposed or not, a part
  * of the rows, any range; integers of each of onnxruntime's operators, with and without zero points. Every value is
  * compared bit for bit with the operators' formulas, computed here an element at a time. Which of them are one of the
- * container's types, and that their codes mean the same. What does not fit is refused. */
+ * container's types, and that their codes mean the same. What does not fit is refused. One file, however long: every
+ * case goes through the same maker of graphs and the same formulas. */
 #include <math.h>
 
 #include "convert/graph/stored.h"
